@@ -1,0 +1,1 @@
+"""Texts to vectors: one plan and one loop for every local model."""

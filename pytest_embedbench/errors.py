@@ -1,0 +1,46 @@
+"""The errors a user can meet, each with one clear message; imports nothing heavy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EmbedbenchError(Exception):
+    """Base of every error that the plugin raises on purpose."""
+
+
+class ConfigurationError(EmbedbenchError):
+    """Bad input: names where it stands, what is wrong and how to mend it. Raised before any model is loaded.
+
+    Args:
+        where: the file and key, or the command-line option, e.g. ``embedbench.toml: checks[1].quality[0]``.
+        problem: what is wrong there.
+        fix: what to write instead.
+    """
+
+    def __init__(self, where: str, problem: str, fix: str = "") -> None:
+        self.where, self.problem, self.fix = where, problem, fix
+        super().__init__(f"{where}: {problem}" + (f"\n  fix: {fix}" if fix else ""))
+
+
+class DatasetError(EmbedbenchError):
+    """A dataset's files cannot be used; the message names the file and, where there is one, the line."""
+
+
+class ModelError(EmbedbenchError):
+    """A model cannot be loaded or gave vectors that cannot be used."""
+
+
+class ResultError(EmbedbenchError):
+    """A result file on disk cannot be read; the message names the file."""
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """A hint for a misspelt word: ``did you mean 'ndcg'?`` or, with nothing close, the known words."""
+    choices = sorted(set(known))
+    folded = {choice.casefold(): choice for choice in choices}
+    match = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)
+    if match:
+        return f"did you mean {folded[match[0]]!r}?"
+    return f"known are {', '.join(choices)}" if choices else "none are known"

@@ -1,0 +1,1 @@
+"""Quality of a pair: ranking and scores."""

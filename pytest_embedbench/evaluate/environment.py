@@ -1,0 +1,115 @@
+"""What the machine says of itself: hardware, versions, memory. Never what a user typed."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+
+LIBRARIES = (
+    "pytest-embedbench", "torch", "transformers", "tokenizers", "sentence-transformers", "numpy", "pytrec_eval-terrier",
+    "bm25s",
+)  # fmt: skip
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an evaluation ran."""
+
+    hardware: str
+    cpu: str
+    cores: int
+    memory_bytes: int | None
+    driver: str
+    python: str
+    system: str
+    libraries: dict[str, str]
+
+
+def cpu_name() -> str:
+    """The processor's own name for itself."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def hardware(device: str) -> str:
+    """Name of the device that a model runs on: the GPU's (``NVIDIA L4``), or the processor with its cores."""
+    if device.startswith("cuda"):
+        import torch
+
+        return str(torch.cuda.get_device_name(torch.device(device)))
+    return f"{cpu_name()} ({cores()} cores)"
+
+
+def is_hardware(wanted: str, actual: str) -> bool:
+    """Does the machine's name for itself contain the words of ``wanted``, e.g. ``L4`` in ``NVIDIA L4``?
+
+    Whole words only, so that L4 is not L40S.
+    """
+    return set(wanted.casefold().split()) <= set(actual.casefold().replace("(", " ").replace(")", " ").split())
+
+
+def short_hardware(actual: str) -> str:
+    """The name as cards write it: without the vendor and the core count (``L4`` for ``NVIDIA L4``)."""
+    words = actual.partition(" (")[0].split()
+    return " ".join(word for word in words if word.casefold() not in {"nvidia", "amd", "intel(r)"}) or actual
+
+
+def peak_memory_bytes(device: str) -> dict[str, int]:
+    """Peak memory of this process so far (``process``) and, on a GPU, of its allocations (``device``)."""
+    peak: dict[str, int] = {}
+    if sys.platform != "win32":
+        import resource
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak["process"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    if device.startswith("cuda"):
+        import torch
+
+        peak["device"] = int(torch.cuda.max_memory_allocated(torch.device(device)))
+    return peak
+
+
+def describe(device: str) -> Environment:
+    """The environment as it is now."""
+    libraries = {}
+    for name in LIBRARIES:
+        try:
+            libraries[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    driver = ""
+    if device.startswith("cuda"):
+        import torch
+
+        driver = f"CUDA {torch.version.cuda}"
+    return Environment(
+        hardware=hardware(device),
+        cpu=cpu_name(),
+        cores=cores(),
+        memory_bytes=_memory(),
+        driver=driver,
+        python=platform.python_version(),
+        system=platform.platform(),
+        libraries=libraries,
+    )
+
+
+def _memory() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None

@@ -1,0 +1,40 @@
+"""A run: for each query the documents a model ranked, in trec_eval's order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+Ranking = list[tuple[str, float]]
+"""(document id, score), best first."""
+
+
+class Run:
+    """Rankings by query id. Order is trec_eval's: score descending, ties by descending document id."""
+
+    def __init__(self, rankings: Mapping[str, Ranking]) -> None:
+        self._rankings = {
+            query: sorted(ranking, key=lambda entry: (entry[1], entry[0]), reverse=True)
+            for query, ranking in rankings.items()
+        }
+
+    def __getitem__(self, query: str) -> Ranking:
+        return self._rankings[query]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rankings)
+
+    def __len__(self) -> int:
+        return len(self._rankings)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and self._rankings == other._rankings
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def cut(self, depth: int) -> Run:
+        """The first ``depth`` documents of each query."""
+        return Run({query: ranking[:depth] for query, ranking in self._rankings.items()})
+
+    def without_self(self, depth: int) -> Run:
+        """Drop a document that has its query's own id, then keep ``depth`` of each query."""
+        return Run({query: [hit for hit in self[query] if hit[0] != query][:depth] for query in self})

@@ -1,0 +1,1 @@
+"""Load profiles: how fast a model answers under a stated load."""

@@ -1,0 +1,1 @@
+"""Models: which one a name means, and how it turns texts into vectors."""

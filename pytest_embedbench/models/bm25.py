@@ -1,0 +1,50 @@
+"""BM25 as the lexical reference that an embedding model should beat (bm25s with Snowball stems)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pytest_embedbench.errors import ModelError
+from pytest_embedbench.evaluate.run import Run
+from pytest_embedbench.models.protocol import ModelFacts
+
+if TYPE_CHECKING:
+    from pytest_embedbench.datasets.types import Dataset
+
+
+class BM25Model:
+    """A ``Retriever``: Lucene's BM25 (k1 1.5, b 0.75) over English stems, stop words removed, as MTEB's baseline.
+
+    Documents that share no term with the query score zero and are not retrieved.
+    """
+
+    facts = ModelFacts(architecture="BM25")
+
+    def retrieve(self, dataset: Dataset, query_ids: Sequence[str], depth: int) -> Run:
+        try:
+            import bm25s
+            import Stemmer
+        except ImportError as error:
+            message = "model 'bm25' needs an extra\n  fix: pip install 'pytest-embedbench[bm25]'"
+            raise ModelError(message) from error
+        stemmer = Stemmer.Stemmer("english")
+        index = bm25s.BM25()
+        tokens = bm25s.tokenize(dataset.doc_texts, stopwords="en", stemmer=stemmer, show_progress=False)
+        index.index(tokens, show_progress=False)
+        text_of = dict(zip(dataset.query_ids, dataset.query_texts, strict=True))
+        queries = bm25s.tokenize(
+            [text_of[query] for query in query_ids], stopwords="en", stemmer=stemmer, show_progress=False
+        )
+        k = min(depth, len(dataset.doc_ids))
+        found, scores = index.retrieve(queries, k=k, show_progress=False)
+        return Run(
+            {
+                query: [
+                    (dataset.doc_ids[doc], float(score))
+                    for doc, score in zip(found[row], scores[row], strict=True)
+                    if score > 0
+                ]
+                for row, query in enumerate(query_ids)
+            }
+        )

@@ -1,0 +1,42 @@
+"""From a model's name to the model itself: the only place that imports a model library."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_embedbench.errors import ModelError
+from pytest_embedbench.models.source import locate
+
+if TYPE_CHECKING:
+    from pytest_embedbench.models.protocol import Model
+    from pytest_embedbench.models.spec import NamedModel
+
+DTYPES = ("fp32", "bf16", "fp16")
+
+
+def best_device() -> str:
+    """The fastest device that torch sees here."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def load_model(model: NamedModel, *, device: str, dtype: str) -> Model:
+    """Load the model.
+
+    Raises:
+        ModelError: it is not to be had, or its files do not load.
+    """
+    if model.spec.kind == "bm25":
+        from pytest_embedbench.models.bm25 import BM25Model
+
+        return BM25Model()
+    try:
+        from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    except ImportError as error:
+        raise ModelError(f"model {model.alias!r} needs sentence-transformers and torch: {error}") from error
+    folder = locate(model).folder
+    assert folder is not None
+    return SentenceTransformerModel(model, folder, device=device or best_device(), dtype=dtype)

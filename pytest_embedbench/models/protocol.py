@@ -1,0 +1,78 @@
+"""What the encode loop and the load profiles need of a model; every kind of model fits behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+import msgspec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_embedbench.datasets.types import Dataset
+    from pytest_embedbench.evaluate.run import Run
+
+    Vectors = NDArray[np.float32]
+
+Role = Literal["query", "document"]
+
+
+class PreparedText(NamedTuple):
+    """A text ready for the device, after tokenization and truncation.
+
+    ``payload`` is what the model's ``forward`` takes; ``length`` counts all tokens that the model processes
+    (prompt and special tokens included, padding not); ``own_tokens`` counts the text's own.
+    """
+
+    payload: Any
+    length: int
+    own_tokens: int
+
+
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a loaded model says of itself; goes into every result."""
+
+    architecture: str = ""
+    parameters: int | None = None
+    dimensions: int | None = None
+    max_tokens: int | None = None
+    pooling: str = ""
+    attention: str = ""
+    """The attention kernel in use, e.g. ``sdpa``."""
+    dtype: str = ""
+    device: str = ""
+    prompts: dict[str, str] = {}
+    trust_remote_code: bool = False
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """A model that turns texts into vectors for a role. ``prepare`` and ``forward`` may run in many threads."""
+
+    @property
+    def facts(self) -> ModelFacts: ...
+
+    def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
+        """Tokenize in bulk, apply the role's prompt, cut at the maximal length."""
+        ...
+
+    def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
+        """Vectors of one batch, shape (texts, dimensions), float32, in the batch's order."""
+        ...
+
+
+@runtime_checkable
+class Retriever(Protocol):
+    """A model that ranks documents without vectors, as BM25 does."""
+
+    @property
+    def facts(self) -> ModelFacts: ...
+
+    def retrieve(self, dataset: Dataset, query_ids: Sequence[str], depth: int) -> Run:
+        """Rank the corpus for these queries, at most ``depth`` documents each."""
+        ...
+
+
+Model = Encoder | Retriever

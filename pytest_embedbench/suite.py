@@ -1,0 +1,444 @@
+"""The suite: which models x datasets, and the checks each pair must pass.
+
+A suite is read from ``embedbench.toml`` or from ``[tool.embedbench]`` in ``pyproject.toml`` (there, the tables
+``[models.X]`` and ``[datasets.X]`` are ``[tool.embedbench.define.models.X]``, since ``models`` is the list). Every
+error names the file, the key and the fix, and comes before any model is loaded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import msgspec
+
+from pytest_embedbench import catalog
+from pytest_embedbench.datasets.beir import find_split
+from pytest_embedbench.datasets.load import BUILTIN
+from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
+from pytest_embedbench.errors import ConfigurationError, DatasetError, closest
+from pytest_embedbench.limits import Limit, parse_budget, parse_quality
+from pytest_embedbench.load.shape import LoadShape, parse_shape
+from pytest_embedbench.measures import DEFAULT_MEASURES, Measure, parse_measure
+from pytest_embedbench.models.spec import ModelSpec, NamedModel
+
+T = TypeVar("T")
+
+GLOB = re.compile(r"[*?\[]")
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The ``[embedbench]`` table; options of the command line win over it."""
+
+    models: list[str] = []
+    datasets: list[str] = []
+    profiles: list[str] = []
+    metrics: list[str] = []
+    device: str = ""
+    """Where models run: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; absent: the best that is there."""
+    dtype: str = "fp32"
+    batch_tokens: int | None = None
+    """Tokens in one batch of the encode loop, padding included."""
+
+
+class CheckTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One ``[[checks]]`` table."""
+
+    model: str | list[str] = "*"
+    dataset: str | list[str] = "*"
+    quality: list[str] = []
+    profile: str = ""
+    hardware: str = ""
+    budget: list[str] = []
+
+
+class _Definitions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    models: dict[str, ModelSpec] = {}
+    datasets: dict[str, DatasetSpec] = {}
+
+
+class _SuiteFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``embedbench.toml`` as a whole."""
+
+    embedbench: Settings = Settings()
+    checks: list[CheckTable] = []
+    models: dict[str, ModelSpec] = {}
+    datasets: dict[str, DatasetSpec] = {}
+
+
+class _PyprojectTable(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[tool.embedbench]`` of ``pyproject.toml``."""
+
+    checks: list[CheckTable] = []
+    define: _Definitions = _Definitions()
+
+
+class QualityCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """A measure and its limit; without a limit the value is only reported."""
+
+    measure: Measure
+    limit: Limit | None = None
+
+
+class BudgetCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """A load profile and a budget on it; ``hardware`` is where the budget binds ("" is everywhere)."""
+
+    shape: LoadShape
+    limit: Limit | None = None
+    hardware: str = ""
+
+
+Check = QualityCheck | BudgetCheck
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
+    """One model on one dataset with the checks it must pass."""
+
+    model: NamedModel
+    dataset: NamedDataset
+    checks: tuple[Check, ...]
+
+
+class Overrides(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line says; empty means that the suite decides."""
+
+    models: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    folder: Path = Path()
+    """Relative paths on the command line are relative to this folder."""
+
+
+class Suite(msgspec.Struct, frozen=True, kw_only=True):
+    """A validated suite, its names resolved against catalogue and disk."""
+
+    path: Path
+    settings: Settings
+    pairs: tuple[Pair, ...]
+    measures: tuple[Measure, ...]
+
+
+def read_suite(path: Path, overrides: Overrides = Overrides()) -> Suite:
+    """Read and validate a suite file, with the command line's choices in place of its own.
+
+    Raises:
+        ConfigurationError: anything in it is unknown, misspelt or of the wrong type.
+    """
+    file = _decode(path)
+    define_at = "define." if path.name == "pyproject.toml" else ""
+    names = _Names(path, file, define_at)
+    models = names.models(overrides)
+    datasets = names.datasets(overrides)
+    return _plan(path, file, models, datasets, overrides, names)
+
+
+def suite_from_names(where: str, models: Sequence[str], datasets: Sequence[str], folder: Path) -> Suite:
+    """A suite without a file: the names that a marker in Python gives."""
+    overrides = Overrides(models=tuple(models), datasets=tuple(datasets), folder=folder)
+    names = _Names(folder / where, _SuiteFile(), "", where=where)
+    pairs = _plan(folder / where, _SuiteFile(), names.models(overrides), names.datasets(overrides), overrides, names)
+    return pairs
+
+
+# Reading the file
+
+
+def _decode(path: Path) -> _SuiteFile:
+    try:
+        data = msgspec.toml.decode(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(str(path), "no such suite file", "give the path of an embedbench.toml") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(str(path), f"not valid TOML: {error}") from None
+    where = path.name
+    if path.name != "pyproject.toml":
+        return _convert(data, _SuiteFile, where)
+    table = _convert(data.get("tool", {}).get("embedbench", {}), _PyprojectTable, f"{where}: tool.embedbench")
+    settings = Settings(**{name: getattr(table, name) for name in Settings.__struct_fields__})
+    return _SuiteFile(
+        embedbench=settings, checks=table.checks, models=table.define.models, datasets=table.define.datasets
+    )
+
+
+def _convert(data: dict[str, Any], kind: type[T], where: str) -> T:
+    _refuse_unknown_keys(data, kind, where)
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        problem, _, at = str(error).partition(" - at `$")
+        key = at.rstrip("`").lstrip(".")
+        problem = problem.replace("`", "")
+        raise ConfigurationError(f"{where}: {key}" if key else where, problem, _type_fix(problem)) from None
+
+
+def _type_fix(problem: str) -> str:
+    if problem.startswith("Expected array"):
+        return 'write a list, e.g. ["minilm"]'
+    if problem.startswith("Expected object"):
+        return "write a table, e.g. [models.my-model] with keys below it"
+    return problem.replace("Expected", "give", 1).partition(",")[0]
+
+
+def _refuse_unknown_keys(data: Any, kind: Any, where: str) -> None:
+    """Walk data and type side by side, so that a misspelt key can be named with the closest right one."""
+    if isinstance(data, list):
+        for index, item in enumerate(data):
+            _refuse_unknown_keys(item, get_args(kind)[0] if get_args(kind) else None, f"{where}[{index}]")
+    elif isinstance(data, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+        for key, value in data.items():
+            at = _join(where, key)
+            if key not in fields:
+                raise ConfigurationError(at, f"unknown key {key!r}", closest(key, fields))
+            _refuse_unknown_keys(value, fields[key], at)
+    elif isinstance(data, dict) and get_args(kind):
+        for key, value in data.items():
+            _refuse_unknown_keys(value, get_args(kind)[1], _join(where, key))
+
+
+def _join(where: str, key: str) -> str:
+    return f"{where}: {key}" if where.endswith(".toml") else f"{where}.{key}"
+
+
+# Resolving names
+
+
+class _Names:
+    """What the names in a suite and on its command line mean."""
+
+    def __init__(self, path: Path, file: _SuiteFile, define_at: str, where: str = "") -> None:
+        self.path, self.file, self.define_at = path, file, define_at
+        self.where = where or path.name
+        self.model_definitions = {
+            alias: self._anchored_model(alias, spec) for alias, spec in file.models.items()
+        }
+        self.dataset_definitions = {
+            alias: self._anchored_dataset(alias, spec) for alias, spec in file.datasets.items()
+        }
+
+    def models(self, overrides: Overrides) -> list[NamedModel]:
+        if overrides.models:
+            named = [self._model(name, "--embed-model", overrides.folder) for name in overrides.models]
+        else:
+            where = f"{self.where}: embedbench.models"
+            named = [
+                self._model(name, f"{where}[{index}]", self.path.parent)
+                for index, name in enumerate(self.file.embedbench.models or self.file.models)
+            ]
+        return _refuse_twins(named, self.where)
+
+    def datasets(self, overrides: Overrides) -> list[NamedDataset]:
+        if overrides.datasets:
+            named = [self._dataset(name, "--embed-dataset", overrides.folder) for name in overrides.datasets]
+        else:
+            where = f"{self.where}: embedbench.datasets"
+            wanted = self.file.embedbench.datasets or list(self.file.datasets) or ["builtin"]
+            named = [
+                self._dataset(name, f"{where}[{index}]", self.path.parent) for index, name in enumerate(wanted)
+            ]
+        return _refuse_twins(named, self.where)
+
+    def _model(self, name: str, where: str, folder: Path) -> NamedModel:
+        if name in self.model_definitions:
+            return self.model_definitions[name]
+        if known := catalog.find(catalog.models(), name):
+            return NamedModel(alias=known[0], spec=known[1])
+        path = (folder / name).expanduser()
+        if path.is_dir():
+            alias = path.resolve().name
+            return _checked_model(NamedModel(alias=alias, spec=ModelSpec(path=str(path.resolve()))), where)
+        if name.startswith(("http://", "https://")):
+            raise ConfigurationError(where, f"{name}: endpoints are not supported yet", "use a local model")
+        if HUB_ID.fullmatch(name) and not name.startswith("."):
+            return NamedModel(alias=name, spec=ModelSpec(hub=name))
+        aliases = [*self.model_definitions, *catalog.models()]
+        problem = f"unknown model {name!r}; {closest(name, aliases)}"
+        raise ConfigurationError(
+            where, problem, "use an alias, a Hub id (org/model), a folder, or define it in [models.NAME]"
+        )
+
+    def _dataset(self, name: str, where: str, folder: Path) -> NamedDataset:
+        if name in self.dataset_definitions:
+            return self.dataset_definitions[name]
+        stem, _, split = name.partition("@")
+        path = (folder / stem).expanduser()
+        known = catalog.find(catalog.datasets(), stem)
+        if path.is_dir() and not (known and known[1].path):
+            alias = path.resolve().name
+            facts = catalog.find(catalog.datasets(), alias)
+            spec = msgspec.structs.replace(
+                facts[1] if facts else DatasetSpec(), path=str(path.resolve()), split=split
+            )
+            return _checked_dataset(NamedDataset(alias=f"{alias}@{split}" if split else alias, spec=spec), where)
+        if known and known[1].path:
+            return NamedDataset(alias=known[0], spec=known[1])
+        aliases = [*self.dataset_definitions, *catalog.datasets()]
+        if known:
+            problem = f"dataset {known[0]!r} is known, but its files are not here"
+            fix = f"give its BEIR folder: --embed-dataset PATH, or [{self.define_at}datasets.{known[0]}] path = ..."
+        else:
+            problem = f"unknown dataset {name!r}; {closest(name, aliases)}"
+            fix = f"use a known name, a BEIR folder, or define it in [{self.define_at}datasets.NAME]"
+        raise ConfigurationError(where, problem, fix)
+
+    def _anchored_model(self, alias: str, spec: ModelSpec) -> NamedModel:
+        where = f"{self.where}: {self.define_at}models.{alias}"
+        if spec.path:
+            spec = msgspec.structs.replace(spec, path=str((self.path.parent / spec.path).expanduser().resolve()))
+        elif spec.kind != "bm25" and not (spec.hub or spec.package):
+            raise ConfigurationError(where, "says not where the model is", "give path or hub")
+        return _checked_model(NamedModel(alias=alias, spec=spec), where)
+
+    def _anchored_dataset(self, alias: str, spec: DatasetSpec) -> NamedDataset:
+        where = f"{self.where}: {self.define_at}datasets.{alias}"
+        if not spec.path:
+            raise ConfigurationError(where, "says not where the dataset is", "give path, a BEIR folder")
+        if spec.path != BUILTIN:
+            spec = msgspec.structs.replace(spec, path=str((self.path.parent / spec.path).expanduser().resolve()))
+        return _checked_dataset(NamedDataset(alias=alias, spec=spec), where)
+
+
+Named = TypeVar("Named", NamedModel, NamedDataset)
+
+
+def _refuse_twins(named: Sequence[Named], where: str) -> list[Named]:
+    """Drop a name given twice; two things under one name are an error, for their results would overwrite."""
+    by_alias: dict[str, Named] = {}
+    for item in named:
+        other = by_alias.setdefault(item.alias, item)
+        if other != item:
+            problem = f"two different things are called {item.alias!r}"
+            raise ConfigurationError(where, problem, "define one of them under another name in the suite")
+    return list(by_alias.values())
+
+
+def _checked_model(model: NamedModel, where: str) -> NamedModel:
+    if model.spec.path:
+        folder = Path(model.spec.path)
+        if not folder.is_dir():
+            raise ConfigurationError(f"{where}.path", f"no such folder: {folder}", "give a saved model's folder")
+        if not (folder / "modules.json").is_file() and not (folder / "config.json").is_file():
+            problem = f"{folder} holds neither modules.json nor config.json"
+            raise ConfigurationError(where, problem, "give the folder of a saved sentence-transformers model")
+    return model
+
+
+def _checked_dataset(dataset: NamedDataset, where: str) -> NamedDataset:
+    spec = dataset.spec
+    if spec.path == BUILTIN:
+        return dataset
+    folder = Path(spec.path)
+    for name in ("corpus.jsonl", "queries.jsonl"):
+        if not (folder / name).is_file():
+            problem = f"{folder / name}: no such file"
+            raise ConfigurationError(where, problem, "a BEIR folder holds corpus.jsonl, queries.jsonl, qrels/")
+    try:
+        find_split(folder, spec.split)
+    except DatasetError as error:
+        raise ConfigurationError(where, str(error), "choose with split = ... or --embed-dataset FOLDER@SPLIT") from None
+    return dataset
+
+
+# Planning the checks
+
+
+def _plan(
+    path: Path,
+    file: _SuiteFile,
+    models: list[NamedModel],
+    datasets: list[NamedDataset],
+    overrides: Overrides,
+    names: _Names,
+) -> Suite:
+    where = names.where
+    known_models = {alias for model in models for alias in _model_names(model)}
+    known_models |= {*names.model_definitions, *file.embedbench.models, *catalog.models()}
+    known_datasets = {dataset.alias for dataset in datasets}
+    known_datasets |= {*names.dataset_definitions, *file.embedbench.datasets, *catalog.datasets()}
+    rules = []
+    for index, table in enumerate(file.checks):
+        at = f"{where}: checks[{index}]"
+        model_patterns = _patterns(table.model, f"{at}.model", known_models)
+        dataset_patterns = _patterns(table.dataset, f"{at}.dataset", known_datasets)
+        rules.append((model_patterns, dataset_patterns, _checks_of(table, at)))
+    at = "--embed-profile" if overrides.profiles else f"{where}: embedbench.profiles"
+    shapes = [
+        _parse(parse_shape, text, f"{at}[{index}]")
+        for index, text in enumerate(overrides.profiles or file.embedbench.profiles)
+    ]
+    measures = [
+        _parse(parse_measure, text, f"{where}: embedbench.metrics[{index}]")
+        for index, text in enumerate(file.embedbench.metrics)
+    ]
+    pairs = []
+    for model in models:
+        for dataset in datasets:
+            checks = [
+                check
+                for model_patterns, dataset_patterns, found in rules
+                if _matches(model_patterns, _model_names(model)) and _matches(dataset_patterns, [dataset.alias])
+                for check in found
+            ]
+            pairs.append(Pair(model=model, dataset=dataset, checks=_completed(checks, measures, shapes)))
+    measured = {check.measure for pair in pairs for check in pair.checks if isinstance(check, QualityCheck)}
+    every = dict.fromkeys([*DEFAULT_MEASURES, *measures, *sorted(measured)])
+    return Suite(path=path, settings=file.embedbench, pairs=tuple(pairs), measures=tuple(every))
+
+
+def _completed(checks: list[Check], measures: list[Measure], shapes: list[LoadShape]) -> tuple[Check, ...]:
+    """Quality first, then load; what the suite wants reported but not limited gets a check without a limit."""
+    quality = [check for check in checks if isinstance(check, QualityCheck)]
+    limited = {check.measure for check in quality}
+    wanted = measures if measures or quality else [Measure("ndcg", 10)]
+    quality += [QualityCheck(measure=measure) for measure in wanted if measure not in limited]
+    budgets = [check for check in checks if isinstance(check, BudgetCheck)]
+    profiled = {check.shape for check in budgets}
+    budgets += [BudgetCheck(shape=shape) for shape in shapes if shape not in profiled]
+    return tuple(dict.fromkeys([*quality, *sorted(budgets, key=lambda check: check.shape)]))
+
+
+def _checks_of(table: CheckTable, at: str) -> list[Check]:
+    checks: list[Check] = []
+    for index, text in enumerate(table.quality):
+        limit = _parse(parse_quality, text, f"{at}.quality[{index}]")
+        checks.append(QualityCheck(measure=parse_measure(limit.subject), limit=limit))
+    if not table.profile:
+        for key in ("budget", "hardware"):
+            if getattr(table, key):
+                raise ConfigurationError(f"{at}.{key}", "needs a load profile", "add profile = 'b1 c16'")
+        if not checks:
+            raise ConfigurationError(at, "checks nothing", "add quality = ['ndcg@10 >= 0.3'] or a profile")
+        return checks
+    shape = _parse(parse_shape, table.profile, f"{at}.profile")
+    budgets = [_parse(parse_budget, text, f"{at}.budget[{index}]") for index, text in enumerate(table.budget)]
+    checks += [BudgetCheck(shape=shape, limit=limit, hardware=table.hardware) for limit in budgets]
+    return checks if budgets else [*checks, BudgetCheck(shape=shape)]
+
+
+def _parse(parser: Callable[[str], T], text: str, where: str) -> T:
+    try:
+        return parser(text)
+    except ValueError as error:
+        problem, _, fix = str(error).partition("; ")
+        raise ConfigurationError(where, problem, fix) from None
+
+
+def _patterns(value: str | list[str], where: str, known: Iterable[str]) -> list[str]:
+    patterns = [value] if isinstance(value, str) else value
+    folded = {name.casefold() for name in known}
+    for pattern in patterns:
+        if not GLOB.search(pattern) and pattern.casefold() not in folded:
+            raise ConfigurationError(where, f"no {where.rpartition('.')[2]} is called {pattern!r}", closest(pattern, known))
+    return [pattern.casefold() for pattern in patterns]
+
+
+def _model_names(model: NamedModel) -> list[str]:
+    return [model.alias, model.name, *model.spec.aliases]
+
+
+def _matches(patterns: list[str], names: Iterable[str]) -> bool:
+    return any(fnmatchcase(name.casefold(), pattern) for name in names for pattern in patterns)
