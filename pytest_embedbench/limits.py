@@ -41,7 +41,7 @@ BUDGET_UNITS: dict[str, dict[str, float]] = {
 """Every quantity that a budget can bind, and the units it may be given in."""
 
 _SHAPE = re.compile(r"(?P<subject>[^<>=]+?)\s*(?P<op><=|>=|<|>|==|=<|=>|=)\s*(?P<value>[^<>=]+)")
-_NUMBER = re.compile(r"(?P<number>[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?P<unit>.*)")
+_NUMBER = re.compile(r"(?P<number>[-+]?(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?P<unit>.*)")
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,15 @@ class Limit:
         return f"{measured / self.scale:,.1f} {self.unit}" if self.unit else f"{measured:.4f}"
 
     def show_bound(self) -> str:
-        return f"{self.op} {self.number:,g} {self.unit}".rstrip()
+        return f"{self.op} {_exact(self.number, ',')} {self.unit}".rstrip()
 
     def __str__(self) -> str:
-        return f"{self.subject} {self.op} {self.number:g} {self.unit}".rstrip()
+        return f"{self.subject} {self.op} {_exact(self.number)} {self.unit}".rstrip()
+
+
+def _exact(number: float, grouping: str = "") -> str:
+    """The shortest text that reads back as the same number, whole numbers without a fraction."""
+    return format(int(number) if float(number).is_integer() else number, grouping)
 
 
 def _split(text: str, example: str) -> tuple[str, str, float, str]:

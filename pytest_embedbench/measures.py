@@ -50,7 +50,8 @@ def parse_measure(text: str) -> Measure:
         if family.casefold() in ALIASES:
             msg = f"metric {text.strip()!r} has no cut-off; write {ALIASES[family.casefold()]}@10"
         else:
-            msg = f"{text.strip()!r} is not a metric; {closest(family, ALIASES)} Write it as ndcg@10"
+            hint = closest(family, ALIASES)
+            msg = f"{text.strip()!r} is not a metric; {hint}{'' if hint.endswith('?') else '.'} Write it as ndcg@10"
         raise ValueError(msg)
     family, k = match.group(1).casefold(), int(match.group(2))
     if family not in ALIASES:

@@ -111,6 +111,9 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     profiles: tuple[str, ...] = ()
     folder: Path = Path()
     """Relative paths on the command line are relative to this folder."""
+    known_models: dict[str, ModelSpec] = {}
+    known_datasets: dict[str, DatasetSpec] = {}
+    """What plugins add to the catalogue through hooks."""
 
 
 class Suite(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,18 +133,17 @@ def read_suite(path: Path, overrides: Overrides = Overrides()) -> Suite:
     """
     file = _decode(path)
     define_at = "define." if path.name == "pyproject.toml" else ""
-    names = _Names(path, file, define_at)
-    models = names.models(overrides)
-    datasets = names.datasets(overrides)
-    return _plan(path, file, models, datasets, overrides, names)
+    return _plan(path, file, overrides, _Names(path, file, overrides, define_at))
 
 
-def suite_from_names(where: str, models: Sequence[str], datasets: Sequence[str], folder: Path) -> Suite:
-    """A suite without a file: the names that a marker in Python gives."""
-    overrides = Overrides(models=tuple(models), datasets=tuple(datasets), folder=folder)
-    names = _Names(folder / where, _SuiteFile(), "", where=where)
-    pairs = _plan(folder / where, _SuiteFile(), names.models(overrides), names.datasets(overrides), overrides, names)
-    return pairs
+def suite_from_names(where: str, overrides: Overrides) -> Suite:
+    """A suite without a file: the names that a marker in Python and the command line give.
+
+    Raises:
+        ConfigurationError: a name is unknown; ``where`` says who gave it.
+    """
+    path = overrides.folder / "no suite file"
+    return _plan(path, _SuiteFile(), overrides, _Names(path, _SuiteFile(), overrides, where=where))
 
 
 # Reading the file
@@ -210,19 +212,24 @@ def _join(where: str, key: str) -> str:
 class _Names:
     """What the names in a suite and on its command line mean."""
 
-    def __init__(self, path: Path, file: _SuiteFile, define_at: str, where: str = "") -> None:
-        self.path, self.file, self.define_at = path, file, define_at
+    def __init__(
+        self, path: Path, file: _SuiteFile, overrides: Overrides, define_at: str = "", where: str = ""
+    ) -> None:
+        self.path, self.file, self.overrides, self.define_at = path, file, overrides, define_at
         self.where = where or path.name
         self.model_definitions = {
-            alias: self._anchored_model(alias, spec) for alias, spec in file.models.items()
+            alias: self._anchored_model(alias, spec)
+            for alias, spec in {**overrides.known_models, **file.models}.items()
         }
         self.dataset_definitions = {
-            alias: self._anchored_dataset(alias, spec) for alias, spec in file.datasets.items()
+            alias: self._anchored_dataset(alias, spec)
+            for alias, spec in {**overrides.known_datasets, **file.datasets}.items()
         }
 
-    def models(self, overrides: Overrides) -> list[NamedModel]:
-        if overrides.models:
-            named = [self._model(name, "--embed-model", overrides.folder) for name in overrides.models]
+    def models(self) -> list[NamedModel]:
+        if given := self.overrides.models:
+            where = self.where if self.where != self.path.name else "--embed-model"
+            named = [self._model(name, where, self.overrides.folder) for name in given]
         else:
             where = f"{self.where}: embedbench.models"
             named = [
@@ -231,9 +238,10 @@ class _Names:
             ]
         return _refuse_twins(named, self.where)
 
-    def datasets(self, overrides: Overrides) -> list[NamedDataset]:
-        if overrides.datasets:
-            named = [self._dataset(name, "--embed-dataset", overrides.folder) for name in overrides.datasets]
+    def datasets(self) -> list[NamedDataset]:
+        if given := self.overrides.datasets:
+            where = self.where if self.where != self.path.name else "--embed-dataset"
+            named = [self._dataset(name, where, self.overrides.folder) for name in given]
         else:
             where = f"{self.where}: embedbench.datasets"
             wanted = self.file.embedbench.datasets or list(self.file.datasets) or ["builtin"]
@@ -346,15 +354,9 @@ def _checked_dataset(dataset: NamedDataset, where: str) -> NamedDataset:
 # Planning the checks
 
 
-def _plan(
-    path: Path,
-    file: _SuiteFile,
-    models: list[NamedModel],
-    datasets: list[NamedDataset],
-    overrides: Overrides,
-    names: _Names,
-) -> Suite:
+def _plan(path: Path, file: _SuiteFile, overrides: Overrides, names: _Names) -> Suite:
     where = names.where
+    models, datasets = names.models(), names.datasets()
     known_models = {alias for model in models for alias in _model_names(model)}
     known_models |= {*names.model_definitions, *file.embedbench.models, *catalog.models()}
     known_datasets = {dataset.alias for dataset in datasets}

@@ -7,7 +7,6 @@ the file and the line.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,16 +76,18 @@ def load_beir(folder: Path, name: str, facts: DatasetFacts, *, split: str = "", 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Non-blank lines of a UTF-8 file with their numbers, from 1."""
+    number = 0
     try:
-        with path.open(encoding="utf-8-sig", newline="\n") as file:
+        with path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, line.rstrip("\r\n")
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+                if text.strip():
+                    yield number, text
     except FileNotFoundError:
         layout = "corpus.jsonl, queries.jsonl and qrels/<split>.tsv"
         raise DatasetError(f"{path}: no such file; a BEIR folder holds {layout}") from None
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from None
+        raise DatasetError(f"{path}:{number}: not UTF-8 ({error.reason} at byte {error.start} of the line)") from None
 
 
 def _read_records(path: Path, findings: list[Finding], kind: str) -> dict[str, _Record]:
@@ -114,11 +115,11 @@ def _read_records(path: Path, findings: list[Finding], kind: str) -> dict[str, _
 def _read_qrels(path: Path, findings: list[Finding]) -> Qrels:
     qrels: Qrels = {}
     repeated: list[str] = []
-    for number, line in _lines(path):
-        fields = line.split("\t") if "\t" in line else line.split()
-        if number == 1 and not _is_grade(fields[-1]):
+    for place, (number, line) in enumerate(_lines(path)):
+        fields = _fields(line)
+        if place == 0 and not _is_number(fields[-1]):
             continue
-        if number == 1:
+        if place == 0:
             message = f"{path.name} has no header line ({' '.join(HEADER)}); its first line is read as a judgment"
             findings.append(Finding(code="qrels-without-header", message=message, count=1, first=line))
         query, doc, grade = _judgment(fields, f"{path}:{number}")
@@ -132,11 +133,16 @@ def _read_qrels(path: Path, findings: list[Finding]) -> Qrels:
     return qrels
 
 
-def _is_grade(text: str) -> bool:
+def _fields(line: str) -> list[str]:
+    return line.split("\t") if "\t" in line else line.split()
+
+
+def _is_number(text: str) -> bool:
     try:
-        return float(text).is_integer()
+        float(text)
     except ValueError:
         return False
+    return True
 
 
 def _judgment(fields: list[str], where: str) -> tuple[str, str, int]:
@@ -144,7 +150,7 @@ def _judgment(fields: list[str], where: str) -> tuple[str, str, int]:
         fields = [fields[0], *fields[2:]]
     if len(fields) != len(HEADER):
         raise DatasetError(f"{where}: {len(fields)} columns where {' '.join(HEADER)} belong")
-    if not _is_grade(fields[2]):
+    if not _is_number(fields[2]) or not float(fields[2]).is_integer():
         raise DatasetError(f"{where}: the grade {fields[2]!r} is not a whole number")
     return fields[0].strip(), fields[1].strip(), int(float(fields[2]))
 
@@ -168,7 +174,7 @@ def _corpus_findings(ids: list[str], texts: list[str]) -> list[Finding]:
 def _judged_elsewhere(folder: Path, split: str) -> set[str]:
     """Queries that another split judges; that this one does not is as it should be."""
     others = [path for path in (folder / "qrels").glob("*.tsv") if path.stem != split]
-    return {re.split(r"[\t ]", line, maxsplit=1)[0] for path in others for _, line in _lines(path)}
+    return {_fields(line)[0].strip() for path in others for _, line in _lines(path)}
 
 
 def _judgment_findings(

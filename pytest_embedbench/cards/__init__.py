@@ -1,0 +1,53 @@
+"""Model cards: a card is facts and a template.
+
+`parse` reads the facts of a page, `render` prints them: `render(parse(page)) == page`, byte for byte.
+"""
+
+from pytest_embedbench.cards.errors import CardError
+from pytest_embedbench.cards.facts import (
+    Benchmarks,
+    Block,
+    Card,
+    Count,
+    Counts,
+    Facets,
+    Field,
+    Figure,
+    Link,
+    Measure,
+    Overview,
+    Part,
+    Performance,
+    Quality,
+    Reference,
+    Section,
+    Text,
+)
+from pytest_embedbench.cards.format import metric_label, metric_name
+from pytest_embedbench.cards.parsing import parse
+from pytest_embedbench.cards.rendering import render
+
+__all__ = [
+    "Benchmarks",
+    "Block",
+    "Card",
+    "CardError",
+    "Count",
+    "Counts",
+    "Facets",
+    "Field",
+    "Figure",
+    "Link",
+    "Measure",
+    "Overview",
+    "Part",
+    "Performance",
+    "Quality",
+    "Reference",
+    "Section",
+    "Text",
+    "metric_label",
+    "metric_name",
+    "parse",
+    "render",
+]

@@ -1,0 +1,165 @@
+"""From stored results to a card: facts only; the template decides how they look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_embedbench.cards import format as fmt
+from pytest_embedbench.cards.facts import (
+    Benchmarks,
+    Block,
+    Card,
+    Count,
+    Counts,
+    Facets,
+    Field,
+    Figure,
+    Link,
+    Measure,
+    Overview,
+    Part,
+    Performance,
+    Quality,
+    Reference,
+    Section,
+    Text,
+)
+from pytest_embedbench.cards.text import item, link_text, link_url, one_line, yaml_value
+from pytest_embedbench.evaluate.environment import short_hardware
+from pytest_embedbench.load.statistics import ProfileResult
+from pytest_embedbench.results.schema import DatasetRecord, ModelRecord, PairResult
+
+QUALITY = ("ndcg@10", "map@10", "mrr@10")
+"""What a card's quality line shows."""
+
+
+def build_card(results: Sequence[PairResult]) -> Card:
+    """The card of one model from its results, one section a dataset, in the given order.
+
+    Raises:
+        ValueError: there is no result, or they are of several models.
+    """
+    names = {result.embedbench.model.name for result in results}
+    if len(names) != 1:
+        msg = f"a card is of one model, not of {', '.join(sorted(names)) or 'none'}"
+        raise ValueError(msg)
+    model = results[-1].embedbench.model
+    description = one_line(model.spec.description)
+    parts: list[Part] = [
+        Overview(rows=_overview(model)),
+        Benchmarks(sections=tuple(_section(result) for result in results)),
+    ]
+    return Card(
+        title=one_line(model.name),
+        front_matter=_front_matter(model, max(result.embedbench.measured_on for result in results)),
+        description=(description,) if description else (),
+        links=_links(model),
+        parts=tuple(parts),
+    )
+
+
+def _front_matter(model: ModelRecord, measured_on: str) -> tuple[Field, ...]:
+    parameters = _parameters(model)
+    size = f"{parameters} parameters" if parameters else ""
+    summary = " ".join(
+        sentence
+        for sentence in (
+            model.spec.summary or model.spec.description,
+            f"{', '.join(filter(None, (_architecture(model), size)))}.",
+        )
+        if sentence.strip(".")
+    )
+    fields = {
+        "title": model.name,
+        "description": summary,
+        "canonical_url": model.spec.canonical_url,
+        "last_updated": measured_on,
+    }
+    return tuple(Field(name=name, value=yaml_value(value)) for name, value in fields.items() if value)
+
+
+def _links(model: ModelRecord) -> tuple[Link, ...]:
+    links = []
+    if model.spec.source:
+        place = " on HuggingFace" if model.spec.source.startswith("https://huggingface.co/") else ""
+        links.append(Link(label="Source", text=link_text(model.name + place), url=link_url(model.spec.source)))
+    if base := model.spec.base_model:
+        links.append(Link(label="Base model", text=link_text(base), url=link_url(f"https://huggingface.co/{base}")))
+    return tuple(links)
+
+
+def _overview(model: ModelRecord) -> tuple[Field, ...]:
+    dense = model.spec.kind != "bm25"
+    dimensions = model.facts.dimensions or model.spec.dimensions
+    length = model.facts.max_tokens or model.spec.max_tokens
+    rows = {
+        "Architecture": _architecture(model),
+        "Parameters": _parameters(model),
+        "Tasks": "Encode" if dense else "Retrieve",
+        "Outputs": "Dense" if dense else "Scores",
+        "Dimensions": f"Dense: {dimensions:,}" if dimensions else "",
+        "Max sequence length": f"{length:,} tokens" if length else "",
+        "License": model.spec.licence,
+        "Inputs": "text",
+    }
+    return tuple(Field(name=name, value=one_line(value, cell=True)) for name, value in rows.items() if value)
+
+
+def _architecture(model: ModelRecord) -> str:
+    return model.spec.architecture or model.facts.architecture
+
+
+def _parameters(model: ModelRecord) -> str:
+    count = model.facts.parameters or model.spec.parameters
+    return fmt.parameters(count) if count else ""
+
+
+def _section(result: PairResult) -> Section:
+    details = result.embedbench
+    dataset = details.dataset
+    blocks: list[Block] = []
+    facets = {"Domain": dataset.facts.domain, "Task": dataset.facts.task, "Language": dataset.facts.language}
+    if fields := tuple(Field(name=name, value=item(value)) for name, value in facets.items() if value):
+        blocks.append(Facets(fields=fields))
+    if dataset.facts.description:
+        blocks.append(Text(text=one_line(dataset.facts.description)))
+    blocks.append(_counts(dataset))
+    measures = tuple(
+        Measure(name=fmt.metric_label(name), figure=Figure(text=fmt.score(details.means[name])))
+        for name in QUALITY
+        if name in details.means
+    )
+    if measures:
+        blocks.append(Quality(measures=measures))
+    blocks += [_performance(profile) for profile in details.profiles.values()]
+    if dataset.facts.reference:
+        blocks.append(Reference(url=link_url(dataset.facts.reference)))
+    return Section(name=one_line(dataset.name), blocks=tuple(blocks))
+
+
+def _counts(dataset: DatasetRecord) -> Counts:
+    copies = dataset.unique_texts != dataset.documents
+    queries = dataset.queries or dataset.queries_in_file
+    return Counts(
+        counts=(
+            Count(
+                name="Corpus",
+                figure=Figure(text=fmt.count(dataset.documents)),
+                note=f"{fmt.count(dataset.unique_texts)} unique texts" if copies else "",
+            ),
+            Count(name="Queries", figure=Figure(text=fmt.count(queries))),
+        )
+    )
+
+
+def _performance(profile: ProfileResult) -> Performance:
+    values = {
+        "Corpus": fmt.rate(profile.corpus.tokens_per_s),
+        "Corpus p50": fmt.latency(profile.corpus.p50_ms),
+        "Query": fmt.rate(profile.query.tokens_per_s),
+        "Query p50": fmt.latency(profile.query.p50_ms),
+    }
+    return Performance(
+        profile=item(f"{short_hardware(profile.hardware)} {profile.shape}"),
+        measures=tuple(Measure(name=name, figure=Figure(text=text)) for name, text in values.items()),
+    )

@@ -1,0 +1,66 @@
+"""Latency, throughput, load-time and memory budgets, such as ``query p50 <= 160 ms``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pytest_embedbench.checks.verdict import Verdict
+from pytest_embedbench.evaluate.environment import is_hardware
+from pytest_embedbench.limits import Limit
+from pytest_embedbench.load.statistics import ProfileResult
+from pytest_embedbench.suite import BudgetCheck
+
+RATE_FIELDS = {"tok/s": "tokens_per_s", "texts/s": "texts_per_s", "requests/s": "requests_per_s"}
+
+
+def check_budget(
+    model: str,
+    dataset: str,
+    check: BudgetCheck,
+    profile: ProfileResult,
+    load_seconds: float | None,
+    memory: Mapping[str, int],
+) -> Verdict:
+    """Compare a profile with a budget. A budget for other hardware is skipped, with the value it would have had."""
+    limit = check.limit
+    if limit is None:
+        measured = f"query p50 {profile.query.p50_ms:.1f} ms, corpus {profile.corpus.tokens_per_s:,.0f} tok/s"
+        return Verdict(model=model, dataset=dataset, check=profile.shape, status="measured", measured=measured)
+    name = f"{profile.shape} {limit.subject}"
+    value = measured_value(limit, profile, load_seconds, memory)
+    if value is None:
+        reason = f"{limit.subject} was not measured here"
+        return Verdict(
+            model=model, dataset=dataset, check=name, status="skipped", limit=limit.show_bound(), explanation=reason
+        )
+    holds = limit.holds(value)
+    explanation = "" if holds else f"{limit.subject} is {limit.show(value)}, must be {limit.show_bound()}"
+    status: str = "passed" if holds else "failed"
+    if check.hardware and not is_hardware(check.hardware, profile.hardware):
+        status = "skipped"
+        explanation = f"binds on {check.hardware}; this is {profile.hardware}"
+    return Verdict(
+        model=model,
+        dataset=dataset,
+        check=name,
+        status=status,  # type: ignore[arg-type]
+        measured=limit.show(value),
+        limit=limit.show_bound(),
+        value=value,
+        explanation=explanation,
+    )
+
+
+def measured_value(
+    limit: Limit, profile: ProfileResult, load_seconds: float | None, memory: Mapping[str, int]
+) -> float | None:
+    """What the budget's subject measured, in the base unit; None where it was not measured."""
+    if limit.subject == "cold start":
+        return None if load_seconds is None else load_seconds * 1000
+    if limit.subject == "memory":
+        peak = memory.get("device", memory.get("process"))
+        return None if peak is None else float(peak)
+    side_name, _, statistic = limit.subject.partition(" ")
+    side = profile.query if side_name == "query" else profile.corpus
+    field = RATE_FIELDS[limit.unit] if statistic == "throughput" else f"{statistic}_ms"
+    return float(getattr(side, field))

@@ -1,0 +1,230 @@
+"""pytest hooks: options, ini keys, markers and wiring. Loaded in every session, so it imports nothing heavy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_embedbench.errors import ConfigurationError
+from pytest_embedbench.fixtures import embed_dataset, embed_evaluation, embed_model, embed_pair, embed_profile
+from pytest_embedbench.scores import Score, explain_comparison
+from pytest_embedbench.session import DEFAULT_NODE, DEFAULT_SUITE, KEY, SUITE_NAME, EmbedSession, is_suite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from _pytest.terminal import TerminalReporter
+
+__all__ = ["embed_dataset", "embed_evaluation", "embed_model", "embed_pair", "embed_profile"]
+
+MARKER = (
+    "embedbench(models=[...], datasets=[...]): run the test once for each model x dataset pair; fixtures embed_model, "
+    "embed_dataset, embed_evaluation and embed_profile give it the pair. Suite items carry the marker with "
+    "kind='quality' or kind='budget', so that -m \"embedbench(kind='quality')\" selects them."
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("embedbench", "embedding models (pytest-embedbench)")
+    add = group.addoption
+    add(
+        "--embed-model", dest="embed_model", action="append", default=[], metavar="NAME",
+        help="Model to test: catalogue alias, Hub id (org/model) or folder. Repeat or separate by commas for a matrix. "
+        "Replaces the suite's models; with no paths given, only embedbench items run.",
+    )  # fmt: skip
+    add(
+        "--embed-dataset", dest="embed_dataset", action="append", default=[], metavar="NAME",
+        help="Dataset to test on: known name or BEIR folder, FOLDER@SPLIT for another split than test. "
+        "Repeat or separate by commas. Replaces the suite's datasets.",
+    )  # fmt: skip
+    add(
+        "--embed-suite", dest="embed_suite", default=None, metavar="FILE",
+        help="Suite file (default: embedbench.toml or [tool.embedbench] of pyproject.toml; else the packaged suite).",
+    )  # fmt: skip
+    add(
+        "--embed-profile", dest="embed_profile", action="append", default=[], metavar="'b1 c16'",
+        help="Also measure this load: b texts a request, c requests in flight. May be repeated.",
+    )  # fmt: skip
+    add(
+        "--embed-profile-seconds", dest="embed_profile_seconds", type=float, default=20.0, metavar="S",
+        help="Longest time that each side of a load profile measures (default: 20).",
+    )  # fmt: skip
+    add(
+        "--embed-results", dest="embed_results", default=None, metavar="DIR",
+        help="Where results and their evidence go (default: embedbench-out/results).",
+    )  # fmt: skip
+    add(
+        "--embed-card", dest="embed_card", default=None, metavar="DIR",
+        help="Where model cards go (default: embedbench-out/cards).",
+    )  # fmt: skip
+    add(
+        "--embed-card-template", dest="embed_card_template", default=None, metavar="FILE",
+        help="Jinja template for the cards instead of the packaged one; runs in a sandbox.",
+    )  # fmt: skip
+    add("--embed-device", dest="embed_device", default=None, metavar="DEVICE", help="cpu, cuda, cuda:1, mps.")
+    add(
+        "--embed-dtype", dest="embed_dtype", default=None, choices=("fp32", "bf16", "fp16"),
+        help="Number format of the model's weights and activations (default: fp32).",
+    )  # fmt: skip
+    add(
+        "--embed-batch-tokens", dest="embed_batch_tokens", type=int, default=None, metavar="N",
+        help="Tokens in one batch of the encode loop, padding included.",
+    )  # fmt: skip
+    add(
+        "--embed-fresh", dest="embed_fresh", action="store_true", default=False,
+        help="Encode again even where a stored run of the same model, data and settings is there.",
+    )  # fmt: skip
+    add(
+        "--embed-only", dest="embed_only", action="store_true", default=False,
+        help="Run embedbench items only (implied by --embed-model or --embed-dataset without paths).",
+    )  # fmt: skip
+    parser.addini("embedbench_results", "Default of --embed-results.", default="")
+    parser.addini("embedbench_card", "Default of --embed-card.", default="")
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from pytest_embedbench import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", MARKER)
+    session = config.stash[KEY] = EmbedSession(config)
+    config.args[:] = [_packaged(argument) for argument in config.args]
+    if not session.asked or hasattr(config, "workerinput"):
+        return
+    _check_options(session)
+    paths_given = config.args_source is pytest.Config.ArgsSource.ARGS
+    suite = session.project_suite() or DEFAULT_SUITE
+    try:
+        session.suite(suite)
+    except ConfigurationError as error:
+        raise pytest.UsageError(str(error)) from None
+    if not paths_given:
+        config.option.embed_only = True
+    if (not paths_given or session.option("suite")) and not _covered(suite, config):
+        config.args.append(str(suite))
+
+
+def _check_options(session: EmbedSession) -> None:
+    if (tokens := session.option("batch_tokens")) is not None and tokens < 1:
+        raise pytest.UsageError(f"--embed-batch-tokens: {tokens} is not a positive number of tokens")
+    template = session.option("card_template")
+    if template and not (session.config.invocation_params.dir / template).is_file():
+        raise pytest.UsageError(f"--embed-card-template: {template}: no such file")
+
+
+def _packaged(argument: str) -> str:
+    """A node id of the packaged suite as an argument pytest can find: its name stands for the file's path."""
+    name, separator, rest = argument.partition("::")
+    return f"{DEFAULT_SUITE}{separator}{rest}" if name == DEFAULT_NODE and not Path(name).exists() else argument
+
+
+def _covered(suite: Path, config: pytest.Config) -> bool:
+    """Will pytest come across the suite file by itself, from the paths it starts from?"""
+    starts = [(config.invocation_params.dir / argument.partition("::")[0]).resolve() for argument in config.args]
+    if suite.name == "pyproject.toml" and suite.parent != config.rootpath:
+        return suite in starts
+    return suite.suffix == ".toml" and any(suite == start or start in suite.parents for start in starts)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    if file_path.suffix != ".toml":
+        return None
+    session = parent.config.stash[KEY]
+    named = session.option("suite")
+    chosen = session.project_suite() if named else None
+    ours = file_path == chosen if chosen else file_path.name == SUITE_NAME
+    if file_path.name == "pyproject.toml" and not chosen:
+        ours = file_path.parent == parent.config.rootpath and is_suite(file_path)
+    if not ours and file_path != DEFAULT_SUITE:
+        return None
+    from pytest_embedbench.collect import SuiteFile
+
+    node = DEFAULT_NODE if file_path == DEFAULT_SUITE else None
+    return SuiteFile.from_parent(parent, path=file_path, **({"nodeid": node} if node else {}))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "embed_pair" not in metafunc.fixturenames:
+        return
+    from pytest_embedbench.collect import parametrize
+
+    parametrize(metafunc)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if error := config.stash[KEY].broken:
+        raise pytest.UsageError(str(error))
+    if not config.getoption("embed_only"):
+        return
+    others = [item for item in items if not _is_embedbench(item)]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if _is_embedbench(item)]
+
+
+def _is_embedbench(item: pytest.Item) -> bool:
+    return item.get_closest_marker("embedbench") is not None or "embed_pair" in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
+    """With xdist, let a load profile run alone on this machine; other items may run side by side."""
+    if not hasattr(item.config, "workerinput"):
+        return (yield)
+    from pytest_embedbench.load.device_lock import room
+
+    # The controller's id is shared by its workers and by nobody else.
+    name = str(item.config.workerinput["testrunuid"])
+    marker = item.get_closest_marker("embedbench")
+    alone = bool(marker and marker.kwargs.get("kind") == "budget") or "embed_profile" in getattr(
+        item, "fixturenames", ()
+    )
+    with room(name, alone=alone):
+        return (yield)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep a pair's items on one worker where the user chose no distribution mode: its work is done once."""
+    if config.getoption("dist", "no") != "load" or not config.getoption("embed_only"):
+        return None
+    from pytest_embedbench.distribution import PairScheduling
+
+    return PairScheduling(config, log)
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    if isinstance(left, Score):
+        return explain_comparison(op, left, right)
+    if isinstance(right, Score):
+        mirrored = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}.get(op, op)
+        return explain_comparison(mirrored, right, left)
+    return None
+
+
+def pytest_report_header(config: pytest.Config) -> list[str] | None:
+    session = config.stash[KEY]
+    if not session.asked:
+        return None
+    from pytest_embedbench.report import header
+
+    return header(session)
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
+    reports = [
+        report
+        for status in ("passed", "failed", "skipped", "error")
+        for report in terminalreporter.stats.get(status, [])
+        if any(name.startswith("embedbench_") for name, _ in getattr(report, "user_properties", ()))
+    ]
+    if reports:
+        from pytest_embedbench.report import summarize
+
+        summarize(terminalreporter, config.stash[KEY], reports)

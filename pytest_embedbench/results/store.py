@@ -1,0 +1,141 @@
+"""The results folder: ``<org>__<model>/<revision>/<dataset>.json`` and its evidence, written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from filelock import FileLock
+
+from pytest_embedbench.errors import ResultError
+from pytest_embedbench.results.schema import ModelRecord, PairResult
+from pytest_embedbench.results.trec import dump_run, parse_run
+
+if TYPE_CHECKING:
+    from pytest_embedbench.evaluate.metrics import Scores
+    from pytest_embedbench.evaluate.run import Run
+    from pytest_embedbench.load.closed_loop import Sample
+
+NO_REVISION = "no_revision_available"
+"""MTEB's word for a model without a revision."""
+
+
+def write_atomically(path: Path, content: str) -> None:
+    """Write a text file so that a killed process leaves the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # noqa: PTH101 - mkstemp made it private
+        os.replace(temporary, path)  # noqa: PTH105
+    except BaseException:
+        os.unlink(temporary)  # noqa: PTH108
+        raise
+
+
+class Store:
+    """Results below one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, model: ModelRecord, dataset: str) -> Path:
+        """Where the result of this model on this dataset lies."""
+        return self.root / model.name.replace("/", "__") / (model.revision or NO_REVISION) / f"{dataset}.json"
+
+    @contextmanager
+    def locked(self, path: Path) -> Iterator[None]:
+        """Hold the pair's lock: of two processes the second waits, then finds what the first one made."""
+        name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:32]
+        with FileLock(Path(tempfile.gettempdir()) / f"embedbench-{name}.lock"):
+            yield
+
+    def load(self, path: Path) -> PairResult | None:
+        """The stored result, or None where there is none.
+
+        Raises:
+            ResultError: the file is not one of ours; the message names it.
+        """
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=PairResult)
+        except FileNotFoundError:
+            return None
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise ResultError(f"{path}: not a pytest-embedbench result: {error}\n  fix: delete it") from None
+
+    def load_run(self, path: Path, result: PairResult) -> Run | None:
+        """The stored run, or None where it is missing or is not the one that the result speaks of."""
+        evidence = result.embedbench.evidence
+        try:
+            text = (path.parent / evidence.run).read_text(encoding="utf-8") if evidence.run else ""
+        except OSError:
+            return None
+        if not text or _sha256(text) != evidence.run_sha256:
+            return None
+        return parse_run(text, evidence.run)
+
+    def save_ranking(self, path: Path, run: Run, scores: Scores, tag: str) -> dict[str, str]:
+        """Write the run and the per-query scores; the fields of ``Evidence`` that name them."""
+        text = dump_run(run, tag)
+        run_path, query_path = path.with_suffix(".run.trec"), path.with_suffix(".per-query.jsonl")
+        write_atomically(run_path, text)
+        write_atomically(query_path, dump_per_query(scores))
+        return {"run": run_path.name, "run_sha256": _sha256(text), "per_query": query_path.name}
+
+    def save_samples(self, path: Path, shape: str, side: str, samples: Sequence[Sample]) -> str:
+        """Write raw latency samples as CSV; the file's name."""
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(["sent_s", "latency_ms"])
+        writer.writerows((f"{sample.sent_s:.6f}", f"{sample.latency_ms:.4f}") for sample in samples)
+        target = path.with_suffix(f".{shape}.{side}.csv")
+        write_atomically(target, table.getvalue())
+        return target.name
+
+    def save(self, path: Path, result: PairResult) -> None:
+        """Write the result, and MTEB's ``model_meta.json`` beside it."""
+        content = msgspec.json.format(msgspec.json.encode(result, order="deterministic"), indent=2)
+        write_atomically(path, content.decode() + "\n")
+        meta = {"name": result.embedbench.model.name, "revision": path.parent.name}
+        write_atomically(path.parent / "model_meta.json", msgspec.json.format(msgspec.json.encode(meta)).decode() + "\n")
+
+    def results(self) -> Iterator[tuple[Path, PairResult]]:
+        """Every stored result with its path, in a stable order."""
+        for path in sorted(self.root.rglob("*.json")):
+            if path.name != "model_meta.json" and (result := self.load(path)):
+                yield path, result
+
+
+def dump_per_query(scores: Scores) -> str:
+    """Per-query scores as JSON lines: ``{"query": id, "ndcg@10": value, ...}``."""
+    queries = next(iter(scores.values()), {})
+    return "".join(
+        msgspec.json.encode({"query": query, **{name: values[query] for name, values in scores.items()}}).decode() + "\n"
+        for query in queries
+    )
+
+
+def parse_per_query(text: str) -> Scores:
+    """The inverse of ``dump_per_query``."""
+    scores: dict[str, dict[str, float]] = {}
+    for line in text.splitlines():
+        record: Mapping[str, float | str] = msgspec.json.decode(line)
+        for name, value in record.items():
+            if name != "query":
+                scores.setdefault(name, {})[str(record["query"])] = float(value)
+    return scores
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
