@@ -90,7 +90,8 @@ class CheckItem(pytest.Item):
     def of(cls, parent: pytest.Collector, name: str, suite: Suite, pair: Pair, check: Check) -> CheckItem:
         from pytest_embedbench.suite import QualityCheck
 
-        item: CheckItem = cls.from_parent(parent, name=name)
+        # pytest reads the brackets of an id as parameters (--lf compares ids so read), but not those of a name alone.
+        item: CheckItem = cls.from_parent(parent, name=name, nodeid=f"{parent.nodeid}::{name}")
         item.suite, item.pair, item.check = suite, pair, check
         kind = "quality" if isinstance(check, QualityCheck) else "budget"
         item.add_marker(pytest.mark.embedbench(kind=kind))
@@ -149,7 +150,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         return
     metafunc.parametrize(
         "embed_pair",
-        [(suite, pair) for pair in suite.pairs],
+        [pytest.param((suite, pair), marks=() if marker else pytest.mark.embedbench) for pair in suite.pairs],
         ids=[f"{pair.model.alias}-{pair.dataset.alias}" for pair in suite.pairs],
         indirect=True,
         scope="session",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -38,6 +37,8 @@ class ResultError(EmbedbenchError):
 
 def closest(word: str, known: Iterable[str]) -> str:
     """A hint for a misspelt word: ``did you mean 'ndcg'?`` or, with nothing close, the known words."""
+    import difflib  # only errors need it, and every pytest session imports this module
+
     choices = sorted(set(known))
     folded = {choice.casefold(): choice for choice in choices}
     match = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)

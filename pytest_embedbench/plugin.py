@@ -10,7 +10,15 @@ import pytest
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.fixtures import embed_dataset, embed_evaluation, embed_model, embed_pair, embed_profile
 from pytest_embedbench.scores import Score, explain_comparison
-from pytest_embedbench.session import DEFAULT_NODE, DEFAULT_SUITE, KEY, SUITE_NAME, EmbedSession, is_suite
+from pytest_embedbench.session import (
+    DEFAULT_NODE,
+    DEFAULT_SUITE,
+    KEY,
+    SUITE_NAME,
+    EmbedSession,
+    is_suite,
+    marker_arguments,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +26,9 @@ if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
 __all__ = ["embed_dataset", "embed_evaluation", "embed_model", "embed_pair", "embed_profile"]
+
+BROKEN = "embedbench_broken"
+"""Under this name a worker sends the parts of a suite's error to the controller."""
 
 MARKER = (
     "embedbench(models=[...], datasets=[...]): run the test once for each model x dataset pair; fixtures embed_model, "
@@ -94,9 +105,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     session = config.stash[KEY] = EmbedSession(config)
     config.args[:] = [_packaged(argument) for argument in config.args]
+    _check_options(session)
     if not session.asked or hasattr(config, "workerinput"):
         return
-    _check_options(session)
     paths_given = config.args_source is pytest.Config.ArgsSource.ARGS
     suite = session.project_suite() or DEFAULT_SUITE
     try:
@@ -112,6 +123,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def _check_options(session: EmbedSession) -> None:
     if (tokens := session.option("batch_tokens")) is not None and tokens < 1:
         raise pytest.UsageError(f"--embed-batch-tokens: {tokens} is not a positive number of tokens")
+    if not (seconds := session.option("profile_seconds")) > 0:
+        raise pytest.UsageError(f"--embed-profile-seconds: {seconds} is not a positive number of seconds")
     template = session.option("card_template")
     if template and not (session.config.invocation_params.dir / template).is_file():
         raise pytest.UsageError(f"--embed-card-template: {template}: no such file")
@@ -149,23 +162,47 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "embed_pair" not in metafunc.fixturenames:
-        return
-    from pytest_embedbench.collect import parametrize
+    if "embed_pair" in metafunc.fixturenames:
+        from pytest_embedbench.collect import parametrize
 
-    parametrize(metafunc)
+        parametrize(metafunc)
+    elif marker := metafunc.definition.get_closest_marker("embedbench"):
+        session = metafunc.config.stash[KEY]
+        try:
+            marker_arguments(metafunc.definition.nodeid, marker)
+        except ConfigurationError as error:
+            session.broken = session.broken or error
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if error := config.stash[KEY].broken:
-        raise pytest.UsageError(str(error))
+        if not hasattr(config, "workerinput"):
+            raise pytest.UsageError(str(error))
+        # A worker that raises is a crash to xdist: it runs nothing and lets the controller raise.
+        items.clear()
+        config.workeroutput[BROKEN] = [error.where, error.problem, error.fix]  # type: ignore[attr-defined]
+        return
     if not config.getoption("embed_only"):
         return
     others = [item for item in items if not _is_embedbench(item)]
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if _is_embedbench(item)]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over the error that an xdist worker found in a suite."""
+    if parts := getattr(node, "workeroutput", {}).get(BROKEN):
+        node.config.stash[KEY].broken = ConfigurationError(*parts)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    if (error := config.stash[KEY].broken) and config.pluginmanager.hasplugin("dsession"):
+        raise pytest.UsageError(str(error))
 
 
 def _is_embedbench(item: pytest.Item) -> bool:

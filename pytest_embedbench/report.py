@@ -59,7 +59,7 @@ def header(session: EmbedSession) -> list[str]:
 
 def summarize(reporter: TerminalReporter, session: EmbedSession, reports: Sequence[pytest.TestReport]) -> None:
     """Print the verdict table and notes, write the cards, say where everything is."""
-    properties = [dict(report.user_properties) for report in reports if report.when == "call"]
+    properties = [dict(report.user_properties) for report in _in_order(reports) if report.when == "call"]
     reporter.section("embedbench", sep="=")
     if rows := [_row(found) for found in properties if f"{PREFIX}verdict" in found]:
         from tabulate import tabulate
@@ -78,6 +78,18 @@ def summarize(reporter: TerminalReporter, session: EmbedSession, reports: Sequen
         reporter.write_line(f"result: {_short(path)}{again}" + (f", run: {run}" if run else ""))
     for line in _write_cards(session, [result for _, result in results]):
         reporter.write_line(line)
+
+
+def _in_order(reports: Sequence[pytest.TestReport]) -> list[pytest.TestReport]:
+    """As they ran, pair by pair: pytest keeps them by outcome, and xdist's workers mix the pairs."""
+    starts: dict[tuple[object, object], float] = {}
+    keys = []
+    for report in reports:
+        found = dict(report.user_properties)
+        pair = found.get(f"{PREFIX}model"), found.get(f"{PREFIX}dataset")
+        starts[pair] = min(report.start, starts.get(pair, report.start))
+        keys.append((pair, report))
+    return [report for pair, report in sorted(keys, key=lambda key: (starts[key[0]], key[1].start))]
 
 
 def _row(found: dict[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,8 @@ from pytest_embedbench.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytest_embedbench.suite import Overrides, Pair, Settings, Suite
-    from pytest_embedbench.workbench import Workbench
+    from pytest_embedbench.suite import Overrides, Settings, Suite
+    from pytest_embedbench.workbench import Workbench, WorkSettings
 
 OUT = Path("embedbench-out")
 SUITE_NAME = "embedbench.toml"
@@ -39,7 +40,7 @@ class EmbedSession:
         """Where ``--embed-suite`` named one: no other suite file is collected."""
         self.broken: ConfigurationError | None = None
         """An error in a suite found while collecting; ends the session before anything runs."""
-        self._workbench: Workbench | None = None
+        self._workbenches: dict[WorkSettings, Workbench] = {}
 
     def option(self, name: str) -> Any:
         """Value of ``--embed-NAME``."""
@@ -66,20 +67,25 @@ class EmbedSession:
         return self.folder("card", "cards")
 
     def overrides(self, models: Iterable[str] = (), datasets: Iterable[str] = ()) -> Overrides:
-        """The command line's choices; ``models`` and ``datasets`` stand in where it makes none."""
+        """The command line's choices; ``models`` and ``datasets`` stand in where it makes none.
+
+        Relative paths of the command line start at the working folder, those of a marker at the root folder.
+        """
         from pytest_embedbench.suite import Overrides
 
+        chosen = names(self.option("model")), names(self.option("dataset"))
         return Overrides(
-            models=names(self.option("model")) or tuple(models),
-            datasets=names(self.option("dataset")) or tuple(datasets),
+            models=chosen[0] or tuple(models),
+            datasets=chosen[1] or tuple(datasets),
             profiles=names(self.option("profile")),
-            folder=self.config.invocation_params.dir,
+            folder=self.config.invocation_params.dir if any(chosen) else self.config.rootpath,
             **self._from_hooks(),
         )
 
     def _from_hooks(self) -> dict[str, Any]:
         import msgspec
 
+        from pytest_embedbench.datasets.load import BUILTIN
         from pytest_embedbench.datasets.spec import DatasetSpec
         from pytest_embedbench.models.spec import ModelSpec
 
@@ -92,9 +98,13 @@ class EmbedSession:
             for entries in hook(config=self.config):
                 for name, entry in entries.items():
                     try:
-                        found[field][name] = msgspec.convert(entry, kind)
+                        spec = msgspec.convert(entry, kind)
                     except msgspec.ValidationError as error:
                         raise ConfigurationError(f"hook {hook.name}: {name}", str(error)) from None
+                    if spec.path and spec.path != BUILTIN:
+                        path = self.config.rootpath / Path(spec.path).expanduser()
+                        spec = msgspec.structs.replace(spec, path=str(path))
+                    found[field][name] = spec
         return found
 
     def suite(self, path: Path) -> Suite:
@@ -106,8 +116,21 @@ class EmbedSession:
         if path not in self.suites:
             from pytest_embedbench.suite import read_suite
 
-            self.suites[path] = read_suite(path, self.overrides())
+            try:
+                self.suites[path] = read_suite(path, self.overrides())
+            except ConfigurationError as error:
+                folder = self._folder_of(path)
+                if not folder or not error.where.startswith(path.name):
+                    raise
+                raise ConfigurationError(f"{folder}/{error.where}", error.problem, error.fix) from None
         return self.suites[path]
+
+    def _folder_of(self, suite: Path) -> str:
+        """The folder of a suite that lies elsewhere than in the working folder: which of several suites is meant."""
+        here = self.config.invocation_params.dir
+        if suite.parent == here or suite == DEFAULT_SUITE:
+            return ""
+        return suite.parent.relative_to(here).as_posix() if here in suite.parents else str(suite.parent)
 
     def marked_suite(self, where: str, marker: pytest.Mark | None) -> Suite:
         """The pairs that a marker in Python asks for; what it leaves open comes from the project's suite file.
@@ -115,28 +138,17 @@ class EmbedSession:
         Raises:
             ConfigurationError: the marker has unknown arguments, or names what does not exist.
         """
-        from pytest_embedbench.errors import closest
-        from pytest_embedbench.suite import suite_from_names
+        from pytest_embedbench.suite import read_suite
 
-        arguments = dict(marker.kwargs) if marker else {}
-        if marker and marker.args:
-            raise ConfigurationError(where, "the marker takes keywords only", "write models=[...], datasets=[...]")
-        for key, value in arguments.items():
-            if key not in MARKER_KEYS:
-                raise ConfigurationError(where, f"unknown argument {key!r} of the marker", closest(key, MARKER_KEYS))
-            if key != "kind" and not isinstance(value, (list, tuple)):
-                raise ConfigurationError(f"{where}: {key}", f"{value!r} is not a list", f"write {key}=[{value!r}]")
+        arguments = marker_arguments(where, marker) if marker else {}
         path = self.project_suite() or DEFAULT_SUITE
         if not arguments.get("models") and not arguments.get("datasets"):
             return self.suite(path)
-        overrides = self.overrides(arguments.get("models", ()), arguments.get("datasets", ()))
-        if not overrides.models or not overrides.datasets:
-            pairs = self.suite(path).pairs
-            overrides = self.overrides(
-                overrides.models or dict.fromkeys(pair.model.alias for pair in pairs),
-                overrides.datasets or dict.fromkeys(pair.dataset.alias for pair in pairs),
-            )
-        return suite_from_names(where, overrides)
+        self.suite(path)  # an error of its own is not the marker's
+        try:
+            return read_suite(path, self.overrides(arguments.get("models", ()), arguments.get("datasets", ())))
+        except ConfigurationError as error:
+            raise ConfigurationError(where, error.problem, error.fix) from None
 
     def project_suite(self) -> Path | None:
         """The suite file of this project: ``--embed-suite``, else in the working or root folder."""
@@ -148,39 +160,50 @@ class EmbedSession:
                     return folder / name
         return None
 
-    def measures(self, pair: Pair) -> Any:
-        """Measures to record for the pair: those of the suite it stands in."""
-        for suite in self.suites.values():
-            if pair in suite.pairs:
-                return suite.measures
-        from pytest_embedbench.measures import DEFAULT_MEASURES
-
-        return DEFAULT_MEASURES
-
     def workbench(self, settings: Settings) -> Workbench:
-        """The workbench; made with the first item's settings, the command line's choices before them."""
-        if self._workbench is None:
-            from pytest_embedbench.progress import progress_for
-            from pytest_embedbench.workbench import Workbench, WorkSettings
+        """The workbench for a suite's settings, the command line's choices before them; suites may differ."""
+        from pytest_embedbench.progress import progress_for
+        from pytest_embedbench.workbench import Workbench, WorkSettings
 
-            chosen = WorkSettings(
-                results=self.results,
-                device=self.option("device") or settings.device,
-                dtype=self.option("dtype") or settings.dtype,
-                batch_tokens=self.option("batch_tokens") or settings.batch_tokens,
-                reuse=not self.option("fresh"),
-                profile_seconds=float(self.option("profile_seconds")),
-            )
+        chosen = WorkSettings(
+            results=self.results,
+            device=self.option("device") or settings.device,
+            dtype=self.option("dtype") or settings.dtype,
+            batch_tokens=self.option("batch_tokens") or settings.batch_tokens,
+            reuse=not self.option("fresh"),
+            profile_seconds=float(self.option("profile_seconds")),
+        )
+        if chosen not in self._workbenches:
             _mark_as_ours(self.results)
-            self._workbench = Workbench(chosen, progress_for(self.config))
-        return self._workbench
+            self._workbenches[chosen] = Workbench(chosen, progress_for(self.config))
+        return self._workbenches[chosen]
+
+
+def marker_arguments(where: str, marker: pytest.Mark) -> dict[str, Any]:
+    """The keywords of an ``embedbench`` marker in Python.
+
+    Raises:
+        ConfigurationError: one is unknown or no list.
+    """
+    from pytest_embedbench.errors import closest
+
+    if marker.args:
+        raise ConfigurationError(where, "the marker takes keywords only", "write models=[...], datasets=[...]")
+    for key, value in marker.kwargs.items():
+        if key not in MARKER_KEYS:
+            raise ConfigurationError(where, f"unknown argument {key!r} of the marker", closest(key, MARKER_KEYS))
+        if key != "kind" and not isinstance(value, (list, tuple)):
+            raise ConfigurationError(f"{where}: {key}", f"{value!r} is not a list", f"write {key}=[{value!r}]")
+    return dict(marker.kwargs)
 
 
 def _mark_as_ours(results: Path) -> None:
     """Keep the default output folder out of the user's repository, as pytest does with its cache."""
     if results.parent.name == OUT.name:
-        results.parent.mkdir(parents=True, exist_ok=True)
-        (results.parent / ".gitignore").write_text("# made by pytest-embedbench\n*\n", encoding="utf-8")
+        # Where this fails, so does the first result, with a message.
+        with suppress(OSError):
+            results.parent.mkdir(parents=True, exist_ok=True)
+            (results.parent / ".gitignore").write_text("# made by pytest-embedbench\n*\n", encoding="utf-8")
 
 
 def is_suite(path: Path) -> bool:

@@ -8,16 +8,16 @@ error names the file, the key and the fix, and comes before any model is loaded.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
 from pytest_embedbench import catalog
 from pytest_embedbench.datasets.beir import find_split
-from pytest_embedbench.datasets.load import BUILTIN
+from pytest_embedbench.datasets.load import BUILTIN, dataset_folder
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.errors import ConfigurationError, DatasetError, closest
 from pytest_embedbench.limits import Limit, parse_budget, parse_quality
@@ -40,8 +40,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     metrics: list[str] = []
     device: str = ""
     """Where models run: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; absent: the best that is there."""
-    dtype: str = "fp32"
-    batch_tokens: int | None = None
+    dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
+    batch_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """Tokens in one batch of the encode loop, padding included."""
 
 
@@ -132,18 +132,19 @@ def read_suite(path: Path, overrides: Overrides = Overrides()) -> Suite:
         ConfigurationError: anything in it is unknown, misspelt or of the wrong type.
     """
     file = _decode(path)
-    define_at = "define." if path.name == "pyproject.toml" else ""
-    return _plan(path, file, overrides, _Names(path, file, overrides, define_at))
+    return _plan(path, file, overrides, _Names(path, file, overrides))
 
 
-def suite_from_names(where: str, overrides: Overrides) -> Suite:
-    """A suite without a file: the names that a marker in Python and the command line give.
+def suite_from_names(where: str, overrides: Overrides, path: Path) -> Suite:
+    """The pairs that a marker in Python and the command line name, without checks.
+
+    Settings and definitions (``[models.X]``, ``[datasets.X]``) are those of the suite file at ``path``.
 
     Raises:
         ConfigurationError: a name is unknown; ``where`` says who gave it.
     """
-    path = overrides.folder / "no suite file"
-    return _plan(path, _SuiteFile(), overrides, _Names(path, _SuiteFile(), overrides, where=where))
+    file = msgspec.structs.replace(_decode(path), checks=[])
+    return _plan(path, file, overrides, _Names(path, file, overrides, where=where))
 
 
 # Reading the file
@@ -154,6 +155,8 @@ def _decode(path: Path) -> _SuiteFile:
         data = msgspec.toml.decode(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigurationError(str(path), "no such suite file", "give the path of an embedbench.toml") from None
+    except OSError as error:
+        raise ConfigurationError(str(path), f"cannot be read: {error.strerror}", "give the path of an embedbench.toml") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(str(path), f"not valid TOML: {error}") from None
     where = path.name
@@ -166,40 +169,60 @@ def _decode(path: Path) -> _SuiteFile:
     )
 
 
-def _convert(data: dict[str, Any], kind: type[T], where: str) -> T:
+def _convert(data: Any, kind: type[T], where: str) -> T:
     _refuse_unknown_keys(data, kind, where)
+    _refuse_wrong_types(data, kind, where)
+    return msgspec.convert(data, kind)
+
+
+def _refuse_wrong_types(data: Any, kind: Any, where: str) -> None:
+    """Convert from the inside out, so that an error names every key on the way (msgspec leaves out those of dicts)."""
+    for value, inner, at in _parts(data, kind, where):
+        _refuse_wrong_types(value, inner, at)
     try:
-        return msgspec.convert(data, kind)
+        msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
         problem, _, at = str(error).partition(" - at `$")
-        key = at.rstrip("`").lstrip(".")
         problem = problem.replace("`", "")
-        raise ConfigurationError(f"{where}: {key}" if key else where, problem, _type_fix(problem)) from None
+        raise ConfigurationError(where + at.rstrip("`"), problem, _type_fix(problem, kind)) from None
 
 
-def _type_fix(problem: str) -> str:
+def _type_fix(problem: str, kind: Any) -> str:
     if problem.startswith("Expected array"):
         return 'write a list, e.g. ["minilm"]'
     if problem.startswith("Expected object"):
         return "write a table, e.g. [models.my-model] with keys below it"
-    return problem.replace("Expected", "give", 1).partition(",")[0]
+    if problem.startswith("Invalid enum value"):
+        return "give one of " + ", ".join(get_args(kind))
+    return problem.replace("Expected", "give", 1).replace(" | null", "").partition(",")[0]
 
 
 def _refuse_unknown_keys(data: Any, kind: Any, where: str) -> None:
     """Walk data and type side by side, so that a misspelt key can be named with the closest right one."""
-    if isinstance(data, list):
-        for index, item in enumerate(data):
-            _refuse_unknown_keys(item, get_args(kind)[0] if get_args(kind) else None, f"{where}[{index}]")
-    elif isinstance(data, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
-        for key, value in data.items():
-            at = _join(where, key)
-            if key not in fields:
-                raise ConfigurationError(at, f"unknown key {key!r}", closest(key, fields))
-            _refuse_unknown_keys(value, fields[key], at)
-    elif isinstance(data, dict) and get_args(kind):
-        for key, value in data.items():
-            _refuse_unknown_keys(value, get_args(kind)[1], _join(where, key))
+    fields = _fields(kind)
+    for key in data if isinstance(data, dict) and fields else ():
+        if key not in fields:
+            raise ConfigurationError(_join(where, key), f"unknown key {key!r}", closest(key, fields))
+    for value, inner, at in _parts(data, kind, where):
+        _refuse_unknown_keys(value, inner, at)
+
+
+def _fields(kind: Any) -> dict[str, Any]:
+    """The keys that a table of this type has, and their types; empty where any key is allowed."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+    return {}
+
+
+def _parts(data: Any, kind: Any, where: str) -> Iterator[tuple[Any, Any, str]]:
+    """What a table or list holds: value, type and place of each."""
+    fields = _fields(kind)
+    if isinstance(data, dict) and fields:
+        yield from ((value, fields[key], _join(where, key)) for key, value in data.items())
+    elif isinstance(data, dict) and get_origin(kind) is dict:
+        yield from ((value, get_args(kind)[1], _join(where, key)) for key, value in data.items())
+    elif isinstance(data, list) and get_origin(kind) is list:
+        yield from ((value, get_args(kind)[0], f"{where}[{index}]") for index, value in enumerate(data))
 
 
 def _join(where: str, key: str) -> str:
@@ -212,11 +235,14 @@ def _join(where: str, key: str) -> str:
 class _Names:
     """What the names in a suite and on its command line mean."""
 
-    def __init__(
-        self, path: Path, file: _SuiteFile, overrides: Overrides, define_at: str = "", where: str = ""
-    ) -> None:
-        self.path, self.file, self.overrides, self.define_at = path, file, overrides, define_at
+    def __init__(self, path: Path, file: _SuiteFile, overrides: Overrides, where: str = "") -> None:
+        self.path, self.file, self.overrides = path, file, overrides
         self.where = where or path.name
+        in_pyproject = path.name == "pyproject.toml"
+        self.table = "tool.embedbench" if in_pyproject else "embedbench"
+        """Where the settings stand in the file; checks and definitions stand beside them or, in pyproject, below."""
+        self.checks_at = "tool.embedbench.checks" if in_pyproject else "checks"
+        self.define_at = "tool.embedbench.define." if in_pyproject else ""
         self.model_definitions = {
             alias: self._anchored_model(alias, spec)
             for alias, spec in {**overrides.known_models, **file.models}.items()
@@ -231,7 +257,7 @@ class _Names:
             where = self.where if self.where != self.path.name else "--embed-model"
             named = [self._model(name, where, self.overrides.folder) for name in given]
         else:
-            where = f"{self.where}: embedbench.models"
+            where = f"{self.where}: {self.table}.models"
             named = [
                 self._model(name, f"{where}[{index}]", self.path.parent)
                 for index, name in enumerate(self.file.embedbench.models or self.file.models)
@@ -243,7 +269,7 @@ class _Names:
             where = self.where if self.where != self.path.name else "--embed-dataset"
             named = [self._dataset(name, where, self.overrides.folder) for name in given]
         else:
-            where = f"{self.where}: embedbench.datasets"
+            where = f"{self.where}: {self.table}.datasets"
             wanted = self.file.embedbench.datasets or list(self.file.datasets) or ["builtin"]
             named = [
                 self._dataset(name, f"{where}[{index}]", self.path.parent) for index, name in enumerate(wanted)
@@ -255,7 +281,7 @@ class _Names:
             return self.model_definitions[name]
         if known := catalog.find(catalog.models(), name):
             return NamedModel(alias=known[0], spec=known[1])
-        path = (folder / name).expanduser()
+        path = folder / Path(name).expanduser()
         if path.is_dir():
             alias = path.resolve().name
             return _checked_model(NamedModel(alias=alias, spec=ModelSpec(path=str(path.resolve()))), where)
@@ -266,14 +292,20 @@ class _Names:
         aliases = [*self.model_definitions, *catalog.models()]
         problem = f"unknown model {name!r}; {closest(name, aliases)}"
         raise ConfigurationError(
-            where, problem, "use an alias, a Hub id (org/model), a folder, or define it in [models.NAME]"
+            where,
+            problem,
+            f"use an alias, a Hub id (org/model), a folder, or define it in [{self.define_at}models.NAME]",
         )
 
     def _dataset(self, name: str, where: str, folder: Path) -> NamedDataset:
         if name in self.dataset_definitions:
             return self.dataset_definitions[name]
-        stem, _, split = name.partition("@")
-        path = (folder / stem).expanduser()
+        stem, _, split = name.rpartition("@")
+        if not stem or (folder / Path(name).expanduser()).is_dir():
+            stem, split = name, ""
+        if stem in self.dataset_definitions:
+            return _at_split(self.dataset_definitions[stem], split, where)
+        path = folder / Path(stem).expanduser()
         known = catalog.find(catalog.datasets(), stem)
         if path.is_dir() and not (known and known[1].path):
             alias = path.resolve().name
@@ -283,7 +315,7 @@ class _Names:
             )
             return _checked_dataset(NamedDataset(alias=f"{alias}@{split}" if split else alias, spec=spec), where)
         if known and known[1].path:
-            return NamedDataset(alias=known[0], spec=known[1])
+            return _at_split(NamedDataset(alias=known[0], spec=known[1]), split, where)
         aliases = [*self.dataset_definitions, *catalog.datasets()]
         if known:
             problem = f"dataset {known[0]!r} is known, but its files are not here"
@@ -296,7 +328,7 @@ class _Names:
     def _anchored_model(self, alias: str, spec: ModelSpec) -> NamedModel:
         where = f"{self.where}: {self.define_at}models.{alias}"
         if spec.path:
-            spec = msgspec.structs.replace(spec, path=str((self.path.parent / spec.path).expanduser().resolve()))
+            spec = msgspec.structs.replace(spec, path=str((self.path.parent / Path(spec.path).expanduser()).resolve()))
         elif spec.kind != "bm25" and not (spec.hub or spec.package):
             raise ConfigurationError(where, "says not where the model is", "give path or hub")
         return _checked_model(NamedModel(alias=alias, spec=spec), where)
@@ -306,7 +338,7 @@ class _Names:
         if not spec.path:
             raise ConfigurationError(where, "says not where the dataset is", "give path, a BEIR folder")
         if spec.path != BUILTIN:
-            spec = msgspec.structs.replace(spec, path=str((self.path.parent / spec.path).expanduser().resolve()))
+            spec = msgspec.structs.replace(spec, path=str((self.path.parent / Path(spec.path).expanduser()).resolve()))
         return _checked_dataset(NamedDataset(alias=alias, spec=spec), where)
 
 
@@ -335,17 +367,22 @@ def _checked_model(model: NamedModel, where: str) -> NamedModel:
     return model
 
 
-def _checked_dataset(dataset: NamedDataset, where: str) -> NamedDataset:
-    spec = dataset.spec
-    if spec.path == BUILTIN:
+def _at_split(dataset: NamedDataset, split: str, where: str) -> NamedDataset:
+    """The dataset with the judgments that ``NAME@SPLIT`` asks for."""
+    if not split:
         return dataset
-    folder = Path(spec.path)
+    spec = msgspec.structs.replace(dataset.spec, split=split)
+    return _checked_dataset(NamedDataset(alias=f"{dataset.alias}@{split}", spec=spec), where)
+
+
+def _checked_dataset(dataset: NamedDataset, where: str) -> NamedDataset:
+    folder = dataset_folder(dataset)
     for name in ("corpus.jsonl", "queries.jsonl"):
         if not (folder / name).is_file():
             problem = f"{folder / name}: no such file"
             raise ConfigurationError(where, problem, "a BEIR folder holds corpus.jsonl, queries.jsonl, qrels/")
     try:
-        find_split(folder, spec.split)
+        find_split(folder, dataset.spec.split)
     except DatasetError as error:
         raise ConfigurationError(where, str(error), "choose with split = ... or --embed-dataset FOLDER@SPLIT") from None
     return dataset
@@ -358,22 +395,25 @@ def _plan(path: Path, file: _SuiteFile, overrides: Overrides, names: _Names) -> 
     where = names.where
     models, datasets = names.models(), names.datasets()
     known_models = {alias for model in models for alias in _model_names(model)}
-    known_models |= {*names.model_definitions, *file.embedbench.models, *catalog.models()}
+    known_models |= {*names.model_definitions, *catalog.models()}
     known_datasets = {dataset.alias for dataset in datasets}
-    known_datasets |= {*names.dataset_definitions, *file.embedbench.datasets, *catalog.datasets()}
+    known_datasets |= {*names.dataset_definitions, *catalog.datasets()}
+    # What the command line replaces may still be named by the suite's checks.
+    known_models |= set(file.embedbench.models if overrides.models else ())
+    known_datasets |= set(file.embedbench.datasets if overrides.datasets else ())
     rules = []
     for index, table in enumerate(file.checks):
-        at = f"{where}: checks[{index}]"
+        at = f"{where}: {names.checks_at}[{index}]"
         model_patterns = _patterns(table.model, f"{at}.model", known_models)
         dataset_patterns = _patterns(table.dataset, f"{at}.dataset", known_datasets)
         rules.append((model_patterns, dataset_patterns, _checks_of(table, at)))
-    at = "--embed-profile" if overrides.profiles else f"{where}: embedbench.profiles"
+    at = "--embed-profile" if overrides.profiles else f"{where}: {names.table}.profiles"
     shapes = [
         _parse(parse_shape, text, f"{at}[{index}]")
         for index, text in enumerate(overrides.profiles or file.embedbench.profiles)
     ]
     measures = [
-        _parse(parse_measure, text, f"{where}: embedbench.metrics[{index}]")
+        _parse(parse_measure, text, f"{where}: {names.table}.metrics[{index}]")
         for index, text in enumerate(file.embedbench.metrics)
     ]
     pairs = []

@@ -91,6 +91,7 @@ class Workbench:
         self.settings, self.progress = settings, progress
         self.store = Store(settings.results)
         self._kept: dict[object, object] = {}
+        locate.cache_clear()  # files may have changed since an earlier session of this process
         self._loaded: tuple[NamedModel, Model, float] | None = None
 
     def evaluation(self, pair: Pair, measures: Sequence[Measure]) -> PairWork:
@@ -169,6 +170,7 @@ class Workbench:
         )
 
     def _evaluate(self, pair: Pair, measures: Sequence[Measure]) -> PairWork:
+        self.store.check_writable()
         dataset = self.dataset(pair.dataset)
         record = self._record(pair)
         path = self.store.path(record, dataset.name)
@@ -190,7 +192,7 @@ class Workbench:
     ) -> PairWork:
         scores = score(run, dataset.qrels, dataset.judged_queries, measures)
         result = _with_scores(stored, scores, dataset)
-        if result != stored:
+        if result != stored or not (path.parent / stored.embedbench.evidence.per_query).is_file():
             self.store.save_ranking(path, run, scores, result.embedbench.model.name)
             self.store.save(path, result)
         return PairWork(path=path, result=result, run=run, scores=scores, dataset=dataset, reused=True)
@@ -253,7 +255,15 @@ class Workbench:
             sides[side] = measured.statistics
             files[side] = self.store.save_samples(work.path, shape.slug, side, measured.samples)
         profile = ProfileResult(
-            shape=str(shape), hardware=hardware(self.device), query=sides["query"], corpus=sides["corpus"]
+            shape=str(shape),
+            hardware=hardware(self.device),
+            query=sides["query"],
+            corpus=sides["corpus"],
+            note="; ".join(
+                f"only {side.distinct_texts} distinct {name} texts for {side.texts} sent: some were sent again"
+                for name, side in sides.items()
+                if side.distinct_texts < side.texts
+            ),
         )
         with self.store.locked(work.path):
             result = self.store.load(work.path) or work.result

@@ -25,7 +25,14 @@ def check_budget(
     limit = check.limit
     if limit is None:
         measured = f"query p50 {profile.query.p50_ms:.1f} ms, corpus {profile.corpus.tokens_per_s:,.0f} tok/s"
-        return Verdict(model=model, dataset=dataset, check=profile.shape, status="measured", measured=measured)
+        return Verdict(
+            model=model,
+            dataset=dataset,
+            check=profile.shape,
+            status="measured",
+            measured=measured,
+            explanation=profile.note,
+        )
     name = f"{profile.shape} {limit.subject}"
     value = measured_value(limit, profile, load_seconds, memory)
     if value is None:

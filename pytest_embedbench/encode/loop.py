@@ -99,6 +99,8 @@ def encode(model: Encoder, texts: Sequence[str], role: Role, *, batch_tokens: in
 
 
 def _refuse_broken(vectors: Vectors, texts: Sequence[str], role: Role) -> None:
+    if len(vectors) != len(texts):
+        raise ModelError(f"the model gave {len(vectors)} vectors for {len(texts)} texts")
     for row in _broken_rows(vectors):
         raise ModelError(f"the vector of this {role} holds NaN or infinity: {texts[row][:200]!r}")
 

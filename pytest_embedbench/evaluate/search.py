@@ -74,6 +74,8 @@ def search(
         query_ids: their ids.
         depth: documents to keep for each query.
     """
+    if not query_ids:
+        return Run({})
     highest = [max(ids) for ids in groups]
     tie_rank = np.empty(len(groups), dtype=np.int64)
     tie_rank[sorted(range(len(groups)), key=highest.__getitem__, reverse=True)] = np.arange(len(groups))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import PreparedText, Role
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class MicroBatcher:
         """
         request = _Request(self._model.prepare(texts, role), role, Future())
         with self._changed:
+            if self._closed:
+                raise RuntimeError("the server is closed")
             self._waiting.append(request)
             self._changed.notify()
         return request.answer.result()
@@ -74,7 +77,7 @@ class MicroBatcher:
         left: list[_Request] = []
         longest = count = 0
         for request in self._waiting:
-            wide = max(longest, *(text.length for text in request.texts))
+            wide = max([longest, *(text.length for text in request.texts)])
             fits = not taken or wide * (count + len(request.texts)) <= self._budget
             if request.role == role and fits:
                 taken.append(request)
@@ -85,8 +88,11 @@ class MicroBatcher:
         return taken
 
     def _answer(self, requests: list[_Request]) -> None:
+        texts = [text for request in requests for text in request.texts]
         try:
-            vectors = self._model.forward([text for request in requests for text in request.texts], requests[0].role)
+            vectors = self._model.forward(texts, requests[0].role)
+            if len(vectors) != len(texts):
+                raise ModelError(f"the model gave {len(vectors)} vectors for {len(texts)} texts")
         except BaseException as error:  # noqa: BLE001 - it belongs to the callers, whatever it is
             for request in requests:
                 request.answer.set_exception(error)

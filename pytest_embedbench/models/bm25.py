@@ -28,6 +28,8 @@ class BM25Model:
         except ImportError as error:
             message = "model 'bm25' needs an extra\n  fix: pip install 'pytest-embedbench[bm25]'"
             raise ModelError(message) from error
+        if not query_ids:
+            return Run({})
         stemmer = Stemmer.Stemmer("english")
         index = bm25s.BM25()
         tokens = bm25s.tokenize(dataset.doc_texts, stopwords="en", stemmer=stemmer, show_progress=False)

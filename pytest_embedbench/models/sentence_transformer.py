@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Transformer
+from transformers.utils import logging
 
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText, Role
@@ -25,6 +27,18 @@ PROMPT_NAMES: dict[Role, tuple[str, ...]] = {"query": ("query",), "document": ("
 """Names under which checkpoints declare their prompts, as sentence-transformers' own encode_query looks them up."""
 
 
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Keep transformers from drawing its own bar while it loads weights: it would stand in failure reports."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 class SentenceTransformerModel:
     """An ``Encoder`` over a SentenceTransformer whose first module is a text transformer.
 
@@ -35,13 +49,14 @@ class SentenceTransformerModel:
     def __init__(self, model: NamedModel, folder: Path, *, device: str, dtype: str) -> None:
         spec = model.spec
         try:
-            self._model = SentenceTransformer(
-                str(folder),
-                device=device,
-                trust_remote_code=spec.trust_remote_code,
-                local_files_only=True,
-                model_kwargs={"dtype": DTYPES[dtype], "use_safetensors": True},
-            )
+            with _without_bars():
+                self._model = SentenceTransformer(
+                    str(folder),
+                    device=device,
+                    trust_remote_code=spec.trust_remote_code,
+                    local_files_only=True,
+                    model_kwargs={"dtype": DTYPES[dtype], "use_safetensors": True},
+                )
         except Exception as error:
             raise ModelError(f"model {model.alias!r}: {folder} does not load: {error}") from error
         first = self._model[0]

@@ -50,6 +50,20 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    def check_writable(self) -> None:
+        """Find out before the work, not after it, whether results can be written.
+
+        Raises:
+            ResultError: they cannot; the message names the folder.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            fix = "make room there, or choose another folder with --embed-results"
+            raise ResultError(f"{self.root}: cannot write results: {error.strerror}\n  fix: {fix}") from None
+
     def path(self, model: ModelRecord, dataset: str) -> Path:
         """Where the result of this model on this dataset lies."""
         return self.root / model.name.replace("/", "__") / (model.revision or NO_REVISION) / f"{dataset}.json"
