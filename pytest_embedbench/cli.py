@@ -29,7 +29,9 @@ def main() -> None:
 @main.command("card")
 @click.argument("results", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("cards"), show_default=True)
-@click.option("--template", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Your own Jinja template.")
+@click.option(
+    "--template", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Your own Jinja template."
+)
 def card(results: Path, out: Path, template: Path | None) -> None:
     """Write the model cards of a RESULTS folder."""
     from pytest_embedbench.cards.write import write_cards

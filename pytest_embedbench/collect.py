@@ -75,7 +75,7 @@ def _check_name(check: Check) -> str:
     return f"budget[{check.shape.slug}{subject}]"
 
 
-class CheckFailed(Exception):
+class CheckFailed(Exception):  # noqa: N818 - a verdict, not an error
     """A check's verdict is ``failed``; shown as its explanation, without a traceback."""
 
 
@@ -116,7 +116,7 @@ class CheckItem(pytest.Item):
         return self.path, None, f"{self.pair.model.alias} on {self.pair.dataset.alias}: {self.name}"
 
 
-def _verdict(session: EmbedSession, suite: Suite, pair: Pair, check: Check) -> tuple[Verdict, Path, bool]:
+def _verdict(session: EmbedSession, suite: Suite, pair: Pair, check: Check) -> tuple[Verdict, Path, bool | None]:
     from pytest_embedbench.checks.budget import check_budget
     from pytest_embedbench.checks.quality import check_quality
     from pytest_embedbench.checks.verdict import Verdict
@@ -131,11 +131,11 @@ def _verdict(session: EmbedSession, suite: Suite, pair: Pair, check: Check) -> t
     if pair.model.spec.kind == "bm25":
         reason = "a lexical reference has no load profile"
         verdict = Verdict(model=model, dataset=dataset, check=str(check.shape), status="skipped", explanation=reason)
-        return verdict, work.path, work.reused
+        return verdict, work.path, None
     details = bench.profile(pair, check.shape, suite.measures).embedbench
     profile = details.profiles[str(check.shape)]
     verdict = check_budget(model, dataset, check, profile, details.load_seconds, details.peak_memory_bytes)
-    return verdict, work.path, False
+    return verdict, work.path, None
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xdist.scheduler import LoadScopeScheduling
 
 
-class PairScheduling(LoadScopeScheduling):
+class PairScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Items of one pair form a scope (``file::model::dataset``), so that one worker encodes it, once."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -68,7 +68,7 @@ class EmbedEvaluation(Mapping[str, Score]):
 
     @property
     def per_query(self) -> dict[str, dict[str, float]]:
-        """measure -> query id -> value."""
+        """Values: measure -> query id -> value."""
         return self._work.scores
 
     @property
@@ -104,7 +104,7 @@ def embed_dataset(embed_pair: BoundPair) -> Dataset:
 
 @pytest.fixture
 def embed_evaluation(embed_pair: BoundPair, request: pytest.FixtureRequest) -> EmbedEvaluation:
-    """The pair's evaluation, computed once: embed_evaluation["ndcg@10"], .per_query, .run."""
+    """Scores of the pair, computed once: embed_evaluation["ndcg@10"], .per_query, .run."""
     from pytest_embedbench.report import result_property
 
     evaluation = EmbedEvaluation(embed_pair)
@@ -115,7 +115,7 @@ def embed_evaluation(embed_pair: BoundPair, request: pytest.FixtureRequest) -> E
 
 @pytest.fixture
 def embed_profile(embed_pair: BoundPair) -> Callable[[str], ProfileResult]:
-    """Measure a load: embed_profile("b1 c16").query.p50_ms, .corpus.tokens_per_s and so on."""
+    """Measure a load: call it with "b1 c16"; the result has .query.p50_ms, .corpus.tokens_per_s and so on."""
     from pytest_embedbench.load.shape import parse_shape
 
     def measure(shape: str) -> ProfileResult:

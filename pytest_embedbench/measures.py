@@ -63,11 +63,11 @@ def parse_measure(text: str) -> Measure:
     return Measure(ALIASES[family], k)
 
 
-DEFAULT_MEASURES = tuple(
-    parse_measure(name)
-    for name in (
-        "ndcg@1 ndcg@3 ndcg@5 ndcg@10 ndcg@100 map@10 map@100 mrr@10 mrr@100 "
-        "recall@1 recall@5 recall@10 recall@100 precision@1 precision@5 precision@10"
-    ).split()
+DEFAULT_MEASURES = (
+    *(Measure("ndcg", k) for k in (1, 3, 5, 10, 100)),
+    *(Measure("map", k) for k in (10, 100)),
+    *(Measure("mrr", k) for k in (10, 100)),
+    *(Measure("recall", k) for k in (1, 5, 10, 100)),
+    *(Measure("precision", k) for k in (1, 5, 10)),
 )
 """What every evaluation records, beside the measures that the suite asks for."""

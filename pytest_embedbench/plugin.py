@@ -157,8 +157,9 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         return None
     from pytest_embedbench.collect import SuiteFile
 
-    node = DEFAULT_NODE if file_path == DEFAULT_SUITE else None
-    return SuiteFile.from_parent(parent, path=file_path, **({"nodeid": node} if node else {}))
+    if file_path == DEFAULT_SUITE:
+        return SuiteFile.from_parent(parent, path=file_path, nodeid=DEFAULT_NODE)
+    return SuiteFile.from_parent(parent, path=file_path)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -255,6 +256,9 @@ def pytest_report_header(config: pytest.Config) -> list[str] | None:
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
+    # An xdist worker has a summary too, which nobody sees; its cards would hold a part of the results.
+    if hasattr(config, "workerinput"):
+        return
     reports = [
         report
         for status in ("passed", "failed", "skipped", "error")

@@ -24,8 +24,11 @@ RESULT = f"{PREFIX}result"
 MARKS = {"passed": "pass", "failed": "FAIL", "skipped": "skip", "measured": "-"}
 
 
-def verdict_properties(verdict: Verdict, result: str, *, reused: bool) -> list[tuple[str, object]]:
-    """A verdict as flat junit properties; plain strings and numbers, so that xdist can carry them."""
+def verdict_properties(verdict: Verdict, result: str, *, reused: bool | None) -> list[tuple[str, object]]:
+    """A verdict as flat junit properties; plain strings and numbers, so that xdist can carry them.
+
+    ``reused`` says whether the ranking was a stored one; None where the verdict is not about a ranking.
+    """
     properties: dict[str, object] = {
         "model": verdict.model,
         "dataset": verdict.dataset,
@@ -35,7 +38,7 @@ def verdict_properties(verdict: Verdict, result: str, *, reused: bool) -> list[t
         "limit": verdict.limit,
         "explanation": verdict.explanation,
         "result": result,
-        "reused": "yes" if reused else "no",
+        "reused": {True: "yes", False: "no", None: ""}[reused],
     }
     if verdict.value is not None:
         properties["value"] = verdict.value
@@ -54,7 +57,10 @@ def header(session: EmbedSession) -> list[str]:
     models = ", ".join(dict.fromkeys(pair.model.alias for pair in suite.pairs)) or "none"
     datasets = ", ".join(dict.fromkeys(pair.dataset.alias for pair in suite.pairs)) or "none"
     shown = "packaged default suite" if path == DEFAULT_SUITE else _short(path)
-    return [f"embedbench: {shown}; models: {models}; datasets: {datasets}", f"embedbench results: {_short(session.results)}"]
+    return [
+        f"embedbench: {shown}; models: {models}; datasets: {datasets}",
+        f"embedbench results: {_short(session.results)}",
+    ]
 
 
 def summarize(reporter: TerminalReporter, session: EmbedSession, reports: Sequence[pytest.TestReport]) -> None:
@@ -68,10 +74,18 @@ def summarize(reporter: TerminalReporter, session: EmbedSession, reports: Sequen
         reporter.write_line(tabulate(rows, headers=headers, disable_numparse=True))
         reporter.write_line("")
     paths = [Path(path) for path in dict.fromkeys(str(found[RESULT]) for found in properties if RESULT in found)]
-    results = [(path, result) for path in paths if (result := _load(session, path))]
+    results = []
+    for path in paths:
+        try:
+            if result := _load(session, path):
+                results.append((path, result))
+        except EmbedbenchError as error:
+            reporter.write_line(f"result: not read: {error}")
     for line in _notes(result for _, result in results):
         reporter.write_line(line)
+    # Of two xdist workers one made the ranking and the other one reused it: then this session made it.
     reused = {str(found[RESULT]) for found in properties if found.get(f"{PREFIX}reused") == "yes"}
+    reused -= {str(found[RESULT]) for found in properties if found.get(f"{PREFIX}reused") == "no"}
     for path, result in results:
         run = result.embedbench.evidence.run
         again = " (reused: same model, data and settings)" if str(path) in reused else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Self
 
 
 class Score(float):
@@ -11,7 +12,7 @@ class Score(float):
     measure: str
     explain: Callable[[], list[str]]
 
-    def __new__(cls, value: float, measure: str, explain: Callable[[], list[str]]) -> Score:
+    def __new__(cls, value: float, measure: str, explain: Callable[[], list[str]]) -> Self:
         score = super().__new__(cls, value)
         score.measure, score.explain = measure, explain
         return score

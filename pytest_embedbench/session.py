@@ -91,10 +91,11 @@ class EmbedSession:
 
         found: dict[str, dict[str, Any]] = {"known_models": {}, "known_datasets": {}}
         hooks = self.config.hook
-        for field, hook, kind in (
+        sources: list[tuple[str, Any, type[ModelSpec | DatasetSpec]]] = [
             ("known_models", hooks.pytest_embedbench_models, ModelSpec),
             ("known_datasets", hooks.pytest_embedbench_datasets, DatasetSpec),
-        ):
+        ]
+        for field, hook, kind in sources:
             for entries in hook(config=self.config):
                 for name, entry in entries.items():
                     try:

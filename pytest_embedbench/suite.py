@@ -156,7 +156,9 @@ def _decode(path: Path) -> _SuiteFile:
     except FileNotFoundError:
         raise ConfigurationError(str(path), "no such suite file", "give the path of an embedbench.toml") from None
     except OSError as error:
-        raise ConfigurationError(str(path), f"cannot be read: {error.strerror}", "give the path of an embedbench.toml") from None
+        raise ConfigurationError(
+            str(path), f"cannot be read: {error.strerror}", "give the path of an embedbench.toml"
+        ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(str(path), f"not valid TOML: {error}") from None
     where = path.name
@@ -271,9 +273,7 @@ class _Names:
         else:
             where = f"{self.where}: {self.table}.datasets"
             wanted = self.file.embedbench.datasets or list(self.file.datasets) or ["builtin"]
-            named = [
-                self._dataset(name, f"{where}[{index}]", self.path.parent) for index, name in enumerate(wanted)
-            ]
+            named = [self._dataset(name, f"{where}[{index}]", self.path.parent) for index, name in enumerate(wanted)]
         return _refuse_twins(named, self.where)
 
     def _model(self, name: str, where: str, folder: Path) -> NamedModel:
@@ -310,9 +310,7 @@ class _Names:
         if path.is_dir() and not (known and known[1].path):
             alias = path.resolve().name
             facts = catalog.find(catalog.datasets(), alias)
-            spec = msgspec.structs.replace(
-                facts[1] if facts else DatasetSpec(), path=str(path.resolve()), split=split
-            )
+            spec = msgspec.structs.replace(facts[1] if facts else DatasetSpec(), path=str(path.resolve()), split=split)
             return _checked_dataset(NamedDataset(alias=f"{alias}@{split}" if split else alias, spec=spec), where)
         if known and known[1].path:
             return _at_split(NamedDataset(alias=known[0], spec=known[1]), split, where)
@@ -394,6 +392,8 @@ def _checked_dataset(dataset: NamedDataset, where: str) -> NamedDataset:
 def _plan(path: Path, file: _SuiteFile, overrides: Overrides, names: _Names) -> Suite:
     where = names.where
     models, datasets = names.models(), names.datasets()
+    if not models:
+        raise ConfigurationError(f"{where}: embedbench.models", "names no model", 'write models = ["minilm"]')
     known_models = {alias for model in models for alias in _model_names(model)}
     known_models |= {*names.model_definitions, *catalog.models()}
     known_datasets = {dataset.alias for dataset in datasets}
@@ -474,7 +474,9 @@ def _patterns(value: str | list[str], where: str, known: Iterable[str]) -> list[
     folded = {name.casefold() for name in known}
     for pattern in patterns:
         if not GLOB.search(pattern) and pattern.casefold() not in folded:
-            raise ConfigurationError(where, f"no {where.rpartition('.')[2]} is called {pattern!r}", closest(pattern, known))
+            raise ConfigurationError(
+                where, f"no {where.rpartition('.')[2]} is called {pattern!r}", closest(pattern, known)
+            )
     return [pattern.casefold() for pattern in patterns]
 
 

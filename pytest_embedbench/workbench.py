@@ -182,9 +182,7 @@ class Workbench:
                 if run is not None and stored.embedbench.depth >= depth_for(measures):
                     return self._reuse(path, stored, run, dataset, measures)
             model = self.model(pair.model)
-            done = evaluate(
-                model, dataset, measures, batch_tokens=self._batch_tokens(model), progress=self.progress
-            )
+            done = evaluate(model, dataset, measures, batch_tokens=self._batch_tokens(model), progress=self.progress)
             return self._store(path, msgspec.structs.replace(record, facts=model.facts), key, dataset, done, stored)
 
     def _reuse(
@@ -319,6 +317,4 @@ def _with_scores(result: PairResult, scores: Scores, dataset: Dataset) -> PairRe
     mteb["main_score"] = mean.get("ndcg@10")
     mteb |= {"hf_subset": "default", "languages": dataset.facts.languages or ["und-Zyyy"]}
     details = msgspec.structs.replace(result.embedbench, means=mean)
-    return msgspec.structs.replace(
-        result, scores={dataset.split or "test": [mteb]} if mean else {}, embedbench=details
-    )
+    return msgspec.structs.replace(result, scores={dataset.split or "test": [mteb]} if mean else {}, embedbench=details)

@@ -245,9 +245,7 @@ class Card(Fact, frozen=True, kw_only=True):
     @property
     def sections(self) -> tuple[Section, ...]:
         """All dataset sections, in the page's order."""
-        return tuple(
-            section for part in self.parts if isinstance(part, Benchmarks) for section in part.sections
-        )
+        return tuple(section for part in self.parts if isinstance(part, Benchmarks) for section in part.sections)
 
     def section(self, name: str) -> Section:
         """Return the first section of that name.

@@ -120,9 +120,7 @@ def _paragraphs(lines: list[str], start: int) -> list[Paragraph]:
     return paragraphs
 
 
-def _split(
-    paragraphs: list[Paragraph], mark: str
-) -> tuple[list[Paragraph], list[tuple[Paragraph, list[Paragraph]]]]:
+def _split(paragraphs: list[Paragraph], mark: str) -> tuple[list[Paragraph], list[tuple[Paragraph, list[Paragraph]]]]:
     """Return what stands before the first heading with `mark`, and each such heading with what follows it."""
     head: list[Paragraph] = []
     groups: list[tuple[Paragraph, list[Paragraph]]] = []
@@ -154,9 +152,7 @@ def _introduction(paragraphs: list[Paragraph]) -> tuple[tuple[str, ...], tuple[L
     for number, lines in paragraphs:
         for offset, line in enumerate(lines):
             if _HEADING.fullmatch(line):
-                raise _error(
-                    number + offset, "a paragraph, a link, '## Overview' or '## Benchmarks'", repr(line)
-                )
+                raise _error(number + offset, "a paragraph, a link, '## Overview' or '## Benchmarks'", repr(line))
     return tuple("\n".join(paragraph.lines) for paragraph in paragraphs), tuple(links)
 
 
@@ -234,9 +230,7 @@ def _special(line: str, number: int) -> Block | None:
         match = _PERFORMANCE.fullmatch(line)
         if match is None:
             raise _error(number, expected, repr(line))
-        return Performance(
-            profile=match["profile"] or "", measures=_measures(match["items"], _SPEED, number, expected)
-        )
+        return Performance(profile=match["profile"] or "", measures=_measures(match["items"], _SPEED, number, expected))
     if match := _REFERENCE.fullmatch(line):
         return Reference(text=match["text"], url=match["url"])
     if line.startswith("[Reference]("):
@@ -257,8 +251,7 @@ def _measures(items: str, pattern: re.Pattern[str], number: int, expected: str) 
 def _counts(line: str) -> Counts | None:
     items = _items(_COUNT, line) if line.startswith(("Corpus: ", "Queries: ")) else ()
     counts = tuple(
-        Count(name=item["name"], figure=Figure(text=item["figure"]), note=item["note"] or "")
-        for item in items
+        Count(name=item["name"], figure=Figure(text=item["figure"]), note=item["note"] or "") for item in items
     )
     return Counts(counts=counts) if counts else None
 

@@ -27,9 +27,7 @@ def parse(page: str) -> Card:
     if printed != page:
         pairs = zip_longest(page.split("\n"), printed.split("\n"))
         number, found, expected = next(
-            (number, found, expected)
-            for number, (found, expected) in enumerate(pairs, 1)
-            if found != expected
+            (number, found, expected) for number, (found, expected) in enumerate(pairs, 1) if found != expected
         )
         message = f"expected {expected!r}, found {found!r}"
         raise CardError(message, line=number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import TypeVar
@@ -11,7 +12,7 @@ import msgspec
 from pytest_embedbench.datasets.spec import DatasetSpec
 from pytest_embedbench.models.spec import ModelSpec
 
-Spec = TypeVar("Spec", ModelSpec, DatasetSpec)
+Spec = TypeVar("Spec", bound=ModelSpec | DatasetSpec)
 
 
 def _read(name: str, kind: type[Spec]) -> dict[str, Spec]:
@@ -31,11 +32,11 @@ def datasets() -> dict[str, DatasetSpec]:
     return _read("datasets.toml", DatasetSpec)
 
 
-def find(entries: dict[str, Spec], name: str) -> tuple[str, Spec] | None:
+def find(entries: Mapping[str, Spec], name: str) -> tuple[str, Spec] | None:
     """The entry with this alias, other alias or full name, whatever its case; None where there is none."""
     wanted = name.casefold()
-    for alias, spec in entries.items():
-        full_name = spec.name if isinstance(spec, ModelSpec) else ""
-        if wanted in {alias.casefold(), full_name.casefold(), *(other.casefold() for other in spec.aliases)}:
-            return alias, spec
+    for alias, entry in entries.items():
+        others = (alias, getattr(entry, "name", ""), *entry.aliases)
+        if wanted in {other.casefold() for other in others}:
+            return alias, entry
     return None

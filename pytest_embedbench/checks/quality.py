@@ -35,7 +35,9 @@ def check_quality(
         )
     value = means[name]
     if limit is None:
-        return Verdict(model=model, dataset=dataset, check=name, status="measured", measured=f"{value:.4f}", value=value)
+        return Verdict(
+            model=model, dataset=dataset, check=name, status="measured", measured=f"{value:.4f}", value=value
+        )
     holds = limit.holds(value)
     missed = [f"{name} is {value:.4f}, must be {limit.show_bound()}", *show_worst(worst)]
     return Verdict(

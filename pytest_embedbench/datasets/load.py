@@ -26,6 +26,4 @@ def load_dataset(dataset: NamedDataset) -> Dataset:
         DatasetError: a file is missing or malformed.
     """
     spec = dataset.spec
-    return load_beir(
-        dataset_folder(dataset), dataset.alias, spec.facts(), split=spec.split, drop_self=spec.drop_self
-    )
+    return load_beir(dataset_folder(dataset), dataset.alias, spec.facts(), split=spec.split, drop_self=spec.drop_self)

@@ -67,9 +67,7 @@ def _dense_run(
 ) -> tuple[Run, dict[str, float]]:
     text_of = dict(zip(dataset.query_ids, dataset.query_texts, strict=True))
     corpus = encode(model, dataset.doc_texts, "document", batch_tokens=batch_tokens, progress=progress)
-    asked = encode(
-        model, [text_of[query] for query in queries], "query", batch_tokens=batch_tokens, progress=progress
-    )
+    asked = encode(model, [text_of[query] for query in queries], "query", batch_tokens=batch_tokens, progress=progress)
     groups: list[list[str]] = [[] for _ in range(len(corpus.vectors))]
     for doc, index in zip(dataset.doc_ids, corpus.indices, strict=True):
         groups[index].append(doc)

@@ -85,9 +85,7 @@ def search(
     scores, indices = top.result()
     rankings = {
         query: [
-            (doc, float(score))
-            for score, index in zip(scores[row], indices[row], strict=True)
-            for doc in groups[index]
+            (doc, float(score)) for score, index in zip(scores[row], indices[row], strict=True) for doc in groups[index]
         ]
         for row, query in enumerate(query_ids)
     }

@@ -24,6 +24,9 @@ WARM_UP_ROUNDS = 2
 """Requests that each client sends before samples count."""
 
 
+PROGRESS_SECONDS = 0.5
+
+
 class Sample(NamedTuple):
     """One request: when it was sent (seconds from the first counted send) and how long it took."""
 
@@ -32,6 +35,8 @@ class Sample(NamedTuple):
 
 
 class SideProfile(NamedTuple):
+    """One side's statistics and the samples they come from."""
+
     statistics: SideStatistics
     samples: list[Sample]
 
@@ -103,15 +108,20 @@ def _drive(
             with lock:
                 samples.append(Sample(sent - start, took * 1000))
                 done.append(batch)
-            progress.advance(len(batch))
 
     progress.start(f"{role} load", sum(map(len, batches)))
     threads = [threading.Thread(target=client, daemon=True) for _ in range(clients)]
+    shown = 0
     try:
         for thread in threads:
             thread.start()
+        # The clients write nothing to the terminal: that would cost the latency that they measure.
         for thread in threads:
-            thread.join()
+            while thread.is_alive():
+                thread.join(PROGRESS_SECONDS)
+                answered = len(done)
+                progress.advance(sum(map(len, done[shown:answered])))
+                shown = answered
     finally:
         progress.finish()
     if errors:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import PreparedText, Role
@@ -35,7 +35,7 @@ class MicroBatcher:
         self._closed = False
         self._worker = threading.Thread(target=self._work, name="embedbench-batcher", daemon=True)
 
-    def __enter__(self) -> MicroBatcher:
+    def __enter__(self) -> Self:
         self._worker.start()
         return self
 
@@ -87,12 +87,16 @@ class MicroBatcher:
         self._waiting = left
         return taken
 
+    def _forward(self, texts: list[PreparedText], role: Role) -> Vectors:
+        vectors = self._model.forward(texts, role)
+        if len(vectors) != len(texts):
+            raise ModelError(f"the model gave {len(vectors)} vectors for {len(texts)} texts")
+        return vectors
+
     def _answer(self, requests: list[_Request]) -> None:
         texts = [text for request in requests for text in request.texts]
         try:
-            vectors = self._model.forward(texts, requests[0].role)
-            if len(vectors) != len(texts):
-                raise ModelError(f"the model gave {len(vectors)} vectors for {len(texts)} texts")
+            vectors = self._forward(texts, requests[0].role)
         except BaseException as error:  # noqa: BLE001 - it belongs to the callers, whatever it is
             for request in requests:
                 request.answer.set_exception(error)

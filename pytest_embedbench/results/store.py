@@ -122,7 +122,9 @@ class Store:
         content = msgspec.json.format(msgspec.json.encode(result, order="deterministic"), indent=2)
         write_atomically(path, content.decode() + "\n")
         meta = {"name": result.embedbench.model.name, "revision": path.parent.name}
-        write_atomically(path.parent / "model_meta.json", msgspec.json.format(msgspec.json.encode(meta)).decode() + "\n")
+        write_atomically(
+            path.parent / "model_meta.json", msgspec.json.format(msgspec.json.encode(meta)).decode() + "\n"
+        )
 
     def results(self) -> Iterator[tuple[Path, PairResult]]:
         """Every stored result with its path, in a stable order."""
@@ -135,7 +137,8 @@ def dump_per_query(scores: Scores) -> str:
     """Per-query scores as JSON lines: ``{"query": id, "ndcg@10": value, ...}``."""
     queries = next(iter(scores.values()), {})
     return "".join(
-        msgspec.json.encode({"query": query, **{name: values[query] for name, values in scores.items()}}).decode() + "\n"
+        msgspec.json.encode({"query": query, **{name: values[query] for name, values in scores.items()}}).decode()
+        + "\n"
         for query in queries
     )
 
