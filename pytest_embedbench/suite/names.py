@@ -1,0 +1,185 @@
+"""What the names in a suite and on its command line mean: catalogue, definitions, folders, Hub ids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from pytest_embedbench import catalog
+from pytest_embedbench.datasets.beir import find_split
+from pytest_embedbench.datasets.load import BUILTIN, dataset_folder
+from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
+from pytest_embedbench.errors import ConfigurationError, DatasetError, closest
+from pytest_embedbench.models.spec import ModelSpec, NamedModel
+from pytest_embedbench.suite.tables import SuiteFile
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+class Overrides(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line says; empty means that the suite decides."""
+
+    models: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    folder: Path = Path()
+    """Relative paths on the command line are relative to this folder."""
+    known_models: dict[str, ModelSpec] = {}
+    known_datasets: dict[str, DatasetSpec] = {}
+    """What plugins add to the catalogue through hooks."""
+
+
+class Names:
+    """What the names in a suite and on its command line mean."""
+
+    def __init__(self, path: Path, file: SuiteFile, overrides: Overrides, where: str = "") -> None:
+        self.path, self.file, self.overrides = path, file, overrides
+        self.where = where or path.name
+        in_pyproject = path.name == "pyproject.toml"
+        self.table = "tool.embedbench" if in_pyproject else "embedbench"
+        """Where the settings stand in the file; checks and definitions stand beside them or, in pyproject, below."""
+        self.checks_at = "tool.embedbench.checks" if in_pyproject else "checks"
+        self.define_at = "tool.embedbench.define." if in_pyproject else ""
+        self.model_definitions = {
+            alias: self._anchored_model(alias, spec)
+            for alias, spec in {**overrides.known_models, **file.models}.items()
+        }
+        self.dataset_definitions = {
+            alias: self._anchored_dataset(alias, spec)
+            for alias, spec in {**overrides.known_datasets, **file.datasets}.items()
+        }
+
+    def models(self) -> list[NamedModel]:
+        if given := self.overrides.models:
+            where = self.where if self.where != self.path.name else "--embed-model"
+            named = [self._model(name, where, self.overrides.folder) for name in given]
+        else:
+            where = f"{self.where}: {self.table}.models"
+            named = [
+                self._model(name, f"{where}[{index}]", self.path.parent)
+                for index, name in enumerate(self.file.embedbench.models or self.file.models)
+            ]
+        return _refuse_twins(named, self.where)
+
+    def datasets(self) -> list[NamedDataset]:
+        if given := self.overrides.datasets:
+            where = self.where if self.where != self.path.name else "--embed-dataset"
+            named = [self._dataset(name, where, self.overrides.folder) for name in given]
+        else:
+            where = f"{self.where}: {self.table}.datasets"
+            wanted = self.file.embedbench.datasets or list(self.file.datasets) or ["builtin"]
+            named = [self._dataset(name, f"{where}[{index}]", self.path.parent) for index, name in enumerate(wanted)]
+        return _refuse_twins(named, self.where)
+
+    def _model(self, name: str, where: str, folder: Path) -> NamedModel:
+        if name in self.model_definitions:
+            return self.model_definitions[name]
+        if known := catalog.find(catalog.models(), name):
+            return NamedModel(alias=known[0], spec=known[1])
+        path = folder / Path(name).expanduser()
+        if path.is_dir():
+            alias = path.resolve().name
+            return _checked_model(NamedModel(alias=alias, spec=ModelSpec(path=str(path.resolve()))), where)
+        if name.startswith(("http://", "https://")):
+            raise ConfigurationError(where, f"{name}: endpoints are not supported yet", "use a local model")
+        if HUB_ID.fullmatch(name) and not name.startswith("."):
+            return NamedModel(alias=name, spec=ModelSpec(hub=name))
+        aliases = [*self.model_definitions, *catalog.models()]
+        problem = f"unknown model {name!r}; {closest(name, aliases)}"
+        raise ConfigurationError(
+            where,
+            problem,
+            f"use an alias, a Hub id (org/model), a folder, or define it in [{self.define_at}models.NAME]",
+        )
+
+    def _dataset(self, name: str, where: str, folder: Path) -> NamedDataset:
+        if name in self.dataset_definitions:
+            return self.dataset_definitions[name]
+        stem, _, split = name.rpartition("@")
+        if not stem or (folder / Path(name).expanduser()).is_dir():
+            stem, split = name, ""
+        if stem in self.dataset_definitions:
+            return _at_split(self.dataset_definitions[stem], split, where)
+        path = folder / Path(stem).expanduser()
+        known = catalog.find(catalog.datasets(), stem)
+        if path.is_dir() and not (known and known[1].path):
+            alias = path.resolve().name
+            facts = catalog.find(catalog.datasets(), alias)
+            spec = msgspec.structs.replace(facts[1] if facts else DatasetSpec(), path=str(path.resolve()), split=split)
+            return _checked_dataset(NamedDataset(alias=f"{alias}@{split}" if split else alias, spec=spec), where)
+        if known and known[1].path:
+            return _at_split(NamedDataset(alias=known[0], spec=known[1]), split, where)
+        aliases = [*self.dataset_definitions, *catalog.datasets()]
+        if known:
+            problem = f"dataset {known[0]!r} is known, but its files are not here"
+            fix = f"give its BEIR folder: --embed-dataset PATH, or [{self.define_at}datasets.{known[0]}] path = ..."
+        else:
+            problem = f"unknown dataset {name!r}; {closest(name, aliases)}"
+            fix = f"use a known name, a BEIR folder, or define it in [{self.define_at}datasets.NAME]"
+        raise ConfigurationError(where, problem, fix)
+
+    def _anchored_model(self, alias: str, spec: ModelSpec) -> NamedModel:
+        where = f"{self.where}: {self.define_at}models.{alias}"
+        if spec.path:
+            spec = msgspec.structs.replace(spec, path=str((self.path.parent / Path(spec.path).expanduser()).resolve()))
+        elif spec.kind != "bm25" and not (spec.hub or spec.package):
+            raise ConfigurationError(where, "says not where the model is", "give path or hub")
+        return _checked_model(NamedModel(alias=alias, spec=spec), where)
+
+    def _anchored_dataset(self, alias: str, spec: DatasetSpec) -> NamedDataset:
+        where = f"{self.where}: {self.define_at}datasets.{alias}"
+        if not spec.path:
+            raise ConfigurationError(where, "says not where the dataset is", "give path, a BEIR folder")
+        if spec.path != BUILTIN:
+            spec = msgspec.structs.replace(spec, path=str((self.path.parent / Path(spec.path).expanduser()).resolve()))
+        return _checked_dataset(NamedDataset(alias=alias, spec=spec), where)
+
+
+Named = TypeVar("Named", NamedModel, NamedDataset)
+
+
+def _refuse_twins(named: Sequence[Named], where: str) -> list[Named]:
+    """Drop a name given twice; two things under one name are an error, for their results would overwrite."""
+    by_alias: dict[str, Named] = {}
+    for item in named:
+        other = by_alias.setdefault(item.alias, item)
+        if other != item:
+            problem = f"two different things are called {item.alias!r}"
+            raise ConfigurationError(where, problem, "define one of them under another name in the suite")
+    return list(by_alias.values())
+
+
+def _checked_model(model: NamedModel, where: str) -> NamedModel:
+    if model.spec.path:
+        folder = Path(model.spec.path)
+        if not folder.is_dir():
+            raise ConfigurationError(f"{where}.path", f"no such folder: {folder}", "give a saved model's folder")
+        if not (folder / "modules.json").is_file() and not (folder / "config.json").is_file():
+            problem = f"{folder} holds neither modules.json nor config.json"
+            raise ConfigurationError(where, problem, "give the folder of a saved sentence-transformers model")
+    return model
+
+
+def _at_split(dataset: NamedDataset, split: str, where: str) -> NamedDataset:
+    """The dataset with the judgments that ``NAME@SPLIT`` asks for."""
+    if not split:
+        return dataset
+    spec = msgspec.structs.replace(dataset.spec, split=split)
+    return _checked_dataset(NamedDataset(alias=f"{dataset.alias}@{split}", spec=spec), where)
+
+
+def _checked_dataset(dataset: NamedDataset, where: str) -> NamedDataset:
+    folder = dataset_folder(dataset)
+    for name in ("corpus.jsonl", "queries.jsonl"):
+        if not (folder / name).is_file():
+            problem = f"{folder / name}: no such file"
+            raise ConfigurationError(where, problem, "a BEIR folder holds corpus.jsonl, queries.jsonl, qrels/")
+    try:
+        find_split(folder, dataset.spec.split)
+    except DatasetError as error:
+        raise ConfigurationError(where, str(error), "choose with split = ... or --embed-dataset FOLDER@SPLIT") from None
+    return dataset
