@@ -95,9 +95,7 @@ class WithoutMask(SentenceTransformerModel):
             return_tensors="pt",
         )
         mask = torch.ones_like(padded["attention_mask"])
-        vectors = self._model({"input_ids": padded["input_ids"], "attention_mask": mask})[
-            "sentence_embedding"
-        ]
+        vectors = self._model({"input_ids": padded["input_ids"], "attention_mask": mask})["sentence_embedding"]
         return np.asarray(vectors.numpy(), dtype=np.float32)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -57,9 +58,13 @@ def hardware(device: str) -> str:
 def is_hardware(wanted: str, actual: str) -> bool:
     """Does the machine's name for itself contain the words of ``wanted``, e.g. ``L4`` in ``NVIDIA L4``?
 
-    Whole words only, so that L4 is not L40S.
+    Whole words only, so that L4 is not L40S; hyphens part words, so that A100 is an A100-SXM4-80GB.
     """
-    return set(wanted.casefold().split()) <= set(actual.casefold().replace("(", " ").replace(")", " ").split())
+    return _words(wanted) <= _words(actual)
+
+
+def _words(name: str) -> set[str]:
+    return set(re.findall(r"\w+", name.casefold()))
 
 
 def short_hardware(actual: str) -> str:

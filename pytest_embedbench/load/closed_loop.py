@@ -57,7 +57,7 @@ def profile_side(
     Texts are drawn without repetition, so that no cache answers; where a dataset holds too few of them, the profile
     is shorter rather than repetitive, unless that would leave fewer requests than clients.
     """
-    unique, _ = distinct([text for text in texts if text])
+    unique, _ = distinct([text for text in texts if text] or [""])
     random.Random(SEED).shuffle(unique)
     batches = [unique[start : start + shape.batch] for start in range(0, len(unique), shape.batch)]
     batches = [batch for batch in batches if len(batch) == shape.batch] or [(unique * shape.batch)[: shape.batch]]
@@ -95,7 +95,9 @@ def _drive(
     def client() -> None:
         while not errors:
             with lock:
-                batch = next(queue, None) if time.perf_counter() - start < seconds else None
+                # Each client sends once at least, however short the time.
+                go_on = time.perf_counter() - start < seconds or len(samples) < clients
+                batch = next(queue, None) if go_on else None
             if batch is None:
                 return
             sent = time.perf_counter()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -30,7 +30,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     query_prompt: str | None = None
     document_prompt: str | None = None
     """Text put before every query or document; absent: the prompt that the checkpoint's own files declare."""
-    max_seq_length: int | None = None
+    max_seq_length: Annotated[int, msgspec.Meta(ge=1)] | None = None
     trust_remote_code: bool = False
 
     description: str = ""

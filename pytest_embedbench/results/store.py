@@ -93,7 +93,7 @@ class Store:
         evidence = result.embedbench.evidence
         try:
             text = (path.parent / evidence.run).read_text(encoding="utf-8") if evidence.run else ""
-        except OSError:
+        except (OSError, UnicodeDecodeError):
             return None
         if not text or _sha256(text) != evidence.run_sha256:
             return None
@@ -146,7 +146,7 @@ def dump_per_query(scores: Scores) -> str:
 def parse_per_query(text: str) -> Scores:
     """The inverse of ``dump_per_query``."""
     scores: dict[str, dict[str, float]] = {}
-    for line in text.splitlines():
+    for line in filter(None, text.split("\n")):  # JSON leaves other line separators in strings as they are
         record: Mapping[str, float | str] = msgspec.json.decode(line)
         for name, value in record.items():
             if name != "query":

@@ -1,0 +1,405 @@
+"""Load profiles: shapes, statistics, the micro-batching server and the closed loop around it."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_embedbench.encode.loop import Silence
+from pytest_embedbench.load.closed_loop import WARM_UP_ROUNDS, SideProfile, profile_side
+from pytest_embedbench.load.server import MicroBatcher
+from pytest_embedbench.load.shape import LoadShape, parse_shape
+from pytest_embedbench.load.statistics import percentile, summarize
+from pytest_embedbench.models.protocol import ModelFacts, PreparedText
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_embedbench.models.protocol import Role, Vectors
+
+PATIENCE_S = 30
+"""How long a test waits for what must happen at once, before it says that it did not."""
+
+# Shapes
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6))
+def test_a_shape_prints_as_it_parses(batch: int, concurrency: int) -> None:
+    shape = LoadShape(batch, concurrency)
+    assert parse_shape(str(shape)) == shape
+    assert parse_shape(shape.slug) == shape
+    assert not set(shape.slug) & set(" /\\:")
+
+
+@pytest.mark.parametrize("text", ["b1 c16", " B1  C16 ", "b1-c16", "b1_c16", "b01 c016"])
+def test_spellings_of_a_shape(text: str) -> None:
+    assert parse_shape(text) == LoadShape(batch=1, concurrency=16)
+
+
+@pytest.mark.parametrize("text", ["", "b1", "c16", "c16 b1", "b1c16", "b0 c1", "b1 c0", "b1 c00", "b-1 c2", "1 16"])
+def test_what_is_said_of_a_wrong_shape(text: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole message is compared
+        parse_shape(text)
+    fix = "write texts a request and requests in flight, e.g. 'b1 c16'"
+    assert str(caught.value) == f"{text!r} is not a load profile; {fix}"
+
+
+def test_a_zero_inside_a_number_is_not_zero() -> None:
+    assert parse_shape("b10 c100") == LoadShape(10, 100)
+
+
+# Statistics
+
+latencies = st.lists(st.floats(0, 1e6), min_size=1, max_size=50)
+
+
+@given(latencies, st.floats(0, 1))
+def test_percentiles_are_numpys(samples: list[float], share: float) -> None:
+    expected = float(np.percentile(samples, share * 100))
+    assert percentile(sorted(samples), share) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@given(latencies, st.integers(1, 8), st.floats(0.1, 100))
+def test_summaries(samples: list[float], batch: int, seconds: float) -> None:
+    found = summarize(samples, batch=batch, own_tokens=700, tokens=900, seconds=seconds, distinct_texts=3)
+    expected = np.percentile(samples, [50, 90, 95, 99])
+    assert [found.p50_ms, found.p90_ms, found.p95_ms, found.p99_ms] == pytest.approx(expected.tolist(), abs=1e-9)
+    assert found.mean_ms == pytest.approx(float(np.mean(samples)))
+    assert found.max_ms == max(samples)
+    assert (found.requests, found.texts) == (len(samples), len(samples) * batch)
+    assert found.requests_per_s * seconds == pytest.approx(len(samples))
+    assert found.texts_per_s * seconds == pytest.approx(len(samples) * batch)
+    assert found.tokens_per_s * seconds == pytest.approx(700), "the texts' own tokens, without prompt and padding"
+    assert (found.own_tokens, found.tokens, found.seconds, found.distinct_texts) == (700, 900, seconds, 3)
+
+
+def test_a_summary_leaves_the_samples_in_order_of_time() -> None:
+    samples = [3.0, 1.0, 2.0]
+    summarize(samples, batch=1, own_tokens=1, tokens=1, seconds=1, distinct_texts=1)
+    assert samples == [3.0, 1.0, 2.0]
+
+
+# The server
+
+
+def vector_of(text: str, role: str) -> list[float]:
+    return [float(len(text)), float(sum(map(ord, text))), float(role == "query")]
+
+
+class Model:
+    """Answers at once, unless the gate is closed; keeps the batches that it was given."""
+
+    facts = ModelFacts()
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[str, list[str]]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+
+    def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
+        return [PreparedText(text, len(text) + 2, len(text)) for text in texts]
+
+    def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
+        self.batches.append((role, [text.payload for text in batch]))
+        self.entered.set()
+        assert self.gate.wait(PATIENCE_S)
+        if any(text.payload == "poison" for text in batch):
+            raise ValueError("poisoned batch")
+        return np.array([vector_of(text.payload, role) for text in batch], np.float32)
+
+
+class Waiting:
+    """Requests that wait in a server whose worker is held at the gate, in the order in which they were sent."""
+
+    def __init__(self, server: MicroBatcher, model: Model) -> None:
+        self.server, self.model = server, model
+        self.pool = ThreadPoolExecutor(16)
+        model.gate.clear()
+        self.first = self.pool.submit(server.embed, ["first"], "query")
+        assert model.entered.wait(PATIENCE_S)
+        self.futures = [self.first]
+
+    def send(self, texts: list[str], role: Role = "query") -> None:
+        before = len(self.server._waiting)
+        self.futures.append(self.pool.submit(self.server.embed, texts, role))
+        turn = threading.Event()
+        for _ in range(PATIENCE_S * 1000):
+            if len(self.server._waiting) > before:
+                return
+            turn.wait(0.001)
+        pytest.fail(f"{texts} never came to wait")
+
+    def release(self) -> None:
+        self.model.gate.set()
+
+    def batches(self) -> list[tuple[str, list[str]]]:
+        """Let the worker go on; the batches it made after the first."""
+        self.release()
+        for future in self.futures:
+            future.exception(PATIENCE_S)
+        return self.model.batches[1:]
+
+
+@pytest.fixture
+def waiting() -> Iterator[Waiting]:
+    """Return a server with a budget of 30 tokens (texts take two more than letters) whose worker is held."""
+    model = Model()
+    with MicroBatcher(model, 30) as server:
+        held = Waiting(server, model)
+        yield held
+        held.release()
+        held.pool.shutdown()
+
+
+def test_sixteen_threads_get_their_own_vectors() -> None:
+    model = Model()
+    requests: list[tuple[list[str], Role]] = [
+        ([f"{client}:{n}:{'x' * (n % 7)}{i}" for i in range(1 + n % 3)], "query" if n % 2 else "document")
+        for client in range(16)
+        for n in range(25)
+    ]
+    with MicroBatcher(model, 64) as server, ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda request: server.embed(*request).tolist(), requests))
+    assert answers == [[vector_of(text, role) for text in texts] for texts, role in requests]
+    sent = Counter((role, text) for texts, role in requests for text in texts)
+    assert Counter((role, text) for role, batch in model.batches for text in batch) == sent
+
+
+def test_what_waits_is_one_batch(waiting: Waiting) -> None:
+    for text in "abc":
+        waiting.send([text])
+    assert waiting.batches() == [("query", ["a", "b", "c"])]
+    assert [future.result().tolist() for future in waiting.futures] == [
+        [vector_of(text, "query")] for text in ("first", "a", "b", "c")
+    ]
+
+
+def test_a_batch_keeps_the_budget_with_padding(waiting: Waiting) -> None:
+    """Lengths with special tokens 3, 10, 3, 3: three of them padded to 10 fill 30, the fourth must wait."""
+    for text in ("a", "b" * 8, "c", "d"):
+        waiting.send([text])
+    assert waiting.batches() == [("query", ["a", "b" * 8, "c"]), ("query", ["d"])]
+
+
+def test_a_request_over_the_budget_goes_alone(waiting: Waiting) -> None:
+    waiting.send(["x" * 50, "y"])
+    waiting.send(["z"])
+    assert waiting.batches() == [("query", ["x" * 50, "y"]), ("query", ["z"])]
+
+
+def test_a_request_is_never_split_and_a_short_one_may_pass(waiting: Waiting) -> None:
+    waiting.send(["a"] * 6)
+    waiting.send(["b"] * 6)
+    waiting.send(["c"])
+    assert waiting.batches() == [("query", ["a"] * 6 + ["c"]), ("query", ["b"] * 6)]
+
+
+def test_roles_do_not_mix(waiting: Waiting) -> None:
+    roles: list[Role] = ["document", "query", "document", "query"]
+    for text, role in zip("abcd", roles, strict=True):
+        waiting.send([text], role)
+    assert waiting.batches() == [("document", ["a", "c"]), ("query", ["b", "d"])]
+    answers = [future.result().tolist() for future in waiting.futures[1:]]
+    assert answers == [[vector_of(text, role)] for text, role in zip("abcd", roles, strict=True)]
+
+
+def test_an_error_reaches_everyone_in_the_batch_and_nobody_else(waiting: Waiting) -> None:
+    waiting.send(["a"])
+    waiting.send(["poison"])
+    waiting.send(["b"], "document")
+    waiting.batches()
+    errors = [future.exception() for future in waiting.futures]
+    assert [str(error) if error else "" for error in errors] == ["", "poisoned batch", "poisoned batch", ""]
+    assert waiting.server.embed(["after"], "query").tolist() == [vector_of("after", "query")]
+
+
+def test_an_error_in_tokenization_reaches_its_caller() -> None:
+    class Untokenizable(Model):
+        def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
+            raise UnicodeError("lone surrogate")
+
+    with MicroBatcher(Untokenizable(), 30) as server, pytest.raises(UnicodeError, match="lone surrogate"):
+        server.embed(["\ud800"], "query")
+
+
+def test_closing_answers_what_waits_and_ends_the_worker() -> None:
+    model = Model()
+    server = MicroBatcher(model, 30)
+    with server:
+        held = Waiting(server, model)
+        held.send(["late"])
+        # The gate opens only once the server is being closed with a request still waiting.
+        threading.Thread(target=_open_when_closed, args=(server, model)).start()
+    assert held.futures[1].result(PATIENCE_S).tolist() == [vector_of("late", "query")]
+    assert not server._worker.is_alive()
+    held.pool.shutdown()
+
+
+def _open_when_closed(server: MicroBatcher, model: Model) -> None:
+    turn = threading.Event()
+    for _ in range(PATIENCE_S * 1000):
+        if server._closed:
+            break
+        turn.wait(0.001)
+    model.gate.set()
+
+
+def test_a_closed_server_refuses_rather_than_hangs() -> None:
+    server = MicroBatcher(Model(), 30)
+    with server:
+        pass
+    with ThreadPoolExecutor(1) as pool:
+        error = pool.submit(server.embed, ["a"], "query").exception(PATIENCE_S)
+    assert str(error) == "the server is closed"
+
+
+def test_a_request_without_texts_does_not_stop_the_server() -> None:
+    with MicroBatcher(Model(), 30) as server, ThreadPoolExecutor(1) as pool:
+        assert pool.submit(server.embed, [], "query").result(PATIENCE_S).shape[0] == 0
+        assert pool.submit(server.embed, ["a"], "query").result(PATIENCE_S).tolist() == [vector_of("a", "query")]
+
+
+def test_too_few_vectors_are_an_error_not_a_hang() -> None:
+    class Lossy(Model):
+        def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
+            return super().forward(batch, role)[:-1]
+
+    with MicroBatcher(Lossy(), 30) as server, ThreadPoolExecutor(1) as pool:
+        error = pool.submit(server.embed, ["a", "b"], "query").exception(PATIENCE_S)
+    assert str(error) == "the model gave 1 vectors for 2 texts"
+
+
+# The closed loop
+
+
+class Counting:
+    """Holds each answer back until the whole load that a phase can bring is in flight; counts what is.
+
+    A request is in flight from its tokenization (in the client's thread) to its vectors.
+    """
+
+    facts = ModelFacts()
+
+    def __init__(self, shape: LoadShape, phases: Sequence[int]) -> None:
+        self.shape = shape
+        self.left = list(phases)
+        """Requests still to be answered, by phase: warm-up, counted."""
+        self.in_flight = 0
+        self.seen: list[int] = []
+        self.texts: list[list[str]] = []
+        self.changed = threading.Condition()
+
+    def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
+        with self.changed:
+            if any(self.left):
+                self.in_flight += 1
+                self.texts.append(list(texts))
+                self.changed.notify_all()
+        return [PreparedText(text, len(text) + 2, len(text)) for text in texts]
+
+    def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
+        with self.changed:
+            phase = next(index for index, left in enumerate(self.left) if left)
+            wanted = min(self.shape.concurrency, self.left[phase])
+            full = self.changed.wait_for(lambda: self.in_flight >= wanted, PATIENCE_S)
+            assert full, f"{self.in_flight} in flight where {wanted} should be"
+            self.seen.append(self.in_flight)
+            requests = len(batch) // self.shape.batch
+            self.in_flight -= requests
+            self.left[phase] -= requests
+        return np.zeros((len(batch), 2), np.float32)
+
+
+def profile(
+    model: Counting | Model,
+    texts: Sequence[str],
+    shape: LoadShape,
+    *,
+    requests: int = 10**6,
+    budget: int = 40,
+) -> SideProfile:
+    return profile_side(
+        model, texts, "query", shape, requests=requests, seconds=3600, batch_tokens=budget, progress=Silence()
+    )
+
+
+def test_a_short_time_still_lets_each_client_send_once() -> None:
+    shape = LoadShape(1, 4)
+    model = Model()
+    texts = [f"text {n}" for n in range(100)]
+    found = profile_side(model, texts, "query", shape, requests=90, seconds=1e-9, batch_tokens=100, progress=Silence())
+    assert 4 <= found.statistics.requests < 90
+
+
+@pytest.mark.parametrize("shape", [LoadShape(1, 1), LoadShape(1, 4), LoadShape(3, 16), LoadShape(2, 5)], ids=str)
+@pytest.mark.parametrize("budget", [1, 40, 10**6])
+def test_exactly_so_many_requests_are_in_flight(shape: LoadShape, budget: int) -> None:
+    requests = 5 * shape.concurrency + 1
+    warm_up = WARM_UP_ROUNDS * shape.concurrency
+    texts = [f"text {n}" for n in range(20 * shape.batch * shape.concurrency)]
+    model = Counting(shape, [warm_up, requests])
+    found = profile(model, texts, shape, requests=requests, budget=budget)
+    assert max(model.seen) == shape.concurrency
+    assert model.left == [0, 0]
+    assert model.in_flight == 0
+
+    assert found.statistics.requests == len(found.samples) == requests
+    assert found.statistics.texts == found.statistics.distinct_texts == requests * shape.batch
+    assert all(len(batch) == shape.batch for batch in model.texts)
+    sent = [text for batch in model.texts for text in batch]
+    assert len(sent) == len(set(sent)) == (warm_up + requests) * shape.batch, "no cache can answer, warm-up included"
+    counted = sent[warm_up * shape.batch :]
+    assert found.statistics.own_tokens == sum(map(len, counted))
+    assert found.statistics.tokens == sum(len(text) + 2 for text in counted)
+
+
+def test_samples_are_times_within_the_profile() -> None:
+    found = profile(Model(), [f"text {n}" for n in range(400)], LoadShape(2, 4), requests=50)
+    assert len(found.samples) == 50
+    assert all(sample.sent_s >= 0 and sample.latency_ms > 0 for sample in found.samples)
+    last = max(sample.sent_s + sample.latency_ms / 1000 for sample in found.samples)
+    assert found.statistics.seconds == pytest.approx(last)
+    assert found.statistics.max_ms == max(sample.latency_ms for sample in found.samples)
+
+
+def test_the_sample_is_the_same_every_time_and_not_the_first_texts() -> None:
+    texts = [f"text {n}" for n in range(400)]
+    shape = LoadShape(1, 1)
+    models = [Model(), Model()]
+    for model in models:
+        profile(model, texts, shape, requests=20)
+    one, other = ([text for _, batch in model.batches for text in batch] for model in models)
+    assert one == other
+    assert sorted(one) != sorted(texts[: len(one)])
+
+
+def test_few_texts_make_a_short_profile_without_repetition() -> None:
+    found = profile(Model(), [f"text {n}" for n in range(40)] * 3 + [""], LoadShape(2, 2))
+    assert found.statistics.texts == found.statistics.distinct_texts == 32, "20 requests, of which 4 warm up"
+
+
+def test_fewer_texts_than_clients_are_repeated() -> None:
+    found = profile(Model(), ["one", "two", "three"], LoadShape(1, 8))
+    assert (found.statistics.requests, found.statistics.distinct_texts) == (8, 3)
+
+
+def test_fewer_texts_than_one_request_takes_are_repeated() -> None:
+    found = profile(Model(), ["one", "two", "three"], LoadShape(8, 2))
+    assert (found.statistics.requests, found.statistics.texts, found.statistics.distinct_texts) == (2, 16, 3)
+
+
+@pytest.mark.parametrize("clients", [1, 4])
+def test_an_error_ends_the_profile_and_reaches_the_caller(clients: int) -> None:
+    model = Model()
+    texts = [f"text {n}" for n in range(200)] + ["poison"]
+    with pytest.raises(ValueError, match="poisoned batch"):
+        profile(model, texts, LoadShape(1, clients))
+    assert not [thread for thread in threading.enumerate() if thread.name == "embedbench-batcher"]
