@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,6 @@ import pytest
 
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.fixtures import embed_dataset, embed_evaluation, embed_model, embed_pair, embed_profile
-from pytest_embedbench.scores import Score, explain_comparison
 from pytest_embedbench.session import (
     DEFAULT_NODE,
     DEFAULT_SUITE,
@@ -29,6 +29,9 @@ __all__ = ["embed_dataset", "embed_evaluation", "embed_model", "embed_pair", "em
 
 BROKEN = "embedbench_broken"
 """Under this name a worker sends the parts of a suite's error to the controller."""
+
+MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+"""The operator that says the same with its sides exchanged."""
 
 MARKER = (
     "embedbench(models=[...], datasets=[...]): run the test once for each model x dataset pair; fixtures embed_model, "
@@ -238,12 +241,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    if isinstance(left, Score):
-        return explain_comparison(op, left, right)
-    if isinstance(right, Score):
-        mirrored = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}.get(op, op)
-        return explain_comparison(mirrored, right, left)
-    return None
+    scores = sys.modules.get("pytest_embedbench.scores")
+    if scores is None:  # then nothing here can be a score
+        return None
+    if not isinstance(left, scores.Score):
+        left, right, op = right, left, MIRRORED.get(op, op)
+    if not isinstance(left, scores.Score):
+        return None
+    lines: list[str] = scores.explain_comparison(op, left, right)
+    return lines
 
 
 def pytest_report_header(config: pytest.Config) -> list[str] | None:

@@ -557,7 +557,7 @@ BAD: dict[str, tuple[str, str, str, str]] = {
     "a check of nothing": ("[[checks]]\nmodel = 'minilm'", f"{NAME}: checks[0]", "checks nothing", "add quality = ['ndcg@10 >= 0.3'] or a profile"),
     "checks without a model": (
         "[[checks]]\nquality = ['ndcg@10 > 0']",
-        f"{NAME}: checks", "no model to check", "write models = [\"minilm\"] in [embedbench]",
+        f"{NAME}: checks", "no model to check", 'write models = ["minilm"] in [embedbench]',
     ),
     "a length cap of nothing": (
         "[models.mine]\nhub = 'org/model'\nmax_seq_length = 0",
