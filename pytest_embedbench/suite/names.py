@@ -36,9 +36,9 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
 class Names:
     """What the names in a suite and on its command line mean."""
 
-    def __init__(self, path: Path, file: SuiteFile, overrides: Overrides, where: str = "") -> None:
+    def __init__(self, path: Path, file: SuiteFile, overrides: Overrides) -> None:
         self.path, self.file, self.overrides = path, file, overrides
-        self.where = where or path.name
+        self.where = path.name
         in_pyproject = path.name == "pyproject.toml"
         self.table = "tool.embedbench" if in_pyproject else "embedbench"
         """Where the settings stand in the file; checks and definitions stand beside them or, in pyproject, below."""
@@ -55,8 +55,7 @@ class Names:
 
     def models(self) -> list[NamedModel]:
         if given := self.overrides.models:
-            where = self.where if self.where != self.path.name else "--embed-model"
-            named = [self._model(name, where, self.overrides.folder) for name in given]
+            named = [self._model(name, "--embed-model", self.overrides.folder) for name in given]
         else:
             where = f"{self.where}: {self.table}.models"
             named = [
@@ -67,8 +66,7 @@ class Names:
 
     def datasets(self) -> list[NamedDataset]:
         if given := self.overrides.datasets:
-            where = self.where if self.where != self.path.name else "--embed-dataset"
-            named = [self._dataset(name, where, self.overrides.folder) for name in given]
+            named = [self._dataset(name, "--embed-dataset", self.overrides.folder) for name in given]
         else:
             where = f"{self.where}: {self.table}.datasets"
             wanted = self.file.embedbench.datasets or list(self.file.datasets) or ["builtin"]

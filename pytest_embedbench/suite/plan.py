@@ -70,18 +70,6 @@ def read_suite(path: Path, overrides: Overrides = Overrides()) -> Suite:
     return _plan(path, file, overrides, Names(path, file, overrides))
 
 
-def suite_from_names(where: str, overrides: Overrides, path: Path) -> Suite:
-    """The pairs that a marker in Python and the command line name, without checks.
-
-    Settings and definitions (``[models.X]``, ``[datasets.X]``) are those of the suite file at ``path``.
-
-    Raises:
-        ConfigurationError: a name is unknown; ``where`` says who gave it.
-    """
-    file = msgspec.structs.replace(decode(path), checks=[])
-    return _plan(path, file, overrides, Names(path, file, overrides, where=where))
-
-
 def _plan(path: Path, file: SuiteFile, overrides: Overrides, names: Names) -> Suite:
     where = names.where
     models, datasets = names.models(), names.datasets()

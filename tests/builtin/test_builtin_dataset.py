@@ -126,19 +126,14 @@ def test_grades_are_complete(dataset: Dataset) -> None:
         assert 0 in judged.values(), f"{query} has no hard negative"
 
 
-def test_long_documents_hide_answers_beyond_minilm(
-    dataset: Dataset, facts: Facts, minilm_folder: Path
-) -> None:
+def test_long_documents_hide_answers_beyond_minilm(dataset: Dataset, facts: Facts, minilm_folder: Path) -> None:
     tokenizer = Tokenizer.from_file(str(minilm_folder / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
     lengths = [len(encoding.ids) for encoding in tokenizer.encode_batch(dataset.doc_texts)]
     long = {doc for doc, length in zip(dataset.doc_ids, lengths, strict=True) if length > MINILM_TOKENS}
     answers = {
-        doc
-        for query in of_kind(facts, "long-document")
-        for doc, grade in dataset.qrels[query].items()
-        if grade == 2
+        doc for query in of_kind(facts, "long-document") for doc, grade in dataset.qrels[query].items() if grade == 2
     }
     assert len(long) >= 8
     assert answers == long

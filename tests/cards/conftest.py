@@ -26,7 +26,5 @@ def reference_page() -> str:
     shared = os.environ.get("EMBEDBENCH_SHARED") or HERE.parents[2] / "shared"
     path = Path(shared) / "pages" / "model-card.md"
     if not path.is_file():
-        pytest.skip(
-            f"no reference page at {path}; set EMBEDBENCH_SHARED to the folder that has pages/model-card.md"
-        )
+        pytest.skip(f"no reference page at {path}; set EMBEDBENCH_SHARED to the folder that has pages/model-card.md")
     return _read(path)

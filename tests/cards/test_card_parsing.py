@@ -117,9 +117,7 @@ def test_small_and_odd_pages_come_back(page: str) -> None:
 
 
 def test_of_a_repeated_name_the_first_counts() -> None:
-    page = (
-        "# t\n\n## Benchmarks\n\n### a\n\n**Quality:** f1: 0.1 · f1: 0.2\n\n**Quality:** f1: 0.3 · map: 0.4\n"
-    )
+    page = "# t\n\n## Benchmarks\n\n### a\n\n**Quality:** f1: 0.1 · f1: 0.2\n\n**Quality:** f1: 0.3 · map: 0.4\n"
     section = parse(page).section("a")
     assert {name: figure.value for name, figure in section.quality.items()} == {"f1": 0.1, "map": 0.4}
     assert len(section.blocks) == 2

@@ -149,12 +149,8 @@ def test_any_text_comes_back_or_is_refused(text: str) -> None:
 # Any text, with the page's own marks often in it; blank ones have no place on a page.
 outside = st.lists(
     st.text(max_size=12)
-    | st.sampled_from(
-        ["#", "## Benchmarks", "\n", "\n\n", "|", " · ", "**Quality:** ", "Corpus: 5", "[a](b)", "\\"]
-    )
-    | st.sampled_from(
-        ["Source: ", "---", ": ", "](", ")", "{{ 1 }}", "ndcg at 10: 0.5", " 5", "<!--", "):** "]
-    ),
+    | st.sampled_from(["#", "## Benchmarks", "\n", "\n\n", "|", " · ", "**Quality:** ", "Corpus: 5", "[a](b)", "\\"])
+    | st.sampled_from(["Source: ", "---", ": ", "](", ")", "{{ 1 }}", "ndcg at 10: 0.5", " 5", "<!--", "):** "]),
     max_size=4,
 ).map("".join)
 line = outside.map(one_line).filter(bool)

@@ -60,9 +60,7 @@ def test_a_card_built_from_values() -> None:
                                     Count(name="Queries", figure=Figure(text=count(323))),
                                 )
                             ),
-                            Quality(
-                                measures=(Measure(name="ndcg at 10", figure=Figure(text=score(0.41031))),)
-                            ),
+                            Quality(measures=(Measure(name="ndcg at 10", figure=Figure(text=score(0.41031))),)),
                             Performance(
                                 profile="L4 b1 c16",
                                 measures=(
@@ -136,9 +134,7 @@ def _with_text(text: str) -> Card:
     ],
 )
 def test_a_card_that_would_read_back_as_another_is_refused(card: Card) -> None:
-    with pytest.raises(
-        CardError, match=r"(the card does not print as a card|would read back as).*cards\.text"
-    ):
+    with pytest.raises(CardError, match=r"(the card does not print as a card|would read back as).*cards\.text"):
         render(card)
 
 
@@ -234,9 +230,7 @@ def test_the_sandbox_holds(tmp_path: Path, escape: str) -> None:
         ("{% macro m() %}\n{{ nope }}{% endmacro %}\n\n{{ m() }}\n", 2, "'nope' is undefined"),
     ],
 )
-def test_an_error_in_a_users_template_names_the_line(
-    tmp_path: Path, text: str, line: int, message: str
-) -> None:
+def test_an_error_in_a_users_template_names_the_line(tmp_path: Path, text: str, line: int, message: str) -> None:
     template = _template(tmp_path, text)
     with pytest.raises(CardError) as caught:
         render(Card(title="t"), template)

@@ -61,9 +61,7 @@ def test_link() -> None:
     assert link_url("https://example.org/a (b)?q=%20") == "https://example.org/a%20%28b%29?q=%20"
 
 
-@pytest.mark.parametrize(
-    "url", ["javascript:alert(1)", "data:text/html,x", "", "//example.org", "file:///etc"]
-)
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "", "//example.org", "file:///etc"])
 def test_no_link(url: str) -> None:
     with pytest.raises(ValueError, match="expected an http or https address"):
         link_url(url)

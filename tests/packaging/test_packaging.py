@@ -123,9 +123,7 @@ def _pins() -> dict[str, str]:
 
 def test_constraints_pin_every_requirement(project: dict[str, Any]) -> None:
     extras = project["optional-dependencies"].values()
-    wanted = {
-        _name(text) for text in [*project["dependencies"], *(text for extra in extras for text in extra)]
-    }
+    wanted = {_name(text) for text in [*project["dependencies"], *(text for extra in extras for text in extra)]}
     assert wanted - set(_pins()) == set()
 
 

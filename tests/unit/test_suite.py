@@ -25,7 +25,6 @@ from pytest_embedbench.suite import (
     QualityCheck,
     Suite,
     read_suite,
-    suite_from_names,
 )
 
 HEADER = "query-id\tcorpus-id\tscore\n"
@@ -466,34 +465,9 @@ def test_plugins_add_names(project: Path) -> None:
         known_models={"mine": ModelSpec(hub="org/model")},
         known_datasets={"support": DatasetSpec(path="tickets"), "other": DatasetSpec(path=BUILTIN)},
     )
-    suite = suite_from_names("test_x.py::test", overrides, write(project, ""))
+    suite = read_suite(write(project, ""), overrides)
     assert pairs(suite) == {"mine x support": REPORTED}
     assert suite.pairs[0].dataset.spec.path == str(project / "tickets")
-
-
-def test_a_suite_from_names_takes_definitions_and_settings_but_no_checks(project: Path) -> None:
-    text = """
-        [embedbench]
-        models = ["minilm"]
-        metrics = ["map@10"]
-        device = "cpu"
-        [[checks]]
-        quality = ["ndcg@10 >= 0.3"]
-        [models.mine]
-        path = "encoder"
-        """
-    overrides = override(project / "elsewhere", models=("mine",), datasets=("../tickets",))
-    suite = suite_from_names("test_x.py::test", overrides, write(project, text))
-    assert pairs(suite) == {"mine x tickets": ["map@10"]}
-    assert suite.settings.device == "cpu"
-    assert suite.pairs[0].model.spec.path == str(project / "encoder")
-
-
-def test_a_suite_from_names_says_who_gave_a_wrong_one(project: Path) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        suite_from_names("test_x.py::test", override(project, models=("minilmm",)), write(project, BASE))
-    assert caught.value.where == "test_x.py::test"
-    assert caught.value.problem == "unknown model 'minilmm'; did you mean 'minilm'?"
 
 
 # Bad suites: text, then where, problem and fix of the error; {at} is the project's folder

@@ -1,0 +1,196 @@
+"""Small projects in which a real pytest runs, and what such a run shows and leaves on disk."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from textwrap import dedent
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.results.schema import PairResult
+
+OTHERS_OFF = ("-p", "no:hypothesispytest", "-p", "no:anyio")
+"""Plugins of our own test environment that the runs under test do without."""
+
+DOCS = {
+    "volcano": "A volcano erupts when molten rock, ash and gas escape from a chamber below the crust.",
+    "whale": "Whales are mammals: they come up to the surface and breathe air through a blowhole.",
+    "bread": "Sourdough bread rises by wild yeast and bacteria that live in a flour and water starter.",
+    "castle": "Medieval castles had thick stone walls, a moat and a drawbridge against attackers.",
+    "violin": "The violin has four strings, tuned in fifths, and is played with a bow of horse hair.",
+    "tea": "Green tea is steamed or pan fired soon after picking, so that its leaves do not oxidize.",
+}
+QUERIES = {
+    "q1": "how does a volcano erupt",
+    "q2": "how do whales breathe",
+    "q3": "baking sourdough bread",
+    "q4": "what did a medieval castle look like",
+}
+QRELS = {"q1": {"volcano": 2}, "q2": {"whale": 1}, "q3": {"bread": 1, "tea": 0}, "q4": {"violin": 1}}
+"""The judgment of q4 is wrong on purpose: recall@1 is exactly 0.75."""
+
+
+class Project:
+    """A folder with suites, data and tests, in which pytest runs."""
+
+    def __init__(self, pytester: pytest.Pytester, model: Path) -> None:
+        self.pytester, self.folder, self._model = pytester, pytester.path, model
+
+    def data(
+        self,
+        name: str = "facts",
+        *,
+        docs: Mapping[str, str] = DOCS,
+        queries: Mapping[str, str] = QUERIES,
+        qrels: Mapping[str, Mapping[str, int]] | None = QRELS,
+    ) -> Path:
+        """Write a BEIR folder; one written before under the name is replaced."""
+        folder = self.folder / name
+        (folder / "qrels").mkdir(parents=True, exist_ok=True)
+        for file, texts in (("corpus.jsonl", docs), ("queries.jsonl", queries)):
+            lines = [json.dumps({"_id": key, "text": text}) + "\n" for key, text in texts.items()]
+            (folder / file).write_text("".join(lines), encoding="utf-8")
+        rows = [f"{query}\t{doc}\t{grade}" for query, found in (qrels or {}).items() for doc, grade in found.items()]
+        if qrels is not None:
+            (folder / "qrels" / "test.tsv").write_text(
+                "\n".join(["query-id\tcorpus-id\tscore", *rows, ""]), encoding="utf-8"
+            )
+        return folder
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a text file, its common indentation removed."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(text).lstrip("\n"), encoding="utf-8")
+        return path
+
+    def suite(self, *quality: str, name: str = "embedbench.toml", more: str = "") -> Path:
+        """Write data and a suite with these thresholds for MiniLM on them."""
+        self.data()
+        checks = f"[[checks]]\nquality = {json.dumps(quality)}\n" if quality else ""
+        return self.write(name, f'[embedbench]\nmodels = ["minilm"]\ndatasets = ["facts"]\n{checks}{dedent(more)}')
+
+    def model(self, name: str = "copy") -> Path:
+        """Copy the model's folder, to be changed or broken."""
+        return Path(shutil.copytree(self._model, self.folder / name))
+
+    def run(self, *arguments: str | Path) -> pytest.RunResult:
+        """Run pytest in this process, where the model libraries are imported already."""
+        return self.pytester.runpytest_inprocess(*OTHERS_OFF, *map(str, arguments))
+
+    def spawn(self, *arguments: str | Path, timeout: float = 120) -> pytest.RunResult:
+        """Run pytest in a process of its own."""
+        return self.pytester.run(*self.command(*arguments), timeout=timeout)
+
+    def command(self, *arguments: str | Path) -> list[str]:
+        return [sys.executable, "-m", "pytest", *OTHERS_OFF, *map(str, arguments)]
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[bytes]:
+        """Start pytest and go on without waiting for it."""
+        return subprocess.Popen(
+            self.command(*arguments), cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def result_path(self, dataset: str = "facts", *, model: str = "*MiniLM*", below: Path | None = None) -> Path:
+        """The one stored result of a pair."""
+        folder = below or self.folder / "embedbench-out" / "results"
+        (path,) = folder.glob(f"{model}/*/{dataset}.json")
+        return path
+
+    def result(self, dataset: str = "facts", *, model: str = "*MiniLM*", below: Path | None = None) -> PairResult:
+        from pytest_embedbench.results.store import Store
+
+        path = self.result_path(dataset, model=model, below=below)
+        found = Store(path.parents[2]).load(path)
+        assert found is not None
+        return found
+
+    def card_text(self, model: str = "*MiniLM*") -> str:
+        (path,) = (self.folder / "embedbench-out" / "cards").glob(f"{model}.md")
+        return path.read_text(encoding="utf-8")
+
+    @staticmethod
+    def table(result: pytest.RunResult) -> list[dict[str, str]]:
+        """The rows of the verdict table that a run printed."""
+        lines = result.stdout.lines
+        rule = next((number for number, line in enumerate(lines) if re.fullmatch(r"(-+  )+-+", line)), None)
+        if rule is None:
+            return []
+        starts = [match.start() for match in re.finditer(r"-+", lines[rule])]
+        ends = [*starts[1:], None]
+
+        def cells(line: str) -> list[str]:
+            return [line[start:end].strip() for start, end in zip(starts, ends, strict=True)]
+
+        names = cells(lines[rule - 1])
+        rows = itertools.takewhile(str.strip, lines[rule + 1 :])
+        return [dict(zip(names, cells(row), strict=True)) for row in rows]
+
+    @staticmethod
+    def text(result: pytest.RunResult) -> str:
+        """All that a run printed, stdout and stderr."""
+        return f"{result.stdout.str()}\n{result.stderr.str()}"
+
+
+@pytest.fixture(scope="session")
+def _libraries(minilm: SentenceTransformerModel, tmp_path_factory: pytest.TempPathFactory) -> SentenceTransformerModel:
+    """Import all that a run imports, before pytester takes its snapshot of the modules: torch imports only once."""
+    import pytest_embedbench.cards.write
+    import pytest_embedbench.cli
+    import pytest_embedbench.collect
+    import pytest_embedbench.distribution
+    import pytest_embedbench.progress
+    from pytest_embedbench import catalog
+    from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
+    from pytest_embedbench.encode.loop import Silence
+    from pytest_embedbench.load.shape import LoadShape
+    from pytest_embedbench.measures import parse_measure
+    from pytest_embedbench.models.spec import NamedModel
+    from pytest_embedbench.suite import Pair
+    from pytest_embedbench.workbench import Workbench, WorkSettings
+
+    bench = Workbench(WorkSettings(results=tmp_path_factory.mktemp("warm")), Silence())
+    model = NamedModel(alias="minilm", spec=catalog.models()["minilm"])
+    data = tmp_path_factory.mktemp("data")
+    (data / "qrels").mkdir()
+    (data / "corpus.jsonl").write_text('{"_id": "d", "text": "one"}\n{"_id": "e", "text": "two"}\n', "utf-8")
+    (data / "queries.jsonl").write_text('{"_id": "q", "text": "one"}\n', "utf-8")
+    (data / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n", "utf-8")
+    dataset = NamedDataset(alias="data", spec=DatasetSpec(path=str(data)))
+    result = bench.profile(Pair(model=model, dataset=dataset, checks=()), LoadShape(1, 1), [parse_measure("ndcg@10")])
+    pytest_embedbench.cards.write.write_cards([result], tmp_path_factory.mktemp("cards"))
+    return minilm
+
+
+@pytest.fixture
+def project(
+    _libraries: SentenceTransformerModel,
+    pytester: pytest.Pytester,
+    minilm_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Project]:
+    """Return an empty project."""
+    import torch
+
+    for name in [name for name in os.environ if name.startswith(("PYTEST_", "COV_"))]:
+        if name not in {"PYTEST_CURRENT_TEST", "PYTEST_DEBUG_TEMPROOT"}:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    # Six short texts need no second thread, and on a busy machine threads wait for each other.
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield Project(pytester, minilm_folder)
+    torch.set_num_threads(threads)

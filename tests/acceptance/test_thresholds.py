@@ -1,0 +1,152 @@
+"""Verdicts: passed, failed with an explanation, skipped with a reason; limits at equality."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.acceptance.conftest import Project
+
+
+@pytest.mark.parametrize(
+    ("operator", "verdict"), [(">=", "pass"), (">", "FAIL"), ("<=", "pass"), ("<", "FAIL")]
+)  # fmt: skip
+def test_operators_at_equality(project: Project, operator: str, verdict: str) -> None:
+    project.suite(f"recall@1 {operator} 0.75")
+    result = project.run()
+    assert project.table(result) == [
+        {
+            "model": "minilm",
+            "dataset": "facts",
+            "check": "recall@1",
+            "measured": "0.7500",
+            "limit": f"{operator} 0.75",
+            "verdict": verdict,
+        }
+    ]
+    assert result.ret == (verdict == "FAIL")
+
+
+def test_a_failure_shows_the_worst_queries_and_no_traceback(project: Project) -> None:
+    project.suite("ndcg@10 >= 0.99", "recall@1 >= 0.1")
+    result = project.run()
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*= FAILURES =*",
+            "*minilm on facts: quality?ndcg@10?*",
+            "ndcg@10 is 0.9077, must be >= 0.99",
+            "lowest-scoring queries:",
+            "  0.6309  q4  'what did a medieval castle look like'",
+            "          ranked first: castle; first relevant document at rank *",
+            "  1.0000  q*",
+        ]
+    )
+    text = project.text(result)
+    for unwanted in ("Traceback", "CheckFailed(", "collect.py", "raise "):
+        assert unwanted not in text
+    result.stdout.fnmatch_lines(
+        ["FAILED embedbench.toml::minilm::facts::quality?ndcg@10? - ndcg@10 is 0.9077, must be*"]
+    )
+
+
+def test_no_judgments_skip_quality_and_never_pass_it(project: Project) -> None:
+    project.suite("ndcg@10 >= 0", more="[[checks]]\nprofile = 'b1 c1'\n")
+    project.data(qrels=None)
+    (project.folder / "facts" / "qrels" / "test.tsv").unlink()
+    result = project.run("-rs")
+    result.assert_outcomes(skipped=1, passed=1)
+    result.stdout.fnmatch_lines(["SKIPPED*no query of the dataset has a relevant judged document"])
+    quality, budget = project.table(result)
+    assert quality["verdict"] == "skip: no query of the dataset has a relevant judged document"
+    assert budget["verdict"] == "-"
+    assert project.result().scores == {}
+    assert "Quality" not in project.card_text()
+
+
+def test_a_budget_binds_only_on_its_hardware(project: Project) -> None:
+    project.suite(
+        more="""
+        [[checks]]
+        profile = "b1 c2"
+        hardware = "L4"
+        budget = ["query p50 <= 0.000001 ms", "corpus throughput >= 1 tok/s"]
+        """
+    )
+    result = project.run("-k", "budget", "-rs")
+    result.assert_outcomes(skipped=2, deselected=1)
+    result.stdout.fnmatch_lines(["SKIPPED*binds on L4; this is *"])
+    late, fast = project.table(result)
+    assert late["verdict"].startswith("skip: binds on L4; this is ")
+    assert late["measured"].endswith(" ms"), "what it would have had is shown"
+    assert fast["measured"].endswith(" tok/s")
+
+
+def test_budgets_on_this_hardware_pass_and_fail(project: Project) -> None:
+    project.suite(
+        more="""
+        [[checks]]
+        profile = "b2 c1"
+        budget = [
+            "query p50 <= 100 s",
+            "query p99 < 0.000001 ms",
+            "corpus throughput >= 0.001 texts/s",
+            "corpus throughput >= 1e12 tok/s",
+            "cold start <= 1000 s",
+            "memory <= 1000 GB",
+            "memory <= 1 MB",
+        ]
+        """
+    )
+    result = project.run("-m", "embedbench(kind='budget')")
+    assert [(row["check"], row["limit"], row["verdict"]) for row in project.table(result)] == [
+        ("b2 c1 query p50", "<= 100 s", "pass"),
+        ("b2 c1 query p99", "< 1e-06 ms", "FAIL"),
+        ("b2 c1 corpus throughput", ">= 0.001 texts/s", "pass"),
+        ("b2 c1 corpus throughput", ">= 1,000,000,000,000 tok/s", "FAIL"),
+        ("b2 c1 cold start", "<= 1,000 s", "pass"),
+        ("b2 c1 memory", "<= 1,000 GB", "pass"),
+        ("b2 c1 memory", "<= 1 MB", "FAIL"),
+    ]
+    result.stdout.fnmatch_lines(["corpus throughput is * tok/s, must be >= 1,000,000,000,000 tok/s"])
+
+
+def test_a_lexical_reference_has_no_load_profile(project: Project) -> None:
+    pytest.importorskip("bm25s")
+    project.data()
+    result = project.run("--embed-model=bm25", "--embed-dataset=facts", "-k", "budget")
+    result.assert_outcomes(skipped=1, deselected=4)
+    (row,) = project.table(result)
+    assert row["verdict"] == "skip: a lexical reference has no load profile"
+
+
+def test_checks_bind_on_the_pairs_that_they_name(project: Project) -> None:
+    pytest.importorskip("bm25s")
+    project.data("one")
+    project.data("two")
+    project.write(
+        "embedbench.toml",
+        """
+        [embedbench]
+        models = ["minilm", "bm25"]
+        datasets = ["one", "two"]
+
+        [[checks]]
+        model = "all-MiniLM-*"
+        quality = ["recall@1 >= 0.75"]
+
+        [[checks]]
+        model = ["BM25"]
+        dataset = "two"
+        quality = ["mrr@10 >= 0.5"]
+        """,
+    )
+    found = {(row["model"], row["dataset"], row["check"], row["verdict"]) for row in project.table(project.run())}
+    assert found == {
+        ("minilm", "one", "recall@1", "pass"),
+        ("minilm", "two", "recall@1", "pass"),
+        ("bm25", "one", "ndcg@10", "-"),
+        ("bm25", "two", "mrr@10", "pass"),
+    }

@@ -1,0 +1,229 @@
+"""The store: whole files or none, results that read back, and MTEB's fields where MTEB looks for them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_embedbench.errors import ResultError
+from pytest_embedbench.evaluate.run import Run
+from pytest_embedbench.load.closed_loop import Sample
+from pytest_embedbench.results.schema import MTEB_VERSION, PairResult
+from pytest_embedbench.results.store import NO_REVISION, Store, dump_per_query, parse_per_query, write_atomically
+
+KEYS = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace", "chmod"])
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    path = tmp_path / "result.json"
+    write_atomically(path, "old\n")
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, "new\n" * 100_000)
+    monkeypatch.undo()
+    assert path.read_text("utf-8") == "old\n"
+    assert files(tmp_path) == {"result.json"}, "nothing half-written lies beside it"
+
+
+def test_a_text_that_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    write_atomically(path, "old\n")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(path, "begins well " * 10_000 + "\ud800")
+    assert path.read_text("utf-8") == "old\n"
+    assert files(tmp_path) == {"result.json"}
+
+
+def test_the_new_file_is_made_in_the_same_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved: list[Path] = []
+    replace = os.replace
+
+    def note(source: str, target: Path) -> None:
+        moved.append(Path(source))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", note)
+    write_atomically(tmp_path / "deep" / "file", "text\n")
+    assert [path.parent for path in moved] == [tmp_path / "deep"], "a move between file systems is a copy"
+
+
+def test_a_reader_never_sees_a_part(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file"
+    contents = {letter * 200_000 for letter in "abc"}
+    write_atomically(path, "a" * 200_000)
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            for content in contents:
+                write_atomically(path, content)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        seen = [path.read_text("utf-8") for _ in range(200)]
+    finally:
+        stop.set()
+        writer.join()
+    assert set(seen) <= contents
+
+
+def test_a_killed_writer_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    write_atomically(path, "old\n")
+    code = f"""
+import os, signal
+from pathlib import Path
+from pytest_embedbench.results.store import write_atomically
+os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
+write_atomically(Path({str(path)!r}), "new" * 100_000)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_text("utf-8") == "old\n"
+
+
+def test_what_a_killed_writer_leaves_is_no_result(tmp_path: Path, result: PairResult) -> None:
+    store = Store(tmp_path)
+    path = store.path(result.embedbench.model, "facts")
+    store.save(path, result)
+    (path.parent / ".facts.json.x1y2z3.part").write_text('{"half', "utf-8")
+    assert [found for found, _ in store.results()] == [path]
+
+
+def test_a_result_reads_back(tmp_path: Path, result: PairResult) -> None:
+    store = Store(tmp_path)
+    path = store.path(result.embedbench.model, "facts")
+    assert path == tmp_path / "org__model" / "r1" / "facts.json"
+    store.save(path, result)
+    assert store.load(path) == result
+    assert list(store.results()) == [(path, result)]
+    assert json.loads((path.parent / "model_meta.json").read_text("utf-8")) == {"name": "org/model", "revision": "r1"}
+
+
+def test_a_model_without_a_revision_has_mtebs_word_for_it(tmp_path: Path, result: PairResult) -> None:
+    model = msgspec.structs.replace(result.embedbench.model, revision="")
+    assert Store(tmp_path).path(model, "facts").parent.name == NO_REVISION == "no_revision_available"
+
+
+def test_equal_results_are_equal_bytes(tmp_path: Path, result: PairResult) -> None:
+    store, one, two = Store(tmp_path), tmp_path / "1.json", tmp_path / "2.json"
+    store.save(one, result)
+    read = store.load(one)
+    assert read is not None
+    store.save(two, read)
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_mtebs_fields_stand_where_mteb_looks(tmp_path: Path, result: PairResult) -> None:
+    Store(tmp_path).save(tmp_path / "facts.json", result)
+    data = json.loads((tmp_path / "facts.json").read_text("utf-8"))
+    assert {"task_name", "dataset_revision", "mteb_version", "scores"} < set(data)
+    assert {"evaluation_time", "kg_co2_emissions"} < set(data)
+    assert data["task_name"] == "Facts"
+    assert data["mteb_version"] == MTEB_VERSION
+    (scores,) = data["scores"]["test"]
+    assert scores["main_score"] == scores["ndcg_at_10"] == 0.5
+    assert scores["hf_subset"] == "default"
+    assert scores["languages"] == ["eng-Latn"]
+    assert data["embedbench"]["schema_version"] == 1
+
+
+def test_fields_of_a_later_version_do_no_harm(tmp_path: Path, result: PairResult) -> None:
+    path = tmp_path / "facts.json"
+    Store(tmp_path).save(path, result)
+    data = json.loads(path.read_text("utf-8"))
+    data["new"] = data["embedbench"]["new"] = 1
+    path.write_text(json.dumps(data), "utf-8")
+    assert Store(tmp_path).load(path) == result
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"task_name": 1}', b"\xff\xfe", b"null"])
+def test_a_file_that_is_no_result_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "facts.json"
+    path.write_bytes(content)
+    with pytest.raises(ResultError, match=r"facts\.json: not a pytest-embedbench result"):
+        Store(tmp_path).load(path)
+
+
+def test_no_file_is_no_result(tmp_path: Path) -> None:
+    assert Store(tmp_path).load(tmp_path / "facts.json") is None
+    assert list(Store(tmp_path / "nowhere").results()) == []
+
+
+def test_a_run_is_only_loaded_if_it_is_the_one_meant(tmp_path: Path, result: PairResult) -> None:
+    store, path = Store(tmp_path), tmp_path / "facts.json"
+    run = Run({"q 1": [("d%1", 0.1), ("é", -0.5)]})
+    fields = store.save_ranking(path, run, {"ndcg@10": {"q 1": 0.5}}, "org/model")
+    evidence = msgspec.structs.replace(result.embedbench.evidence, **fields)
+    known = msgspec.structs.replace(result, embedbench=msgspec.structs.replace(result.embedbench, evidence=evidence))
+    assert store.load_run(path, known) == run
+    assert store.load_run(path, result) is None, "another digest"
+    (tmp_path / "facts.run.trec").write_text("q Q0 d 1 0.5 t\n", "utf-8")
+    assert store.load_run(path, known) is None, "another content"
+    (tmp_path / "facts.run.trec").write_bytes(b"\xff\xfe")
+    assert store.load_run(path, known) is None, "not even text"
+    (tmp_path / "facts.run.trec").unlink()
+    assert store.load_run(path, known) is None, "gone"
+
+
+@given(
+    st.dictionaries(KEYS, st.floats(0, 1), min_size=1, max_size=5),
+    st.lists(st.sampled_from(["ndcg@10", "map@5", "recall@1"]), min_size=1, unique=True),
+)
+def test_per_query_scores_read_back(values: dict[str, float], measures: list[str]) -> None:
+    scores = dict.fromkeys(measures, values)
+    assert parse_per_query(dump_per_query(scores)) == scores
+
+
+def test_samples_are_a_table(tmp_path: Path) -> None:
+    samples = [Sample(0.0, 12.34567), Sample(0.5, 1.0)]
+    name = Store(tmp_path).save_samples(tmp_path / "facts.json", "b1-c4", "query", samples)
+    assert name == "facts.b1-c4.query.csv"
+    assert (tmp_path / name).read_bytes() == b"sent_s,latency_ms\n0.000000,12.3457\n0.500000,1.0000\n"
+
+
+def test_the_lock_lets_one_in(tmp_path: Path) -> None:
+    store, path = Store(tmp_path), tmp_path / "facts.json"
+    inside: list[str] = []
+
+    def enter(name: str) -> None:
+        with store.locked(path):
+            inside.append(f"{name} in")
+            for _ in range(1000):
+                pass
+            inside.append(f"{name} out")
+
+    threads = [threading.Thread(target=enter, args=(str(number),)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [entry.split()[0] for entry in inside[::2]] == [entry.split()[0] for entry in inside[1::2]]
+
+
+def test_an_unwritable_folder_is_named_with_a_fix(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("", "utf-8")
+    with pytest.raises(ResultError, match=r"taken: cannot write results: .*\n  fix: .*--embed-results"):
+        Store(tmp_path / "taken").check_writable()
+    Store(tmp_path / "deep" / "er").check_writable()
+    assert files(tmp_path) == {"taken"}
