@@ -52,7 +52,9 @@ def evaluate(
     depth = depth_for(measures)
     wanted = depth + 1 if dataset.drop_self else depth
     effort: dict[str, float] = {}
-    if isinstance(model, Encoder):
+    if not queries:
+        run = Run({})  # nothing can be scored, so nothing is encoded
+    elif isinstance(model, Encoder):
         run, effort = _dense_run(model, dataset, queries, wanted, batch_tokens, progress or Silence())
     else:
         run = model.retrieve(dataset, queries, wanted)

@@ -100,7 +100,9 @@ class Store:
         return parse_run(text, evidence.run)
 
     def save_ranking(self, path: Path, run: Run, scores: Scores, tag: str) -> dict[str, str]:
-        """Write the run and the per-query scores; the fields of ``Evidence`` that name them."""
+        """Write the run and the per-query scores; the fields of ``Evidence`` that name them (none for an empty run)."""
+        if not len(run):
+            return {}
         text = dump_run(run, tag)
         run_path, query_path = path.with_suffix(".run.trec"), path.with_suffix(".per-query.jsonl")
         write_atomically(run_path, text)

@@ -86,11 +86,12 @@ def test_dropping_the_own_document_leaves_full_depth() -> None:
     assert [doc for doc, _ in found.run["q1"]] == ids[::-1][:100]
 
 
-def test_without_judgments_there_is_nothing_to_score() -> None:
-    found = evaluate(Letters(), dataset(qrels={}), NDCG)
-    assert list(found.run) == []
-    assert found.scores == {"ndcg@10": {}}
-    assert means(found.scores) == {}
+def test_without_judgments_nothing_is_encoded() -> None:
+    model = Letters()
+    done = evaluate(model, dataset(qrels={}), NDCG)
+    assert len(done.run) == 0
+    assert means(done.scores) == {}
+    assert model.encoded == []
 
 
 @pytest.mark.parametrize(("names", "depth"), [([], 100), (["ndcg@10"], 100), (["ndcg@10", "recall@1000"], 1000)])
