@@ -187,6 +187,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.clear()
         config.workeroutput[BROKEN] = [error.where, error.problem, error.fix]  # type: ignore[attr-defined]
         return
+    config.stash[KEY].shares_device = hasattr(config, "workerinput") and any(map(_measures_load, items))
     if not config.getoption("embed_only"):
         return
     others = [item for item in items if not _is_embedbench(item)]
@@ -197,7 +198,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take over the error that an xdist worker found in a suite."""
+    """Take over the error that an xdist worker found in a suite, and which lock files are to go."""
+    node.config.stash[KEY].rooms.add(str(node.workerinput["testrunuid"]))
     if parts := getattr(node, "workeroutput", {}).get(BROKEN):
         node.config.stash[KEY].broken = ConfigurationError(*parts)
 
@@ -205,6 +207,11 @@ def pytest_testnodedown(node: Any) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
+    if rooms := config.stash[KEY].rooms:
+        from pytest_embedbench.load.device_lock import tear_down
+
+        for name in rooms:
+            tear_down(name)
     if (error := config.stash[KEY].broken) and config.pluginmanager.hasplugin("dsession"):
         raise pytest.UsageError(str(error))
 
@@ -213,20 +220,23 @@ def _is_embedbench(item: pytest.Item) -> bool:
     return item.get_closest_marker("embedbench") is not None or "embed_pair" in getattr(item, "fixturenames", ())
 
 
+def _measures_load(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("embedbench")
+    if marker is not None and marker.kwargs.get("kind") == "budget":
+        return True
+    return "embed_profile" in getattr(item, "fixturenames", ())
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
     """With xdist, let a load profile run alone on this machine; other items may run side by side."""
-    if not hasattr(item.config, "workerinput"):
+    if not item.config.stash[KEY].shares_device:
         return (yield)
     from pytest_embedbench.load.device_lock import room
 
     # The controller's id is shared by its workers and by nobody else.
-    name = str(item.config.workerinput["testrunuid"])
-    marker = item.get_closest_marker("embedbench")
-    alone = bool(marker and marker.kwargs.get("kind") == "budget") or "embed_profile" in getattr(
-        item, "fixturenames", ()
-    )
-    with room(name, alone=alone):
+    name = str(item.config.workerinput["testrunuid"])  # type: ignore[attr-defined]
+    with room(name, alone=_measures_load(item)):
         return (yield)
 
 

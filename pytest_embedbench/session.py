@@ -40,6 +40,10 @@ class EmbedSession:
         """Where ``--embed-suite`` named one: no other suite file is collected."""
         self.broken: ConfigurationError | None = None
         """An error in a suite found while collecting; ends the session before anything runs."""
+        self.shares_device = False
+        """Is this an xdist worker of a session with load profiles, which must run alone?"""
+        self.rooms: set[str] = set()
+        """On the controller: the workers' lock files, by name."""
         self._workbenches: dict[WorkSettings, Workbench] = {}
 
     def option(self, name: str) -> Any:

@@ -34,11 +34,21 @@ def _flock(path: Path, *, shared: bool) -> Iterator[None]:
         os.close(handle)  # closing releases the lock
 
 
+def _files(name: str, folder: Path | None) -> tuple[Path, Path]:
+    base = folder or Path(tempfile.gettempdir())
+    return base / f"embedbench-{name}.gate", base / f"embedbench-{name}.room"
+
+
+def tear_down(name: str, folder: Path | None = None) -> None:
+    """Remove the room's files, once nobody uses it any more."""
+    for path in _files(name, folder):
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
 def room(name: str, *, alone: bool, folder: Path | None = None) -> Iterator[None]:
     """Hold the room ``name`` of this machine: alone, or together with others that hold it shared."""
-    base = folder or Path(tempfile.gettempdir())
-    gate, hall = base / f"embedbench-{name}.gate", base / f"embedbench-{name}.room"
+    gate, hall = _files(name, folder)
     if alone:
         with _flock(gate, shared=False), _flock(hall, shared=False):
             yield

@@ -101,7 +101,10 @@ def test_a_spread_pair_is_still_evaluated_once(project: Project) -> None:
     assert "reused" in project.text(project.spawn("-n", "2"))
 
 
-def test_a_load_profile_runs_alone(project: Project) -> None:
+def test_a_load_profile_runs_alone(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    locks = project.folder / "locks"
+    locks.mkdir()
+    monkeypatch.setenv("TMPDIR", str(locks))
     project.suite("recall@1 >= 0.1")
     project.write(
         "test_times.py",
@@ -135,3 +138,4 @@ def test_a_load_profile_runs_alone(project: Project) -> None:
     assert len(times) == 14
     assert {"plain"} in together, "other items do run side by side"
     assert [kinds for kinds in together if "profile" in kinds] == []
+    assert not [*locks.glob("*.gate"), *locks.glob("*.room")], "the lock's files go with the session"
