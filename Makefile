@@ -10,11 +10,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo install test mteb lint format types docs wheel clean distclean
+.PHONY: help demo catch install test mteb lint format types docs wheel clean distclean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       test all-MiniLM-L6-v2 with the example suite in examples/quickstart"
+	@echo "make catch      see it go red: the same model with the wrong pooling (examples/catch)"
 	@echo "make install    .venv with everything that development needs"
 	@echo "make test       run the tests"
 	@echo "make mteb       have the real mteb package read our results, in an environment of its own (.venv-mteb)"
@@ -43,6 +44,11 @@ install: $(DEV)
 
 demo: $(DEMO)
 	cd examples/quickstart && $(BIN)/pytest --embed-model minilm $(ARGS)
+
+# Goes red on purpose: the leading - lets make end well.
+catch: $(DEMO)
+	cd examples/catch && $(BIN)/python break_pooling.py
+	-cd examples/catch && $(BIN)/pytest $(ARGS)
 
 test: $(DEV)
 	$(BIN)/pytest $(ARGS)
