@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_embedbench.cards.build import build_card
 from pytest_embedbench.cards.rendering import render
 from pytest_embedbench.results.schema import PairResult
-from pytest_embedbench.results.store import write_atomically
+from pytest_embedbench.results.store import file_name, write_atomically
 
 
 def write_cards(results: Iterable[PairResult], folder: Path, template: Path | None = None) -> list[Path]:
@@ -21,7 +21,7 @@ def write_cards(results: Iterable[PairResult], folder: Path, template: Path | No
     written = []
     ordered = sorted(results, key=lambda result: result.embedbench.model.name)
     for name, group in groupby(ordered, key=lambda result: result.embedbench.model.name):
-        path = folder / f"{name.replace('/', '__')}.md"
+        path = folder / f"{file_name(name)}.md"
         write_atomically(path, render(build_card(list(group)), template))
         written.append(path)
     return written

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -44,6 +45,11 @@ def write_atomically(path: Path, content: str) -> None:
         raise
 
 
+def file_name(name: str) -> str:
+    """A name as one folder or file: ``org/model`` becomes ``org__model``, and none leads out of its folder."""
+    return re.sub(r"[^\w.@+-]", "_", name.replace("/", "__")).lstrip(".") or "_"
+
+
 class Store:
     """Results below one folder."""
 
@@ -66,7 +72,8 @@ class Store:
 
     def path(self, model: ModelRecord, dataset: str) -> Path:
         """Where the result of this model on this dataset lies."""
-        return self.root / model.name.replace("/", "__") / (model.revision or NO_REVISION) / f"{dataset}.json"
+        revision = file_name(model.revision or NO_REVISION)
+        return self.root / file_name(model.name) / revision / f"{file_name(dataset)}.json"
 
     @contextmanager
     def locked(self, path: Path) -> Iterator[None]:

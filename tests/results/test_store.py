@@ -19,7 +19,14 @@ from pytest_embedbench.errors import ResultError
 from pytest_embedbench.evaluate.run import Run
 from pytest_embedbench.load.closed_loop import Sample
 from pytest_embedbench.results.schema import MTEB_VERSION, PairResult
-from pytest_embedbench.results.store import NO_REVISION, Store, dump_per_query, parse_per_query, write_atomically
+from pytest_embedbench.results.store import (
+    NO_REVISION,
+    Store,
+    dump_per_query,
+    file_name,
+    parse_per_query,
+    write_atomically,
+)
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -227,3 +234,18 @@ def test_an_unwritable_folder_is_named_with_a_fix(tmp_path: Path) -> None:
         Store(tmp_path / "taken").check_writable()
     Store(tmp_path / "deep" / "er").check_writable()
     assert files(tmp_path) == {"taken"}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers__all-MiniLM-L6-v2"),
+        ("cranfield@test_1612", "cranfield@test_1612"),
+        ("../../etc/passwd", "__..__etc__passwd"),
+        ("..", "_"),
+        ("a b:c", "a_b_c"),
+        ("nf.v2", "nf.v2"),
+    ],
+)
+def test_names_are_one_file_in_their_folder(name: str, expected: str) -> None:
+    assert file_name(name) == expected
