@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -80,7 +80,7 @@ def encode(model: Encoder, texts: Sequence[str], role: Role, *, batch_tokens: in
     try:
         for batch in batches(lengths, batch_tokens):
             made = model.forward([prepared[index] for index in batch], role)
-            _refuse_broken(made, [unique[index] for index in batch], role)
+            refuse_broken(made, [unique[index] for index in batch], role)
             if vectors is None:
                 vectors = np.empty((len(unique), made.shape[1]), dtype=np.float32)
             vectors[batch] = made
@@ -98,13 +98,16 @@ def encode(model: Encoder, texts: Sequence[str], role: Role, *, batch_tokens: in
     )
 
 
-def _refuse_broken(vectors: Vectors, texts: Sequence[str], role: Role) -> None:
+def refuse_broken(vectors: Vectors, texts: Sequence[str], role: Role) -> None:
+    """Check what a model gave for these texts.
+
+    Raises:
+        ModelError: too few or too many vectors, or one that holds NaN or infinity; the message names its text.
+    """
     if len(vectors) != len(texts):
         raise ModelError(f"the model gave {len(vectors)} vectors for {len(texts)} texts")
-    for row in _broken_rows(vectors):
-        raise ModelError(f"the vector of this {role} holds NaN or infinity: {texts[row][:200]!r}")
-
-
-def _broken_rows(vectors: Vectors) -> Iterator[int]:
-    finite = np.isfinite(vectors).all(axis=1)
-    return (int(row) for row in np.flatnonzero(~finite))
+    if not texts:
+        return
+    broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(broken):
+        raise ModelError(f"the vector of this {role} holds NaN or infinity: {texts[broken[0]][:200]!r}")

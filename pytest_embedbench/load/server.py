@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from pytest_embedbench.errors import ModelError
+from pytest_embedbench.encode.loop import refuse_broken
 from pytest_embedbench.models.protocol import PreparedText, Role
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 class _Request(NamedTuple):
+    raw: Sequence[str]
     texts: list[PreparedText]
     role: Role
     answer: Future[Vectors]
@@ -52,7 +53,7 @@ class MicroBatcher:
 
         Tokenization runs in the caller's thread, off the worker's path.
         """
-        request = _Request(self._model.prepare(texts, role), role, Future())
+        request = _Request(texts, self._model.prepare(texts, role), role, Future())
         with self._changed:
             if self._closed:
                 raise RuntimeError("the server is closed")
@@ -87,16 +88,15 @@ class MicroBatcher:
         self._waiting = left
         return taken
 
-    def _forward(self, texts: list[PreparedText], role: Role) -> Vectors:
-        vectors = self._model.forward(texts, role)
-        if len(vectors) != len(texts):
-            raise ModelError(f"the model gave {len(vectors)} vectors for {len(texts)} texts")
+    def _forward(self, requests: list[_Request]) -> Vectors:
+        role = requests[0].role
+        vectors = self._model.forward([text for request in requests for text in request.texts], role)
+        refuse_broken(vectors, [text for request in requests for text in request.raw], role)
         return vectors
 
     def _answer(self, requests: list[_Request]) -> None:
-        texts = [text for request in requests for text in request.texts]
         try:
-            vectors = self._forward(texts, requests[0].role)
+            vectors = self._forward(requests)
         except BaseException as error:  # noqa: BLE001 - it belongs to the callers, whatever it is
             for request in requests:
                 request.answer.set_exception(error)
