@@ -126,7 +126,7 @@ def _verdict(session: EmbedSession, suite: Suite, pair: Pair, check: Check) -> t
     model, dataset = pair.model.alias, pair.dataset.alias
     work = bench.evaluation(pair, suite.measures)
     if isinstance(check, QualityCheck):
-        verdict = check_quality(model, dataset, check, work.means, work.worst_queries(check.measure))
+        verdict = check_quality(model, dataset, check, work.means, work.worst_queries)
         return verdict, work.path, work.reused
     if pair.model.spec.kind == "bm25":
         reason = "a lexical reference has no load profile"

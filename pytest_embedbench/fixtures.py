@@ -45,8 +45,7 @@ def embed_evaluation(embed_pair: BoundPair, request: pytest.FixtureRequest) -> E
     from pytest_embedbench.report import result_property
 
     evaluation = EmbedEvaluation(embed_pair)
-    work = embed_pair.bench.evaluation(embed_pair.pair, embed_pair.suite.measures)
-    request.node.user_properties.append(result_property(str(work.path)))
+    request.node.user_properties.append(result_property(str(evaluation.result_path)))
     return evaluation
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_embedbench.scores import Score
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_embedbench.models.protocol import ModelFacts, Role, Vectors
     from pytest_embedbench.suite import Pair, Suite
     from pytest_embedbench.workbench import Workbench
@@ -60,6 +62,11 @@ class EmbedEvaluation(Mapping[str, Score]):
 
     def __len__(self) -> int:
         return len(self._work.means)
+
+    @property
+    def result_path(self) -> Path:
+        """The stored result."""
+        return self._work.path
 
     @property
     def per_query(self) -> dict[str, dict[str, float]]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_embedbench.checks.verdict import Verdict
     from pytest_embedbench.results.schema import PairResult
+    from pytest_embedbench.results.store import Store
     from pytest_embedbench.session import EmbedSession
 
 PREFIX = "embedbench_"
@@ -74,10 +75,13 @@ def summarize(reporter: TerminalReporter, session: EmbedSession, reports: Sequen
         reporter.write_line(tabulate(rows, headers=headers, disable_numparse=True))
         reporter.write_line("")
     paths = [Path(path) for path in dict.fromkeys(str(found[RESULT]) for found in properties if RESULT in found)]
+    from pytest_embedbench.results.store import Store
+
+    store = Store(session.results)
     results = []
     for path in paths:
         try:
-            if result := _load(session, path):
+            if result := store.load(path):
                 results.append((path, result))
         except EmbedbenchError as error:
             reporter.write_line(f"result: not read: {error}")
@@ -90,7 +94,7 @@ def summarize(reporter: TerminalReporter, session: EmbedSession, reports: Sequen
         run = result.embedbench.evidence.run
         again = " (reused: same model, data and settings)" if str(path) in reused else ""
         reporter.write_line(f"result: {_short(path)}{again}" + (f", run: {run}" if run else ""))
-    for line in _write_cards(session, [path for path, _ in results]):
+    for line in _write_cards(session, store, [path for path, _ in results]):
         reporter.write_line(line)
 
 
@@ -125,22 +129,13 @@ def _notes(results: Iterable[PairResult]) -> list[str]:
     return list(findings.values())
 
 
-def _load(session: EmbedSession, path: Path) -> PairResult | None:
-    from pytest_embedbench.results.store import Store
-
-    return Store(session.results).load(path)
-
-
-def _write_cards(session: EmbedSession, paths: list[Path]) -> list[str]:
+def _write_cards(session: EmbedSession, store: Store, paths: list[Path]) -> list[str]:
     """Write a card for each model of this session; lines that say where.
 
     It shows all that is stored of the model's revision, not only what ran now: ``-k`` must not shrink a card. A card
     that cannot be made never hides the results.
     """
     from pytest_embedbench.cards.write import write_cards
-    from pytest_embedbench.results.store import Store
-
-    store = Store(session.results)
 
     template = session.option("card_template")
     path = session.config.invocation_params.dir / template if template else None

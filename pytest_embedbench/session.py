@@ -36,8 +36,6 @@ class EmbedSession:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.suites: dict[Path, Suite] = {}
-        self.only_suite: Path | None = None
-        """Where ``--embed-suite`` named one: no other suite file is collected."""
         self.broken: ConfigurationError | None = None
         """An error in a suite found while collecting; ends the session before anything runs."""
         self.shares_device = False

@@ -18,14 +18,14 @@ from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.encode.loop import BATCH_TOKENS, Progress, encode
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.evaluate.environment import describe, hardware, peak_memory_bytes
+from pytest_embedbench.evaluate.environment import describe, hardware, library_versions, peak_memory_bytes
 from pytest_embedbench.evaluate.evaluation import Evaluation, depth_for, evaluate
 from pytest_embedbench.evaluate.metrics import Scores, means, score
 from pytest_embedbench.evaluate.run import Run
 from pytest_embedbench.load.closed_loop import profile_side
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.load.statistics import ProfileResult, SideStatistics
-from pytest_embedbench.measures import Measure
+from pytest_embedbench.measures import Measure, parse_measure
 from pytest_embedbench.models.load import best_device, load_model
 from pytest_embedbench.models.protocol import Encoder, Model, Role
 from pytest_embedbench.models.source import locate
@@ -74,13 +74,14 @@ class PairWork:
     def worst_queries(self, measure: Measure, count: int = WORST) -> list[QueryOutcome]:
         """The queries with the lowest value of the measure, worst first."""
         values = self.scores.get(str(measure), {})
-        text_of = dict(zip(self.dataset.query_ids, self.dataset.query_texts, strict=True))
         outcomes = []
         for query in sorted(values, key=lambda key: (values[key], key))[:count]:
-            ranking = self.run[query] if query in set(self.run) else []
+            ranking = self.run.get(query, [])
             relevant = (rank for rank, (doc, _) in enumerate(ranking, 1) if self.dataset.qrels[query].get(doc, 0) > 0)
             first = ranking[0][0] if ranking else ""
-            outcomes.append(QueryOutcome(query, text_of[query], values[query], first, next(relevant, 0)))
+            outcomes.append(
+                QueryOutcome(query, self.dataset.query_text[query], values[query], first, next(relevant, 0))
+            )
         return outcomes
 
 
@@ -282,7 +283,7 @@ class Workbench:
         return self.settings.batch_tokens or BATCH_TOKENS.get(model.facts.device.partition(":")[0], BATCH_TOKENS["cpu"])
 
     def _key(self, record: ModelRecord, dataset: Dataset) -> str:
-        libraries = describe("cpu").libraries
+        libraries = library_versions()
         spec = record.spec
         parts = {
             "model": record.fingerprint,
@@ -313,7 +314,7 @@ def _dataset_record(dataset: Dataset) -> DatasetRecord:
 def _with_scores(result: PairResult, scores: Scores, dataset: Dataset) -> PairResult:
     """The result with these scores, both under MTEB's names and under ours."""
     mean = means(scores)
-    mteb: dict[str, object] = {name.replace("@", "_at_"): value for name, value in mean.items()}
+    mteb: dict[str, object] = {parse_measure(name).mteb_name: value for name, value in mean.items()}
     mteb["main_score"] = mean.get("ndcg@10")
     mteb |= {"hf_subset": "default", "languages": dataset.facts.languages or ["und-Zyyy"]}
     details = msgspec.structs.replace(result.embedbench, means=mean)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from pytest_embedbench.checks.verdict import Verdict
+from pytest_embedbench.measures import Measure
 from pytest_embedbench.suite import QualityCheck
 
 WORST = 5
@@ -23,9 +24,16 @@ class QueryOutcome(NamedTuple):
 
 
 def check_quality(
-    model: str, dataset: str, check: QualityCheck, means: Mapping[str, float], worst: Sequence[QueryOutcome] = ()
+    model: str,
+    dataset: str,
+    check: QualityCheck,
+    means: Mapping[str, float],
+    worst: Callable[[Measure], Sequence[QueryOutcome]],
 ) -> Verdict:
-    """Compare a mean with its threshold; without judged queries the check is skipped, never passed."""
+    """Compare a mean with its threshold; without judged queries the check is skipped, never passed.
+
+    ``worst`` gives the queries that a failure shows; it is only asked then.
+    """
     name = str(check.measure)
     limit = check.limit
     if name not in means:
@@ -39,7 +47,9 @@ def check_quality(
             model=model, dataset=dataset, check=name, status="measured", measured=f"{value:.4f}", value=value
         )
     holds = limit.holds(value)
-    missed = [f"{name} is {value:.4f}, must be {limit.show_bound()}", *show_worst(worst)]
+    missed = (
+        [] if holds else [f"{name} is {value:.4f}, must be {limit.show_bound()}", *show_worst(worst(check.measure))]
+    )
     return Verdict(
         model=model,
         dataset=dataset,
@@ -48,7 +58,7 @@ def check_quality(
         measured=limit.show(value),
         limit=limit.show_bound(),
         value=value,
-        explanation="" if holds else "\n".join(missed),
+        explanation="\n".join(missed),
     )
 
 

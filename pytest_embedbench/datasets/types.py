@@ -66,6 +66,11 @@ class Dataset:
         return [q for q in self.query_ids if any(grade > 0 for grade in self.qrels.get(q, {}).values())]
 
     @cached_property
+    def query_text(self) -> dict[str, str]:
+        """Text by query id."""
+        return dict(zip(self.query_ids, self.query_texts, strict=True))
+
+    @cached_property
     def unique_texts(self) -> int:
         """Number of distinct document texts; identical texts are encoded once."""
         return len(set(self.doc_texts))

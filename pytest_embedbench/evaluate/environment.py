@@ -88,14 +88,19 @@ def peak_memory_bytes(device: str) -> dict[str, int]:
     return peak
 
 
-def describe(device: str) -> Environment:
-    """The environment as it is now."""
-    libraries = {}
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that matter here, of those that are installed."""
+    versions = {}
     for name in LIBRARIES:
         try:
-            libraries[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
+    return versions
+
+
+def describe(device: str) -> Environment:
+    """The environment as it is now."""
     driver = ""
     if device.startswith("cuda"):
         import torch
@@ -109,7 +114,7 @@ def describe(device: str) -> Environment:
         driver=driver,
         python=platform.python_version(),
         system=platform.platform(),
-        libraries=libraries,
+        libraries=library_versions(),
     )
 
 

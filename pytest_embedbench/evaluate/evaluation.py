@@ -67,9 +67,9 @@ def evaluate(
 def _dense_run(
     model: Encoder, dataset: Dataset, queries: Sequence[str], depth: int, batch_tokens: int, progress: Progress
 ) -> tuple[Run, dict[str, float]]:
-    text_of = dict(zip(dataset.query_ids, dataset.query_texts, strict=True))
     corpus = encode(model, dataset.doc_texts, "document", batch_tokens=batch_tokens, progress=progress)
-    asked = encode(model, [text_of[query] for query in queries], "query", batch_tokens=batch_tokens, progress=progress)
+    texts = [dataset.query_text[query] for query in queries]
+    asked = encode(model, texts, "query", batch_tokens=batch_tokens, progress=progress)
     groups: list[list[str]] = [[] for _ in range(len(corpus.vectors))]
     for doc, index in zip(dataset.doc_ids, corpus.indices, strict=True):
         groups[index].append(doc)

@@ -20,6 +20,10 @@ class Run:
     def __getitem__(self, query: str) -> Ranking:
         return self._rankings[query]
 
+    def get(self, query: str, default: Ranking) -> Ranking:
+        """The query's ranking, or ``default`` where the run lacks it."""
+        return self._rankings.get(query, default)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._rankings)
 

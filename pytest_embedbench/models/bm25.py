@@ -34,9 +34,8 @@ class BM25Model:
         index = bm25s.BM25()
         tokens = bm25s.tokenize(dataset.doc_texts, stopwords="en", stemmer=stemmer, show_progress=False)
         index.index(tokens, show_progress=False)
-        text_of = dict(zip(dataset.query_ids, dataset.query_texts, strict=True))
         queries = bm25s.tokenize(
-            [text_of[query] for query in query_ids], stopwords="en", stemmer=stemmer, show_progress=False
+            [dataset.query_text[query] for query in query_ids], stopwords="en", stemmer=stemmer, show_progress=False
         )
         k = min(depth, len(dataset.doc_ids))
         found, scores = index.retrieve(queries, k=k, show_progress=False)

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Model
     from pytest_embedbench.models.spec import NamedModel
 
-DTYPES = ("fp32", "bf16", "fp16")
-
 
 def best_device() -> str:
     """The fastest device that torch sees here."""

@@ -107,7 +107,8 @@ def _plan(path: Path, file: SuiteFile, overrides: Overrides, names: Names) -> Su
             pairs.append(Pair(model=model, dataset=dataset, checks=_completed(checks, measures, shapes)))
     if rules and not models:
         # Without checks a suite may be there for its definitions, which tests in Python use.
-        raise ConfigurationError(f"{where}: checks", "no model to check", 'write models = ["minilm"] in [embedbench]')
+        fix = f'write models = ["minilm"] in [{names.table}]'
+        raise ConfigurationError(f"{where}: {names.checks_at}", "no model to check", fix)
     measured = {check.measure for pair in pairs for check in pair.checks if isinstance(check, QualityCheck)}
     every = dict.fromkeys([*DEFAULT_MEASURES, *measures, *sorted(measured)])
     return Suite(path=path, settings=file.embedbench, pairs=tuple(pairs), measures=tuple(every))
