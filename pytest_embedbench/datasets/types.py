@@ -66,6 +66,14 @@ class Dataset:
         return [q for q in self.query_ids if any(grade > 0 for grade in self.qrels.get(q, {}).values())]
 
     @cached_property
+    def ranked_queries(self) -> list[str]:
+        """Ids of the queries that an evaluation ranks: those it can score, or all where nothing is judged.
+
+        A ranking without judgments has no score, but models can still be compared by it.
+        """
+        return self.judged_queries or self.query_ids
+
+    @cached_property
     def query_text(self) -> dict[str, str]:
         """Text by query id."""
         return dict(zip(self.query_ids, self.query_texts, strict=True))

@@ -42,25 +42,25 @@ def evaluate(
     batch_tokens: int = 4096,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Rank the corpus for every judged query and score the ranking.
+    """Rank the corpus for every query that has judgments (or every query, where none has) and score the ranking.
 
     Raises:
         ModelError: the model gave a vector that cannot be used.
     """
     started = time.perf_counter()
-    queries = dataset.judged_queries
+    queries = dataset.ranked_queries
     depth = depth_for(measures)
     wanted = depth + 1 if dataset.drop_self else depth
     effort: dict[str, float] = {}
     if not queries:
-        run = Run({})  # nothing can be scored, so nothing is encoded
+        run = Run({})  # nothing to rank, so nothing is encoded
     elif isinstance(model, Encoder):
         run, effort = _dense_run(model, dataset, queries, wanted, batch_tokens, progress or Silence())
     else:
         run = model.retrieve(dataset, queries, wanted)
     if dataset.drop_self:
         run = run.without_self(depth)
-    scores = score(run, dataset.qrels, queries, measures)
+    scores = score(run, dataset.qrels, dataset.judged_queries, measures)
     return Evaluation(run=run, scores=scores, seconds=time.perf_counter() - started, depth=depth, encode=effort)
 
 

@@ -86,11 +86,16 @@ def test_dropping_the_own_document_leaves_full_depth() -> None:
     assert [doc for doc, _ in found.run["q1"]] == ids[::-1][:100]
 
 
-def test_without_judgments_nothing_is_encoded() -> None:
-    model = Letters()
-    done = evaluate(model, dataset(qrels={}), NDCG)
-    assert len(done.run) == 0
+def test_without_judgments_all_queries_are_ranked_and_none_is_scored() -> None:
+    done = evaluate(Letters(), dataset(qrels={}), NDCG)
+    assert set(done.run) == set(dataset().query_ids)
     assert means(done.scores) == {}
+
+
+def test_without_queries_nothing_is_encoded() -> None:
+    model = Letters()
+    done = evaluate(model, dataset(qrels={}, query_ids=[], query_texts=[]), NDCG)
+    assert len(done.run) == 0
     assert model.encoded == []
 
 

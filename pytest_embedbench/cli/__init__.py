@@ -1,0 +1,30 @@
+"""``embedbench``: commands that run no model, one module each."""
+
+from __future__ import annotations
+
+import click
+
+from pytest_embedbench import __version__
+from pytest_embedbench.cli.card import card
+from pytest_embedbench.cli.listing import list_entries
+from pytest_embedbench.errors import EmbedbenchError
+
+
+class _Command(click.Group):
+    """Shows our own errors as one message, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except (EmbedbenchError, ValueError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Command)
+@click.version_option(__version__, prog_name="embedbench")
+def main() -> None:
+    """Cards and facts from stored results. To run models, use pytest: pytest --embed-model NAME."""
+
+
+for command in (card, list_entries):
+    main.add_command(command)

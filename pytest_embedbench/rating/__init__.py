@@ -1,0 +1,1 @@
+"""Which model is better: judgments of pairs, and ratings from them."""
