@@ -1,0 +1,79 @@
+"""``embedbench lint``: impossible and suspicious numbers in cards and result files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pytest_embedbench.errors import ResultError
+
+if TYPE_CHECKING:
+    from pytest_embedbench.plausibility.rows import Finding, Row
+
+
+@click.command("lint")
+@click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--strict", is_flag=True, help="Fail on warnings too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.pass_context
+def lint(context: click.Context, paths: tuple[Path, ...], *, strict: bool, as_json: bool) -> None:
+    """Report numbers that no evaluation can have produced.
+
+    FILE is a model card, a result of ours or of MTEB, or a folder of them. One line a finding, FILE: DATASET: LEVEL:
+    MESSAGE; the exit code is 1 if one is an error. What is impossible is said with the inequality that it breaks.
+    """
+    import msgspec
+
+    from pytest_embedbench.plausibility.check import check_rows
+
+    rows, findings = read(paths)
+    findings += check_rows(rows)
+    levels = [finding.level for finding in findings]
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(findings), indent=2).decode())
+    else:
+        for finding in findings:
+            click.echo(str(finding))
+        counts = ", ".join(
+            f"{levels.count(level)} {level}{'' if levels.count(level) == 1 else 's'}"
+            for level in ("error", "warning", "note")
+        )
+        click.echo(f"{len(rows)} {'row' if len(rows) == 1 else 'rows'} checked: {counts}", err=True)
+    if "error" in levels or (strict and "warning" in levels):
+        context.exit(1)
+
+
+def read(paths: Iterable[Path]) -> tuple[list[Row], list[Finding]]:
+    """Every row below the paths, and a finding for each file that has none.
+
+    Below a folder only broken files are worth a word; a file that was named must be one that can be read.
+    """
+    from pytest_embedbench.plausibility.rows import Finding
+    from pytest_embedbench.plausibility.sources import UnknownFormError, files, read_rows
+
+    def unreadable(file: Path, problem: object) -> Finding:
+        return Finding(level="error", rule="unreadable", message=str(problem), file=str(file))
+
+    rows: list[Row] = []
+    findings: list[Finding] = []
+    for path in paths:
+        before = len(rows) + len(findings)
+        for file in files(path):
+            try:
+                found = read_rows(file)
+            except UnknownFormError as error:
+                if not path.is_dir():
+                    findings.append(unreadable(file, error))
+            except ResultError as error:
+                findings.append(unreadable(file, error))
+            else:
+                rows += found
+                if not path.is_dir() and not any(row.scores or row.latencies for row in found):
+                    nothing = "has no scores and no latencies"
+                    findings.append(Finding(level="note", rule="no-numbers", message=nothing, file=str(file)))
+        if len(rows) + len(findings) == before:
+            findings.append(unreadable(path, "holds no card and no result"))
+    return rows, findings
