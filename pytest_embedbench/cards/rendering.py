@@ -56,9 +56,7 @@ def fill(card: Card, template: str | os.PathLike[str] | None = None) -> str:
     try:
         return _compile(_environment(), code, source).render(card=card)
     except Exception as error:
-        place, line = _place(error, source)
-        message = f"{type(error).__name__}: {error}"
-        raise CardError(message, line=line, source=place) from error
+        raise template_error(error, source) from error
 
 
 def _check_reads_back(card: Card, page: str) -> None:
@@ -107,11 +105,14 @@ def _compile(environment: SandboxedEnvironment, code: str, source: str) -> Templ
     return environment.template_class.from_code(environment, compiled, environment.make_globals(None))
 
 
-def _place(error: Exception, source: str) -> tuple[str, int | None]:
-    """Return the file and line that `error` comes from, as far as they are known."""
+def template_error(error: Exception, *sources: str) -> CardError:
+    """Return `error` as a fault of one of the templates `sources` (paths), the first where it is not known."""
     from jinja2 import TemplateSyntaxError
 
+    source: str = sources[0]
+    line: int | None = None
     if isinstance(error, TemplateSyntaxError):
-        return error.filename or source, error.lineno
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == source]
-    return source, frames[-1].lineno if frames else None
+        source, line = error.filename or source, error.lineno
+    elif frames := [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in sources]:
+        source, line = frames[-1].filename, frames[-1].lineno
+    return CardError(f"{type(error).__name__}: {error}", line=line, source=source)

@@ -1,0 +1,202 @@
+"""Charts as SVG, drawn by matplotlib. Equal numbers give equal bytes."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_embedbench.cards.text import collapse
+from pytest_embedbench.leaderboard.svg import ACCENT, GRID, INK, MUTED, PAPER, for_page
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 7.2
+"""Inches; a page scales the picture to its own width."""
+_LABEL = 34
+"""Characters of a name that fit beside an axis."""
+_SETTINGS = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "xtick.color": GRID,
+    "ytick.color": GRID,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": INK,
+    "axes.edgecolor": GRID,
+    "grid.color": GRID,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+}
+
+
+class Interval(NamedTuple):
+    """A line of an interval chart; without an interval only its point is drawn."""
+
+    name: str
+    value: float
+    lo: float | None
+    hi: float | None
+
+
+def missing_extra() -> str:
+    """How to get charts where matplotlib is missing; empty where it is there."""
+    return "" if find_spec("matplotlib") else "pip install 'pytest-embedbench[plots]'"
+
+
+def intervals(lines: Sequence[Interval], *, name: str, title: str, label: str, line_at: float | None = None) -> str:
+    """Values with their intervals, one below the other, the first on top.
+
+    Args:
+        lines: what to draw.
+        name: prefix of the picture's ids.
+        title: what it shows.
+        label: of the axis.
+        line_at: value of a vertical line for comparison.
+    """
+    described = "; ".join(_in_words(line) for line in lines)
+    with _figure(name, 0.75 + 0.28 * len(lines)) as (figure, axes):
+        for row, line in enumerate(lines):
+            if line.lo is not None and line.hi is not None:
+                axes.plot([line.lo, line.hi], [row, row], color=ACCENT, linewidth=2, solid_capstyle="round")
+            axes.plot([line.value], [row], "o", color=ACCENT, markeredgecolor=PAPER, markersize=7)
+        if line_at is not None:
+            axes.axvline(line_at, color=MUTED, linewidth=1, linestyle=(0, (3, 3)), zorder=0)
+        axes.set_yticks(range(len(lines)), [_short(line.name) for line in lines])
+        axes.set_ylim(len(lines) - 0.5, -0.5)
+        axes.set_xlabel(label)
+        axes.grid(visible=True, axis="x", linewidth=0.6)
+        return _svg(figure, name, title, described)
+
+
+def _in_words(line: Interval) -> str:
+    interval = "" if line.lo is None or line.hi is None else f" ({line.lo:.0f} to {line.hi:.0f})"
+    return f"{line.name} {line.value:.0f}{interval}"
+
+
+def front(points: Mapping[str, tuple[float, float]], on_front: frozenset[str], *, name: str, profile: str) -> str:
+    """Quality against latency: ``points`` is model -> (nDCG@10, p50 in milliseconds); the front is marked."""
+    ordered = sorted(points.items(), key=lambda point: (point[1][1], point[0]))
+    edge = [(time, quality) for model, (quality, time) in ordered if model in on_front]
+    best = ", ".join(model for model, _ in ordered if model in on_front)
+    described = f"nDCG@10 against the p50 of a query, {profile}. On the Pareto front, fastest first: {best}."
+    with _figure(name, 4.2) as (figure, axes):
+        axes.set_xscale("log")
+        axes.plot(*zip(*edge, strict=True), color=ACCENT, linewidth=1.2, drawstyle="steps-post", zorder=1)
+        for model, (quality, time) in ordered:
+            colour = ACCENT if model in on_front else MUTED
+            axes.plot([time], [quality], "o", color=colour, markeredgecolor=PAPER, markersize=8, zorder=2)
+        axes.margins(0.12)
+        _plain_log_ticks(axes, [time for _, time in points.values()])
+        axes.set_xlabel("p50 latency of a query, ms (log scale; left is faster)")
+        axes.set_ylabel("mean nDCG@10")
+        axes.grid(visible=True, linewidth=0.6)
+        _label_points(figure, axes, ordered, edge, on_front)
+        return _svg(figure, name, "Quality against latency", described)
+
+
+def _plain_log_ticks(axes: Axes, times: Sequence[float]) -> None:
+    """Ticks at 1, 2 and 5 of each decade, in plain digits."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    few = max(times) / min(times) < 100  # noqa: PLR2004 - two decades
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+Box = tuple[tuple[float, float], tuple[float, float]]
+"""(left, low), (right, high), in pixels."""
+_PLACES = ((8, 0, "left"), (-8, 6, "right"), (0, 11, "center"), (8, -9, "left"), (-8, -9, "right"))
+"""Where a name may stand: points right of and above its point, and how it is aligned."""
+_HALF = 5
+"""Half of a point's width, in pixels."""
+
+
+def _label_points(
+    figure: Figure,
+    axes: Axes,
+    ordered: Sequence[tuple[str, tuple[float, float]]],
+    edge: Sequence[tuple[float, float]],
+    on_front: frozenset[str],
+) -> None:
+    """Names beside points where there is room, the front's first; the table has all names."""
+    figure.draw_without_rendering()
+    pixels = axes.transData.transform
+    taken = [_around(*pixels((time, quality)).tolist()) for _, (quality, time) in ordered]
+    taken += _steps(pixels(edge).tolist())
+    inside = axes.get_window_extent()
+    for model, (quality, time) in sorted(ordered, key=lambda point: point[0] not in on_front):
+        colour = INK if model in on_front else MUTED
+        for right, up, align in _PLACES:
+            text = axes.annotate(
+                _short(model),
+                (time, quality),
+                (right, up),
+                textcoords="offset points",
+                ha=align,
+                va="center",
+                fontsize=9,
+                color=colour,
+            )
+            bounds = text.get_window_extent()
+            box = ((bounds.x0, bounds.y0), (bounds.x1, bounds.y1))
+            fits = inside.x0 <= bounds.x0 and bounds.x1 <= inside.x1
+            if fits and not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                break
+            text.remove()
+
+
+def _around(x: float, y: float) -> Box:
+    return (x - _HALF, y - _HALF), (x + _HALF, y + _HALF)
+
+
+def _steps(corners: Sequence[Sequence[float]]) -> list[Box]:
+    """The front's line, which runs right and then up from each point to the next."""
+    boxes: list[Box] = []
+    for (x, y), (next_x, next_y) in pairwise(corners):
+        boxes += [((x, y - 1), (next_x, y + 1)), ((next_x - 1, y), (next_x + 1, next_y))]
+    return boxes
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    (left, low), (right, high) = one
+    (other_left, other_low), (other_right, other_high) = other
+    return left < other_right and other_left < right and low < other_high and other_low < high
+
+
+def _short(name: str) -> str:
+    line = collapse(name)
+    return line if len(line) <= _LABEL else line[: _LABEL - 1] + "…"
+
+
+@contextmanager
+def _figure(name: str, height: float) -> Iterator[tuple[Figure, Axes]]:
+    """A figure with one pair of axes, in the page's colours; ids inside depend on ``name`` alone."""
+    from matplotlib import style
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with style.context(["default", {**_SETTINGS, "svg.hashsalt": name}]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # letters that its own font lacks: the page's font has them
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.subplots()
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(length=0, pad=6)
+        yield figure, axes
+
+
+def _svg(figure: Figure, name: str, title: str, description: str) -> str:
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return for_page(file.getvalue(), name=name, title=title, description=description)

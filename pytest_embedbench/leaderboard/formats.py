@@ -1,0 +1,62 @@
+"""Numbers as pages print them; what is absent is a dash that says so, never a zero."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+from pytest_embedbench.rating.ratings import Rating, rank_text
+
+_ABSENT = {
+    "html": '<span class="absent" role="img" aria-label="not available" title="not available">\N{EN DASH}</span>',
+    "md": "\N{EN DASH}",
+}
+_WHOLE_FROM = 100
+"""Milliseconds from which decimals say nothing."""
+
+
+def filters(kind: str) -> dict[str, Callable[..., Any]]:
+    """The filters of templates for ``html`` or ``md``; what they give is safe to print."""
+    from markupsafe import Markup
+
+    absent = Markup(_ABSENT[kind])  # noqa: S704 - ours
+
+    def number(form: Callable[[float], str]) -> Callable[[float | None], Markup]:
+        return lambda value: absent if sort_key(value) is None else Markup(form(float(value or 0)))  # noqa: S704 - digits
+
+    return {
+        "score": number(lambda value: f"{value:.3f}"),
+        "elo": number(lambda value: f"{value:.0f}"),
+        "percent": number(lambda value: f"{100 * value:.1f}%"),
+        "ms": number(_milliseconds),
+        "price": number(lambda value: f"${value:.3f}" if kind == "html" else f"\\${value:.3f}"),
+        "count": number(lambda value: f"{value:,.0f}"),
+        "known": lambda text: text or absent,
+        "ranks": lambda rating: Markup(_ranks(rating)) if rating else absent,  # noqa: S704 - digits
+        "win_rate": win_rate,
+        "sort_key": sort_key,
+        "href": lambda page: Markup(quote(page, safe="@+")),  # noqa: S704 - quoted
+        "plural": lambda count, word: f"{count:,} {word}{'' if count == 1 else 's'}",
+        "lists": ", ".join,
+    }
+
+
+def win_rate(record: Any) -> float | None:
+    """Share of judgments won, of a ``Record`` or a ``Rating``; None where there are none."""
+    total = record.wins + record.losses + record.ties if record else 0
+    return record.wins / total if total else None
+
+
+def sort_key(value: float | None) -> float | None:
+    """The number that a column is sorted by; None for what is absent or not finite."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _ranks(rating: Rating) -> str:
+    return rank_text(rating).replace("-", "\N{EN DASH}")
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:,.0f} ms" if value >= _WHOLE_FROM else f"{value:.1f} ms"
