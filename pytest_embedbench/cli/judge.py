@@ -1,0 +1,119 @@
+"""``embedbench judge``: let a language model compare the rankings of stored results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pytest_embedbench.rating.judge_entries import Entry
+
+
+@click.command("judge")
+@click.argument("results", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--data", multiple=True, required=True, metavar="FOLDER_OR_NAME", help="The data of the results; repeatable."
+)
+@click.option("--endpoint", required=True, metavar="URL", help="Base of an OpenAI-compatible server: https://.../v1")
+@click.option("--model", required=True, help="The judging model's name at the endpoint.")
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File of judgments, JSON lines."
+)
+@click.option(
+    "--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Environment variable with the API key."
+)
+@click.option("--k", type=click.IntRange(1), default=10, show_default=True, help="Documents shown of each list.")
+@click.option("--queries", type=click.IntRange(0), default=20, show_default=True, help="Of each dataset; 0 is all.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Which queries are taken.")
+@click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True, help="Requests under way at once.")
+@click.option("--max-chars", type=click.IntRange(1), default=1000, show_default=True, help="Shown of each document.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=120.0,
+    show_default=True,
+    help="Seconds for one request.",
+)
+@click.option("--retries", type=click.IntRange(0), default=100, show_default=True, help="Of all requests together.")
+@click.option("--price-in", type=click.FloatRange(0), help="USD per million tokens of prompts.")
+@click.option("--price-out", type=click.FloatRange(0), help="USD per million tokens of answers.")
+@click.option("--exclude", multiple=True, metavar="MODEL", help="A model that is not compared; repeatable.")
+def judge(  # noqa: PLR0913 - click gives each option as an argument
+    *,
+    results: tuple[Path, ...],
+    data: tuple[str, ...],
+    endpoint: str,
+    model: str,
+    out: Path,
+    api_key_env: str,
+    k: int,
+    queries: int,
+    seed: int,
+    concurrency: int,
+    max_chars: int,
+    timeout: float,
+    retries: int,
+    price_in: float | None,
+    price_out: float | None,
+    exclude: tuple[str, ...],
+) -> None:
+    """Compare the rankings of RESULTS folders, two models at a time, with a language model as judge.
+
+    For each sampled query the judge sees both models' lists, in both orders and without names, and says which one
+    answers better; verdicts that change with the order are a tie. It needs no judgments of documents. Texts of queries
+    and documents are sent to the endpoint.
+
+    Run it again with the same file to go on where it was stopped, or with more --queries to add to it.
+    """
+    import asyncio
+    import time
+
+    from tqdm import tqdm
+
+    from pytest_embedbench.cli.data import find_datasets
+    from pytest_embedbench.endpoint.settings import EndpointSettings
+    from pytest_embedbench.rating.judge_data import match_datasets
+    from pytest_embedbench.rating.judge_entries import read_entries
+    from pytest_embedbench.rating.judge_llm import Account, JudgeSettings, open_questions, questions
+    from pytest_embedbench.rating.judge_llm import judge as ask
+    from pytest_embedbench.rating.judge_log import open_log
+    from pytest_embedbench.rating.judge_summary import summary
+
+    if (price_in is None) != (price_out is None):
+        raise click.UsageError("--price-in and --price-out go together")
+    prices = None if price_in is None or price_out is None else (price_in, price_out)
+    server = EndpointSettings(
+        url=endpoint, api_key_env=api_key_env, timeout=timeout, concurrency=concurrency, retries=retries
+    )
+    settings = JudgeSettings(model=model, k=k, max_chars=max_chars, queries=queries or None, seed=seed)
+    entries = _without(read_entries(results), exclude)
+    wanted = list(questions(entries, match_datasets(entries, find_datasets(data)), settings))
+    if not wanted:
+        raise click.ClickException("nothing to compare: no two models have results on the same data")
+    account = Account()
+    started = time.perf_counter()
+    with open_log(out, settings.judge) as log:
+        left = open_questions(wanted, log)
+        account.resumed = len(wanted) - len(left)
+        try:
+            # Silent where nobody watches (disable=None).
+            with tqdm(total=len(left), desc="judging", unit="question", disable=None, leave=False) as bar:
+                asyncio.run(ask(left, log, server, settings, account=account, progress=bar.update))
+        finally:
+            for line in summary(account, log.judgments, prices, time.perf_counter() - started):
+                click.echo(line)
+    if account.failures and not account.made and not account.resumed:
+        raise click.ClickException("no judgment could be made")
+
+
+def _without(entries: list[Entry], exclude: Sequence[str]) -> list[Entry]:
+    from pytest_embedbench.errors import ConfigurationError, closest
+
+    models = {entry.model for entry in entries}
+    for name in exclude:
+        if name not in models:
+            raise ConfigurationError("--exclude", f"no result is of a model {name!r}; {closest(name, models)}")
+    return [entry for entry in entries if entry.model not in exclude]

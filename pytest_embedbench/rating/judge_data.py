@@ -1,0 +1,50 @@
+"""Find the texts behind stored results: the data are recognized by their fingerprint, so that names do not matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import msgspec
+
+from pytest_embedbench.datasets.load import dataset_folder, load_dataset
+from pytest_embedbench.datasets.spec import NamedDataset
+from pytest_embedbench.datasets.types import Dataset
+from pytest_embedbench.errors import ConfigurationError
+from pytest_embedbench.rating.judge_entries import Entry
+
+
+def match_datasets(entries: Iterable[Entry], data: Iterable[NamedDataset]) -> dict[str, Dataset]:
+    """The dataset of every entry, by fingerprint.
+
+    A folder is tried with each split that the results name, and both with and without the rule that drops a query's
+    own document: a result keeps what decides its ranking, not the suite that said so.
+
+    Raises:
+        ConfigurationError: none of the data is that of a result; names the result.
+        DatasetError: a file is malformed.
+    """
+    wanted = {entry.dataset.fingerprint: entry for entry in entries}
+    splits = {entry.dataset.split for entry in wanted.values()}
+    found: dict[str, Dataset] = {}
+    for named in data:
+        if len(found) == len(wanted):
+            break
+        for dataset in _variants(named, splits):
+            if dataset.fingerprint in wanted:
+                found.setdefault(dataset.fingerprint, dataset)
+    for fingerprint, entry in wanted.items():
+        if fingerprint not in found:
+            problem = f"none is the data of {entry.where} ({entry.model} on {entry.dataset.name})"
+            raise ConfigurationError("--data", problem, "name its folder; the files must be those that were evaluated")
+    return found
+
+
+def _variants(named: NamedDataset, splits: Iterable[str]) -> Iterator[Dataset]:
+    there = {path.stem for path in (dataset_folder(named) / "qrels").glob("*.tsv")}
+    choices = [named.spec.split] if named.spec.split else sorted(there.intersection(splits)) or [""]
+    for split in choices:
+        spec = msgspec.structs.replace(named.spec, split=split)
+        dataset = load_dataset(msgspec.structs.replace(named, spec=spec))
+        yield dataset
+        yield replace(dataset, drop_self=not dataset.drop_self)
