@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -14,14 +14,28 @@ from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.rating.judge_entries import Entry
 
 
-def match_datasets(entries: Iterable[Entry], data: Iterable[NamedDataset]) -> dict[str, Dataset]:
+def match_datasets(entries: Sequence[Entry], data: Iterable[NamedDataset]) -> dict[str, Dataset]:
     """The dataset of every entry, by fingerprint.
+
+    Raises:
+        ConfigurationError: none of the data is that of a result; names the result.
+        DatasetError: a file is malformed.
+    """
+    found = find_texts(entries, data)
+    for fingerprint, entry in {entry.dataset.fingerprint: entry for entry in entries}.items():
+        if fingerprint not in found:
+            problem = f"none is the data of {entry.where} ({entry.model} on {entry.dataset.name})"
+            raise ConfigurationError("--data", problem, "name its folder; the files must be those that were evaluated")
+    return found
+
+
+def find_texts(entries: Iterable[Entry], data: Iterable[NamedDataset]) -> dict[str, Dataset]:
+    """Those of the entries' datasets that are among the data, by fingerprint.
 
     A folder is tried with each split that the results name, and both with and without the rule that drops a query's
     own document: a result keeps what decides its ranking, not the suite that said so.
 
     Raises:
-        ConfigurationError: none of the data is that of a result; names the result.
         DatasetError: a file is malformed.
     """
     wanted = {entry.dataset.fingerprint: entry for entry in entries}
@@ -33,10 +47,6 @@ def match_datasets(entries: Iterable[Entry], data: Iterable[NamedDataset]) -> di
         for dataset in _variants(named, splits):
             if dataset.fingerprint in wanted:
                 found.setdefault(dataset.fingerprint, dataset)
-    for fingerprint, entry in wanted.items():
-        if fingerprint not in found:
-            problem = f"none is the data of {entry.where} ({entry.model} on {entry.dataset.name})"
-            raise ConfigurationError("--data", problem, "name its folder; the files must be those that were evaluated")
     return found
 
 

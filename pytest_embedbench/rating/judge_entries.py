@@ -54,23 +54,26 @@ def read_entries(folders: Iterable[Path]) -> list[Entry]:
     Raises:
         ResultError: a folder holds no result, or the evidence of one is missing or was altered.
     """
-    entries: dict[Path, Entry] = {}
+    results: dict[Path, tuple[Path, PairResult]] = {}
     for folder in folders:
-        store = Store(folder)
-        found = list(store.results())
+        found = list(Store(folder).results())
         if not found:
             raise ResultError(f"{folder}: holds no results")
         for path, result in found:
-            if path.resolve() not in entries:
-                entries[path.resolve()] = _entry(store, path, result)
-    return list(entries.values())
+            results.setdefault(path.resolve(), (path, result))
+    return [with_evidence(path, result) for path, result in results.values()]
 
 
-def _entry(store: Store, path: Path, result: PairResult) -> Entry:
+def with_evidence(path: Path, result: PairResult) -> Entry:
+    """The stored result with its run and per-query values.
+
+    Raises:
+        ResultError: the evidence is missing or was altered.
+    """
     evidence = result.embedbench.evidence
     if not evidence.run:  # nothing was ranked
         return Entry(result=result, run=Run({}), scores={}, where=path)
-    run = store.load_run(path, result)
+    run = Store(path.parent).load_run(path, result)
     if run is None:
         fault = (
             "was altered: it is not the one" if (path.parent / evidence.run).is_file() else "is missing; it is the one"

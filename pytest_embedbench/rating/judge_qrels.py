@@ -10,8 +10,8 @@ from pytest_embedbench.measures import Measure
 from pytest_embedbench.rating.judge_entries import Entry, by_dataset, sample_queries
 from pytest_embedbench.rating.judgments import Judgment, Outcome
 
-SHOWN = 10
-"""Ids that a judgment keeps of each list."""
+SHOWN = 1
+"""Ids that a judgment keeps of each list: what stood first. The rest is in the run, which its hash names."""
 
 
 def judge_by_qrels(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -36,7 +36,7 @@ class Judgment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcome: Outcome
     first_shown: Side | Literal[""] = ""
     """Whose list the judge saw first; empty where it saw both orders, or none."""
-    repeat: int = 0
+    repeat: Annotated[int, msgspec.Meta(ge=0)] = 0
     """1 where an earlier judgment asked the same question."""
     judge: str = ""
     """Who judged, and by which rule: ``qrels ndcg@10 margin 0.01``, ``llm gpt-5``."""
@@ -49,3 +49,5 @@ class Judgment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """sha256 of the run that the list was taken from."""
     run_b: str = ""
     trials: tuple[Trial, ...] = ()
+    note: str = ""
+    """What else must be known of it, e.g. that both lists were the same, so that nobody was asked."""

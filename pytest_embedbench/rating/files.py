@@ -1,0 +1,133 @@
+"""Files of judgments: JSON lines, and CSV as leaderboards publish it. Every row is one judgment.
+
+What cannot be read is one error that names the file, the line, the key and the fix: a judgment that is dropped, or
+whose order of lists is lost through a misspelt column, would change a leaderboard without anybody seeing it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pytest_embedbench.errors import ConfigurationError
+from pytest_embedbench.rating.judgments import Judgment
+from pytest_embedbench.results.store import write_atomically
+
+REQUIRED = ("dataset", "query_id", "model_a", "model_b", "outcome")
+JSON_LINES = frozenset({".jsonl", ".ndjson", ".json"})
+
+_FIXES = {
+    "outcome": "write a where the list of model_a is better, b where that of model_b is, or tie",
+    "first_shown": "write a or b; leave it empty where both orders were shown, or none",
+    "repeat": "write 0, or 1 where an earlier judgment asked the same question",
+}
+_OF_A_ROW = f"one judgment a line: it has {', '.join(REQUIRED)}, and where they are known first_shown and repeat"
+
+
+def read_judgments(paths: Iterable[Path]) -> list[Judgment]:
+    """All judgments of the files, in their order; none is merged or dropped.
+
+    A file is JSON lines (one ``Judgment`` a line) if its name or its first character says so, else CSV with a header.
+    Other keys and columns are allowed and ignored, unless they look like a known one misspelt.
+
+    Raises:
+        ConfigurationError: a file cannot be read, holds no judgment, or has a bad row; names file, line and key.
+    """
+    return [judgment for path in paths for judgment in _read(path)]
+
+
+def write_judgments(path: Path, judgments: Iterable[Judgment]) -> None:
+    """Write JSON lines, whole or not at all; ``read_judgments`` gives back equal judgments."""
+    write_atomically(path, "".join(msgspec.json.encode(judgment).decode() + "\n" for judgment in judgments))
+
+
+def _read(path: Path) -> list[Judgment]:
+    text = _text(path)
+    json_lines = path.suffix.lower() in JSON_LINES or text.lstrip().startswith("{")
+    rows = _json_rows(text, path) if json_lines else _csv_rows(text, path)
+    judgments = [_judgment(row, where, strict=json_lines) for where, row in rows]
+    if not judgments:
+        raise ConfigurationError(str(path), "holds no judgment", _OF_A_ROW)
+    return judgments
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(str(path), f"cannot be read: {error.strerror}", "name a file of judgments") from None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(f"{path}:{line}", f"not UTF-8 ({error.reason})", "save the file as UTF-8") from None
+
+
+def _json_rows(text: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    decoder = msgspec.json.Decoder(dict[str, Any])
+    for number, line in enumerate(text.split("\n"), 1):  # JSON leaves other line separators in strings as they are
+        if not line.strip():
+            continue
+        try:
+            row = decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise ConfigurationError(f"{path}:{number}", f"not a judgment in JSON: {error}", _OF_A_ROW) from None
+        _check_names(row, f"{path}:{number}")
+        yield f"{path}:{number}", row
+
+
+def _csv_rows(text: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header: list[str] = []
+    try:
+        for cells in reader:
+            where = f"{path}:{reader.line_num}"
+            if not any(cell.strip() for cell in cells):
+                continue
+            if not header:
+                header = [cell.strip() for cell in cells]
+                _check_header(header, where)
+            elif len(cells) != len(header):
+                problem = f"{len(cells)} columns where the header has {len(header)}"
+                raise ConfigurationError(where, problem, f"give each row {','.join(header)}")
+            else:
+                row = {key: cell.strip() for key, cell in zip(header, cells, strict=True)}
+                # An empty cell of an optional column is an unknown value, not an empty one.
+                yield where, {key: cell for key, cell in row.items() if cell or key in REQUIRED}
+    except csv.Error as error:
+        raise ConfigurationError(f"{path}:{reader.line_num}", f"not CSV: {error}", "check the quotes") from None
+
+
+def _check_header(header: list[str], where: str) -> None:
+    _check_names(dict.fromkeys(header), where)
+    if missing := [name for name in REQUIRED if name not in header]:
+        fix = f"the first line names the columns: {','.join(Judgment.__struct_fields__[:7])}"
+        raise ConfigurationError(f"{where}: {missing[0]}", "there is no such column", fix)
+    if repeated := sorted({name for name in header if header.count(name) > 1}):
+        raise ConfigurationError(f"{where}: {repeated[0]}", "the column stands twice", "keep one of them")
+
+
+def _check_names(row: Mapping[str, object], where: str) -> None:
+    absent = [name for name in Judgment.__struct_fields__ if name not in row]
+    for name in row.keys() - set(Judgment.__struct_fields__):
+        if close := get_close_matches(name.casefold().replace("-", "_"), absent, n=1, cutoff=0.85):
+            raise ConfigurationError(f"{where}: {name}", "unknown name", f"did you mean {close[0]!r}?")
+
+
+def _judgment(row: dict[str, Any], where: str, *, strict: bool) -> Judgment:
+    for key in REQUIRED:
+        if row.get(key) is None or not str(row[key]).strip():
+            raise ConfigurationError(f"{where}: {key}", "missing", _FIXES.get(key, _OF_A_ROW))
+    try:
+        return msgspec.convert(row, Judgment, strict=strict)
+    except msgspec.ValidationError as error:
+        problem, _, place = str(error).partition(" - at `$.")
+        key = re.split(r"[.\[`]", place)[0]
+        raise ConfigurationError(f"{where}: {key}", problem, _FIXES.get(key, _OF_A_ROW)) from None
