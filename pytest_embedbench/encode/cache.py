@@ -1,0 +1,188 @@
+"""The embedding cache: vectors of texts that were encoded before. It may fail; the run that uses it goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, get_args
+
+import msgspec
+import numpy as np
+
+from pytest_embedbench.encode.loop import Found
+from pytest_embedbench.encode.vector_file import FRESH_SECONDS, Row, VectorFile
+from pytest_embedbench.models.protocol import ModelFacts, PreparedText, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_embedbench.models.protocol import Vectors
+
+T = TypeVar("T")
+
+MAX_BYTES = 5 * 10**9
+"""Size of the cache where nobody chose one."""
+
+DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def default_folder() -> Path:
+    """The user's cache: ``$EMBEDBENCH_CACHE``, else ``pytest-embedbench`` in the system's folder for caches."""
+    if chosen := os.environ.get("EMBEDBENCH_CACHE"):
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "pytest-embedbench"
+
+
+class SpaceKey(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that decides a vector, but the text."""
+
+    fingerprint: str
+    """sha256 of the model's files: weights, configuration, vocabulary."""
+    role: Role
+    prompt: str
+    max_tokens: int | None
+    dtype: str
+    device: str
+    """The kind of device: processors and GPUs add up in different orders."""
+    attention: str
+    pooling: str
+    libraries: dict[str, str | None]
+
+    @staticmethod
+    def read(text: str) -> SpaceKey:
+        """The inverse of ``dump``. Raises msgspec.DecodeError."""
+        return msgspec.json.decode(text, type=SpaceKey)
+
+    def dump(self) -> str:
+        return msgspec.json.encode(self, order="deterministic").decode()
+
+    @property
+    def digest(self) -> bytes:
+        return hashlib.sha256(self.dump().encode()).digest()
+
+
+class VectorCache:
+    """A folder's cache, for one session.
+
+    A damaged file is moved aside and an empty one begun; any other failure switches the cache off. Either is told
+    in ``notes`` and never raised. Vectors made before ``since`` (unix seconds) are not read, but replaced.
+    """
+
+    def __init__(self, folder: Path, *, max_bytes: int = MAX_BYTES, since: float = 0.0) -> None:
+        self.file, self.max_bytes, self.since = VectorFile(folder), max_bytes, since
+        self.notes: list[str] = []
+        self._works = True
+        self._replaced = False
+
+    def spaces(
+        self, model: str, fingerprint: str, facts: ModelFacts, libraries: Mapping[str, str | None]
+    ) -> dict[Role, Space]:
+        """The spaces of a loaded model, one for each role."""
+        return {
+            role: Space(
+                self,
+                model,
+                SpaceKey(
+                    fingerprint=fingerprint,
+                    role=role,
+                    prompt=facts.prompts.get(role, ""),
+                    max_tokens=facts.max_tokens,
+                    dtype=facts.dtype,
+                    device=facts.device.partition(":")[0],
+                    attention=facts.attention,
+                    pooling=facts.pooling,
+                    libraries=dict(libraries),
+                ),
+            )
+            for role in get_args(Role)
+        }
+
+    def attempt(self, work: Callable[[], T], otherwise: T) -> T:
+        """Do work on the file; where it fails also after the file was replaced, the answer is ``otherwise``."""
+        for _ in range(2):
+            if not self._works:
+                break
+            try:
+                return work()
+            except (sqlite3.Error, OSError) as error:
+                self._recover(error)
+        return otherwise
+
+    def _recover(self, error: Exception) -> None:
+        damaged = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF in DAMAGED
+        if damaged and not self._replaced:
+            try:
+                aside = self.file.move_aside()
+            except OSError as also:
+                error = also
+            else:
+                self._replaced = True
+                self.notes.append(f"embedding cache: {error}; the file is now {aside}, and a new one was begun")
+                return
+        self._works = False
+        self.close()
+        self.notes.append(f"embedding cache: off for this session: {self.file.folder}: {error}")
+
+    def close(self) -> None:
+        """Close the file; it opens again when it is used again."""
+        with suppress(sqlite3.Error):  # what was committed is safe
+            self.file.close()
+
+
+class Space:
+    """One model's vectors for one role: what the encode loop reads and writes."""
+
+    def __init__(self, cache: VectorCache, model: str, key: SpaceKey) -> None:
+        self._cache, self._model, self._key = cache, model, key
+        self._digest = key.digest
+
+    def read(self, texts: Sequence[str]) -> Found:
+        """Vectors of those of these distinct texts that are stored; float32, bit for bit as the model made them."""
+        places = {text_digest(text): place for place, text in enumerate(texts)}
+        return self._cache.attempt(lambda: self._read(places), Found(None, range(len(texts))))
+
+    def _read(self, places: Mapping[bytes, int]) -> Found:
+        missing, stale = dict.fromkeys(range(len(places))), list[int]()
+        vectors: Vectors | None = None
+        own_tokens = tokens = damaged = 0
+        old = time.time() - FRESH_SECONDS
+        for stored in self._cache.file.lookup(self._digest, list(places)):
+            place = places.get(stored.row.text)
+            if place is None or place not in missing or not stored.sound:
+                damaged += 1
+                continue
+            if stored.made < self._cache.since:
+                continue
+            vector = np.frombuffer(stored.row.vector, "<f4")
+            if vectors is None:
+                vectors = np.empty((len(places), len(vector)), np.float32)
+            vectors[place] = vector
+            del missing[place]
+            own_tokens += stored.row.own_tokens
+            tokens += stored.row.tokens
+            if stored.used < old:
+                stale.append(stored.number)
+        if damaged:
+            self._cache.notes.append(f"embedding cache: damaged vectors found, encoded again: {damaged:,}")
+        if stale:
+            self._cache.attempt(lambda: self._cache.file.touch(stale), None)
+        return Found(vectors, list(missing), own_tokens, tokens)
+
+    def write(self, texts: Sequence[str], prepared: Sequence[PreparedText], vectors: Vectors) -> None:
+        """Store a batch, in one transaction."""
+        rows = [
+            Row(text_digest(text), tokens.own_tokens, tokens.length, np.asarray(vector, "<f4").tobytes())
+            for text, tokens, vector in zip(texts, prepared, vectors, strict=True)
+        ]
+        file, bound = self._cache.file, self._cache.max_bytes
+        self._cache.attempt(lambda: file.insert(self._digest, self._model, self._key.dump(), rows, bound), None)
+
+
+def text_digest(text: str) -> bytes:
+    """128 bits that stand for a text; nobody can make two texts share them."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -1,0 +1,249 @@
+"""The cache's file: an SQLite database of vectors that processes share. Every failure here is an error."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock
+
+STEM = "vectors-1"
+"""Name of the file, before its number; the digit is the version of its layout."""
+
+BUSY_SECONDS = 30.0
+"""How long one process waits for another one's write."""
+
+ASKED_AT_ONCE = 500
+"""Texts in one query."""
+
+REMOVED_AT_ONCE = 50
+"""Rows that go in one step when room is made."""
+
+ROOM = 0.95
+"""Where the bound is passed, room is made down to this share of it, so that the next batches find some."""
+
+FRESH_SECONDS = 3600
+"""A row's last use is kept no finer than this: reading would otherwise write as much as it reads."""
+
+SETUP = """
+PRAGMA synchronous = NORMAL;
+PRAGMA journal_size_limit = 67108864;
+"""
+LAYOUT = """
+PRAGMA page_size = 16384;
+PRAGMA auto_vacuum = INCREMENTAL;
+PRAGMA journal_mode = WAL;
+BEGIN;
+CREATE TABLE IF NOT EXISTS spaces (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, model TEXT, facts TEXT);
+CREATE TABLE IF NOT EXISTS vectors (
+    id INTEGER PRIMARY KEY, space INTEGER NOT NULL, text BLOB NOT NULL, own_tokens INTEGER, tokens INTEGER,
+    made REAL, used INTEGER, checksum INTEGER, vector BLOB, UNIQUE (space, text)
+);
+CREATE INDEX IF NOT EXISTS vectors_by_use ON vectors (used);
+PRAGMA user_version = 1;
+COMMIT;
+"""
+# Pages of 16 KiB waste least for 384 to 1536 dimensions. WAL: readers never wait for a writer, a killed process leaves
+# whole transactions, and a commit costs no fsync (losing the last ones when the machine fails is no harm to a cache).
+
+LOOKUP = (
+    "SELECT id, CAST(made AS REAL), CAST(used AS INTEGER), checksum, text, own_tokens, tokens, CAST(vector AS BLOB) "
+    "FROM vectors WHERE space = ? AND text IN (%s)"
+)
+OLDEST = "SELECT id FROM vectors ORDER BY used, id LIMIT ?"
+
+
+class Row(NamedTuple):
+    """A text's digest, its tokens (its own; with prompt and special tokens) and its vector's bytes."""
+
+    text: bytes
+    own_tokens: int
+    tokens: int
+    vector: bytes
+
+    def checksum(self, space: bytes) -> int:
+        """CRC-32 over all that the row says, and of which space it says so."""
+        head = repr((space, self.text, self.own_tokens, self.tokens))
+        return zlib.crc32(self.vector, zlib.crc32(head.encode()))
+
+
+class Stored(NamedTuple):
+    """A row as it was found: its number, when it was made and last used (unix seconds), whether its checksum holds."""
+
+    row: Row
+    number: int
+    made: float
+    used: int
+    sound: bool
+
+
+class SpaceContents(NamedTuple):
+    """What is stored of one space: texts, bytes of their vectors, last use (unix seconds)."""
+
+    model: str
+    facts: str
+    texts: int
+    size: int
+    used: int
+
+
+class VectorFile:
+    """The newest numbered database in a folder, opened when first used.
+
+    A broken one is never replaced under its own name: another process may still have it open, and SQLite removes
+    the write-ahead log of that name when it closes.
+
+    Methods raise ``sqlite3.Error`` or ``OSError``: the file is damaged, locked, read-only, or the disk is full.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._db: sqlite3.Connection | None = None
+        self._opened: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        return max(self.folder.glob(f"{STEM}-????.sqlite"), default=self.folder / f"{STEM}-0001.sqlite")
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        if self._db is None:
+            self._db = self._open()
+        return self._db
+
+    def _open(self) -> sqlite3.Connection:
+        if not self.folder.exists():
+            # Vectors tell something of their texts: nobody else's business.
+            self.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+            (self.folder / ".gitignore").write_text("# made by pytest-embedbench\n*\n", encoding="utf-8")
+        with self._locked():
+            self._opened = self.path
+            db = sqlite3.connect(self._opened, timeout=BUSY_SECONDS, isolation_level=None)
+            try:
+                db.text_factory = bytes  # damaged text is no error of its own
+                db.executescript(SETUP)
+                if db.execute("PRAGMA user_version").fetchone() == (0,):  # new, or its maker was killed
+                    db.executescript(LAYOUT)
+            except BaseException:
+                db.close()
+                raise
+        return db
+
+    def _locked(self) -> FileLock:
+        """While the file is made or replaced: SQLite does not wait its turn when the journal's mode changes."""
+        return FileLock(self.folder / f"{STEM}.lock", timeout=BUSY_SECONDS)
+
+    def close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def move_aside(self) -> Path:
+        """Give up the file that is open and begin an empty one; where the old one is now."""
+        self.close()
+        old = self._opened or self.path
+        aside = old.with_suffix(".broken")
+        with self._locked():
+            if self.path == old:  # otherwise another process was first
+                old.with_stem(f"{STEM}-{int(old.stem[-4:]) + 1:04}").touch()
+                for end in ("", "-wal"):
+                    with suppress(FileNotFoundError):
+                        old.with_name(old.name + end).replace(aside.with_name(aside.name + end))
+        return aside
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction; an error leaves nothing of it."""
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self.db
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self.db.execute("ROLLBACK")
+            raise
+        self.db.execute("COMMIT")
+
+    def lookup(self, space: bytes, texts: Sequence[bytes]) -> Iterator[Stored]:
+        """The rows of these digests, in any order; those that are not there are left out."""
+        found = self.db.execute("SELECT id FROM spaces WHERE key = ?", (space,)).fetchone()
+        for start in range(0, len(texts) if found else 0, ASKED_AT_ONCE):
+            part = texts[start : start + ASKED_AT_ONCE]
+            query = LOOKUP % ",".join("?" * len(part))
+            for number, made, used, checksum, text, own_tokens, tokens, vector in self.db.execute(
+                query, (found[0], *part)
+            ):
+                row = Row(text, own_tokens, tokens, vector or b"")
+                yield Stored(row, number, made or 0.0, used or 0, checksum == row.checksum(space))
+
+    def touch(self, stored: Sequence[int]) -> None:
+        """Note that these rows were used now."""
+        with self._writing() as db:
+            now = int(time.time())
+            db.executemany("UPDATE vectors SET used = ? WHERE id = ?", ((now, number) for number in stored))
+
+    def insert(self, space: bytes, model: str, facts: str, rows: Sequence[Row], max_bytes: int) -> None:
+        """Store rows, then make room: after it the file holds at most ``max_bytes``."""
+        with self._writing() as db:
+            db.execute("INSERT OR IGNORE INTO spaces (key, model, facts) VALUES (?, ?, ?)", (space, model, facts))
+            (number,) = db.execute("SELECT id FROM spaces WHERE key = ?", (space,)).fetchone()
+            now = time.time()
+            db.executemany(
+                "INSERT OR REPLACE INTO vectors (space, made, used, checksum, text, own_tokens, tokens, vector) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                ((number, now, int(now), row.checksum(space), *row) for row in rows),
+            )
+        self.shrink(max_bytes)
+
+    def size(self) -> int:
+        """Bytes that the file's pages in use take."""
+        pages, free, page = (self._pragma(name) for name in ("page_count", "freelist_count", "page_size"))
+        return (pages - free) * page
+
+    def _pragma(self, name: str) -> int:
+        return int(self.db.execute(f"PRAGMA {name}").fetchone()[0])
+
+    def shrink(self, max_bytes: int) -> None:
+        """Where more is stored, remove what was not used for longest, a little more than needed."""
+        if self.size() <= max_bytes:
+            return
+        with self._writing() as db:
+            while self.size() > max_bytes * ROOM:
+                if not db.execute(f"DELETE FROM vectors WHERE id IN ({OLDEST})", (REMOVED_AT_ONCE,)).rowcount:  # noqa: S608
+                    break
+        self._give_back()
+
+    def remove(self, *, unused_since: float | None = None, model: str | None = None) -> None:
+        """Remove rows last used before a time (unix seconds), or of a model, or both; with neither, all."""
+        with self._writing() as db:
+            db.execute(
+                "DELETE FROM vectors WHERE (?1 IS NULL OR used < ?1) AND "
+                "(?2 IS NULL OR space IN (SELECT id FROM spaces WHERE model = ?2))",
+                (unused_since, model),
+            )
+            db.execute("DELETE FROM spaces WHERE id NOT IN (SELECT DISTINCT space FROM vectors)")
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Return freed pages to the disk."""
+        self.db.executescript("PRAGMA incremental_vacuum")  # execute() would return one page only
+
+    def remove_broken(self) -> int:
+        """Delete damaged files that were moved aside; the bytes that they took."""
+        broken = list(self.folder.glob(f"{STEM}-????.broken*"))
+        size = sum(path.stat().st_size for path in broken)
+        for path in broken:
+            path.unlink(missing_ok=True)
+        return size
+
+    def contents(self) -> list[SpaceContents]:
+        """What is stored of each space, the last used first."""
+        rows = self.db.execute(
+            "SELECT model, facts, count(*), sum(length(vector)), max(used) AS last FROM vectors "
+            "JOIN spaces ON spaces.id = space GROUP BY space ORDER BY last DESC, model, space"
+        )
+        return [SpaceContents(model.decode(), facts.decode(), *numbers) for model, facts, *numbers in rows]
