@@ -1,0 +1,184 @@
+"""Statistics of two measurements of the same queries: randomization test, interval, Holm's correction, power.
+
+Everything is about the drop, the mean of ``before - now``; a negative drop is an improvement. Values are compared in
+millionths, the precision of baselines, so that equal sums stay equal and ties are counted right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Values = Sequence[float] | Floats
+
+RESAMPLES = 9_999
+"""Of the test and of the interval; with it, p is a multiple of 1/10,000."""
+
+SEED = 0
+"""Fixed: the same values give the same p."""
+
+POWER = 0.8
+"""Of the smallest detectable drop: so often it is found where it is there (Cohen 1988)."""
+
+UNIT = 1e-6
+BATCH_NUMBERS = 1_000_000
+"""Numbers in one batch of resamples, so that memory does not grow with the queries."""
+
+
+@dataclass(frozen=True)
+class Paired:
+    """One comparison. ``p`` is one-sided, in the direction of the difference that was observed (1 for none)."""
+
+    queries: int
+    changed: int
+    """Queries whose value differs."""
+    before: float
+    now: float
+    low: float
+    high: float
+    """Percentile bootstrap interval of the drop over queries (Efron & Tibshirani 1993, chapter 13), two-sided; NaN for
+    fewer than two queries."""
+    deviation: float
+    """Standard deviation of the queries' differences; NaN for fewer than two queries."""
+    p: float
+
+    @property
+    def drop(self) -> float:
+        return self.before - self.now
+
+    @property
+    def p_drop(self) -> float:
+        """The p of a fall; 1 where the mean did not fall."""
+        return self.p if self.drop > UNIT**2 else 1.0
+
+    @property
+    def p_gain(self) -> float:
+        """The p of a rise; 1 where the mean did not rise."""
+        return self.p if -self.drop > UNIT**2 else 1.0
+
+    @property
+    def p_two_sided(self) -> float:
+        return min(1.0, 2 * self.p)
+
+
+def compare(before: Values, now: Values, *, confidence: float, tests: int = 1) -> Paired:
+    """Compare values of the same queries, in the same order, at least one.
+
+    The test flips the signs of the differences at random (Fisher's randomization test; Smucker, Allan & Carterette
+    2007 on its use for rankings): all of the 2^n ways where they are at most ``RESAMPLES``, so that p is exact, else a
+    random ``RESAMPLES`` of them; more where Holm's correction over so many ``tests`` needs smaller steps of p. Queries
+    without a difference do not change the sum, whatever their sign, and are left out of it.
+    """
+    import numpy as np
+
+    first, second = (np.rint(np.asarray(values, dtype=np.float64) / UNIT) for values in (before, now))
+    differences = first - second
+    moved = differences[differences != 0]
+    resamples = max(RESAMPLES, math.ceil(10 * tests / level(confidence)))
+    low, high = _interval(differences, confidence, resamples)
+    return Paired(
+        queries=len(differences),
+        changed=len(moved),
+        before=float(first.mean()) * UNIT,
+        now=float(second.mean()) * UNIT,
+        low=low * UNIT,
+        high=high * UNIT,
+        deviation=float(differences.std(ddof=1)) * UNIT if len(differences) > 1 else math.nan,
+        p=_one_sided(moved, resamples) if differences.sum() else 1.0,
+    )
+
+
+def _one_sided(differences: Floats, resamples: int) -> float:
+    from scipy import stats
+
+    if len(differences) == 1:
+        return 0.5  # of the two signs one; scipy wants two observations or more
+    upwards = differences if differences.sum() > 0 else -differences
+    found = stats.permutation_test(
+        (upwards,),
+        lambda values, axis: values.sum(axis=axis),
+        permutation_type="samples",
+        alternative="greater",
+        vectorized=True,
+        n_resamples=resamples,
+        batch=_batch(differences),
+        rng=SEED,
+    )
+    return float(found.pvalue)
+
+
+def _interval(differences: Floats, confidence: float, resamples: int) -> tuple[float, float]:
+    import numpy as np
+    from scipy import stats
+
+    if len(differences) < 2:  # noqa: PLR2004 - one query says nothing of others
+        return math.nan, math.nan
+    if not differences.any():
+        return 0.0, 0.0
+    found = stats.bootstrap(
+        (differences,),
+        np.mean,
+        confidence_level=confidence,
+        method="percentile",
+        vectorized=True,
+        n_resamples=resamples,
+        batch=_batch(differences),
+        rng=SEED,
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def _batch(differences: Floats) -> int:
+    return max(1, BATCH_NUMBERS // len(differences))
+
+
+def level(confidence: float) -> float:
+    """The level of a test, 1 - confidence, without the dust of floating point: 0.05 for 0.95."""
+    return round(1 - confidence, 12)
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Adjusted p-values in the order given (Holm 1979): with p_(1) <= ..., max over j <= i of (m - j + 1) p_(j).
+
+    Rejecting those below alpha keeps the chance of any false alarm among the m below alpha, whatever the dependence.
+    """
+    adjusted = [1.0] * len(values)
+    highest = 0.0
+    for place, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        highest = max(highest, min(1.0, (len(values) - place) * values[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def detectable_drop(deviation: float, queries: int, alpha: float) -> float:
+    """The smallest mean drop that a one-sided test at ``alpha`` finds with 80% power; infinite where none.
+
+    (z_{1-alpha} + z_{0.8}) x deviation / sqrt(n), the normal approximation (Cohen 1988, chapter 2; for rankings, Sakai
+    2016). A randomization test's p is never below 2^-n, so that very few queries can show nothing at all.
+    """
+    if math.isnan(deviation) or queries < _fewest(alpha):
+        return math.inf
+    return _quantiles(alpha) * deviation / math.sqrt(queries)
+
+
+def queries_needed(deviation: float, drop: float, alpha: float) -> int:
+    """How many queries like these detect a drop of that size (> 0): the inverse of ``detectable_drop``."""
+    return max(_fewest(alpha), math.ceil((_quantiles(alpha) * deviation / drop) ** 2))
+
+
+def _quantiles(alpha: float) -> float:
+    normal = NormalDist()
+    return normal.inv_cdf(1 - alpha) + normal.inv_cdf(POWER)
+
+
+def _fewest(alpha: float) -> int:
+    """The fewest queries whose smallest possible p, 2^-n, is below alpha."""
+    return math.floor(-math.log2(alpha)) + 1

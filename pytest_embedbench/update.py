@@ -1,0 +1,67 @@
+"""``--embed-update-baseline``: gather what the pairs scored, and write it when the session ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from pytest_embedbench.errors import EmbedbenchError
+from pytest_embedbench.results.baseline import BaselineEntry, update_file
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from _pytest.terminal import TerminalReporter
+
+WRITES_AFTER = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+"""A check that fails keeps nothing from being the new baseline: the user asked for what was measured."""
+
+
+class BaselineUpdate:
+    """A pytest plugin for such a session. xdist's workers send entries with their reports, and the controller writes.
+
+    Each entry is of one pair that was evaluated whole; a pair whose model or data failed keeps the entry it had.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._writes = not hasattr(config, "workerinput")
+        self._entries: dict[Path, dict[tuple[str, str], BaselineEntry]] = {}
+        self._lines: list[str] = []
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, Any, pytest.TestReport]:
+        report: pytest.TestReport = yield
+        if call.when == "call" and (measured := getattr(item, "measured", None)):
+            path, entry = measured
+            # Text, for xdist; and no user property, which junit files would show.
+            vars(report)["embedbench_baseline"] = [str(path), msgspec.json.encode(entry).decode()]
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if self._writes and (measured := getattr(report, "embedbench_baseline", None)):
+            entry = msgspec.json.decode(measured[1], type=BaselineEntry)
+            self._entries.setdefault(Path(measured[0]), {})[entry.model, entry.dataset] = entry
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if not self._writes:
+            return
+        if exitstatus not in WRITES_AFTER:
+            self._lines.append("not written: the run was not finished")
+        elif not self._entries:
+            self._lines.append("not written: no regression item of a suite was run to its end")
+        for path, entries in self._entries.items() if exitstatus in WRITES_AFTER else ():
+            try:
+                self._lines += [f"written: {path}", *update_file(path, list(entries.values()))]
+            except EmbedbenchError as error:
+                self._lines.append(f"not written: {error}")
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        for line in self._lines if self._writes else ():
+            terminalreporter.write_line(f"baseline: {line}")
