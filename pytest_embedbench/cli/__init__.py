@@ -5,8 +5,16 @@ from __future__ import annotations
 import click
 
 from pytest_embedbench import __version__
+from pytest_embedbench.cli.cache import cache
 from pytest_embedbench.cli.card import card
+from pytest_embedbench.cli.compare import compare
+from pytest_embedbench.cli.export import export
+from pytest_embedbench.cli.import_mteb import import_mteb
+from pytest_embedbench.cli.judge import judge
+from pytest_embedbench.cli.leaderboard import leaderboard
+from pytest_embedbench.cli.lint import lint
 from pytest_embedbench.cli.listing import list_entries
+from pytest_embedbench.cli.score import score
 from pytest_embedbench.errors import EmbedbenchError
 
 
@@ -26,5 +34,5 @@ def main() -> None:
     """Cards and facts from stored results. To run models, use pytest: pytest --embed-model NAME."""
 
 
-for command in (card, list_entries):
+for command in (cache, card, compare, export, import_mteb, judge, leaderboard, lint, list_entries, score):
     main.add_command(command)

@@ -11,11 +11,14 @@ import msgspec
 
 from pytest_embedbench.datasets.types import DatasetFacts, Finding
 from pytest_embedbench.evaluate.environment import Environment
+from pytest_embedbench.load.ratio import SlowdownResult
 from pytest_embedbench.load.statistics import ProfileResult
 from pytest_embedbench.models.protocol import ModelFacts
 from pytest_embedbench.models.spec import ModelSpec
 
 SCHEMA_VERSION = 1
+UNSEEN = "mteb:"
+"""The start of a fingerprint of data that were not seen; others are a sha256."""
 MTEB_VERSION = "2.0.0"
 """The version of MTEB whose result format this is; its loader asks for one."""
 
@@ -32,15 +35,19 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DatasetRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Which data it was measured on; ``queries`` counts those that enter the means."""
+    """Which data it was measured on; ``queries`` counts those that enter the means.
+
+    Of published numbers the data were not seen: then there are no counts, and the fingerprint says which data they are
+    said to be: ``mteb:TASK/SPLIT@REVISION``.
+    """
 
     name: str
     split: str
     fingerprint: str
-    documents: int
-    unique_texts: int
-    queries: int
-    queries_in_file: int
+    documents: int | None = None
+    unique_texts: int | None = None
+    queries: int | None = None
+    queries_in_file: int | None = None
     facts: DatasetFacts = DatasetFacts()
     findings: list[Finding] = []
 
@@ -59,6 +66,8 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     """Everything beyond MTEB's fields. Times in seconds, memory in bytes."""
 
     schema_version: int = SCHEMA_VERSION
+    origin: str = ""
+    """Where the numbers are from, if they were not measured here: ``MTEB 1.38.9``, ``run bm25.trec``."""
     key: str = ""
     """sha256 of everything that decides the ranking; equal keys mean that a run can be reused."""
     model: ModelRecord
@@ -72,6 +81,8 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     load_seconds: float | None = None
     peak_memory_bytes: dict[str, int] = {}
     profiles: dict[str, ProfileResult] = {}
+    slowdowns: dict[str, SlowdownResult] = {}
+    """``SHAPE against MODEL`` -> how many times that model's time this one takes."""
     evidence: Evidence = Evidence()
 
 
@@ -80,7 +91,7 @@ class PairResult(msgspec.Struct, frozen=True, kw_only=True):
 
     dataset_revision: str
     task_name: str
-    mteb_version: str = MTEB_VERSION
+    mteb_version: str | None = MTEB_VERSION
     scores: dict[str, list[dict[str, Any]]] = {}
     evaluation_time: float | None = None
     kg_co2_emissions: float | None = None

@@ -47,7 +47,7 @@ def write_atomically(path: Path, content: str) -> None:
 
 def file_name(name: str) -> str:
     """A name as one folder or file: ``org/model`` becomes ``org__model``, and none leads out of its folder."""
-    return re.sub(r"[^\w.@+-]", "_", name.replace("/", "__")).lstrip(".") or "_"
+    return re.sub(r"[^\w.@=+-]", "_", name.replace("/", "__")).lstrip(".") or "_"
 
 
 class Store:
@@ -102,7 +102,7 @@ class Store:
             text = (path.parent / evidence.run).read_text(encoding="utf-8") if evidence.run else ""
         except (OSError, UnicodeDecodeError):
             return None
-        if not text or _sha256(text) != evidence.run_sha256:
+        if not evidence.run or _sha256(text) != evidence.run_sha256:
             return None
         return parse_run(text, evidence.run)
 

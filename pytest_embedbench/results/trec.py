@@ -1,10 +1,11 @@
-"""Runs in TREC's format, ``query Q0 document rank score tag``, which trec_eval and every tool of the field read."""
+"""Runs in TREC's format, ``query Q0 document rank score tag``, and judgments: trec_eval and all tools read them."""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import quote, unquote
 
+from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.evaluate.run import Ranking, Run
 
@@ -43,6 +44,18 @@ def parse_run(text: str, where: str) -> Run:
         except ValueError:
             raise ResultError(f"{where}:{number}: not a TREC run line (query Q0 document rank score tag)") from None
     return Run(rankings)
+
+
+def dump_qrels(dataset: Dataset) -> str:
+    """The judgments behind a dataset's means, ``query 0 document grade``, for ``trec_eval -c`` to give the same means.
+
+    Ids are encoded as in our runs. Queries that enter no mean are left out; grades below zero are 0.
+    """
+    return "".join(
+        f"{_quoted(query)} 0 {_quoted(doc)} {max(grade, 0)}\n"
+        for query in dataset.judged_queries
+        for doc, grade in dataset.qrels[query].items()
+    )
 
 
 def _quoted(key: str) -> str:

@@ -1,4 +1,4 @@
-"""The real mteb package reads our result files with its own loader.
+"""The real mteb package reads our result files with its own loader, and what it writes can be imported.
 
 mteb pulls in a hundred packages, so it lives in an environment of its own: ``make mteb`` makes it and runs this.
 """
@@ -9,13 +9,17 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from pytest_embedbench.cli import main
 from pytest_embedbench.encode.loop import Silence
 from pytest_embedbench.measures import DEFAULT_MEASURES
+from pytest_embedbench.results.store import Store
 from pytest_embedbench.suite import Overrides, read_suite
-from pytest_embedbench.workbench import Workbench, WorkSettings
+from pytest_embedbench.workbench import PairWork, Workbench, WorkSettings
 
 MTEB_PYTHON = os.environ.get("EMBEDBENCH_MTEB_PYTHON", "")
 
@@ -24,26 +28,56 @@ import json, sys
 from pathlib import Path
 from mteb import TaskResult
 result = TaskResult.from_disk(Path(sys.argv[1]))
+if len(sys.argv) > 2:
+    result.to_disk(Path(sys.argv[2]))
 print(json.dumps({"task": result.task_name, "score": result.get_score(), "scores": result.scores}))
 """
 
+pytestmark = pytest.mark.skipif(
+    not MTEB_PYTHON, reason="EMBEDBENCH_MTEB_PYTHON names no Python with mteb; run `make mteb`"
+)
 
-@pytest.mark.skipif(not MTEB_PYTHON, reason="EMBEDBENCH_MTEB_PYTHON names no Python with mteb; run `make mteb`")
-def test_mteb_loads_a_result_and_sees_the_same_scores(tmp_path: Path) -> None:
+
+@pytest.fixture
+def work(tmp_path: Path) -> PairWork:
+    """Evaluate BM25 on the built-in dataset."""
     pytest.importorskip("bm25s", reason="needs the extra bm25")
     suite_file = tmp_path / "embedbench.toml"
     suite_file.write_text('[embedbench]\nmodels = ["bm25"]\ndatasets = ["builtin"]\n', encoding="utf-8")
     (pair,) = read_suite(suite_file, Overrides(folder=tmp_path)).pairs
     bench = Workbench(WorkSettings(results=tmp_path / "results", device="cpu"), Silence())
-    work = bench.evaluation(pair, DEFAULT_MEASURES)
+    return bench.evaluation(pair, DEFAULT_MEASURES)
 
-    done = subprocess.run(
-        [MTEB_PYTHON, "-c", READ, str(work.path)], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
-    read = json.loads(done.stdout.splitlines()[-1])
 
+def mteb_reads(path: Path, *writes: Path) -> dict[str, Any]:
+    """What mteb sees in the file; it writes what it saw to another one, where that is given."""
+    command = [MTEB_PYTHON, "-c", READ, *map(str, (path, *writes))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=path.parent)
+    read: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return read
+
+
+def test_mteb_loads_a_result_and_sees_the_same_scores(work: PairWork) -> None:
+    read = mteb_reads(work.path)
     assert read["task"] == "builtin"
     assert read["score"] == pytest.approx(work.means["ndcg@10"])
     (scores,) = read["scores"]["test"]
     for name, value in work.means.items():
         assert scores[name.replace("@", "_at_")] == pytest.approx(value)
+
+
+def test_what_mteb_writes_is_imported_with_the_same_means_and_mteb_reads_that_again(
+    work: PairWork, tmp_path: Path
+) -> None:
+    place = work.path.relative_to(tmp_path / "results")
+    theirs = tmp_path / "theirs" / place
+    theirs.parent.mkdir(parents=True)
+    mteb_reads(work.path, theirs)
+    assert "embedbench" not in json.loads(theirs.read_text("utf-8")), "mteb keeps its own fields only"
+    done = CliRunner().invoke(main, ["import-mteb", str(tmp_path / "theirs"), "--out", str(tmp_path / "imported")])
+    assert done.exit_code == 0, done.output
+    imported = tmp_path / "imported" / place
+    result = Store(tmp_path / "imported").load(imported)
+    assert result is not None
+    assert result.embedbench.means == pytest.approx(work.means, abs=5e-7), "mteb writes 6 decimals"
+    assert mteb_reads(imported)["score"] == pytest.approx(work.means["ndcg@10"], abs=5e-7)

@@ -1,0 +1,27 @@
+"""``--data FOLDER_OR_NAME``: which datasets a command means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_embedbench.datasets.spec import NamedDataset
+
+
+def find_datasets(names: Sequence[str]) -> list[NamedDataset]:
+    """Datasets by name, as ``--embed-dataset`` understands names; paths start at the working folder.
+
+    Raises:
+        ConfigurationError: a name means no dataset whose files are here.
+    """
+    from pytest_embedbench.errors import ConfigurationError
+    from pytest_embedbench.suite.names import Names, Overrides
+    from pytest_embedbench.suite.tables import SuiteFile
+
+    found = Names(Path("embedbench.toml"), SuiteFile(), Overrides(datasets=tuple(names)))
+    try:
+        return found.datasets()
+    except ConfigurationError as error:
+        raise ConfigurationError("--data", error.problem, "give its BEIR folder: --data PATH") from None
