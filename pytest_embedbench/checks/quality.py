@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from pytest_embedbench.checks.verdict import Verdict
+from pytest_embedbench.errors import ProvenFailure
 from pytest_embedbench.measures import Measure
 from pytest_embedbench.suite import QualityCheck
 
@@ -59,6 +60,24 @@ def check_quality(
         limit=limit.show_bound(),
         value=value,
         explanation="\n".join(missed),
+    )
+
+
+def proven_quality(model: str, dataset: str, check: QualityCheck, failure: ProvenFailure) -> Verdict:
+    """The verdict on the threshold whose measure is proven too low, from the most that it can still become.
+
+    A threshold on the same measure that the bound would still allow is not decided, and so skipped.
+    """
+    assert check.limit is not None  # noqa: S101 - the caller has looked
+    missed = not check.limit.holds(failure.bound)
+    return Verdict(
+        model=model,
+        dataset=dataset,
+        check=str(check.measure),
+        status="failed" if missed else "skipped",
+        measured=f"<= {failure.bound:.4f}",
+        limit=check.limit.show_bound(),
+        explanation=str(failure) if missed else f"the evaluation was ended early: {failure}",
     )
 
 

@@ -7,7 +7,7 @@ document id, also at the cut. Equal texts are one vector, so that their scores t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_embedbench.models.protocol import Vectors
+
+Score = TypeVar("Score", bound=np.floating)
 
 BLOCK = 8192
 """Vectors scored at once; with 1,000 queries a block of scores takes 32 MB."""
@@ -40,26 +42,33 @@ class TopK:
         """Merge vectors ``start .. start+len(block)``; shape (block, dimensions)."""
         scores = (block @ self._queries).T
         indices = np.broadcast_to(np.arange(start, start + len(block)), scores.shape)
-        self._scores, self._indices = self._best(
-            np.concatenate([self._scores, scores], axis=1), np.concatenate([self._indices, indices], axis=1)
+        self._scores, self._indices = best(
+            np.concatenate([self._scores, scores], axis=1),
+            np.concatenate([self._indices, indices], axis=1),
+            self._tie_rank,
+            self.k,
         )
-
-    def _best(self, scores: Vectors, indices: NDArray[np.int64]) -> tuple[Vectors, NDArray[np.int64]]:
-        width = scores.shape[1]
-        if width > self.k:
-            # The k-th value decides what may stay; every tie with it stays until ids have been compared.
-            kth = np.partition(scores, width - self.k, axis=1)[:, width - self.k]
-            keep = scores >= kth[:, None]
-            most = int(keep.sum(axis=1).max())
-            columns = np.argsort(~keep, axis=1, kind="stable")[:, :most]
-            scores = np.take_along_axis(np.where(keep, scores, -np.inf), columns, axis=1)
-            indices = np.take_along_axis(indices, columns, axis=1)
-        order = np.lexsort((self._tie_rank[indices], -scores), axis=1)[:, : self.k]
-        return np.take_along_axis(scores, order, axis=1), np.take_along_axis(indices, order, axis=1)
 
     def result(self) -> tuple[Vectors, NDArray[np.int64]]:
         """Scores and vector indices, each of shape (queries, k), best first."""
         return self._scores, self._indices
+
+
+def best(
+    scores: NDArray[Score], indices: NDArray[np.int64], tie_rank: NDArray[np.int64], k: int
+) -> tuple[NDArray[Score], NDArray[np.int64]]:
+    """The first ``k`` of each row, best first, ties by ``tie_rank[index]``; all arrays of shape (rows, n)."""
+    width = scores.shape[1]
+    if width > k:
+        # The k-th value decides what may stay; every tie with it stays until ids have been compared.
+        kth = np.partition(scores, width - k, axis=1)[:, width - k]
+        keep = scores >= kth[:, None]
+        most = int(keep.sum(axis=1).max(initial=0))
+        columns = np.argsort(~keep, axis=1, kind="stable")[:, :most]
+        scores = np.take_along_axis(np.where(keep, scores, -np.inf), columns, axis=1)
+        indices = np.take_along_axis(indices, columns, axis=1)
+    order = np.lexsort((tie_rank[indices], -scores), axis=1)[:, :k]
+    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(indices, order, axis=1)
 
 
 def search(

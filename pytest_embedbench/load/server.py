@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pytest_embedbench.encode.loop import refuse_broken
-from pytest_embedbench.models.protocol import PreparedText, Role
+from pytest_embedbench.models.protocol import SERVED, PreparedText, Role
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -51,9 +51,12 @@ class MicroBatcher:
     def embed(self, texts: Sequence[str], role: Role) -> Vectors:
         """Vectors of the texts, shape (texts, dimensions); blocks until they are there.
 
-        Tokenization runs in the caller's thread, off the worker's path.
+        Tokenization runs in the caller's thread, off the worker's path. To a model that a server runs, each request
+        goes as it is: the server gathers them.
         """
         request = _Request(texts, self._model.prepare(texts, role), role, Future())
+        if self._model.facts.device == SERVED:
+            return self._forward([request])
         with self._changed:
             if self._closed:
                 raise RuntimeError("the server is closed")
