@@ -12,8 +12,8 @@ def distinct(texts: Sequence[str]) -> tuple[list[str], list[int]]:
     return list(place), indices
 
 
-def batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices in batches of at most ``budget`` tokens, padding included; a longer text is a batch alone.
+def batches(lengths: Sequence[int], budget: int, most: int | None = None) -> list[list[int]]:
+    """Indices in batches of at most ``budget`` tokens, padding included, and ``most`` texts; a longer text is alone.
 
     Longest first: neighbours are of like length, so that padding is small, and what does not fit into memory
     shows at once rather than at the end.
@@ -24,6 +24,6 @@ def batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
     for index in order:
         if not planned or len(planned[-1]) >= room:
             planned.append([])
-            room = max(1, budget // max(1, lengths[index]))
+            room = max(1, min(budget // max(1, lengths[index]), most or len(lengths)))
         planned[-1].append(index)
     return planned

@@ -25,12 +25,16 @@ def load_model(model: NamedModel, *, device: str, dtype: str) -> Model:
     """Load the model.
 
     Raises:
-        ModelError: it is not to be had, or its files do not load.
+        ModelError: it is not to be had, its files do not load, or its server does not answer.
     """
     if model.spec.kind == "bm25":
         from pytest_embedbench.models.bm25 import BM25Model
 
         return BM25Model()
+    if model.spec.kind == "endpoint":
+        from pytest_embedbench.models.endpoint import EndpointModel
+
+        return EndpointModel(model)
     try:
         from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
     except ImportError as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 Role = Literal["query", "document"]
+
+SERVED = "endpoint"
+"""What the facts of a model that runs elsewhere give as its device."""
 
 
 class PreparedText(NamedTuple):
@@ -37,12 +42,19 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     architecture: str = ""
     parameters: int | None = None
     dimensions: int | None = None
+    """Of a vector as it is used: of a variant, those that are kept."""
+    normalized: bool = False
+    """Do all vectors have length 1?"""
+    precision: str = ""
+    """What a stored vector's dimensions are: ``float32``, ``int8``, ``binary``; empty where there are no vectors."""
+    bytes_per_vector: int | None = None
     max_tokens: int | None = None
     pooling: str = ""
     attention: str = ""
     """The attention kernel in use, e.g. ``sdpa``."""
     dtype: str = ""
     device: str = ""
+    """As torch names it: ``cpu``, ``cuda:1``; ``endpoint`` where a server runs it, on what only the server knows."""
     prompts: dict[str, str] = {}
     trust_remote_code: bool = False
 
@@ -60,6 +72,34 @@ class Encoder(Protocol):
 
     def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
         """Vectors of one batch, shape (texts, dimensions), float32, in the batch's order."""
+        ...
+
+
+class Limits(NamedTuple):
+    """What one request to a server may hold (tokens with padding), and how many requests may be under way."""
+
+    texts: int
+    tokens: int
+    requests: int
+
+
+class Answered(NamedTuple):
+    """A batch's vectors, shape (texts, dimensions), float32, and its texts with their tokens as counted by now."""
+
+    vectors: Vectors
+    texts: Sequence[PreparedText]
+    server_ms: Mapping[str, float]
+    """What a server says of its own time: milliseconds by name."""
+
+
+@runtime_checkable
+class ServedEncoder(Encoder, Protocol):
+    """An ``Encoder`` whose model runs elsewhere: several batches may be under way at once."""
+
+    limits: Limits
+
+    def submit(self, batch: Sequence[PreparedText], role: Role) -> Future[Answered]:
+        """Ask for one batch; the future raises ModelError, and cancelling it stops the request."""
         ...
 
 

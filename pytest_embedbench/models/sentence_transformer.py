@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Transformer
+from sentence_transformers.sentence_transformer.modules import Normalize, Transformer
 from transformers.utils import logging
 
 from pytest_embedbench.errors import ModelError
@@ -97,6 +97,7 @@ class SentenceTransformerModel:
             architecture=str(getattr(config, "model_type", "")),
             parameters=sum(parameter.numel() for parameter in self._model.parameters()),
             dimensions=self._model.get_embedding_dimension(),
+            normalized=isinstance(self._model[-1], Normalize) and self._model.truncate_dim is None,
             max_tokens=self._model.max_seq_length,
             pooling=pooling,
             attention=str(getattr(config, "_attn_implementation", "")),
@@ -136,5 +137,6 @@ class SentenceTransformerModel:
         features: dict[str, Any] = {key: value.to(self._model.device) for key, value in padded.items()}
         if role in self._prompt_lengths:
             features["prompt_length"] = self._prompt_lengths[role]
-        vectors: torch.Tensor = self._model(features)["sentence_embedding"]
+        # A checkpoint may declare that only its first dimensions are to be used.
+        vectors: torch.Tensor = self._model(features)["sentence_embedding"][:, : self._model.truncate_dim]
         return np.asarray(vectors.float().cpu().numpy(), dtype=np.float32)

@@ -7,16 +7,22 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from pytest_embedbench.models.variants import Precision, Variant
+
+Encoding = Literal["float", "base64"]
+
+IsoDate = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")]
+
 
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to load a model and what a card says of it: an entry of the catalogue or of a suite's ``[models.X]``.
 
     One of ``path`` (a folder), ``package`` (an installed package that carries the weights, see ``package_folder``)
     or ``hub`` (a Hub id) says where a sentence-transformers model comes from; where several are given, a package
-    that is installed comes first, since it needs no network.
+    that is installed comes first, since it needs no network. Of a model behind an endpoint, ``url`` and ``model`` do.
     """
 
-    kind: Literal["sentence-transformers", "bm25"] = "sentence-transformers"
+    kind: Literal["sentence-transformers", "bm25", "endpoint"] = "sentence-transformers"
     name: str = ""
     """``org/model``, as results and cards write it; the alias where absent."""
     aliases: tuple[str, ...] = ()
@@ -32,6 +38,31 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Text put before every query or document; absent: the prompt that the checkpoint's own files declare."""
     max_seq_length: Annotated[int, msgspec.Meta(ge=1)] | None = None
     trust_remote_code: bool = False
+    dimensions_kept: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Only the first so many dimensions of each vector are used (Matryoshka): ``NAME@dim=128``. Vectors that the model
+    gives with length 1 are brought to length 1 again."""
+    url: str = ""
+    """Base address of an OpenAI-compatible server, with the version: ``http://localhost:8080/v1``."""
+    model: str = ""
+    """The model's name at that server."""
+    api_key_env: str = ""
+    """Name of the environment variable that holds the key."""
+    encoding: Encoding = "float"
+    """How the server is asked to write vectors; base64 is a quarter of the size, and some servers know only numbers."""
+    batch_texts: Annotated[int, msgspec.Meta(ge=1)] = 32
+    batch_tokens: Annotated[int, msgspec.Meta(ge=1)] = 8192
+    """What one request may hold at most; tokens with padding."""
+    concurrency: Annotated[int, msgspec.Meta(ge=1)] = 8
+    """Requests under way at once while texts are encoded; a load profile has its own number."""
+    timeout: Annotated[float, msgspec.Meta(gt=0)] = 120.0
+    """Seconds for one request."""
+    retries: Annotated[int, msgspec.Meta(ge=0)] = 100
+    """How many retries all requests of a session together may take."""
+    tokenizer: str = ""
+    """Folder or Hub id with the model's ``tokenizer.json``, to count tokens with."""
+    precision: Precision = "float32"
+    """How documents' and queries' vectors are kept: as they are, or in 8 or 1 bits a dimension: ``NAME@int8``,
+    ``NAME@binary``."""
 
     description: str = ""
     summary: str = ""
@@ -42,19 +73,59 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     architecture: str = ""
     parameters: int | None = None
     dimensions: int | None = None
+    """Of an endpoint they are asked for; of other models they are a fact."""
     max_tokens: int | None = None
     canonical_url: str = ""
+    provider: str = ""
+    """Who makes or serves the model."""
+    release_date: IsoDate = ""
+    """The day on which it came out, as ``2021-08-30``."""
+    price_per_million_tokens: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    """What its provider asks for a million tokens, in US dollars; None where there is no price, as for open weights."""
+    languages: tuple[str, ...] = ()
+    """Languages that it is made for, as MTEB's codes, e.g. ``eng-Latn``."""
+
+    @property
+    def variant(self) -> Variant:
+        return Variant(dimensions=self.dimensions_kept, precision=self.precision)
 
 
 class NamedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model under the name that the user gave it (``alias``); node ids and tables use that name."""
+    """A model under the name that the user gave it (``alias``); node ids and tables use that name.
+
+    ``spec`` says which variant of the model is meant. A variant asked for by name has it in its alias too
+    (``minilm@int8``); one with a definition of its own need not (``small``).
+    """
 
     alias: str
     spec: ModelSpec
 
     @property
+    def variant(self) -> Variant:
+        return self.spec.variant
+
+    @property
+    def base(self) -> NamedModel:
+        """The model as it is loaded: its variants share it."""
+        spec = msgspec.structs.replace(self.spec, dimensions_kept=None, precision="float32")
+        return NamedModel(alias=self.alias.removesuffix(str(self.variant)), spec=spec)
+
+    @property
     def name(self) -> str:
-        return self.spec.name or self.spec.hub or self.alias
+        """``org/model`` and the variant, as results and cards write it."""
+        base = self.spec.name or self.spec.hub or self.alias.removesuffix(str(self.variant))
+        return f"{base}{self.variant}"
+
+    @property
+    def names(self) -> list[str]:
+        """Every name by which checks may speak of it; those of ``minilm@int8`` all end in ``@int8``."""
+        asked = self.alias.removeprefix(self.base.alias)
+        return [self.alias, self.name, *(f"{other}{asked}" for other in self.spec.aliases)]
+
+    def as_variant(self, variant: Variant) -> NamedModel:
+        """This model with another variant, which its alias says."""
+        spec = msgspec.structs.replace(self.spec, dimensions_kept=variant.dimensions, precision=variant.precision)
+        return NamedModel(alias=f"{self.base.alias}{variant}", spec=spec)
 
     def folder(self) -> Path | None:
         """The local folder with the weights, or None where they come from the Hub (or there are none)."""

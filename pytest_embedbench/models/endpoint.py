@@ -1,0 +1,163 @@
+"""Models behind an OpenAI-compatible ``/v1/embeddings``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from pytest_embedbench.encode.plan import batches
+from pytest_embedbench.encode.served import answers
+from pytest_embedbench.endpoint.background import BackgroundEndpoint
+from pytest_embedbench.endpoint.client import Reply
+from pytest_embedbench.endpoint.embeddings import PATH, Embeddings, request, server_times
+from pytest_embedbench.endpoint.errors import EndpointError
+from pytest_embedbench.endpoint.settings import EndpointSettings
+from pytest_embedbench.errors import ModelError
+from pytest_embedbench.models.protocol import SERVED, Answered, Limits, ModelFacts, PreparedText, Role
+from pytest_embedbench.models.token_counts import Sent, counter
+
+if TYPE_CHECKING:
+    from pytest_embedbench.models.protocol import Vectors
+    from pytest_embedbench.models.spec import ModelSpec, NamedModel
+
+CONNECTIONS = 1000
+"""The encode loop and the load profiles say themselves how many requests are under way; the client does not limit."""
+
+PROBE = (
+    "The quick brown fox jumps over the lazy dog.",
+    "query: où est la bibliothèque? 図書館はどこですか",
+    " ".join(f"{number} bottles of ink stand on shelf {number % 7}." for number in range(60)),
+)
+"""What an endpoint is asked for to know its model again. The last text shows where it cuts."""
+
+UNIT = 1e-3
+"""How far from 1 the length of a vector may be that counts as normalized; servers may compute in 16 bits."""
+
+
+class EndpointModel:
+    """A ``ServedEncoder``: what it sends is the prompt and the text; the server tokenizes, pools and normalizes.
+
+    Raises:
+        ModelError: it does not answer, or not as it should.
+        ConfigurationError: the extra is not installed, or the key cannot be sent.
+    """
+
+    def __init__(self, model: NamedModel) -> None:
+        spec = model.spec
+        self._alias, self._spec = model.alias, spec
+        self.limits = Limits(texts=spec.batch_texts, tokens=spec.batch_tokens, requests=spec.concurrency)
+        self._prompts = {"query": spec.query_prompt or "", "document": spec.document_prompt or ""}
+        self._counter = counter(model)
+        self._endpoint = BackgroundEndpoint(_settings(spec))
+        self.probe = self._probe()
+        self._facts = ModelFacts(
+            dimensions=self.probe.shape[1],
+            normalized=bool((np.abs(np.linalg.norm(self.probe, axis=1) - 1) < UNIT).all()),
+            max_tokens=spec.max_seq_length or spec.max_tokens,
+            device=SERVED,
+            prompts={role: prompt for role, prompt in self._prompts.items() if prompt},
+        )
+
+    @property
+    def facts(self) -> ModelFacts:
+        return self._facts
+
+    def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
+        """Put the role's prompt in front and count tokens; with a tokenizer, also cut at ``max_seq_length``."""
+        return self._counter.prepare(texts, self._prompts[role])
+
+    def submit(self, batch: Sequence[PreparedText], role: Role) -> Future[Answered]:  # noqa: ARG002 - in the prompt
+        """Send one request with this batch."""
+        outcome: Future[Answered] = Future()
+        asked = self._ask([text.payload for text in batch])
+
+        def finish(done: Future[Reply[Embeddings]]) -> None:
+            if done.cancelled():
+                outcome.cancel()
+                return
+            try:
+                reply = done.result()
+                vectors = self._checked(reply.value.vectors(len(batch)))
+                texts = self._counter.counted(batch, reply.value.tokens)
+                outcome.set_result(Answered(vectors, texts, server_times(reply.headers)))
+            except EndpointError as error:
+                outcome.set_exception(ModelError(f"model {self._alias!r}: {error}"))
+            except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
+                outcome.set_exception(error)
+
+        outcome.add_done_callback(lambda done: asked.cancel() if done.cancelled() else None)
+        asked.add_done_callback(finish)
+        return outcome
+
+    def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
+        """Vectors of the batch, shape (texts, dimensions), float32; in as many requests as the limits ask for."""
+        vectors = np.empty((len(batch), self.probe.shape[1]), np.float32)
+        plan = batches([text.length for text in batch], self.limits.tokens, self.limits.texts)
+        for places, answer in answers(self, plan, batch, role):
+            vectors[places] = answer.vectors
+        return vectors
+
+    def _ask(self, texts: Sequence[Sent]) -> Future[Reply[Embeddings]]:
+        spec = self._spec
+        # An empty text is an error to most servers.
+        body = request(
+            spec.model, [sent.text or " " for sent in texts], dimensions=spec.dimensions, encoding=spec.encoding
+        )
+        return self._endpoint.submit(PATH, body, Embeddings)
+
+    def _probe(self) -> Vectors:
+        try:
+            reply = self._ask([Sent(text, 0) for text in PROBE]).result()
+            vectors = reply.value.vectors(len(PROBE))
+        except EndpointError as error:
+            raise ModelError(f"model {self._alias!r}: {error}") from None
+        if self._spec.dimensions not in {None, vectors.shape[1]}:
+            message = f"{self._spec.dimensions} dimensions were asked for, {vectors.shape[1]} came"
+            fix = f"leave dimensions out and cut them here, as {self._alias}@dim={self._spec.dimensions}"
+            raise ModelError(f"model {self._alias!r}: {message}\n  fix: {fix}")
+        return vectors
+
+    def _checked(self, vectors: Vectors) -> Vectors:
+        if vectors.shape[1] != self.probe.shape[1]:
+            message = f"an answer has {vectors.shape[1]} dimensions, the first one had {self.probe.shape[1]}"
+            raise EndpointError(f"{self._spec.url}: {message}")
+        return vectors
+
+    def close(self) -> None:
+        """Close the connections; requests under way are cancelled."""
+        self._endpoint.close()
+
+
+def _settings(spec: ModelSpec) -> EndpointSettings:
+    return EndpointSettings(
+        url=spec.url,
+        api_key_env=spec.api_key_env,
+        timeout=spec.timeout,
+        retries=spec.retries,
+        concurrency=CONNECTIONS,
+    )
+
+
+def endpoint_fingerprint(model: NamedModel) -> str:
+    """What stands for the model's weights, which nobody here can see: sha256 of what is asked for and who answers.
+
+    With a ``revision`` in the definition that is taken on trust. Without one, the vectors of ``PROBE`` go in, bit for
+    bit: where another model answers under the same name, or the same one computes otherwise, nothing stored is used
+    again. Where a server's arithmetic does not repeat itself, nothing ever is, unless there is a ``revision``.
+
+    Raises:
+        ModelError, ConfigurationError: as ``EndpointModel``.
+    """
+    spec = model.spec
+    asked = [spec.url.rstrip("/"), spec.model, spec.dimensions, spec.revision]
+    digest = hashlib.sha256(msgspec.json.encode(asked))
+    if not spec.revision:
+        endpoint = EndpointModel(model)
+        endpoint.close()
+        digest.update(np.ascontiguousarray(endpoint.probe, "<f4").tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,108 @@
+"""The bodies of /embeddings: vectors in the texts' order in both encodings, broken answers, and timing headers."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_embedbench.endpoint.embeddings import Embeddings, request, server_times
+from pytest_embedbench.endpoint.errors import AnswerError
+
+ROWS = np.array([[0.1, -2.5, 3.0], [1e-8, 7.0, -0.0], [4.0, 5.0, 6.0]], np.float32)
+
+
+def body(rows: list[Any], indices: list[int | None], **more: Any) -> Embeddings:
+    data = [
+        {"embedding": row} | ({} if index is None else {"index": index})
+        for row, index in zip(rows, indices, strict=True)
+    ]
+    return msgspec.json.decode(json.dumps({"object": "list", "data": data, **more}), type=Embeddings)
+
+
+def in_base64(row: np.ndarray[Any, Any]) -> str:
+    return base64.b64encode(row.astype("<f4").tobytes()).decode()
+
+
+@pytest.mark.parametrize("write", [np.ndarray.tolist, in_base64], ids=["float", "base64"])
+@given(order=st.permutations(range(3)))
+def test_vectors_come_in_the_order_of_their_indices(write: Any, order: list[int]) -> None:
+    answer = body([write(ROWS[index]) for index in order], list(order))
+    assert answer.vectors(3).tobytes() == ROWS.tobytes()
+
+
+def test_without_indices_the_order_is_that_of_the_answer() -> None:
+    assert body(ROWS.tolist(), [None] * 3).vectors(3).tolist() == ROWS.tolist()
+
+
+@pytest.mark.parametrize(
+    ("rows", "indices", "problem"),
+    [
+        (ROWS.tolist()[:2], [0, 1], "2 vectors came for 3 texts"),
+        (ROWS.tolist(), [0, 1, 1], "indices are not 0 to 2"),
+        (ROWS.tolist(), [1, 2, 3], "indices are not 0 to 2"),
+        ([[1.0], [1.0, 2.0], [1.0]], [0, 1, 2], r"have \[1, 2\] dimensions"),
+        ([[], [], []], [0, 1, 2], r"have \[0\] dimensions"),
+        (["AAAA" * 4, "not base64!", "AAAA" * 4], [0, 1, 2], "base64 cannot be read"),
+        (["AAA=", "AAA=", "AAA="], [0, 1, 2], "base64 cannot be read"),  # two bytes are no float32
+    ],
+)
+def test_broken_answers_are_refused(rows: list[Any], indices: list[int | None], problem: str) -> None:
+    with pytest.raises(AnswerError, match=problem):
+        body(rows, indices).vectors(3)
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"usage": {"prompt_tokens": 7, "total_tokens": 9}}, 7),
+        ({"usage": {"total_tokens": 9}}, 9),
+        ({"usage": {}}, 0),
+        ({"usage": None}, 0),
+        ({}, 0),
+    ],
+)
+def test_tokens_are_the_servers_count(usage: dict[str, Any], tokens: int) -> None:
+    assert body(ROWS.tolist(), [0, 1, 2], **usage).tokens == tokens
+
+
+def test_dimensions_are_asked_for_only_when_given() -> None:
+    assert request("m", ["a"], dimensions=None, encoding="float") == {
+        "model": "m", "input": ["a"], "encoding_format": "float"
+    }  # fmt: skip
+    assert request("m", ["a"], dimensions=64, encoding="base64")["dimensions"] == 64
+
+
+def test_timing_headers_are_milliseconds_by_name() -> None:
+    headers = {
+        "openai-processing-ms": "23",
+        "x-inference-time": "1.5",
+        "x-queue-time": "soon",
+        "server-timing": 'miss, db;dur=53, app;desc="an app";dur=47.2',
+        "content-type": "application/json",
+    }
+    assert server_times(headers) == {
+        "openai-processing-ms": 23.0,
+        "x-inference-time": 1.5,
+        "server-timing:db": 53.0,
+        "server-timing:app": 47.2,
+    }
+    assert server_times({}) == {}
+
+
+@given(st.text())
+def test_no_timing_header_is_an_error(text: str) -> None:
+    assert all(value >= 0 for value in server_times({"server-timing": text}).values())
+
+
+def test_order_by_index_of_a_large_answer() -> None:
+    rows = np.arange(2000, dtype=np.float32).reshape(-1, 2)
+    order = random.Random(1).sample(range(1000), 1000)
+    assert np.array_equal(body([rows[index].tolist() for index in order], list(order)).vectors(1000), rows)
