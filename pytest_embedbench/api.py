@@ -1,0 +1,99 @@
+"""Evaluate a model that is in memory, from any Python program: a training loop, a notebook. Needs no pytest session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import numpy as np
+
+from pytest_embedbench.datasets.load import load_dataset
+from pytest_embedbench.errors import ConfigurationError
+from pytest_embedbench.evaluate.evaluation import evaluate
+from pytest_embedbench.evaluate.metrics import Scores, means
+from pytest_embedbench.measures import parse_measure
+from pytest_embedbench.models.protocol import ModelFacts, PreparedText
+from pytest_embedbench.suite.names import Names, Overrides
+from pytest_embedbench.suite.tables import SuiteFile
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from sentence_transformers import SentenceTransformer
+
+    from pytest_embedbench.models.protocol import Role, Vectors
+
+    Encode = Callable[[Sequence[str], Role], ArrayLike]
+
+BATCH_CHARACTERS = 16_384
+"""Characters that a model in memory gets at once; such a model tokenizes by itself, so tokens are not known."""
+
+
+class ModelScores(NamedTuple):
+    """``means``: measure -> mean over the judged queries. ``per_query``: measure -> query id -> value."""
+
+    means: dict[str, float]
+    per_query: Scores
+
+
+def evaluate_model(
+    model: SentenceTransformer | Encode,
+    dataset: str | Path = "builtin",
+    *,
+    metrics: Iterable[str] = ("ndcg@10",),
+) -> ModelScores:
+    """Rank a dataset with a model that is in memory and score the ranking, as a suite does; nothing is stored.
+
+    Args:
+        model: a SentenceTransformer, which puts its own prompts in front and is left in the mode (training or not) in
+            which it was; or a function of texts and ``"query"`` or ``"document"`` that gives their vectors, shape
+            (texts, dimensions). Scores of documents are inner products.
+        dataset: a name or a BEIR folder (``FOLDER@SPLIT``), as for ``--embed-dataset``; relative to the working folder.
+        metrics: e.g. ``["ndcg@10", "recall@100"]``.
+
+    Raises:
+        ConfigurationError: no such dataset or metric.
+        DatasetError: a file of the dataset is missing or malformed.
+        ModelError: the vectors cannot be used: NaN, or not one for each text.
+    """
+    try:
+        measures = [parse_measure(name) for name in metrics]
+    except ValueError as error:
+        problem, _, fix = str(error).partition("; ")
+        raise ConfigurationError("metrics", problem, fix) from None
+    try:
+        overrides = Overrides(datasets=(str(dataset),), folder=Path.cwd())
+        (named,) = Names(Path("embedbench.toml"), SuiteFile(), overrides).datasets()
+    except ConfigurationError as error:
+        raise ConfigurationError("dataset", error.problem, error.fix) from None
+    is_model = hasattr(model, "encode_query")
+    encode = _encoding(cast("SentenceTransformer", model)) if is_model else cast("Encode", model)
+    done = evaluate(_InMemory(encode), load_dataset(named), measures, batch_tokens=BATCH_CHARACTERS)
+    return ModelScores(means(done.scores), done.scores)
+
+
+def _encoding(model: SentenceTransformer) -> Encode:
+    def encode(texts: Sequence[str], role: Role) -> ArrayLike:
+        training = model.training
+        try:
+            encode_role = model.encode_query if role == "query" else model.encode_document
+            return encode_role(list(texts), convert_to_numpy=True, show_progress_bar=False)
+        finally:
+            model.train(training)
+
+    return encode
+
+
+class _InMemory:
+    """An ``Encoder`` over a function of texts."""
+
+    facts = ModelFacts()
+
+    def __init__(self, encode: Encode) -> None:
+        self._encode = encode
+
+    def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:  # noqa: ARG002 - see Encoder
+        return [PreparedText(text, len(text), len(text)) for text in texts]
+
+    def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
+        return np.asarray(self._encode([text.payload for text in batch], role), dtype=np.float32)
