@@ -10,12 +10,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo catch install test mteb lint format types docs wheel clean distclean
+.PHONY: help demo catch leaderboard install test mteb lint format types docs wheel clean distclean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       test all-MiniLM-L6-v2 with the example suite in examples/quickstart"
 	@echo "make catch      see it go red: the same model with the wrong pooling (examples/catch)"
+	@echo "make leaderboard  rank BM25 and six forms of MiniLM on the collections in ../shared/data (examples/leaderboard)"
 	@echo "make install    .venv with everything that development needs"
 	@echo "make test       run the tests"
 	@echo "make mteb       have the real mteb package read our results, in an environment of its own (.venv-mteb)"
@@ -49,6 +50,15 @@ demo: $(DEMO)
 catch: $(DEMO)
 	cd examples/catch && $(BIN)/python break_pooling.py
 	-cd examples/catch && $(BIN)/pytest $(ARGS)
+
+# The docs show these pages, without texts: some of the collections are for research only.
+leaderboard: $(DEV)
+	cd examples/leaderboard && $(BIN)/pytest --embed-results results --embed-profile-seconds 2 --embed-leaderboard pages $(ARGS)
+	cd examples/leaderboard && $(BIN)/embedbench leaderboard results --queries 20 --out sample
+	rm -rf docs/extra/example-leaderboard
+	mkdir -p docs/extra
+	cp -r examples/leaderboard/sample docs/extra/example-leaderboard
+	find docs/extra/example-leaderboard -type f ! -name '*.html' -delete
 
 test: $(DEV)
 	$(BIN)/pytest $(ARGS)

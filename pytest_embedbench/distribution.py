@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from xdist.scheduler import LoadScopeScheduling
+
+LAST = "::regression[]"
 
 
 class PairScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Items of one pair form a scope (``file::model::dataset``), so that one worker encodes it, once."""
+    """Items of one pair form a scope (``file::model::dataset``), so that one worker encodes it, once.
+
+    Regression items of a suite need all of its pairs. They are one more scope, which comes last: until then the other
+    workers have evaluated most pairs, and what is stored is used again.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         file, *rest = nodeid.split("::")
+        if file.endswith(".toml") and rest[-1].startswith("regression["):
+            return f"{file}{LAST}"
         return "::".join([file, *rest[:2]]) if file.endswith(".toml") else nodeid
+
+    def _assign_work_unit(self, node: Any) -> None:
+        # xdist has put scopes with many items first.
+        for scope in [scope for scope in self.workqueue if scope.endswith(LAST)]:
+            self.workqueue.move_to_end(scope)
+        super()._assign_work_unit(node)

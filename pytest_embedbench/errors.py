@@ -31,8 +31,28 @@ class ModelError(EmbedbenchError):
     """A model cannot be loaded or gave vectors that cannot be used."""
 
 
+class ProvenFailure(EmbedbenchError):  # noqa: N818 - a verdict that came early
+    """An evaluation was ended, since a limit can no longer be kept.
+
+    ``subject`` is the measure, ``limit`` what was asked of it (``>= 0.31``), ``bound`` the most that it can still
+    become, ``share`` that of the corpus which proved it.
+    """
+
+    def __init__(self, subject: str, limit: str, bound: float, share: float) -> None:
+        self.subject, self.limit, self.bound, self.share = subject, limit, bound, share
+        super().__init__(f"{subject} <= {bound:.4f} after {share:.0%} of the corpus, must be {limit}")
+
+
 class ResultError(EmbedbenchError):
     """A result file on disk cannot be read; the message names the file."""
+
+
+class BaselineError(EmbedbenchError):
+    """A pair cannot be compared with its baseline, or a baseline cannot be written; the message says why."""
+
+
+class RatingError(EmbedbenchError):
+    """Models cannot be rated from the judgments given; the message says why and how to mend it."""
 
 
 def closest(word: str, known: Iterable[str]) -> str:

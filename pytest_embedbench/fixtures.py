@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def embed_pair(request: pytest.FixtureRequest) -> BoundPair:
     """The model x dataset pair of this test; the other embed fixtures are made of it."""
+    import msgspec
+
     from pytest_embedbench.pairs import BoundPair
 
     suite, pair = request.param
+    pair = msgspec.structs.replace(pair, checks=())  # what a test asks of the pair stands in the test
     return BoundPair(request.config.stash[KEY].workbench(suite.settings), suite, pair)
 
 
@@ -42,10 +45,11 @@ def embed_dataset(embed_pair: BoundPair) -> Dataset:
 def embed_evaluation(embed_pair: BoundPair, request: pytest.FixtureRequest) -> EmbedEvaluation:
     """Scores of the pair, computed once: embed_evaluation["ndcg@10"], .per_query, .run."""
     from pytest_embedbench.pairs import EmbedEvaluation
-    from pytest_embedbench.report import result_property
+    from pytest_embedbench.report import note_properties, result_property
 
     evaluation = EmbedEvaluation(embed_pair)
     request.node.user_properties.append(result_property(str(evaluation.result_path)))
+    request.node.user_properties += note_properties(embed_pair.bench)
     return evaluation
 
 

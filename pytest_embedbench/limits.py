@@ -85,6 +85,20 @@ def _exact(number: float, grouping: str = "") -> str:
     return format(int(number) if float(number).is_integer() else number, grouping)
 
 
+def parse_size(text: str) -> int:
+    """Read a size such as ``5GB``, as bytes.
+
+    Raises:
+        ValueError: no positive number, or no unit that is known.
+    """
+    value = _NUMBER.fullmatch(text.strip())
+    size = float(value["number"]) * SIZE.get(value["unit"].strip(), 0.0) if value else 0.0
+    if not 1 <= size < float("inf"):
+        msg = f"{text!r} is not a size; write it as '5GB', in {', '.join(SIZE)}"
+        raise ValueError(msg)
+    return int(size)
+
+
 def _split(text: str, example: str) -> tuple[str, str, float, str]:
     """``"ndcg@10 >= 0.31"`` -> subject, operator, number, unit; ValueError with the fix otherwise."""
     match = _SHAPE.fullmatch(text.strip())

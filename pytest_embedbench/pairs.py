@@ -34,11 +34,11 @@ class EmbedModel:
 
     @property
     def facts(self) -> ModelFacts:
-        return self._bound.bench.model(self._bound.pair.model).facts
+        return self._bound.bench.facts(self._bound.pair.model)
 
     def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
         """Encode with the role's prompt. Raises ModelError for a model without vectors (BM25)."""
-        return self._bound.bench.encode(self._bound.pair.model, texts, role)
+        return self._bound.bench.encode(self._bound.pair, texts, role)
 
 
 class EmbedEvaluation(Mapping[str, Score]):

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.fixtures import embed_dataset, embed_evaluation, embed_model, embed_pair, embed_profile
+from pytest_embedbench.options import add_options
 from pytest_embedbench.session import (
     DEFAULT_NODE,
     DEFAULT_SUITE,
@@ -33,69 +34,19 @@ BROKEN = "embedbench_broken"
 MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 """The operator that says the same with its sides exchanged."""
 
+LAST = {"slowdown": 1, "regression": 2}
+"""Kinds of items that come after all others: two models in memory at once would be a peak that budgets see, and
+comparisons with a baseline need all pairs."""
+
 MARKER = (
     "embedbench(models=[...], datasets=[...]): run the test once for each model x dataset pair; fixtures embed_model, "
     "embed_dataset, embed_evaluation and embed_profile give it the pair. Suite items carry the marker with "
-    "kind='quality' or kind='budget', so that -m \"embedbench(kind='quality')\" selects them."
+    "kind='quality', 'budget', 'slowdown' or 'regression', so that -m \"embedbench(kind='quality')\" selects them."
 )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("embedbench", "embedding models (pytest-embedbench)")
-    add = group.addoption
-    add(
-        "--embed-model", dest="embed_model", action="append", default=[], metavar="NAME",
-        help="Model to test: catalogue alias, Hub id (org/model) or folder. Repeat or separate by commas for a matrix. "
-        "Replaces the suite's models; with no paths given, only embedbench items run.",
-    )  # fmt: skip
-    add(
-        "--embed-dataset", dest="embed_dataset", action="append", default=[], metavar="NAME",
-        help="Dataset to test on: known name or BEIR folder, FOLDER@SPLIT for another split than test. "
-        "Repeat or separate by commas. Replaces the suite's datasets.",
-    )  # fmt: skip
-    add(
-        "--embed-suite", dest="embed_suite", default=None, metavar="FILE",
-        help="Suite file (default: embedbench.toml or [tool.embedbench] of pyproject.toml; else the packaged suite).",
-    )  # fmt: skip
-    add(
-        "--embed-profile", dest="embed_profile", action="append", default=[], metavar="'b1 c16'",
-        help="Also measure this load: b texts a request, c requests in flight. May be repeated.",
-    )  # fmt: skip
-    add(
-        "--embed-profile-seconds", dest="embed_profile_seconds", type=float, default=20.0, metavar="S",
-        help="Longest time that each side of a load profile measures (default: 20).",
-    )  # fmt: skip
-    add(
-        "--embed-results", dest="embed_results", default=None, metavar="DIR",
-        help="Where results and their evidence go (default: embedbench-out/results).",
-    )  # fmt: skip
-    add(
-        "--embed-card", dest="embed_card", default=None, metavar="DIR",
-        help="Where model cards go (default: embedbench-out/cards).",
-    )  # fmt: skip
-    add(
-        "--embed-card-template", dest="embed_card_template", default=None, metavar="FILE",
-        help="Jinja template for the cards instead of the packaged one; runs in a sandbox.",
-    )  # fmt: skip
-    add("--embed-device", dest="embed_device", default=None, metavar="DEVICE", help="cpu, cuda, cuda:1, mps.")
-    add(
-        "--embed-dtype", dest="embed_dtype", default=None, choices=("fp32", "bf16", "fp16"),
-        help="Number format of the model's weights and activations (default: fp32).",
-    )  # fmt: skip
-    add(
-        "--embed-batch-tokens", dest="embed_batch_tokens", type=int, default=None, metavar="N",
-        help="Tokens in one batch of the encode loop, padding included.",
-    )  # fmt: skip
-    add(
-        "--embed-fresh", dest="embed_fresh", action="store_true", default=False,
-        help="Encode again even where a stored run of the same model, data and settings is there.",
-    )  # fmt: skip
-    add(
-        "--embed-only", dest="embed_only", action="store_true", default=False,
-        help="Run embedbench items only (implied by --embed-model or --embed-dataset without paths).",
-    )  # fmt: skip
-    parser.addini("embedbench_results", "Default of --embed-results.", default="")
-    parser.addini("embedbench_card", "Default of --embed-card.", default="")
+    add_options(parser)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -107,9 +58,13 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     session = config.stash[KEY] = EmbedSession(config)
+    if session.option("update_baseline"):
+        from pytest_embedbench.update import BaselineUpdate
+
+        config.pluginmanager.register(BaselineUpdate(config), "embedbench-update-baseline")
     config.args[:] = [_packaged(argument) for argument in config.args]
     _check_options(session)
-    if not session.asked or hasattr(config, "workerinput"):
+    if not session.asked:
         return
     paths_given = config.args_source is pytest.Config.ArgsSource.ARGS
     suite = session.project_suite() or DEFAULT_SUITE
@@ -128,6 +83,15 @@ def _check_options(session: EmbedSession) -> None:
         raise pytest.UsageError(f"--embed-batch-tokens: {tokens} is not a positive number of tokens")
     if not (seconds := session.option("profile_seconds")) > 0:
         raise pytest.UsageError(f"--embed-profile-seconds: {seconds} is not a positive number of seconds")
+    try:
+        _ = session.cache_bytes
+        if session.option("baseline"):
+            from pytest_embedbench.baselines import option_source, read
+
+            if named := option_source(session):
+                read(session, named)
+    except ConfigurationError as error:
+        raise pytest.UsageError(str(error)) from None
     template = session.option("card_template")
     if template and not (session.config.invocation_params.dir / template).is_file():
         raise pytest.UsageError(f"--embed-card-template: {template}: no such file")
@@ -187,6 +151,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.clear()
         config.workeroutput[BROKEN] = [error.where, error.problem, error.fix]  # type: ignore[attr-defined]
         return
+    for item in items:
+        if pair := getattr(getattr(item, "callspec", None), "params", {}).get("embed_pair"):
+            from pytest_embedbench.report import pair_properties
+
+            item.user_properties += pair_properties(pair[1])
+    items.sort(key=lambda item: LAST.get(_kind(item), 0))  # stable
     config.stash[KEY].shares_device = hasattr(config, "workerinput") and any(map(_measures_load, items))
     if not config.getoption("embed_only"):
         return
@@ -194,6 +164,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if _is_embedbench(item)]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if session.config.stash[KEY].option("fail_fast"):
+        from pytest_embedbench.collect import keep_selected_checks
+
+        keep_selected_checks(session.items)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -220,11 +197,13 @@ def _is_embedbench(item: pytest.Item) -> bool:
     return item.get_closest_marker("embedbench") is not None or "embed_pair" in getattr(item, "fixturenames", ())
 
 
-def _measures_load(item: pytest.Item) -> bool:
+def _kind(item: pytest.Item) -> str:
     marker = item.get_closest_marker("embedbench")
-    if marker is not None and marker.kwargs.get("kind") == "budget":
-        return True
-    return "embed_profile" in getattr(item, "fixturenames", ())
+    return str(marker.kwargs.get("kind", "")) if marker else ""
+
+
+def _measures_load(item: pytest.Item) -> bool:
+    return _kind(item) in {"budget", "slowdown"} or "embed_profile" in getattr(item, "fixturenames", ())
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,10 +19,19 @@ if TYPE_CHECKING:
     from pytest_embedbench.results.schema import PairResult
     from pytest_embedbench.results.store import Store
     from pytest_embedbench.session import EmbedSession
+    from pytest_embedbench.suite import Pair
+    from pytest_embedbench.summary import Line
+    from pytest_embedbench.workbench import Workbench
 
 PREFIX = "embedbench_"
 RESULT = f"{PREFIX}result"
+NOTE = f"{PREFIX}note"
 MARKS = {"passed": "pass", "failed": "FAIL", "skipped": "skip", "measured": "-"}
+
+
+def pair_properties(pair: Pair) -> list[tuple[str, object]]:
+    """Which pair an item is about, as junit properties; items have them even if they end before a verdict."""
+    return [(f"{PREFIX}model", pair.model.alias), (f"{PREFIX}dataset", pair.dataset.alias)]
 
 
 def verdict_properties(verdict: Verdict, result: str, *, reused: bool | None) -> list[tuple[str, object]]:
@@ -31,8 +40,6 @@ def verdict_properties(verdict: Verdict, result: str, *, reused: bool | None) ->
     ``reused`` says whether the ranking was a stored one; None where the verdict is not about a ranking.
     """
     properties: dict[str, object] = {
-        "model": verdict.model,
-        "dataset": verdict.dataset,
         "check": verdict.check,
         "verdict": verdict.status,
         "measured": verdict.measured,
@@ -51,6 +58,11 @@ def result_property(path: str) -> tuple[str, object]:
     return RESULT, path
 
 
+def note_properties(bench: Workbench) -> list[tuple[str, object]]:
+    """What the workbench noted, as properties: shown at the end, and carried there from xdist's workers."""
+    return [(NOTE, note) for note in bench.take_notes()]
+
+
 def header(session: EmbedSession) -> list[str]:
     """Lines for pytest's header: what will run, and where results go."""
     path = session.project_suite() or DEFAULT_SUITE
@@ -58,44 +70,105 @@ def header(session: EmbedSession) -> list[str]:
     models = ", ".join(dict.fromkeys(pair.model.alias for pair in suite.pairs)) or "none"
     datasets = ", ".join(dict.fromkeys(pair.dataset.alias for pair in suite.pairs)) or "none"
     shown = "packaged default suite" if path == DEFAULT_SUITE else _short(path)
-    return [
+    lines = [
         f"embedbench: {shown}; models: {models}; datasets: {datasets}",
         f"embedbench results: {_short(session.results)}",
     ]
+    if suite.regression:
+        from pytest_embedbench.baselines import source
+
+        lines.append(f"embedbench baseline: {source(session, suite).text}")
+    return lines
 
 
 def summarize(reporter: TerminalReporter, session: EmbedSession, reports: Sequence[pytest.TestReport]) -> None:
-    """Print the verdict table and notes, write the cards, say where everything is."""
-    properties = [dict(report.user_properties) for report in _in_order(reports) if report.when == "call"]
-    reporter.section("embedbench", sep="=")
-    if rows := [_row(found) for found in properties if f"{PREFIX}verdict" in found]:
-        from tabulate import tabulate
-
-        headers = ["model", "dataset", "check", "measured", "limit", "verdict"]
-        reporter.write_line(tabulate(rows, headers=headers, disable_numparse=True))
-        reporter.write_line("")
+    """Print the verdict table and notes, write the cards and the markdown summary, say where everything is."""
+    reports = _in_order(reports)
+    properties = [dict(report.user_properties) for report in reports if report.when == "call"]
+    rows = [_row(found) for found in properties if f"{PREFIX}verdict" in found]
     paths = [Path(path) for path in dict.fromkeys(str(found[RESULT]) for found in properties if RESULT in found)]
     from pytest_embedbench.results.store import Store
 
     store = Store(session.results)
     results = []
+    notes = _remarks(properties)
     for path in paths:
         try:
             if result := store.load(path):
                 results.append((path, result))
         except EmbedbenchError as error:
-            reporter.write_line(f"result: not read: {error}")
-    for line in _notes(result for _, result in results):
-        reporter.write_line(line)
+            notes.append(f"result: not read: {error}")
+    notes += _notes(result for _, result in results)
+    notes += _doubts(results)
+    noted = (value for report in reports for name, value in report.user_properties if name == NOTE)
+    notes += [f"note: {note}" for note in dict.fromkeys(noted)]
     # Of two xdist workers one made the ranking and the other one reused it: then this session made it.
     reused = {str(found[RESULT]) for found in properties if found.get(f"{PREFIX}reused") == "yes"}
     reused -= {str(found[RESULT]) for found in properties if found.get(f"{PREFIX}reused") == "no"}
+    places = []
     for path, result in results:
         run = result.embedbench.evidence.run
-        again = " (reused: same model, data and settings)" if str(path) in reused else ""
-        reporter.write_line(f"result: {_short(path)}{again}" + (f", run: {run}" if run else ""))
-    for line in _write_cards(session, store, [path for path, _ in results]):
+        again = " (reused: same model, data and settings)" if str(path) in reused else _from_cache(result)
+        places.append(f"result: {_short(path)}{again}" + (f", run: {run}" if run else ""))
+    places += _write_cards(session, store, [path for path, _ in results])
+    places += _write_leaderboard(session, results)
+    lines = [*notes, *places, *_publish(session, reports, notes, places)]
+    if rows or lines:
+        reporter.section("embedbench", sep="=")
+    if rows:
+        from tabulate import tabulate
+
+        headers = ["model", "dataset", "check", "measured", "limit", "verdict"]
+        reporter.write_line(tabulate(rows, headers=headers, disable_numparse=True))
+        reporter.write_line("")
+    for line in lines:
         reporter.write_line(line)
+
+
+def _publish(
+    session: EmbedSession, reports: Iterable[pytest.TestReport], notes: Sequence[str], places: Sequence[str]
+) -> list[str]:
+    """Write the markdown summary where one is wanted; lines that say what could not be written."""
+    fresh, step = session.summary, session.step_summary
+    if not (fresh or step):
+        return []
+    from pytest_embedbench.summary import Summary, publish
+
+    shown = [_line(report) for report in reports if report.when == "call" or report.outcome != "passed"]
+    return publish(Summary(shown, notes, places), fresh, step)
+
+
+def _line(report: pytest.TestReport) -> Line:
+    """A check with its verdict; a test in Python, or what ended before its verdict, with pytest's outcome."""
+    from pytest_embedbench.summary import Line
+
+    found = {name.removeprefix(PREFIX): str(value) for name, value in report.user_properties}
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+    return Line(
+        model=found.get("model", ""),
+        dataset=found.get("dataset", ""),
+        check=found.get("check") or report.nodeid.rpartition("::")[2],
+        status=found.get("verdict", report.outcome),
+        measured=found.get("measured", ""),
+        limit=found.get("limit", ""),
+        explanation=found.get("explanation", reason),
+    )
+
+
+def _remarks(properties: Iterable[dict[str, Any]]) -> list[str]:
+    """What passed checks have to say: how near a comparison with the baseline was, and what it could have detected."""
+    return [
+        f"{found[f'{PREFIX}model']} on {found[f'{PREFIX}dataset']}: {line}"
+        for found in properties
+        if found.get(f"{PREFIX}verdict") == "passed"
+        for line in str(found.get(f"{PREFIX}explanation", "")).splitlines()
+    ]
+
+
+def _from_cache(result: PairResult) -> str:
+    """How many of the texts the embedding cache knew, where it knew any."""
+    texts = sum(int(result.embedbench.effort.get(f"{side}_cached_texts", 0)) for side in ("corpus", "query"))
+    return f" ({texts:,} texts from the embedding cache)" if texts else ""
 
 
 def _in_order(reports: Sequence[pytest.TestReport]) -> list[pytest.TestReport]:
@@ -129,6 +202,13 @@ def _notes(results: Iterable[PairResult]) -> list[str]:
     return list(findings.values())
 
 
+def _doubts(results: Iterable[tuple[Path, PairResult]]) -> list[str]:
+    """Numbers of this session that no ranking can produce, or that contradict published ones."""
+    from pytest_embedbench.plausibility.check import check_result
+
+    return [f"doubt: {finding}" for path, result in results for finding in check_result(result, path.name)]
+
+
 def _write_cards(session: EmbedSession, store: Store, paths: list[Path]) -> list[str]:
     """Write a card for each model of this session; lines that say where.
 
@@ -145,6 +225,23 @@ def _write_cards(session: EmbedSession, store: Store, paths: list[Path]) -> list
         return [f"card: {_short(card)}" for card in write_cards(results, session.cards, path)]
     except (EmbedbenchError, ValueError, OSError) as error:
         return [f"card: not written: {error}"]
+
+
+def _write_leaderboard(session: EmbedSession, results: Iterable[tuple[Path, PairResult]]) -> list[str]:
+    """Rank the models of this session, where that is asked for; lines that say where."""
+    if not session.leaderboard:
+        return []
+    from pytest_embedbench.leaderboard.make import make_leaderboard
+    from pytest_embedbench.rating.judge_entries import with_evidence
+
+    data = {pair.dataset.alias: pair.dataset for suite in session.suites.values() for pair in suite.pairs}
+    try:
+        entries = [with_evidence(path, result) for path, result in results]
+        ratings, pages = make_leaderboard(entries, session.leaderboard, data=data.values())
+    except (EmbedbenchError, ValueError, OSError) as error:
+        return [f"leaderboard: not written: {error}"]
+    notes = ratings.notes if ratings else ["not rated: no two models have scores on the same queries"]
+    return [*(f"leaderboard: {note}" for note in notes), f"leaderboard: {_short(pages[0])}"]
 
 
 def _short(path: Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,9 @@ from pytest_embedbench.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pytest_embedbench.family import Family
+    from pytest_embedbench.results.baseline import Baseline
+    from pytest_embedbench.results.baseline_source import BaselineSource
     from pytest_embedbench.suite import Overrides, Settings, Suite
     from pytest_embedbench.workbench import Workbench, WorkSettings
 
@@ -42,6 +47,10 @@ class EmbedSession:
         """Is this an xdist worker of a session with load profiles, which must run alone?"""
         self.rooms: set[str] = set()
         """On the controller: the workers' lock files, by name."""
+        self.baselines: dict[BaselineSource, Baseline] = {}
+        self.families: dict[Path, Family] = {}
+        """By suite: what is compared with its baseline."""
+        self.started = time.time()
         self._workbenches: dict[WorkSettings, Workbench] = {}
 
     def option(self, name: str) -> Any:
@@ -51,14 +60,16 @@ class EmbedSession:
     @property
     def asked(self) -> bool:
         """Did the command line ask for embedbench work?"""
-        return bool(self.option("model") or self.option("dataset") or self.option("suite"))
+        return any(self.option(name) for name in ("model", "dataset", "suite", "update_baseline"))
 
     def folder(self, name: str, fallback: str) -> Path:
         """Where results or cards go: the option, else the ini key, else a folder below ``embedbench-out``."""
-        chosen = self.option(name) or self.config.getini(f"embedbench_{name}")
-        if chosen:
-            return self.config.invocation_params.dir / Path(str(chosen)).expanduser()
-        return self.config.rootpath / OUT / fallback
+        return self._chosen(self.option(name) or self.config.getini(f"embedbench_{name}")) or (
+            self.config.rootpath / OUT / fallback
+        )
+
+    def _chosen(self, folder: str | None) -> Path | None:
+        return self.config.invocation_params.dir / Path(folder).expanduser() if folder else None
 
     @property
     def results(self) -> Path:
@@ -67,6 +78,47 @@ class EmbedSession:
     @property
     def cards(self) -> Path:
         return self.folder("card", "cards")
+
+    @property
+    def leaderboard(self) -> Path | None:
+        """The folder for ratings and their pages, where they are asked for."""
+        return self._chosen(self.option("leaderboard"))
+
+    @property
+    def summary(self) -> Path | None:
+        """The file for the markdown summary, where one is asked for."""
+        return self._chosen(self.option("summary"))
+
+    @property
+    def step_summary(self) -> Path | None:
+        """The file that GitHub's CI shows as the step's summary."""
+        return self._chosen(os.environ.get("GITHUB_STEP_SUMMARY"))
+
+    @property
+    def cache(self) -> Path | None:
+        """The embedding cache: the option, else ``$EMBEDBENCH_CACHE``, else the ini key, else the user's own folder."""
+        from pytest_embedbench.encode.cache import default_folder
+
+        if self.option("no_cache"):
+            return None
+        ini = "" if os.environ.get("EMBEDBENCH_CACHE") else self.config.getini("embedbench_cache")
+        return self._chosen(self.option("cache") or ini) or default_folder()
+
+    @property
+    def cache_bytes(self) -> int | None:
+        """The embedding cache's bound, where the ini file has one.
+
+        Raises:
+            ConfigurationError: it is no size.
+        """
+        if not (size := self.config.getini("embedbench_cache_size")):
+            return None
+        from pytest_embedbench.limits import parse_size
+
+        try:
+            return parse_size(size)
+        except ValueError as error:
+            raise ConfigurationError("embedbench_cache_size", str(error)) from None
 
     def overrides(self, models: Iterable[str] = (), datasets: Iterable[str] = ()) -> Overrides:
         """The command line's choices; ``models`` and ``datasets`` stand in where it makes none.
@@ -117,16 +169,30 @@ class EmbedSession:
             ConfigurationError: something in it is wrong.
         """
         if path not in self.suites:
+            import msgspec
+
             from pytest_embedbench.suite import read_suite
 
+            overrides = msgspec.structs.replace(self.overrides(), regression=self._compares(path))
             try:
-                self.suites[path] = read_suite(path, self.overrides())
+                self.suites[path] = read_suite(path, overrides)
             except ConfigurationError as error:
                 folder = self._folder_of(path)
                 if not folder or not error.where.startswith(path.name):
                     raise
                 raise ConfigurationError(f"{folder}/{error.where}", error.problem, error.fix) from None
         return self.suites[path]
+
+    def _compares(self, suite: Path) -> bool:
+        """Is there a baseline to compare with or to write, even if the suite says nothing of one?"""
+        from pytest_embedbench.suite.tables import BASELINE_FILE
+
+        asked = self.option("baseline") or self.option("update_baseline")
+        return bool(asked) or (self.home(suite) / BASELINE_FILE).is_file()
+
+    def home(self, suite: Path) -> Path:
+        """The folder for what a user keeps beside a suite; for the packaged one it is the root folder."""
+        return self.config.rootpath if suite == DEFAULT_SUITE else suite.parent
 
     def _folder_of(self, suite: Path) -> str:
         """The folder of a suite that lies elsewhere than in the working folder: which of several suites is meant."""
@@ -165,6 +231,7 @@ class EmbedSession:
 
     def workbench(self, settings: Settings) -> Workbench:
         """The workbench for a suite's settings, the command line's choices before them; suites may differ."""
+        from pytest_embedbench.encode.cache import MAX_BYTES
         from pytest_embedbench.progress import progress_for
         from pytest_embedbench.workbench import Workbench, WorkSettings
 
@@ -174,7 +241,11 @@ class EmbedSession:
             dtype=self.option("dtype") or settings.dtype,
             batch_tokens=self.option("batch_tokens") or settings.batch_tokens,
             reuse=not self.option("fresh"),
+            fresh_since=self.started,
+            cache=self.cache,
+            cache_bytes=self.cache_bytes or MAX_BYTES,
             profile_seconds=float(self.option("profile_seconds")),
+            fail_fast=self.option("fail_fast"),
         )
         if chosen not in self._workbenches:
             _mark_as_ours(self.results)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,23 +18,30 @@ from pytest_embedbench.checks.quality import WORST, QueryOutcome
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.datasets.types import Dataset
-from pytest_embedbench.encode.loop import BATCH_TOKENS, Progress, encode
+from pytest_embedbench.encode.cache import MAX_BYTES, VectorCache
+from pytest_embedbench.encode.loop import BATCH_TOKENS, Cache, Progress, encode
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.evaluate.environment import describe, hardware, library_versions, peak_memory_bytes
 from pytest_embedbench.evaluate.evaluation import Evaluation, depth_for, evaluate
-from pytest_embedbench.evaluate.metrics import Scores, means, score
+from pytest_embedbench.evaluate.fail_fast import FailFast
+from pytest_embedbench.evaluate.metrics import Scores, score
 from pytest_embedbench.evaluate.run import Run
 from pytest_embedbench.load.closed_loop import profile_side
+from pytest_embedbench.load.paired import Conditions
+from pytest_embedbench.load.ratio import SlowdownResult
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.load.statistics import ProfileResult, SideStatistics
-from pytest_embedbench.measures import Measure, parse_measure
+from pytest_embedbench.measures import Measure
+from pytest_embedbench.models.form import VariantEncoder, VectorForm, calibration, describe_variant, fit
 from pytest_embedbench.models.load import best_device, load_model
-from pytest_embedbench.models.protocol import Encoder, Model, Role
+from pytest_embedbench.models.protocol import Encoder, Model, ModelFacts, Role, ServedEncoder
 from pytest_embedbench.models.source import locate
 from pytest_embedbench.models.spec import NamedModel
-from pytest_embedbench.results.schema import DatasetRecord, Details, Evidence, ModelRecord, PairResult
+from pytest_embedbench.results.record import dataset_record, with_scores
+from pytest_embedbench.results.schema import Details, Evidence, ModelRecord, PairResult
 from pytest_embedbench.results.store import Store
-from pytest_embedbench.suite import Pair
+from pytest_embedbench.slowdown import measure_slowdown
+from pytest_embedbench.suite import Pair, QualityCheck, SlowdownCheck
 
 if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Vectors
@@ -52,8 +61,15 @@ class WorkSettings:
     dtype: str = "fp32"
     batch_tokens: int | None = None
     reuse: bool = True
+    fresh_since: float = math.inf
+    """Without ``reuse``: what was stored after this time (Unix, seconds) is of this session, and is used again."""
+    cache: Path | None = None
+    """The embedding cache's folder; None: none. Without ``reuse``, only vectors made from now on are read from it."""
+    cache_bytes: int = MAX_BYTES
     profile_requests: int = 1000
     profile_seconds: float = 20.0
+    fail_fast: bool = False
+    """End a pair's evaluation once one of its quality limits is proven missed."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +107,11 @@ class Workbench:
     def __init__(self, settings: WorkSettings, progress: Progress) -> None:
         self.settings, self.progress = settings, progress
         self.store = Store(settings.results)
+        self._cache: VectorCache | None = None
+        if settings.cache is not None:
+            since = 0.0 if settings.reuse else time.time()
+            self._cache = VectorCache(settings.cache, max_bytes=settings.cache_bytes, since=since)
+        self._notes: list[str] = []
         self._kept: dict[object, object] = {}
         locate.cache_clear()  # files may have changed since an earlier session of this process
         self._loaded: tuple[NamedModel, Model, float] | None = None
@@ -100,6 +121,7 @@ class Workbench:
 
         Raises:
             ModelError, DatasetError: model or data cannot be used.
+            ProvenFailure: with ``fail_fast``, one of the pair's limits cannot be kept.
         """
         key = ("evaluation", pair.model, pair.dataset.alias, tuple(measures))
         return self._once(key, lambda: self._evaluate(pair, measures))
@@ -113,28 +135,66 @@ class Workbench:
         key = ("profile", pair.model, pair.dataset.alias, shape)
         return self._once(key, lambda: self._profile(pair, shape, measures))
 
+    def slowdown(self, pair: Pair, check: SlowdownCheck, measures: Sequence[Measure]) -> SlowdownResult:
+        """Time both sides of the pair against the check's other model, and add that to the pair's stored result.
+
+        Both models are in memory until it is done.
+
+        Raises:
+            ModelError: one of the models cannot be used, or has no vectors to serve.
+        """
+        key = ("slowdown", pair.model, pair.dataset.alias, check.shape, check.against)
+        return self._once(key, lambda: self._slowdown(pair, check, measures))
+
     def dataset(self, named: NamedDataset) -> Dataset:
         """The dataset, loaded once."""
         return self._once(("dataset", named.alias, named.spec.path, named.spec.split), lambda: load_dataset(named))
 
     def model(self, named: NamedModel) -> Model:
-        """The model; only one is kept in memory at a time."""
-        if self._loaded is None or self._loaded[0] != named:
+        """The model that was loaded, which its variants share; only one is kept in memory at a time."""
+        base = named.base
+        if self._loaded is None or self._loaded[0] != base:
             self._loaded = None
-            self._loaded = self._once_failing(("model", named), lambda: self._load(named))
+            self._loaded = self._once_failing(("model", base), lambda: self._load(base))
         return self._loaded[1]
 
-    def encode(self, named: NamedModel, texts: Sequence[str], role: Role) -> Vectors:
-        """Vectors of texts, shape (texts, dimensions), in their order.
+    def facts(self, named: NamedModel) -> ModelFacts:
+        """What the model, or its variant, says of itself.
+
+        Raises:
+            ModelError: it cannot be loaded, or has fewer dimensions than are to be kept.
+        """
+        return describe_variant(named, self.model(named).facts)
+
+    def encoder(self, pair: Pair) -> Encoder:
+        """The pair's model, giving vectors in its variant's form; int8's ranges are those of the pair's dataset.
+
+        Raises:
+            ModelError: the model makes no vectors, or too short ones.
+        """
+        facts, model = self.facts(pair.model), self.model(pair.model)
+        if not isinstance(model, Encoder):
+            raise ModelError(f"model {pair.model.alias!r} makes no vectors")
+        form = self._once(("form", pair.model, pair.dataset.alias), lambda: self._form(pair, model))
+        return VariantEncoder(model, form, facts)
+
+    def encode(self, pair: Pair, texts: Sequence[str], role: Role) -> Vectors:
+        """Vectors of texts, shape (texts, dimensions), in their order; from the model itself, never from the cache.
 
         Raises:
             ModelError: the model makes no vectors, or broken ones.
         """
-        model = self.model(named)
-        if not isinstance(model, Encoder):
-            raise ModelError(f"model {named.alias!r} makes no vectors")
+        model = self.encoder(pair)
         done = encode(model, texts, role, batch_tokens=self._batch_tokens(model), progress=self.progress)
         return done.vectors[done.indices]
+
+    def take_notes(self) -> list[str]:
+        """What the user should know of the work since this was last asked."""
+        notes, self._notes = self._notes, []
+        if self._cache is not None:
+            notes += self._cache.notes
+            self._cache.notes = []
+        return notes
 
     @property
     def device(self) -> str:
@@ -144,6 +204,19 @@ class Workbench:
         started = time.perf_counter()
         model = load_model(named, device=self.device, dtype=self.settings.dtype)
         return named, model, time.perf_counter() - started
+
+    def _form(self, pair: Pair, model: Encoder) -> VectorForm:
+        def sample() -> Vectors:
+            texts = self.dataset(pair.dataset).doc_texts
+            chosen = [texts[index] for index in calibration(texts)]
+            tokens = self._batch_tokens(model)
+            with self._caches(pair.model, model) as caches:
+                cache = caches.get("document")
+                return encode(
+                    model, chosen, "document", batch_tokens=tokens, progress=self.progress, cache=cache
+                ).vectors
+
+        return fit(pair.model.variant, model.facts, sample)
 
     def _once(self, key: object, make: Callable[[], T]) -> T:
         if key not in self._kept:
@@ -161,7 +234,7 @@ class Workbench:
             raise
 
     def _record(self, pair: Pair) -> ModelRecord:
-        source = locate(pair.model)
+        source = locate(pair.model.base)
         return ModelRecord(
             name=pair.model.name,
             alias=pair.model.alias,
@@ -178,19 +251,57 @@ class Workbench:
         with self.store.locked(path):
             key = self._key(record, dataset)
             stored = self.store.load(path)
-            if stored and self.settings.reuse and stored.embedbench.key == key:
+            if stored and self._may_reuse(path) and stored.embedbench.key == key:
                 run = self.store.load_run(path, stored)
                 if run is not None and stored.embedbench.depth >= depth_for(measures):
                     return self._reuse(path, stored, run, dataset, measures)
-            model = self.model(pair.model)
-            done = evaluate(model, dataset, measures, batch_tokens=self._batch_tokens(model), progress=self.progress)
-            return self._store(path, msgspec.structs.replace(record, facts=model.facts), key, dataset, done, stored)
+            facts, model = self.facts(pair.model), self.model(pair.model)
+            with self._caches(pair.model, model) as caches:
+                done = evaluate(
+                    model,
+                    dataset,
+                    measures,
+                    variant=pair.model.variant,
+                    batch_tokens=self._batch_tokens(model),
+                    progress=self.progress,
+                    caches=caches,
+                    fail_fast=self._fail_fast(pair, path, stored, dataset),
+                )
+            if done.form:
+                self._kept["form", pair.model, pair.dataset.alias] = done.form
+            return self._store(path, msgspec.structs.replace(record, facts=facts), key, dataset, done, stored)
+
+    def _fail_fast(self, pair: Pair, path: Path, stored: PairResult | None, dataset: Dataset) -> FailFast | None:
+        """What would end the pair's evaluation early; a stored run of the same data says what to try first."""
+        limits = [check.limit for check in pair.checks if isinstance(check, QualityCheck) and check.limit]
+        if not self.settings.fail_fast or not limits or pair.model.spec.kind == "bm25":
+            return None
+        same = stored and stored.embedbench.dataset.fingerprint == dataset.fingerprint
+        earlier = self.store.load_run(path, stored) if stored and same else None
+        names = f"{pair.model.alias} on {pair.dataset.alias}"
+        return FailFast(limits, earlier, lambda outlook: self._notes.append(f"{names}: {outlook}"))
+
+    @contextmanager
+    def _caches(self, named: NamedModel, model: Model) -> Iterator[Mapping[Role, Cache]]:
+        """The model's parts of the embedding cache, whose file is closed again after the work."""
+        if self._cache is None or not isinstance(model, Encoder):
+            yield {}
+            return
+        versions = library_versions()
+        libraries = {name: versions.get(name) for name in REUSE_LIBRARIES if name != "bm25s"}
+        try:
+            yield self._cache.spaces(named.base.name, locate(named.base).fingerprint, model.facts, libraries)
+        finally:
+            self._cache.close()
+
+    def _may_reuse(self, path: Path) -> bool:
+        return self.settings.reuse or path.stat().st_mtime >= self.settings.fresh_since
 
     def _reuse(
         self, path: Path, stored: PairResult, run: Run, dataset: Dataset, measures: Sequence[Measure]
     ) -> PairWork:
         scores = score(run, dataset.qrels, dataset.judged_queries, measures)
-        result = _with_scores(stored, scores, dataset)
+        result = with_scores(stored, scores, dataset)
         if result != stored or not (path.parent / stored.embedbench.evidence.per_query).is_file():
             self.store.save_ranking(path, run, scores, result.embedbench.model.name)
             self.store.save(path, result)
@@ -213,7 +324,7 @@ class Workbench:
         details = Details(
             key=key,
             model=record,
-            dataset=_dataset_record(dataset),
+            dataset=dataset_record(dataset),
             environment=describe(self.device),
             measured_on=datetime.now(UTC).date().isoformat(),
             depth=done.depth,
@@ -221,6 +332,7 @@ class Workbench:
             load_seconds=self._loaded[2] if self._loaded else None,
             peak_memory_bytes=peak_memory_bytes(self.device),
             profiles=kept.profiles if kept else {},
+            slowdowns=kept.slowdowns if kept else {},
             evidence=evidence,
         )
         blank = PairResult(
@@ -229,15 +341,13 @@ class Workbench:
             evaluation_time=done.seconds,
             embedbench=details,
         )
-        result = _with_scores(blank, done.scores, dataset)
+        result = with_scores(blank, done.scores, dataset)
         self.store.save(path, result)
         return PairWork(path=path, result=result, run=done.run, scores=done.scores, dataset=dataset, reused=False)
 
     def _profile(self, pair: Pair, shape: LoadShape, measures: Sequence[Measure]) -> PairResult:
         work = self.evaluation(pair, measures)
-        model = self.model(pair.model)
-        if not isinstance(model, Encoder):
-            raise ModelError(f"model {pair.model.alias!r} makes no vectors, so there is no load profile of it")
+        model = self.encoder(pair)
         sides: dict[str, SideStatistics] = {}
         files: dict[str, str] = {}
         for side, texts in (("query", work.dataset.query_texts), ("corpus", work.dataset.doc_texts)):
@@ -264,23 +374,54 @@ class Workbench:
                 if side.distinct_texts < side.texts
             ),
         )
-        with self.store.locked(work.path):
-            result = self.store.load(work.path) or work.result
-            details = result.embedbench
+
+        def add(details: Details) -> Details:
             samples = {**details.evidence.samples, str(shape): files}
-            details = msgspec.structs.replace(
+            return msgspec.structs.replace(
                 details,
                 profiles={**details.profiles, str(shape): profile},
                 load_seconds=self._loaded[2] if self._loaded else details.load_seconds,
                 peak_memory_bytes=peak_memory_bytes(self.device),
                 evidence=msgspec.structs.replace(details.evidence, samples=samples),
             )
-            result = msgspec.structs.replace(result, embedbench=details)
+
+        return self._amend(work, add)
+
+    def _slowdown(self, pair: Pair, check: SlowdownCheck, measures: Sequence[Measure]) -> SlowdownResult:
+        work = self.evaluation(pair, measures)
+        model, loaded = self.encoder(pair), self._loaded
+        other = msgspec.structs.replace(pair, model=check.against)
+        try:
+            models = model, self.encoder(other)
+            tokens = self._batch_tokens(model)
+            conditions = Conditions(self.settings.profile_seconds, check.confidence, tokens, self.progress)
+            found = measure_slowdown(
+                models,
+                work.dataset,
+                check,
+                self._record(other),
+                work.path,
+                conditions,
+                hardware=hardware(self.device),
+            )
+        finally:
+            self._loaded = loaded  # the other one is let go
+        name = f"{check.shape} against {check.against.alias}"
+        self._amend(work, lambda kept: msgspec.structs.replace(kept, slowdowns={**kept.slowdowns, name: found}))
+        return found
+
+    def _amend(self, work: PairWork, change: Callable[[Details], Details]) -> PairResult:
+        """Change what is stored of a pair by now, which may be more than what its evaluation stored."""
+        with self.store.locked(work.path):
+            result = self.store.load(work.path) or work.result
+            result = msgspec.structs.replace(result, embedbench=change(result.embedbench))
             self.store.save(work.path, result)
         return result
 
     def _batch_tokens(self, model: Model) -> int:
-        return self.settings.batch_tokens or BATCH_TOKENS.get(model.facts.device.partition(":")[0], BATCH_TOKENS["cpu"])
+        own = model.limits.tokens if isinstance(model, ServedEncoder) else None
+        usual = BATCH_TOKENS.get(model.facts.device.partition(":")[0], BATCH_TOKENS["cpu"])
+        return self.settings.batch_tokens or own or usual
 
     def _key(self, record: ModelRecord, dataset: Dataset) -> str:
         libraries = library_versions()
@@ -289,33 +430,10 @@ class Workbench:
             "model": record.fingerprint,
             "prompts": (spec.query_prompt, spec.document_prompt),
             "max_seq_length": spec.max_seq_length,
+            "variant": str(spec.variant),
             "dtype": self.settings.dtype,
-            "device": self.device if record.spec.kind != "bm25" else "",
+            "device": self.device if record.spec.kind == "sentence-transformers" else "",
             "dataset": dataset.fingerprint,
             "libraries": {name: libraries.get(name) for name in REUSE_LIBRARIES},
         }
         return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
-
-
-def _dataset_record(dataset: Dataset) -> DatasetRecord:
-    return DatasetRecord(
-        name=dataset.name,
-        split=dataset.split,
-        fingerprint=dataset.fingerprint,
-        documents=len(dataset.doc_ids),
-        unique_texts=dataset.unique_texts,
-        queries=len(dataset.judged_queries),
-        queries_in_file=len(dataset.query_ids),
-        facts=dataset.facts,
-        findings=list(dataset.findings),
-    )
-
-
-def _with_scores(result: PairResult, scores: Scores, dataset: Dataset) -> PairResult:
-    """The result with these scores, both under MTEB's names and under ours."""
-    mean = means(scores)
-    mteb: dict[str, object] = {parse_measure(name).mteb_name: value for name, value in mean.items()}
-    mteb["main_score"] = mean.get("ndcg@10")
-    mteb |= {"hf_subset": "default", "languages": dataset.facts.languages or ["und-Zyyy"]}
-    details = msgspec.structs.replace(result.embedbench, means=mean)
-    return msgspec.structs.replace(result, scores={dataset.split or "test": [mteb]} if mean else {}, embedbench=details)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,6 +37,14 @@ class MakeBeir(Protocol):
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes minutes; part of the default run, leave out with -m 'not slow'")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep embedbench sessions that tests start away from the real embedding cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMBEDBENCH_CACHE", str(tmp_path_factory.mktemp("embeddings") / "cache"))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -85,3 +96,48 @@ def make_beir(tmp_path: Path) -> MakeBeir:
         return folder
 
     return make
+
+
+class FakeServer:
+    """An OpenAI-compatible server in a process of its own; tests/endpoint/server.py says what it can do."""
+
+    def __init__(self, port: int) -> None:
+        self.address = f"http://127.0.0.1:{port}"
+        self.url = f"{self.address}/v1"
+
+    def behave(self, *script: Record, default: Record | None = None) -> None:
+        """Forget what was seen; do the ``script`` one by one, then ``default`` (absent: judge honestly)."""
+        default = default or {"kind": "judge", "how": "honest"}
+        self._call("/control", json.dumps({"script": script, "default": default}).encode())
+
+    def seen(self) -> list[dict[str, Any]]:
+        """Return the requests that came, with path, method, body and Authorization header."""
+        return list(self._call("/control/seen")["seen"])
+
+    def peak(self) -> int:
+        """Return how many requests were under way at once, at most."""
+        return int(self._call("/control/seen")["peak"])
+
+    def _call(self, path: str, body: bytes | None = None) -> Any:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(self.address + path, body, timeout=20) as response:
+            return json.load(response)
+
+
+@pytest.fixture(scope="session")
+def server_process() -> Iterator[FakeServer]:
+    """Start the server once."""
+    for library in ("uvicorn", "starlette", "httpx2", "tenacity"):
+        pytest.importorskip(library)
+    command = [sys.executable, str(Path(__file__).parent / "endpoint" / "server.py")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield FakeServer(int(process.stdout.readline()))
+        process.kill()  # it may be in the middle of a long answer
+
+
+@pytest.fixture
+def server(server_process: FakeServer) -> FakeServer:
+    """Return the server, judging honestly, with nothing seen."""
+    server_process.behave()
+    return server_process

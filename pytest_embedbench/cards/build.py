@@ -82,27 +82,33 @@ def _links(model: ModelRecord) -> tuple[Link, ...]:
     links = []
     if model.spec.source:
         place = " on HuggingFace" if model.spec.source.startswith("https://huggingface.co/") else ""
-        links.append(Link(label="Source", text=link_text(model.name + place), url=link_url(model.spec.source)))
+        name = model.name.removesuffix(str(model.spec.variant))
+        links.append(Link(label="Source", text=link_text(name + place), url=link_url(model.spec.source)))
     if base := model.spec.base_model:
         links.append(Link(label="Base model", text=link_text(base), url=link_url(f"https://huggingface.co/{base}")))
     return tuple(links)
 
 
 def _overview(model: ModelRecord) -> tuple[Field, ...]:
-    dense = model.spec.kind != "bm25"
     dimensions = model.facts.dimensions or model.spec.dimensions
+    lexical = model.spec.kind == "bm25"  # and of what has neither, as of published numbers, it is not known
     length = model.facts.max_tokens or model.spec.max_tokens
     rows = {
         "Architecture": _architecture(model),
         "Parameters": _parameters(model),
-        "Tasks": "Encode" if dense else "Retrieve",
-        "Outputs": "Dense" if dense else "Scores",
+        "Tasks": "Retrieve" if lexical else "Encode" if dimensions else "",
+        "Outputs": "Scores" if lexical else _outputs(model) if dimensions else "",
         "Dimensions": f"Dense: {dimensions:,}" if dimensions else "",
         "Max sequence length": f"{length:,} tokens" if length else "",
         "License": model.spec.licence,
         "Inputs": "text",
     }
     return tuple(Field(name=name, value=one_line(value, cell=True)) for name, value in rows.items() if value)
+
+
+def _outputs(model: ModelRecord) -> str:
+    precision = model.spec.precision
+    return "Dense" if precision == "float32" else f"Dense, {precision}"
 
 
 def _architecture(model: ModelRecord) -> str:
@@ -123,7 +129,9 @@ def _section(result: PairResult) -> Section:
         blocks.append(Facets(fields=fields))
     if dataset.facts.description:
         blocks.append(Text(text=one_line(dataset.facts.description)))
-    blocks.append(_counts(dataset))
+    if details.origin:
+        blocks.append(Text(text=one_line(f"Numbers from {details.origin}")))
+    blocks += _counts(dataset)
     measures = tuple(
         Measure(name=fmt.metric_label(name), figure=Figure(text=fmt.score(details.means[name])))
         for name in QUALITY
@@ -137,19 +145,15 @@ def _section(result: PairResult) -> Section:
     return Section(name=one_line(dataset.name), blocks=tuple(blocks))
 
 
-def _counts(dataset: DatasetRecord) -> Counts:
-    copies = dataset.unique_texts != dataset.documents
+def _counts(dataset: DatasetRecord) -> list[Block]:
+    """The sizes; none where the data were not seen."""
     queries = dataset.queries or dataset.queries_in_file
-    return Counts(
-        counts=(
-            Count(
-                name="Corpus",
-                figure=Figure(text=fmt.count(dataset.documents)),
-                note=f"{fmt.count(dataset.unique_texts)} unique texts" if copies else "",
-            ),
-            Count(name="Queries", figure=Figure(text=fmt.count(queries))),
-        )
-    )
+    if dataset.documents is None or queries is None:
+        return []
+    texts = dataset.unique_texts
+    note = "" if texts in {None, dataset.documents} else f"{texts:,} unique texts"
+    corpus = Count(name="Corpus", figure=Figure(text=fmt.count(dataset.documents)), note=note)
+    return [Counts(counts=(corpus, Count(name="Queries", figure=Figure(text=fmt.count(queries)))))]
 
 
 def _performance(profile: ProfileResult) -> Performance:

@@ -182,7 +182,7 @@ def _judgment_findings(
 ) -> list[Finding]:
     """What judgments and files say against each other; counts are of distinct queries or documents."""
     if not qrels:
-        message = "no judgments: quality cannot be measured, load profiles can"
+        message = "no judgments: quality cannot be scored; load profiles and pairwise judging can"
         return [Finding(code="no-judgments", message=message, count=len(queries))]
     judged_docs = dict.fromkeys(doc for judged in qrels.values() for doc in judged)
     positive = {query for query, judged in qrels.items() if any(grade > 0 for grade in judged.values())}

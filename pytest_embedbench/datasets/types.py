@@ -38,6 +38,8 @@ class DatasetFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     licence: str = ""
     mteb_task: str = ""
     """Name of the MTEB task with the same corpus, queries and judgments; published values compare with it."""
+    hub_dataset: str = ""
+    """The same data on the Hub, e.g. ``mteb/nfcorpus``: what exports to the Hub name."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """How much to encode before the order is planned anew.
 
 Small blocks keep the order of the prices; large ones are padded less, since texts are batched with others of like
-length from their block only. The bound falls ever more slowly, so drawing its last fall on as a straight line says
-how many documents are needed *at least*: that many come next, and where it says that even most of what is left may
-not prove a failure, all of it comes at once, as in a run without bounds.
+length from their block only. The bound falls ever more slowly, as a rule, so drawing its last fall on as a straight
+line says how many documents are needed at least: that many come next. Where that is much of what is left, a proof is
+unlikely or would save little, and all of it comes at once, as in a run without bounds.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 FIRST = 0.02
 """Share of the corpus in the first and in the smallest block."""
 
-HOPE, ENOUGH, REST = 0.2, 0.5, 0.5
-"""After a share ``HOPE`` of the corpus, give up where a proof would take more than ``ENOUGH`` of what is left by the
-straight line; after ``REST`` of it in any case."""
+HOPE, ENOUGH, REST = 0.2, 0.15, 0.5
+"""After a share ``HOPE`` of the corpus, take all the rest where a proof needs more than ``ENOUGH`` of it by the
+straight line, which says too little; after ``REST`` in any case."""
 
 BATCHES, SMALLEST_BATCH = 24, 256
 """Batches wanted in a block, for like lengths in each, and the tokens that a batch should have all the same."""

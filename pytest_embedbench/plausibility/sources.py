@@ -19,7 +19,7 @@ from pytest_embedbench.load.statistics import SideStatistics
 from pytest_embedbench.measures import Measure, parse_measure
 from pytest_embedbench.plausibility.rows import Row, Value
 from pytest_embedbench.results import mteb
-from pytest_embedbench.results.schema import PairResult
+from pytest_embedbench.results.schema import UNSEEN, PairResult
 
 STATISTICS = ("min", "p50", "p90", "p95", "p99", "mean", "max")
 MILLISECONDS = {"ms": 1.0, "s": 1000.0}
@@ -132,8 +132,10 @@ def _json_rows(text: str, path: Path) -> list[Row]:
 
 
 def result_row(result: PairResult, source: str = "") -> Row:
-    """One of our own results; its numbers are whole."""
+    """One of our own results, whose numbers are whole; those of MTEB are as it has rounded them."""
     details = result.embedbench
+    means = {parse_measure(name): value for name, value in details.means.items()}
+    whole = {measure: Value(value) for measure, value in means.items()}
     latencies = {
         f"{shape} {side}": _statistics(statistics)
         for shape, profile in details.profiles.items()
@@ -144,7 +146,7 @@ def result_row(result: PairResult, source: str = "") -> Row:
         model=details.model.name,
         split=details.dataset.split,
         source=source,
-        scores={parse_measure(name): Value(value) for name, value in details.means.items()},
+        scores=_rounded(means) if details.dataset.fingerprint.startswith(UNSEEN) else whole,
         latencies=latencies,
         documents=Value(details.dataset.documents) if details.dataset.documents else None,
         queries=Value(details.dataset.queries) if details.dataset.queries else None,

@@ -6,8 +6,17 @@ error names the file, the key and the fix, and comes before any model is loaded.
 """
 
 from pytest_embedbench.suite.names import Overrides
-from pytest_embedbench.suite.plan import BudgetCheck, Check, Pair, QualityCheck, Suite, read_suite
-from pytest_embedbench.suite.tables import Settings
+from pytest_embedbench.suite.plan import (
+    BudgetCheck,
+    Check,
+    Pair,
+    QualityCheck,
+    RegressionCheck,
+    SlowdownCheck,
+    Suite,
+    read_suite,
+)
+from pytest_embedbench.suite.tables import RegressionTable, Settings
 
 __all__ = [
     "BudgetCheck",
@@ -15,7 +24,10 @@ __all__ = [
     "Overrides",
     "Pair",
     "QualityCheck",
+    "RegressionCheck",
+    "RegressionTable",
     "Settings",
+    "SlowdownCheck",
     "Suite",
     "read_suite",
 ]

@@ -15,6 +15,8 @@ from pytest_embedbench.datasets.load import BUILTIN, dataset_folder
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.errors import ConfigurationError, DatasetError, closest
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
+from pytest_embedbench.models.variants import WHOLE, parse_variant
+from pytest_embedbench.suite.endpoints import SCHEMES, anchored_tokenizer, check_endpoint, named_endpoint
 from pytest_embedbench.suite.tables import SuiteFile
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -26,6 +28,8 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
+    regression: bool = False
+    """Compare with a baseline, even where the suite has no table for it."""
     folder: Path = Path()
     """Relative paths on the command line are relative to this folder."""
     known_models: dict[str, ModelSpec] = {}
@@ -43,6 +47,7 @@ class Names:
         self.table = "tool.embedbench" if in_pyproject else "embedbench"
         """Where the settings stand in the file; checks and definitions stand beside them or, in pyproject, below."""
         self.checks_at = "tool.embedbench.checks" if in_pyproject else "checks"
+        self.regression_at = "tool.embedbench.regression" if in_pyproject else "regression"
         self.define_at = "tool.embedbench.define." if in_pyproject else ""
         self.model_definitions = {
             alias: self._anchored_model(alias, spec)
@@ -64,6 +69,12 @@ class Names:
             ]
         return _refuse_twins(named, self.where)
 
+    def another_model(self, name: str, where: str, models: Sequence[NamedModel]) -> NamedModel:
+        """The model that the suite file names at ``where`` beside those that it tests, ``models``."""
+        model = self._model(name, where, self.path.parent)
+        _refuse_twins([*models, model], where)
+        return model
+
     def datasets(self) -> list[NamedDataset]:
         if given := self.overrides.datasets:
             named = [self._dataset(name, "--embed-dataset", self.overrides.folder) for name in given]
@@ -74,6 +85,23 @@ class Names:
         return _refuse_twins(named, self.where)
 
     def _model(self, name: str, where: str, folder: Path) -> NamedModel:
+        """The model of that name; where there is none, parts after an @ are taken for a variant, from the right."""
+        stem, parts = name, list[str]()
+        while (model := self._base_model(stem, where, folder)) is None:
+            stem, _, part = stem.rpartition("@")
+            parts.insert(0, part)
+            if not stem:
+                raise self._unknown_model(name, where)
+        if not parts:
+            return model
+        try:
+            variant = parse_variant(parts, model.variant)
+        except ValueError as error:
+            problem, _, fix = str(error).partition("; ")
+            raise ConfigurationError(where, f"{problem} in {name!r}", fix) from None
+        return _checked_variant(model.as_variant(variant), where)
+
+    def _base_model(self, name: str, where: str, folder: Path) -> NamedModel | None:
         if name in self.model_definitions:
             return self.model_definitions[name]
         if known := catalog.find(catalog.models(), name):
@@ -82,17 +110,17 @@ class Names:
         if path.is_dir():
             alias = path.resolve().name
             return _checked_model(NamedModel(alias=alias, spec=ModelSpec(path=str(path.resolve()))), where)
-        if name.startswith(("http://", "https://")):
-            raise ConfigurationError(where, f"{name}: endpoints are not supported yet", "use a local model")
+        if name.casefold().startswith(SCHEMES):
+            return named_endpoint(name, where)
         if HUB_ID.fullmatch(name) and not name.startswith("."):
             return NamedModel(alias=name, spec=ModelSpec(hub=name))
+        return None
+
+    def _unknown_model(self, name: str, where: str) -> ConfigurationError:
         aliases = [*self.model_definitions, *catalog.models()]
-        problem = f"unknown model {name!r}; {closest(name, aliases)}"
-        raise ConfigurationError(
-            where,
-            problem,
-            f"use an alias, a Hub id (org/model), a folder, or define it in [{self.define_at}models.NAME]",
-        )
+        problem = f"unknown model {name!r}; {closest(name.partition('@')[0] or name, aliases)}"
+        ways = "an alias, a Hub id (org/model), a folder, http://HOST/v1#MODEL"
+        return ConfigurationError(where, problem, f"use {ways}, or define it in [{self.define_at}models.NAME]")
 
     def _dataset(self, name: str, where: str, folder: Path) -> NamedDataset:
         if name in self.dataset_definitions:
@@ -122,6 +150,9 @@ class Names:
 
     def _anchored_model(self, alias: str, spec: ModelSpec) -> NamedModel:
         where = f"{self.where}: {self.define_at}models.{alias}"
+        check_endpoint(spec, where)
+        if spec.kind == "endpoint":
+            return _checked_model(NamedModel(alias=alias, spec=anchored_tokenizer(spec, self.path.parent)), where)
         if spec.path:
             spec = msgspec.structs.replace(spec, path=str((self.path.parent / Path(spec.path).expanduser()).resolve()))
         elif spec.kind != "bm25" and not (spec.hub or spec.package):
@@ -159,6 +190,18 @@ def _checked_model(model: NamedModel, where: str) -> NamedModel:
         if not (folder / "modules.json").is_file() and not (folder / "config.json").is_file():
             problem = f"{folder} holds neither modules.json nor config.json"
             raise ConfigurationError(where, problem, "give the folder of a saved sentence-transformers model")
+    return _checked_variant(model, where)
+
+
+def _checked_variant(model: NamedModel, where: str) -> NamedModel:
+    """Refuse a variant that the model cannot have, as far as that is known before it is loaded."""
+    kept, dimensions = model.variant.dimensions, model.spec.dimensions
+    if model.spec.kind == "bm25" and model.variant != WHOLE:
+        problem = f"{model.alias!r}: {model.base.alias} makes no vectors that could be cut or quantized"
+        raise ConfigurationError(where, problem, f"write {model.base.alias}")
+    if kept and dimensions and kept > dimensions:
+        problem = f"{model.alias!r}: the vectors of {model.base.alias} have {dimensions} dimensions, not {kept}"
+        raise ConfigurationError(where, problem, f"keep {dimensions} of them or fewer")
     return model
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args
 
 import msgspec
 
@@ -18,9 +19,11 @@ from pytest_embedbench.load.shape import LoadShape, parse_shape
 from pytest_embedbench.measures import DEFAULT_MEASURES, Measure, parse_measure
 from pytest_embedbench.models.spec import NamedModel
 from pytest_embedbench.suite.names import Names, Overrides
-from pytest_embedbench.suite.tables import CheckTable, Settings, SuiteFile, decode
+from pytest_embedbench.suite.tables import CheckTable, RegressionTable, Settings, SuiteFile, decode
 
 T = TypeVar("T")
+
+Side = Literal["query", "corpus"]
 
 GLOB = re.compile(r"[*?\[]")
 
@@ -40,7 +43,25 @@ class BudgetCheck(msgspec.Struct, frozen=True, kw_only=True):
     hardware: str = ""
 
 
-Check = QualityCheck | BudgetCheck
+class RegressionCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """A measure whose mean may not fall by more than ``max_drop`` below the baseline's, where that is significant."""
+
+    measure: Measure
+    max_drop: float
+    confidence: float
+
+
+class SlowdownCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """One side of a load under which a model may take at most ``max_slowdown`` times as long as another one."""
+
+    shape: LoadShape
+    side: Side
+    against: NamedModel
+    max_slowdown: float
+    confidence: float
+
+
+Check = QualityCheck | BudgetCheck | RegressionCheck | SlowdownCheck
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +79,7 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     pairs: tuple[Pair, ...]
     measures: tuple[Measure, ...]
+    regression: RegressionTable | None = None
 
 
 def read_suite(path: Path, overrides: Overrides = Overrides()) -> Suite:
@@ -73,7 +95,7 @@ def read_suite(path: Path, overrides: Overrides = Overrides()) -> Suite:
 def _plan(path: Path, file: SuiteFile, overrides: Overrides, names: Names) -> Suite:
     where = names.where
     models, datasets = names.models(), names.datasets()
-    known_models = {alias for model in models for alias in _model_names(model)}
+    known_models = {alias for model in models for alias in model.names}
     known_models |= {*names.model_definitions, *catalog.models()}
     known_datasets = {dataset.alias for dataset in datasets}
     known_datasets |= {*names.dataset_definitions, *catalog.datasets()}
@@ -95,23 +117,64 @@ def _plan(path: Path, file: SuiteFile, overrides: Overrides, names: Names) -> Su
         _parse(parse_measure, text, f"{where}: {names.table}.metrics[{index}]")
         for index, text in enumerate(file.embedbench.metrics)
     ]
+    regression = file.regression or (RegressionTable() if overrides.regression else None)
+    speeds = _speeds(regression, names, models) if regression else []
+    if regression and regression.speaks_of_speed_alone and not overrides.regression:
+        regression = None
+    comparisons = _comparisons(regression, f"{where}: {names.regression_at}") if regression else []
     pairs = []
     for model in models:
         for dataset in datasets:
             checks = [
                 check
                 for model_patterns, dataset_patterns, found in rules
-                if _matches(model_patterns, _model_names(model)) and _matches(dataset_patterns, [dataset.alias])
+                if _matches(model_patterns, model.names) and _matches(dataset_patterns, [dataset.alias])
                 for check in found
             ]
-            pairs.append(Pair(model=model, dataset=dataset, checks=_completed(checks, measures, shapes)))
+            timed = [check for check in speeds if check.against != model]
+            completed = (*_completed(checks, measures, shapes), *timed, *comparisons)
+            pairs.append(Pair(model=model, dataset=dataset, checks=completed))
     if rules and not models:
         # Without checks a suite may be there for its definitions, which tests in Python use.
         fix = f'write models = ["minilm"] in [{names.table}]'
         raise ConfigurationError(f"{where}: {names.checks_at}", "no model to check", fix)
     measured = {check.measure for pair in pairs for check in pair.checks if isinstance(check, QualityCheck)}
-    every = dict.fromkeys([*DEFAULT_MEASURES, *measures, *sorted(measured)])
-    return Suite(path=path, settings=file.embedbench, pairs=tuple(pairs), measures=tuple(every))
+    every = dict.fromkeys([*DEFAULT_MEASURES, *measures, *sorted(measured), *(check.measure for check in comparisons)])
+    return Suite(path=path, settings=file.embedbench, pairs=tuple(pairs), measures=tuple(every), regression=regression)
+
+
+def _comparisons(table: RegressionTable, at: str) -> list[RegressionCheck]:
+    measures = [_parse(parse_measure, text, f"{at}.metrics[{index}]") for index, text in enumerate(table.metrics)]
+    if not measures:
+        raise ConfigurationError(f"{at}.metrics", "compares nothing", "write metrics = ['ndcg@10']")
+    return [
+        RegressionCheck(measure=measure, max_drop=table.max_drop, confidence=table.confidence)
+        for measure in dict.fromkeys(measures)
+    ]
+
+
+def _speeds(table: RegressionTable, names: Names, models: list[NamedModel]) -> list[SlowdownCheck]:
+    at = f"{names.where}: {names.regression_at}"
+    if not table.speed_against:
+        for key in ("max_slowdown", "profile"):
+            if getattr(table, key):
+                raise ConfigurationError(f"{at}.{key}", "against no model", "add speed_against = 'minilm'")
+        return []
+    if table.max_slowdown is None:
+        raise ConfigurationError(f"{at}.speed_against", "no limit is set", "add max_slowdown = 1.1")
+    if not math.isfinite(table.max_slowdown):
+        raise ConfigurationError(f"{at}.max_slowdown", f"{table.max_slowdown} is no limit", "write e.g. 1.1")
+    against = names.another_model(table.speed_against, f"{at}.speed_against", models)
+    if against.spec.kind == "bm25":
+        problem = f"{against.alias!r} makes no vectors, so it has no load to compare"
+        raise ConfigurationError(f"{at}.speed_against", problem, "name an embedding model")
+    shape = _parse(parse_shape, table.profile or "b1 c1", f"{at}.profile")
+    return [
+        SlowdownCheck(
+            shape=shape, side=side, against=against, max_slowdown=table.max_slowdown, confidence=table.confidence
+        )
+        for side in get_args(Side)
+    ]
 
 
 def _completed(checks: list[Check], measures: list[Measure], shapes: list[LoadShape]) -> tuple[Check, ...]:
@@ -161,10 +224,6 @@ def _patterns(value: str | list[str], where: str, known: Iterable[str]) -> list[
                 where, f"no {where.rpartition('.')[2]} is called {pattern!r}", closest(pattern, known)
             )
     return [pattern.casefold() for pattern in patterns]
-
-
-def _model_names(model: NamedModel) -> list[str]:
-    return [model.alias, model.name, *model.spec.aliases]
 
 
 def _matches(patterns: list[str], names: Iterable[str]) -> bool:

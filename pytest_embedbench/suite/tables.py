@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
@@ -13,6 +14,9 @@ from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.models.spec import ModelSpec
 
 T = TypeVar("T")
+
+BASELINE_FILE = "embedbench-baseline.json"
+"""Where a baseline is written and looked for, beside the suite file."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,6 +44,30 @@ class CheckTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     budget: list[str] = []
 
 
+class RegressionTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The ``[regression]`` table: no pair may be worse than the baseline says it was, or slower than another model."""
+
+    baseline: str = BASELINE_FILE
+    """A file, relative to the suite file, or ``GIT-REF:PATH``."""
+    metrics: list[str] = msgspec.field(default_factory=lambda: ["ndcg@10"])
+    max_drop: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.005
+    """Largest drop of a mean that passes in any case; absolute, not a percentage."""
+    confidence: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.95
+    max_slowdown: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """Largest ratio of a model's time to that of ``speed_against``."""
+    speed_against: str = ""
+    """The model that all others are timed against."""
+    profile: str = ""
+    """The load under which they are timed; absent: ``b1 c1``."""
+
+    @property
+    def speaks_of_speed_alone(self) -> bool:
+        """Is there a speed to compare, and nothing said of quality?"""
+        quality = (self.baseline, self.metrics, self.max_drop)
+        default = RegressionTable()
+        return bool(self.speed_against) and quality == (default.baseline, default.metrics, default.max_drop)
+
+
 class _Definitions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     models: dict[str, ModelSpec] = {}
     datasets: dict[str, DatasetSpec] = {}
@@ -50,6 +78,7 @@ class SuiteFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     embedbench: Settings = Settings()
     checks: list[CheckTable] = []
+    regression: RegressionTable | None = None
     models: dict[str, ModelSpec] = {}
     datasets: dict[str, DatasetSpec] = {}
 
@@ -58,6 +87,7 @@ class _PyprojectTable(Settings, frozen=True, kw_only=True, forbid_unknown_fields
     """``[tool.embedbench]`` of ``pyproject.toml``."""
 
     checks: list[CheckTable] = []
+    regression: RegressionTable | None = None
     define: _Definitions = _Definitions()
 
 
@@ -78,7 +108,11 @@ def decode(path: Path) -> SuiteFile:
     table = _convert(data.get("tool", {}).get("embedbench", {}), _PyprojectTable, f"{where}: tool.embedbench")
     settings = Settings(**{name: getattr(table, name) for name in Settings.__struct_fields__})
     return SuiteFile(
-        embedbench=settings, checks=table.checks, models=table.define.models, datasets=table.define.datasets
+        embedbench=settings,
+        checks=table.checks,
+        regression=table.regression,
+        models=table.define.models,
+        datasets=table.define.datasets,
     )
 
 
@@ -121,7 +155,9 @@ def _refuse_unknown_keys(data: Any, kind: Any, where: str) -> None:
 
 
 def _fields(kind: Any) -> dict[str, Any]:
-    """The keys that a table of this type has, and their types; empty where any key is allowed."""
+    """The keys that a table of this type (or none) has, and their types; empty where any key is allowed."""
+    if get_origin(kind) is UnionType:
+        kind = get_args(kind)[0]
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
     return {}

@@ -146,11 +146,18 @@ class Project:
 @pytest.fixture(scope="session")
 def _libraries(minilm: SentenceTransformerModel, tmp_path_factory: pytest.TempPathFactory) -> SentenceTransformerModel:
     """Import all that a run imports, before pytester takes its snapshot of the modules: torch imports only once."""
+    import scipy.stats  # noqa: F401 - numpy's libraries import only once, too
+
+    import pytest_embedbench.baselines
     import pytest_embedbench.cards.write
     import pytest_embedbench.cli
     import pytest_embedbench.collect
     import pytest_embedbench.distribution
+    import pytest_embedbench.evaluate.fail_fast
+    import pytest_embedbench.leaderboard.make
+    import pytest_embedbench.plausibility.check
     import pytest_embedbench.progress
+    import pytest_embedbench.update
     from pytest_embedbench import catalog
     from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
     from pytest_embedbench.encode.loop import Silence
@@ -186,7 +193,9 @@ def project(
     for name in [name for name in os.environ if name.startswith(("PYTEST_", "COV_"))]:
         if name not in {"PYTEST_CURRENT_TEST", "PYTEST_DEBUG_TEMPROOT"}:
             monkeypatch.delenv(name)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("EMBEDBENCH_CACHE", str(pytester.path.with_name(f"{pytester.path.name}-cache")))
     monkeypatch.setenv("COLUMNS", "200")
     # Six short texts need no second thread, and on a busy machine threads wait for each other.
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

@@ -14,7 +14,10 @@ HEAD = '[embedbench]\nmodels = ["minilm"]\ndatasets = ["facts"]\n'
 OPTIONS = {
     "model": (["--embed-model=minilmm"], ["--embed-model: unknown model 'minilmm'; did you mean 'minilm'?", "fix:"]),
     "model folder": (["--embed-model=facts"], ["--embed-model: *neither modules.json nor config.json", "fix:"]),
-    "endpoint": (["--embed-model=http://localhost:1"], ["--embed-model: http://localhost:1: endpoints", "fix:"]),
+    "endpoint": (
+        ["--embed-model=http://localhost:1"],
+        ["--embed-model: http://localhost:1: no model is named", "fix: write http://localhost:1#MODEL"],
+    ),
     "dataset": (
         ["--embed-dataset=bultin"],
         ["--embed-dataset: unknown dataset 'bultin'; did you mean 'builtin'?", "fix:"],

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tests.acceptance.conftest import Project
 
 HEAVY = (
-    "torch", "numpy", "transformers", "tokenizers", "sentence_transformers", "jinja2", "httpx", "msgspec", "scipy",
+    "torch", "numpy", "transformers", "tokenizers", "sentence_transformers", "jinja2", "httpx2", "httpx", "msgspec", "scipy",
     "sklearn", "tabulate", "tqdm", "filelock", "pytrec_eval", "safetensors", "huggingface_hub", "bm25s", "click",
     "tomllib", "sqlite3", "difflib",
 )  # fmt: skip
@@ -46,6 +46,7 @@ def test_nothing_heavy_is_imported(project: Project, arguments: tuple[str, ...])
         "pytest_embedbench.errors",
         "pytest_embedbench.fixtures",
         "pytest_embedbench.hookspecs",
+        "pytest_embedbench.options",
         "pytest_embedbench.plugin",
         "pytest_embedbench.session",
     }

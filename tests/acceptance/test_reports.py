@@ -115,8 +115,8 @@ def test_junit_properties(project: Project) -> None:
 
 
 OPTIONS = (
-    "model", "dataset", "suite", "profile", "profile-seconds", "results", "card", "card-template", "device", "dtype",
-    "batch-tokens", "fresh", "only",
+    "model", "dataset", "suite", "profile", "profile-seconds", "results", "card", "card-template", "leaderboard", "summary",
+    "cache", "no-cache", "device", "dtype", "batch-tokens", "fresh", "only", "baseline", "update-baseline",
 )  # fmt: skip
 
 

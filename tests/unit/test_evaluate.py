@@ -135,8 +135,9 @@ def test_bm25_ranks_by_stems_and_leaves_out_what_shares_no_term() -> None:
     assert found.encode == {}
 
 
-def test_bm25_without_judged_queries() -> None:
-    assert evaluate(bm25(), dataset(qrels={}), NDCG).run == Run({})
+def test_bm25_ranks_a_collection_without_judgments_too() -> None:
+    assert set(evaluate(bm25(), dataset(qrels={}), NDCG).run) == set(dataset().query_ids)
+    assert evaluate(bm25(), dataset(qrels={}, query_ids=[], query_texts=[]), NDCG).run == Run({})
 
 
 def test_bm25_scores_on_nfcorpus_are_the_literatures(shared: Path) -> None:

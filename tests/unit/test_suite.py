@@ -67,6 +67,7 @@ def shown(check: Check) -> str:
     """A check in one line: ``ndcg@10 >= 0.3``, ``[b1 c16 on L4] query p50 <= 9 ms``, alone where only reported."""
     if isinstance(check, QualityCheck):
         return str(check.limit or check.measure)
+    assert isinstance(check, BudgetCheck)
     on = f" on {check.hardware}" if check.hardware else ""
     return f"[{check.shape}{on}] {check.limit or ''}".rstrip()
 
@@ -473,7 +474,7 @@ def test_plugins_add_names(project: Path) -> None:
 # Bad suites: text, then where, problem and fix of the error; {at} is the project's folder
 
 TABLE_FIX = "write a table, e.g. [models.my-model] with keys below it"
-MODEL_FIX = "use an alias, a Hub id (org/model), a folder, or define it in [models.NAME]"
+MODEL_FIX = "use an alias, a Hub id (org/model), a folder, http://HOST/v1#MODEL, or define it in [models.NAME]"
 DATASET_FIX = "use a known name, a BEIR folder, or define it in [datasets.NAME]"
 SPLIT_FIX = "choose with split = ... or --embed-dataset FOLDER@SPLIT"
 CHECK_KEYS = "known are budget, dataset, hardware, model, profile, quality"
@@ -494,7 +495,7 @@ BAD: dict[str, tuple[str, str, str, str]] = {
     "a wrong type in a definition": ("[models.m]\npath = 3", f"{NAME}: models.m.path", "Expected str, got int", "give str"),
     "a table for a list of tables": ("[checks]\nquality = []", f"{NAME}: checks", "Expected array, got object", 'write a list, e.g. ["minilm"]'),
     "an unknown dtype": ("[embedbench]\ndtype = 'fp31'", f"{NAME}: embedbench.dtype", "Invalid enum value 'fp31'", "give one of fp32, bf16, fp16"),
-    "an unknown kind": ("[models.m]\nkind = 'onnx'", f"{NAME}: models.m.kind", "Invalid enum value 'onnx'", "give one of sentence-transformers, bm25"),
+    "an unknown kind": ("[models.m]\nkind = 'onnx'", f"{NAME}: models.m.kind", "Invalid enum value 'onnx'", "give one of sentence-transformers, bm25, endpoint"),
     "a batch of no tokens": ("[embedbench]\nbatch_tokens = 0", f"{NAME}: embedbench.batch_tokens", "Expected int >= 1", "give int >= 1"),
     "unknown metric in a check": (
         "[[checks]]\nquality = ['ndcg@10 > 0', 'ndgc@10 >= 0.3']",
@@ -555,9 +556,10 @@ BAD: dict[str, tuple[str, str, str, str]] = {
         f"{NAME}: embedbench.models[0]", "unknown model 'my-modle'; did you mean 'my-model'?", MODEL_FIX,
     ),
     "a relative folder that is not there": ("[embedbench]\nmodels = ['./gone']", f"{NAME}: embedbench.models[0]", "unknown model './gone'; known are bm25, minilm", MODEL_FIX),
-    "an endpoint": (
-        "[embedbench]\nmodels = ['http://localhost:8080']",
-        f"{NAME}: embedbench.models[0]", "http://localhost:8080: endpoints are not supported yet", "use a local model",
+    "an endpoint without a model": (
+        "[embedbench]\nmodels = ['http://localhost:8080/v1']",
+        f"{NAME}: embedbench.models[0]", "http://localhost:8080/v1: no model is named",
+        "write http://localhost:8080/v1#MODEL, with the model's name at that server (GET /models lists them)",
     ),
     "a folder without a model": (
         "[embedbench]\nmodels = ['bare']",

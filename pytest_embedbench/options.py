@@ -1,0 +1,130 @@
+"""The plugin's options and ini keys. Values are plain data, since xdist sends them to its workers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+    Add = Callable[..., None]
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Register all of them; ``dest`` is the option's name with underscores."""
+    add = parser.getgroup("embedbench", "embedding models (pytest-embedbench)").addoption
+    _what_to_test(add)
+    _what_to_write(add)
+    _what_to_compare_with(add)
+    _how_to_work(add)
+    parser.addini("embedbench_results", "Default of --embed-results.", default="")
+    parser.addini("embedbench_card", "Default of --embed-card.", default="")
+    parser.addini("embedbench_cache", "Default of --embed-cache, where $EMBEDBENCH_CACHE is not set.", default="")
+    parser.addini(
+        "embedbench_cache_size",
+        "Largest size of the embedding cache, e.g. 2GB (default: 5GB); the vectors unused for longest go first.",
+        default="",
+    )
+
+
+def _what_to_test(add: Add) -> None:
+    """What to test, and under which load."""
+    add(
+        "--embed-model", dest="embed_model", action="append", default=[], metavar="NAME",
+        help="Model to test: catalogue alias, Hub id (org/model), folder or URL#MODEL; NAME@dim=128, NAME@int8 and "
+        "NAME@binary are variants. Repeat or separate by commas for a matrix. Replaces the suite's models; with no "
+        "paths given, only embedbench items run.",
+    )  # fmt: skip
+    add(
+        "--embed-dataset", dest="embed_dataset", action="append", default=[], metavar="NAME",
+        help="Dataset to test on: known name or BEIR folder, FOLDER@SPLIT for another split than test. "
+        "Repeat or separate by commas. Replaces the suite's datasets.",
+    )  # fmt: skip
+    add(
+        "--embed-suite", dest="embed_suite", default=None, metavar="FILE",
+        help="Suite file (default: embedbench.toml or [tool.embedbench] of pyproject.toml; else the packaged suite).",
+    )  # fmt: skip
+    add(
+        "--embed-profile", dest="embed_profile", action="append", default=[], metavar="'b1 c16'",
+        help="Also measure this load: b texts a request, c requests in flight. May be repeated.",
+    )  # fmt: skip
+    add(
+        "--embed-profile-seconds", dest="embed_profile_seconds", type=float, default=20.0, metavar="S",
+        help="Longest time that each side of a load profile measures (default: 20).",
+    )  # fmt: skip
+    add(
+        "--embed-fail-fast", dest="embed_fail_fast", action="store_true", default=False,
+        help="End a pair's evaluation as soon as it is proven that one of its quality limits is missed. Verdicts are "
+        "those of the whole run.",
+    )  # fmt: skip
+    add(
+        "--embed-only", dest="embed_only", action="store_true", default=False,
+        help="Run embedbench items only (implied by --embed-model, --embed-dataset or --embed-update-baseline without "
+        "paths).",
+    )  # fmt: skip
+
+
+def _what_to_write(add: Add) -> None:
+    """What to leave behind."""
+    add(
+        "--embed-results", dest="embed_results", default=None, metavar="DIR",
+        help="Where results and their evidence go (default: embedbench-out/results).",
+    )  # fmt: skip
+    add(
+        "--embed-card", dest="embed_card", default=None, metavar="DIR",
+        help="Where model cards go (default: embedbench-out/cards).",
+    )  # fmt: skip
+    add(
+        "--embed-card-template", dest="embed_card_template", default=None, metavar="FILE",
+        help="Jinja template for the cards instead of the packaged one; runs in a sandbox.",
+    )  # fmt: skip
+    add(
+        "--embed-leaderboard", dest="embed_leaderboard", default=None, metavar="DIR",
+        help="Rank this session's models against each other, query by query, and write ratings and pages there.",
+    )  # fmt: skip
+    add(
+        "--embed-summary", dest="embed_summary", default=None, metavar="FILE",
+        help="Write the session's summary as markdown; in GitHub's CI it is also added to the step's summary.",
+    )  # fmt: skip
+
+
+def _what_to_compare_with(add: Add) -> None:
+    """What to compare with."""
+    add(
+        "--embed-baseline", dest="embed_baseline", default=None, metavar="FILE",
+        help="Compare every pair with this baseline: a file, or GIT-REF:PATH, e.g. main:embedbench-baseline.json "
+        "(default: as the suite says, else embedbench-baseline.json beside the suite, if it is there).",
+    )  # fmt: skip
+    add(
+        "--embed-update-baseline", dest="embed_update_baseline", action="store_true", default=False,
+        help="Compare nothing; write what is measured into the baseline, where other pairs' entries stay.",
+    )  # fmt: skip
+
+
+def _how_to_work(add: Add) -> None:
+    """How models run, and what is kept between sessions."""
+    add("--embed-device", dest="embed_device", default=None, metavar="DEVICE", help="cpu, cuda, cuda:1, mps.")
+    add(
+        "--embed-dtype", dest="embed_dtype", default=None, choices=("fp32", "bf16", "fp16"),
+        help="Number format of the model's weights and activations (default: fp32).",
+    )  # fmt: skip
+    add(
+        "--embed-batch-tokens", dest="embed_batch_tokens", type=int, default=None, metavar="N",
+        help="Tokens in one batch of the encode loop, padding included.",
+    )  # fmt: skip
+    add(
+        "--embed-fresh", dest="embed_fresh", action="store_true", default=False,
+        help="Encode again even where a stored run of the same model, data and settings or cached vectors are there; "
+        "what is encoded replaces them.",
+    )  # fmt: skip
+    add(
+        "--embed-cache", dest="embed_cache", default=None, metavar="DIR",
+        help="Where vectors of encoded texts are kept, so that no text is encoded twice (default: $EMBEDBENCH_CACHE, "
+        "else pytest-embedbench in the user's cache folder). Load profiles never use it.",
+    )  # fmt: skip
+    add(
+        "--embed-no-cache", dest="embed_no_cache", action="store_true", default=False,
+        help="Neither read nor write the embedding cache.",
+    )  # fmt: skip
