@@ -115,8 +115,9 @@ def test_junit_properties(project: Project) -> None:
 
 
 OPTIONS = (
-    "model", "dataset", "suite", "profile", "profile-seconds", "results", "card", "card-template", "leaderboard", "summary",
-    "cache", "no-cache", "device", "dtype", "batch-tokens", "fresh", "only", "baseline", "update-baseline",
+    "model", "dataset", "suite", "profile", "profile-seconds", "fail-fast", "only", "results", "card", "card-template",
+    "leaderboard", "summary", "baseline", "update-baseline", "device", "dtype", "batch-tokens", "fresh", "cache",
+    "no-cache",
 )  # fmt: skip
 
 
