@@ -131,3 +131,17 @@ def test_no_bar_when_quiet(long: Project) -> None:
     written = terminal(long, "-q")
     assert not BAR.search(written)
     assert screen(written)[0].startswith(".F..")
+
+
+def test_failing_fast_shows_the_falling_bound(project: Project) -> None:
+    docs = {f"d{number:03}": f"part {number} of a long story" for number in range(120)}
+    qrels = {"q": {"d007": 1}, "r": {"d011": 1}}
+    project.data(docs=docs, queries={"q": "an unrelated question", "r": "another one"}, qrels=qrels)
+    project.write("slow.py", SLOW)
+    project.write("limit.toml", "[embedbench]\n[[checks]]\nquality = ['ndcg@10 >= 0.0001']\n")
+    written = terminal(
+        project, "--embed-model=minilm", "--embed-dataset=facts", "--embed-suite=limit.toml", "--embed-fail-fast"
+    )
+    shown = [float(bound) for bound in re.findall(r"ndcg@10 <= (\d\.\d{4}) after \d+% of the corpus:", written)]
+    assert len(shown) > 1
+    assert shown == sorted(shown, reverse=True), "it only falls"
