@@ -50,7 +50,9 @@ class Court:
 
     def start(self) -> subprocess.Popen[str]:
         """Start the command as a process, and return when it has made two judgments."""
-        code = "from pytest_embedbench.cli import main; main(prog_name='embedbench')"
+        # A shell's background jobs ignore Ctrl-C, and so would all that they start.
+        listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        code = f"{listen}; from pytest_embedbench.cli import main; main(prog_name='embedbench')"
         process = subprocess.Popen(
             [sys.executable, "-c", code, *self.arguments()], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
