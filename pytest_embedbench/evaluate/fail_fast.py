@@ -100,8 +100,9 @@ def encode_or_prove(
     vectors: Vectors | None = None
     parts: list[Encoded] = []
     seen = 0
+    bounds = early.bounds()
     while seen < documents:
-        block = order.next(blocks.size(seen, early.gap(early.bounds())))
+        block = order.next(blocks.size(seen, early.gap(bounds)))
         budget = batch_budget(tokens * len(block) // documents, batch_tokens)
         made = encode_block([dataset.doc_texts[place] for place in block], budget, shown)
         parts.append(made)
