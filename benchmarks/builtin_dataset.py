@@ -24,7 +24,7 @@ from scipy.stats import bootstrap
 from tabulate import tabulate
 
 from pytest_embedbench import catalog
-from pytest_embedbench.datasets.load import dataset_folder, load_dataset
+from pytest_embedbench.datasets.load import dataset_path, load_dataset
 from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.evaluate.evaluation import evaluate
@@ -185,7 +185,7 @@ def by_group(scores: Mapping[str, Scores], group_of: Mapping[str, str]) -> str:
 def query_groups(named: NamedDataset) -> tuple[dict[str, str], dict[str, str]]:
     """Kind and language of each query; English queries whose answer is in another language stand apart."""
     kinds, languages = {}, {}
-    for line in (dataset_folder(named) / "queries.jsonl").read_text(encoding="utf-8").splitlines():
+    for line in (dataset_path(named.spec) / "queries.jsonl").read_text(encoding="utf-8").splitlines():
         query = json.loads(line)
         facts = query["metadata"]
         kinds[query["_id"]] = facts["tests"]

@@ -28,8 +28,9 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
-from pytest_embedbench.datasets.beir import load_beir
-from pytest_embedbench.datasets.types import Dataset, DatasetFacts
+from pytest_embedbench.datasets.load import load_dataset
+from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
+from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.encode.loop import Silence, encode
 from pytest_embedbench.encode.plan import batches, distinct
 from pytest_embedbench.evaluate.blocks import Blocks, batch_budget
@@ -311,7 +312,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     chosen.vectors.mkdir(parents=True, exist_ok=True)
-    datasets = [load_beir(SHARED / "data" / name, name, DatasetFacts()) for name in (MAIN, *OTHERS)]
+    datasets = [
+        load_dataset(NamedDataset(alias=name, spec=DatasetSpec(path=str(SHARED / "data" / name))))
+        for name in (MAIN, *OTHERS)
+    ]
     results: dict[str, object] = {}
     for parts, whole in ((datasets[:1], datasets[0]), (datasets, union(datasets))):
         found = systems(parts, whole, chosen.vectors)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,16 +13,24 @@ Qrels = dict[str, dict[str, int]]
 """Judgments: query id -> document id -> grade. Grades above zero are relevant, the others are not."""
 
 
+Level = Literal["error", "warning"]
+"""Of a finding: scores are wrong by it or of other data than the files say; or scores mean what they say, yet it is
+worth knowing."""
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Something about a dataset's files that its user should know.
 
-    ``code`` is stable (``missing-judged-documents``), ``count`` says how many, ``first`` shows the first one.
+    ``code`` is stable (``missing-judged-documents``), ``count`` says how many, ``first`` shows the first one, ``fix``
+    says what to do.
     """
 
     code: str
     message: str
     count: int
     first: str = ""
+    level: Level = "warning"
+    fix: str = ""
 
 
 class DatasetFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,7 +47,10 @@ class DatasetFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     mteb_task: str = ""
     """Name of the MTEB task with the same corpus, queries and judgments; published values compare with it."""
     hub_dataset: str = ""
-    """The same data on the Hub, e.g. ``mteb/nfcorpus``: what exports to the Hub name."""
+    """The same data on the Hub, e.g. ``mteb/nfcorpus``: where it is loaded from unless there is a ``path``, and what
+    exports to the Hub name."""
+    instruction: str = ""
+    """What a query asks for, in one sentence: instructed models put it into their prompt."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,8 @@ class Dataset:
     drop_self: bool = False
     """Drop a document that carries the query's own id from that query's ranking (ArguAna, Quora)."""
     revision: str = ""
+    judged_elsewhere: frozenset[str] = frozenset()
+    """Queries that another split judges: that this one does not is as it should be."""
 
     @cached_property
     def judged_queries(self) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pytest_embedbench.errors import ModelError
+from pytest_embedbench.hub import HubError, snapshot
 from pytest_embedbench.models.protocol import PreparedText
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def counter(model: NamedModel) -> Counter:
         ModelError: the tokenizer that the definition names is not to be had.
     """
     spec = model.spec
-    file = _tokenizer_file(model) if spec.tokenizer else _cached(spec.model)
+    file = tokenizer_file(model)
     if file is None:
         return UsageCounter()
     from tokenizers import Tokenizer
@@ -122,7 +123,16 @@ def counter(model: NamedModel) -> Counter:
         raise ModelError(f"model {model.alias!r}: {file} is no tokenizer: {error}") from None
 
 
-def _tokenizer_file(model: NamedModel) -> Path:
+def tokenizer_file(model: NamedModel) -> Path | None:
+    """The ``tokenizer.json`` that an endpoint's definition names; else the model's own, if it was downloaded before.
+
+    Raises:
+        ModelError: the tokenizer that the definition names is not to be had.
+    """
+    return _named(model) if model.spec.tokenizer else _cached(model.spec.model)
+
+
+def _named(model: NamedModel) -> Path:
     wanted = model.spec.tokenizer
     path = Path(wanted)
     if path.is_dir():
@@ -130,14 +140,11 @@ def _tokenizer_file(model: NamedModel) -> Path:
     if path.is_file():
         return path
     try:
-        from huggingface_hub import hf_hub_download
-
-        return Path(hf_hub_download(wanted, "tokenizer.json"))
-    except Exception as error:  # noqa: BLE001 - the Hub's client raises many kinds; each means: not to be had
-        cause = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
-        message = f"model {model.alias!r}: no tokenizer.json at {wanted} ({cause})"
-        fix = "give a folder with tokenizer.json, or leave tokenizer out: then the server's counts are taken"
-        raise ModelError(f"{message}\n  fix: {fix}") from None
+        folder = snapshot(wanted, kind="model", patterns=["tokenizer.json"]).folder
+    except HubError as error:
+        without = "leave tokenizer out: then the server's counts are taken"
+        raise ModelError(f"model {model.alias!r}: no tokenizer.json: {error}, give a folder, or {without}") from None
+    return folder / "tokenizer.json"
 
 
 def _cached(name: str) -> Path | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import msgspec
 
-from pytest_embedbench.datasets.load import dataset_folder, load_dataset
+from pytest_embedbench.datasets.load import dataset_splits, load_dataset
 from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.errors import ConfigurationError
@@ -51,7 +51,7 @@ def find_texts(entries: Iterable[Entry], data: Iterable[NamedDataset]) -> dict[s
 
 
 def _variants(named: NamedDataset, splits: Iterable[str]) -> Iterator[Dataset]:
-    there = {path.stem for path in (dataset_folder(named) / "qrels").glob("*.tsv")}
+    there = set(dataset_splits(named.spec))
     choices = [named.spec.split] if named.spec.split else sorted(there.intersection(splits)) or [""]
     for split in choices:
         spec = msgspec.structs.replace(named.spec, split=split)

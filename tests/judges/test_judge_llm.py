@@ -368,7 +368,7 @@ def test_a_result_without_its_data_is_an_error(court: Court, facts: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("nowhere", "--data: unknown dataset 'nowhere'"), ("NFCorpus", "its files are not here")]
+    ("name", "message"), [("nowhere", "--data: unknown dataset 'nowhere'"), ("ARCD", "its files are not here")]
 )
 def test_data_that_are_not_there_are_an_error(court: Court, facts: Path, name: str, message: str) -> None:
     done = court.judge(data=name, code=1)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_embedbench.datasets.beir import find_split, load_beir
+from pytest_embedbench.datasets.layout import find_layout
 from pytest_embedbench.datasets.load import BUILTIN, load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.datasets.types import Dataset, DatasetFacts, Finding
@@ -23,7 +23,7 @@ HEADER = "query-id\tcorpus-id\tscore\n"
 
 
 def load(folder: Path, split: str = "") -> Dataset:
-    return load_beir(folder, folder.name, DatasetFacts(), split=split)
+    return load_dataset(NamedDataset(alias=folder.name, spec=DatasetSpec(path=str(folder), split=split)))
 
 
 def found(dataset: Dataset) -> dict[str, tuple[int, str]]:
@@ -36,11 +36,12 @@ def found(dataset: Dataset) -> dict[str, tuple[int, str]]:
 # The real collections, with the counts that data/README.md states (and, where it is silent, counted by hand)
 
 TWINS = "repeated-texts"
+ASKED_TWICE = "repeated-query-texts"
 REAL: list[tuple[str, str, int, int, int, int, dict[str, tuple[int, str]]]] = [
     # folder, split, documents, unique texts, scored queries, judgments, findings
     ("nfcorpus", "test", 3633, 3593, 323, 12334, {TWINS: (40, "MED-118")}),
-    ("nfcorpus", "dev", 3633, 3593, 324, 11385, {TWINS: (40, "MED-118")}),
-    ("nfcorpus", "train", 3633, 3593, 2590, 110575, {TWINS: (40, "MED-118")}),
+    ("nfcorpus", "dev", 3633, 3593, 324, 11385, {TWINS: (40, "MED-118"), ASKED_TWICE: (1, "PLAIN-237")}),
+    ("nfcorpus", "train", 3633, 3593, 2590, 110575, {TWINS: (40, "MED-118"), ASKED_TWICE: (14, "PLAIN-31")}),
     ("cranfield", "test", 1400, 1399, 225, 1837, {"empty-documents": (2, "471"), TWINS: (1, "471")}),
     ("cranfield", "test_1612", 1400, 1399, 225, 1837, {"empty-documents": (2, "471"), TWINS: (1, "471")}),
     (
@@ -48,11 +49,14 @@ REAL: list[tuple[str, str, int, int, int, int, dict[str, tuple[int, str]]]] = [
         {"empty-documents": (2, "471"), TWINS: (1, "471"), "negative-grades": (225, "1")},
     ),
     ("norquad", "test", 755, 755, 472, 472, {}),
-    ("norquad", "all", 755, 755, 4752, 4752, {}),
-    ("arcd", "test", 460, 460, 702, 702, {}),
+    ("norquad", "all", 755, 755, 4752, 4752, {ASKED_TWICE: (3, "w1-106")}),
+    ("arcd", "test", 460, 460, 702, 702, {ASKED_TWICE: (3, "990778242153")}),
     (
         "agentset-arcd", "test", 255, 255, 50, 702,
-        {"missing-judged-queries": (652, "arcd-q0"), "missing-judged-documents": (6, "arcd-doc4")},
+        {
+            "missing-judged-queries": (652, "arcd-q0"), "missing-judged-documents": (6, "arcd-doc4"),
+            ASKED_TWICE: (1, "arcd-q27"),
+        },
     ),
     ("agentset-business-reports", "test", 671, 671, 11, 203, {"unjudged-queries": (39, "q_1")}),
     ("agentset-dbpedia", "test", 5000, 5000, 40, 3709, {"unjudged-queries": (10, "SemSearch_ES-94")}),
@@ -196,10 +200,10 @@ def test_empty_and_repeated_documents(make_beir: MakeBeir) -> None:
 def test_of_repeated_ids_the_first_is_used(make_beir: MakeBeir) -> None:
     folder = make_beir(
         docs=[{"_id": "d1", "text": "old"}, {"_id": "d1", "text": "new"}, {"_id": 1, "text": "a"}, {"_id": "1", "text": "b"}],
-        queries=[{"_id": "q1", "text": "old"}, {"_id": "q1", "text": "new"}],
+        queries=[{"_id": "q1", "text": "which"}, {"_id": "q1", "text": "who"}],
     )  # fmt: skip
     dataset = load(folder)
-    assert (dataset.doc_texts, dataset.query_texts) == (["old", "a"], ["old"])
+    assert (dataset.doc_texts, dataset.query_texts) == (["old", "a"], ["which"])
     assert found(dataset) == {"repeated-document-ids": (2, "d1"), "repeated-query-ids": (1, "q1")}
 
 
@@ -257,7 +261,7 @@ def test_queries_of_other_splits_are_not_called_unjudged(make_beir: MakeBeir) ->
 )
 def test_which_split(make_beir: MakeBeir, splits: list[str], asked: str, expected: str) -> None:
     folder = make_beir(qrels={split: f"{HEADER}q1\td1\t{n}\n" for n, split in enumerate(splits, 1)})
-    assert find_split(folder, asked) == expected
+    assert find_layout(folder, asked).split == expected
     dataset = load(folder, asked)
     assert dataset.split == expected
     assert dataset.qrels == ({"q1": {"d1": splits.index(expected) + 1}} if expected else {})

