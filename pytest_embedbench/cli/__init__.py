@@ -8,6 +8,7 @@ from pytest_embedbench import __version__
 from pytest_embedbench.cli.cache import cache
 from pytest_embedbench.cli.card import card
 from pytest_embedbench.cli.compare import compare
+from pytest_embedbench.cli.doctor import doctor
 from pytest_embedbench.cli.export import export
 from pytest_embedbench.cli.import_mteb import import_mteb
 from pytest_embedbench.cli.judge import judge
@@ -15,6 +16,7 @@ from pytest_embedbench.cli.leaderboard import leaderboard
 from pytest_embedbench.cli.lint import lint
 from pytest_embedbench.cli.listing import list_entries
 from pytest_embedbench.cli.score import score
+from pytest_embedbench.cli.show import show
 from pytest_embedbench.errors import EmbedbenchError
 
 
@@ -34,5 +36,5 @@ def main() -> None:
     """Cards and facts from stored results. To run models, use pytest: pytest --embed-model NAME."""
 
 
-for command in (cache, card, compare, export, import_mteb, judge, leaderboard, lint, list_entries, score):
+for command in (cache, card, compare, doctor, export, import_mteb, judge, leaderboard, lint, list_entries, score, show):
     main.add_command(command)
