@@ -72,6 +72,23 @@ def minilm(minilm_folder: Path) -> SentenceTransformerModel:
     return SentenceTransformerModel(named, minilm_folder, device="cpu", dtype="fp32")
 
 
+@pytest.fixture(scope="session")
+def static_folder(minilm_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Save a static embedding, 48 random numbers for each token of MiniLM's, and a Normalize module."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(minilm_folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    weights = torch.randn(tokenizer.get_vocab_size(), 48, generator=torch.Generator().manual_seed(7))
+    folder = tmp_path_factory.mktemp("static") / "static"
+    modules: list[torch.nn.Module] = [StaticEmbedding(tokenizer, embedding_weights=weights), Normalize()]
+    SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(folder), create_model_card=False)
+    return folder
+
+
 @pytest.fixture
 def make_beir(tmp_path: Path) -> MakeBeir:
     """Return a function that writes a small BEIR folder below ``tmp_path``."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from copy import copy
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,7 +19,8 @@ from pytest_embedbench.endpoint.embeddings import PATH, Embeddings, request, ser
 from pytest_embedbench.endpoint.errors import EndpointError
 from pytest_embedbench.endpoint.settings import EndpointSettings
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.protocol import SERVED, Answered, Limits, ModelFacts, PreparedText, Role
+from pytest_embedbench.models.probe import PROBE, UNIT
+from pytest_embedbench.models.protocol import SERVED, Answered, Limits, ModelFacts, PreparedText, Role, spoken
 from pytest_embedbench.models.token_counts import Sent, counter
 
 if TYPE_CHECKING:
@@ -27,16 +29,6 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 1000
 """The encode loop and the load profiles say themselves how many requests are under way; the client does not limit."""
-
-PROBE = (
-    "The quick brown fox jumps over the lazy dog.",
-    "query: où est la bibliothèque? 図書館はどこですか",
-    " ".join(f"{number} bottles of ink stand on shelf {number % 7}." for number in range(60)),
-)
-"""What an endpoint is asked for to know its model again. The last text shows where it cuts."""
-
-UNIT = 1e-3
-"""How far from 1 the length of a vector may be that counts as normalized; servers may compute in 16 bits."""
 
 
 class EndpointModel:
@@ -51,7 +43,7 @@ class EndpointModel:
         spec = model.spec
         self._alias, self._spec = model.alias, spec
         self.limits = Limits(texts=spec.batch_texts, tokens=spec.batch_tokens, requests=spec.concurrency)
-        self._prompts = {"query": spec.query_prompt or "", "document": spec.document_prompt or ""}
+        self._prompts = _prompts(model.prompts)
         self._counter = counter(model)
         self._endpoint = BackgroundEndpoint(_settings(spec))
         self.probe = self._probe()
@@ -60,21 +52,28 @@ class EndpointModel:
             normalized=bool((np.abs(np.linalg.norm(self.probe, axis=1) - 1) < UNIT).all()),
             max_tokens=spec.max_seq_length or spec.max_tokens,
             device=SERVED,
-            prompts={role: prompt for role, prompt in self._prompts.items() if prompt},
+            prompts=spoken(self._prompts),
         )
 
     @property
     def facts(self) -> ModelFacts:
         return self._facts
 
+    def with_prompts(self, prompts: Mapping[Role, str | None]) -> EndpointModel:
+        """This endpoint under other prompts; the connections are shared."""
+        told = copy(self)
+        told._prompts = _prompts(prompts)  # noqa: SLF001 - our own class's
+        told._facts = msgspec.structs.replace(self._facts, prompts=spoken(told._prompts))  # noqa: SLF001 - our own class's
+        return told
+
     def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
         """Put the role's prompt in front and count tokens; with a tokenizer, also cut at ``max_seq_length``."""
         return self._counter.prepare(texts, self._prompts[role])
 
-    def submit(self, batch: Sequence[PreparedText], role: Role) -> Future[Answered]:  # noqa: ARG002 - in the prompt
+    def submit(self, batch: Sequence[PreparedText], role: Role) -> Future[Answered]:
         """Send one request with this batch."""
         outcome: Future[Answered] = Future()
-        asked = self._ask([text.payload for text in batch])
+        asked = self._ask([text.payload for text in batch], role)
 
         def finish(done: Future[Reply[Embeddings]]) -> None:
             if done.cancelled():
@@ -102,17 +101,18 @@ class EndpointModel:
             vectors[places] = answer.vectors
         return vectors
 
-    def _ask(self, texts: Sequence[Sent]) -> Future[Reply[Embeddings]]:
+    def _ask(self, texts: Sequence[Sent], role: Role) -> Future[Reply[Embeddings]]:
         spec = self._spec
         # An empty text is an error to most servers.
         body = request(
             spec.model, [sent.text or " " for sent in texts], dimensions=spec.dimensions, encoding=spec.encoding
         )
-        return self._endpoint.submit(PATH, body, Embeddings)
+        sent = {field: value for field, value in body.items() if field not in spec.unsent}
+        return self._endpoint.submit(PATH, sent | spec.request_fields[role], Embeddings)
 
     def _probe(self) -> Vectors:
         try:
-            reply = self._ask([Sent(text, 0) for text in PROBE]).result()
+            reply = self._ask([Sent(text, 0) for text in PROBE], "document").result()
             vectors = reply.value.vectors(len(PROBE))
         except EndpointError as error:
             raise ModelError(f"model {self._alias!r}: {error}") from None
@@ -131,6 +131,10 @@ class EndpointModel:
     def close(self) -> None:
         """Close the connections; requests under way are cancelled."""
         self._endpoint.close()
+
+
+def _prompts(prompts: Mapping[Role, str | None]) -> dict[Role, str]:
+    return {role: prompt or "" for role, prompt in prompts.items()}
 
 
 def _settings(spec: ModelSpec) -> EndpointSettings:
@@ -154,7 +158,9 @@ def endpoint_fingerprint(model: NamedModel) -> str:
         ModelError, ConfigurationError: as ``EndpointModel``.
     """
     spec = model.spec
-    asked = [spec.url.rstrip("/"), spec.model, spec.dimensions, spec.revision]
+    asked: list[object] = [spec.url.rstrip("/"), spec.model, spec.dimensions, spec.revision]
+    if any(spec.request_fields.values()):
+        asked.append(spec.request_fields)
     digest = hashlib.sha256(msgspec.json.encode(asked))
     if not spec.revision:
         endpoint = EndpointModel(model)

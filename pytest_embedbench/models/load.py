@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.source import locate
+from pytest_embedbench.models.source import checkpoint_dtype, locate
 
 if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Model
@@ -19,6 +19,19 @@ def best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def usual_dtype(model: NamedModel, device: str) -> str:
+    """On a GPU the checkpoint's own number format, for which its memory is reckoned; on a CPU fp32, which is exact.
+
+    Empty where torch does not run it: then its files decide.
+    """
+    if model.spec.backend != "torch":
+        return ""
+    if model.spec.kind != "sentence-transformers" or device == "cpu":
+        return "fp32"
+    folder = locate(model).folder
+    return (folder and checkpoint_dtype(folder)) or "fp32"
 
 
 def load_model(model: NamedModel, *, device: str, dtype: str) -> Model:
@@ -35,6 +48,10 @@ def load_model(model: NamedModel, *, device: str, dtype: str) -> Model:
         from pytest_embedbench.models.endpoint import EndpointModel
 
         return EndpointModel(model)
+    if model.spec.kind == "callable":
+        from pytest_embedbench.models.callable import load_callable
+
+        return load_callable(model)
     try:
         from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
     except ImportError as error:

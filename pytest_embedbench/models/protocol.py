@@ -50,6 +50,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     bytes_per_vector: int | None = None
     max_tokens: int | None = None
     pooling: str = ""
+    padding_side: str = ""
     attention: str = ""
     """The attention kernel in use, e.g. ``sdpa``."""
     dtype: str = ""
@@ -57,6 +58,10 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """As torch names it: ``cpu``, ``cuda:1``; ``endpoint`` where a server runs it, on what only the server knows."""
     prompts: dict[str, str] = {}
     trust_remote_code: bool = False
+    backend: str = ""
+    """What runs a local model where it is not torch: ``onnx``, ``openvino``."""
+    notices: tuple[str, ...] = ()
+    """What its user should know of how it was loaded."""
 
 
 @runtime_checkable
@@ -72,6 +77,15 @@ class Encoder(Protocol):
 
     def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
         """Vectors of one batch, shape (texts, dimensions), float32, in the batch's order."""
+        ...
+
+
+@runtime_checkable
+class Instructed(Encoder, Protocol):
+    """An ``Encoder`` whose prompts may speak of the task."""
+
+    def with_prompts(self, prompts: Mapping[Role, str | None]) -> Encoder:
+        """The same weights under other prompts; None stands for what the checkpoint declares."""
         ...
 
 
@@ -116,3 +130,8 @@ class Retriever(Protocol):
 
 
 Model = Encoder | Retriever
+
+
+def spoken(prompts: Mapping[Role, str]) -> dict[str, str]:
+    """The prompts that there are, as facts say them."""
+    return {role: prompt for role, prompt in prompts.items() if prompt}
