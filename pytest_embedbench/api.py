@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
-
-import numpy as np
 
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.evaluate.evaluation import evaluate
 from pytest_embedbench.evaluate.metrics import Scores, means
 from pytest_embedbench.measures import parse_measure
-from pytest_embedbench.models.protocol import ModelFacts, PreparedText
+from pytest_embedbench.models.callable import CallableModel
 from pytest_embedbench.suite.names import Names, Overrides
 from pytest_embedbench.suite.tables import SuiteFile
 
@@ -21,12 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from sentence_transformers import SentenceTransformer
 
-    from pytest_embedbench.models.protocol import Role, Vectors
-
-    Encode = Callable[[Sequence[str], Role], ArrayLike]
-
-BATCH_CHARACTERS = 16_384
-"""Characters that a model in memory gets at once; such a model tokenizes by itself, so tokens are not known."""
+    from pytest_embedbench.models.callable import Encode
+    from pytest_embedbench.models.protocol import Role
 
 
 class ModelScores(NamedTuple):
@@ -48,7 +42,7 @@ def evaluate_model(
         model: a SentenceTransformer, which puts its own prompts in front and is left in the mode (training or not) in
             which it was; or a function of texts and ``"query"`` or ``"document"`` that gives their vectors, shape
             (texts, dimensions). Scores of documents are inner products.
-        dataset: a name or a BEIR folder (``FOLDER@SPLIT``), as for ``--embed-dataset``; relative to the working folder.
+        dataset: a name, folder, file or Hub id, as for ``--embed-dataset``; paths start at the working folder.
         metrics: e.g. ``["ndcg@10", "recall@100"]``.
 
     Raises:
@@ -68,7 +62,7 @@ def evaluate_model(
         raise ConfigurationError("dataset", error.problem, error.fix) from None
     is_model = hasattr(model, "encode_query")
     encode = _encoding(cast("SentenceTransformer", model)) if is_model else cast("Encode", model)
-    done = evaluate(_InMemory(encode), load_dataset(named), measures, batch_tokens=BATCH_CHARACTERS)
+    done = evaluate(CallableModel(encode), load_dataset(named), measures)
     return ModelScores(means(done.scores), done.scores)
 
 
@@ -82,18 +76,3 @@ def _encoding(model: SentenceTransformer) -> Encode:
             model.train(training)
 
     return encode
-
-
-class _InMemory:
-    """An ``Encoder`` over a function of texts."""
-
-    facts = ModelFacts()
-
-    def __init__(self, encode: Encode) -> None:
-        self._encode = encode
-
-    def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:  # noqa: ARG002 - see Encoder
-        return [PreparedText(text, len(text), len(text)) for text in texts]
-
-    def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
-        return np.asarray(self._encode([text.payload for text in batch], role), dtype=np.float32)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+MOST_SHOWN = 20
+
 
 class EmbedbenchError(Exception):
     """Base of every error that the plugin raises on purpose."""
@@ -56,7 +58,7 @@ class RatingError(EmbedbenchError):
 
 
 def closest(word: str, known: Iterable[str]) -> str:
-    """A hint for a misspelt word: ``did you mean 'ndcg'?`` or, with nothing close, the known words."""
+    """A hint for a misspelt word: ``did you mean 'ndcg'?`` or, with nothing close, the known words (20 at most)."""
     import difflib  # only errors need it, and every pytest session imports this module
 
     choices = sorted(set(known))
@@ -64,4 +66,5 @@ def closest(word: str, known: Iterable[str]) -> str:
     match = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)
     if match:
         return f"did you mean {folded[match[0]]!r}?"
-    return f"known are {', '.join(choices)}" if choices else "none are known"
+    more = f" and {len(choices) - MOST_SHOWN} more" if len(choices) > MOST_SHOWN else ""
+    return f"known are {', '.join(choices[:MOST_SHOWN])}{more}" if choices else "none are known"

@@ -39,8 +39,9 @@ def _what_to_test(add: Add) -> None:
     )  # fmt: skip
     add(
         "--embed-dataset", dest="embed_dataset", action="append", default=[], metavar="NAME",
-        help="Dataset to test on: known name or BEIR folder, FOLDER@SPLIT for another split than test. "
-        "Repeat or separate by commas. Replaces the suite's datasets.",
+        help="Dataset to test on: known name, BEIR folder or .zip, table (.csv, .tsv, .jsonl, .parquet), Hub id "
+        "(org/name) or irds:ID; NAME@SPLIT for another split than test. Repeat or separate by commas. Replaces the "
+        "suite's datasets.",
     )  # fmt: skip
     add(
         "--embed-suite", dest="embed_suite", default=None, metavar="FILE",
@@ -58,6 +59,10 @@ def _what_to_test(add: Add) -> None:
         "--embed-fail-fast", dest="embed_fail_fast", action="store_true", default=False,
         help="End a pair's evaluation as soon as it is proven that one of its quality limits is missed. Verdicts are "
         "those of the whole run.",
+    )  # fmt: skip
+    add(
+        "--embed-no-conformance", dest="embed_no_conformance", action="store_true", default=False,
+        help="Do not test whether models are what they are said to be (batch invariance, prompts, context, ...).",
     )  # fmt: skip
     add(
         "--embed-only", dest="embed_only", action="store_true", default=False,
@@ -108,11 +113,17 @@ def _how_to_work(add: Add) -> None:
     add("--embed-device", dest="embed_device", default=None, metavar="DEVICE", help="cpu, cuda, cuda:1, mps.")
     add(
         "--embed-dtype", dest="embed_dtype", default=None, choices=("fp32", "bf16", "fp16"),
-        help="Number format of the model's weights and activations (default: fp32).",
+        help="Number format of the model's weights and activations (default: the checkpoint's own on a GPU, "
+        "fp32 on a CPU).",
     )  # fmt: skip
     add(
         "--embed-batch-tokens", dest="embed_batch_tokens", type=int, default=None, metavar="N",
         help="Tokens in one batch of the encode loop, padding included.",
+    )  # fmt: skip
+    add(
+        "--embed-offline", dest="embed_offline", action="store_true", default=False,
+        help="Open no connection: models and datasets of the Hub come from its cache; models behind an endpoint are "
+        "refused.",
     )  # fmt: skip
     add(
         "--embed-fresh", dest="embed_fresh", action="store_true", default=False,

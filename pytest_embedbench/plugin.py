@@ -41,7 +41,8 @@ comparisons with a baseline need all pairs."""
 MARKER = (
     "embedbench(models=[...], datasets=[...]): run the test once for each model x dataset pair; fixtures embed_model, "
     "embed_dataset, embed_evaluation and embed_profile give it the pair. Suite items carry the marker with "
-    "kind='quality', 'budget', 'slowdown' or 'regression', so that -m \"embedbench(kind='quality')\" selects them."
+    "kind='quality', 'budget', 'slowdown', 'regression' or 'conformance', so that -m \"embedbench(kind='quality')\" "
+    "selects them."
 )
 
 
@@ -58,6 +59,12 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     session = config.stash[KEY] = EmbedSession(config)
+    if session.option("offline"):
+        from pytest_embedbench.offline import stay_offline
+
+        patch = pytest.MonkeyPatch()
+        config.add_cleanup(patch.undo)
+        stay_offline(patch)
     if session.option("update_baseline"):
         from pytest_embedbench.update import BaselineUpdate
 
@@ -168,7 +175,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.stash[KEY].option("fail_fast"):
-        from pytest_embedbench.collect import keep_selected_checks
+        from pytest_embedbench.items import keep_selected_checks
 
         keep_selected_checks(session.items)
 

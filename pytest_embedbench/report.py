@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,11 @@ MARKS = {"passed": "pass", "failed": "FAIL", "skipped": "skip", "measured": "-"}
 def pair_properties(pair: Pair) -> list[tuple[str, object]]:
     """Which pair an item is about, as junit properties; items have them even if they end before a verdict."""
     return [(f"{PREFIX}model", pair.model.alias), (f"{PREFIX}dataset", pair.dataset.alias)]
+
+
+def model_properties(alias: str) -> list[tuple[str, object]]:
+    """Which model an item is about that is not about a pair."""
+    return [(f"{PREFIX}model", alias)]
 
 
 def verdict_properties(verdict: Verdict, result: str, *, reused: bool | None) -> list[tuple[str, object]]:
@@ -85,7 +91,7 @@ def summarize(reporter: TerminalReporter, session: EmbedSession, reports: Sequen
     """Print the verdict table and notes, write the cards and the markdown summary, say where everything is."""
     reports = _in_order(reports)
     properties = [dict(report.user_properties) for report in reports if report.when == "call"]
-    rows = [_row(found) for found in properties if f"{PREFIX}verdict" in found]
+    rows = [_row(found) for found in _folded(found for found in properties if f"{PREFIX}verdict" in found)]
     paths = [Path(path) for path in dict.fromkeys(str(found[RESULT]) for found in properties if RESULT in found)]
     from pytest_embedbench.results.store import Store
 
@@ -181,6 +187,26 @@ def _in_order(reports: Sequence[pytest.TestReport]) -> list[pytest.TestReport]:
         starts[pair] = min(report.start, starts.get(pair, report.start))
         keys.append((pair, report))
     return [report for pair, report in sorted(keys, key=lambda key: (starts[key[0]], key[1].start))]
+
+
+def _folded(verdicts: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Verdicts for the table, where the probes that a model passes (or that have nothing to say of it) are one row."""
+    rows: list[dict[str, Any]] = []
+    folded: dict[object, Counter[str]] = {}
+    for found in verdicts:
+        status, model = str(found[f"{PREFIX}verdict"]), found[f"{PREFIX}model"]
+        if not str(found[f"{PREFIX}check"]).startswith("conformance[") or status == "failed":
+            rows.append(found)
+            continue
+        if model not in folded:
+            folded[model] = Counter()
+            rows.append({f"{PREFIX}model": model, f"{PREFIX}check": "conformance", f"{PREFIX}verdict": "passed"})
+        folded[model][status] += 1
+    for row in rows:
+        if row[f"{PREFIX}check"] == "conformance":
+            counts = folded[row[f"{PREFIX}model"]]
+            row[f"{PREFIX}measured"] = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    return rows
 
 
 def _row(found: dict[str, Any]) -> list[str]:

@@ -50,6 +50,8 @@ class EmbedSession:
         self.baselines: dict[BaselineSource, Baseline] = {}
         self.families: dict[Path, Family] = {}
         """By suite: what is compared with its baseline."""
+        self.reported: dict[str, str] = {}
+        """By an error's text: the item that has reported it."""
         self.started = time.time()
         self._workbenches: dict[WorkSettings, Workbench] = {}
 
@@ -132,6 +134,7 @@ class EmbedSession:
             models=chosen[0] or tuple(models),
             datasets=chosen[1] or tuple(datasets),
             profiles=names(self.option("profile")),
+            conformance=not self.option("no_conformance"),
             folder=self.config.invocation_params.dir if any(chosen) else self.config.rootpath,
             **self._from_hooks(),
         )
@@ -175,13 +178,21 @@ class EmbedSession:
 
             overrides = msgspec.structs.replace(self.overrides(), regression=self._compares(path))
             try:
-                self.suites[path] = read_suite(path, overrides)
+                self.suites[path] = self._runnable(read_suite(path, overrides))
             except ConfigurationError as error:
                 folder = self._folder_of(path)
                 if not folder or not error.where.startswith(path.name):
                     raise
                 raise ConfigurationError(f"{folder}/{error.where}", error.problem, error.fix) from None
         return self.suites[path]
+
+    def _runnable(self, suite: Suite) -> Suite:
+        """The suite, unless it needs a network and may not have one."""
+        if self.option("offline"):
+            from pytest_embedbench.offline import check_offline
+
+            check_offline(suite)
+        return suite
 
     def _compares(self, suite: Path) -> bool:
         """Is there a baseline to compare with or to write, even if the suite says nothing of one?"""
@@ -215,7 +226,8 @@ class EmbedSession:
             return self.suite(path)
         self.suite(path)  # an error of its own is not the marker's
         try:
-            return read_suite(path, self.overrides(arguments.get("models", ()), arguments.get("datasets", ())))
+            overrides = self.overrides(arguments.get("models", ()), arguments.get("datasets", ()))
+            return self._runnable(read_suite(path, overrides))
         except ConfigurationError as error:
             raise ConfigurationError(where, error.problem, error.fix) from None
 
@@ -238,7 +250,7 @@ class EmbedSession:
         chosen = WorkSettings(
             results=self.results,
             device=self.option("device") or settings.device,
-            dtype=self.option("dtype") or settings.dtype,
+            dtype=self.option("dtype") or settings.dtype or "",
             batch_tokens=self.option("batch_tokens") or settings.batch_tokens,
             reuse=not self.option("fresh"),
             fresh_since=self.started,

@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from pytest_embedbench.checks.quality import WORST, QueryOutcome
+from pytest_embedbench.conformance.outcome import Outcome
+from pytest_embedbench.conformance.probes import PROBES
+from pytest_embedbench.conformance.subject import Subject
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.datasets.types import Dataset
@@ -33,22 +36,26 @@ from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.load.statistics import ProfileResult, SideStatistics
 from pytest_embedbench.measures import Measure
 from pytest_embedbench.models.form import VariantEncoder, VectorForm, calibration, describe_variant, fit
-from pytest_embedbench.models.load import best_device, load_model
-from pytest_embedbench.models.protocol import Encoder, Model, ModelFacts, Role, ServedEncoder
+from pytest_embedbench.models.load import best_device, load_model, usual_dtype
+from pytest_embedbench.models.protocol import Encoder, Instructed, Model, ModelFacts, Role, ServedEncoder
 from pytest_embedbench.models.source import locate
-from pytest_embedbench.models.spec import NamedModel
+from pytest_embedbench.models.spec import NamedModel, ProbeName
+from pytest_embedbench.results.conformance import CONFORMANCE, ProbeRecord, read_probes, write_probes
 from pytest_embedbench.results.record import dataset_record, with_scores
 from pytest_embedbench.results.schema import Details, Evidence, ModelRecord, PairResult
 from pytest_embedbench.results.store import Store
 from pytest_embedbench.slowdown import measure_slowdown
-from pytest_embedbench.suite import Pair, QualityCheck, SlowdownCheck
+from pytest_embedbench.suite import Examinee, Pair, QualityCheck, SlowdownCheck
 
 if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Vectors
 
 T = TypeVar("T")
 
-REUSE_LIBRARIES = ("pytest-embedbench", "torch", "transformers", "tokenizers", "sentence-transformers", "bm25s")
+REUSE_LIBRARIES = (
+    "pytest-embedbench", "torch", "transformers", "tokenizers", "sentence-transformers", "bm25s",
+    "onnxruntime", "onnxruntime-gpu", "openvino",
+)  # fmt: skip
 """Libraries whose version can change a ranking: with another one, a stored run is not reused."""
 
 
@@ -58,7 +65,8 @@ class WorkSettings:
 
     results: Path
     device: str = ""
-    dtype: str = "fp32"
+    dtype: str = ""
+    """Empty: each checkpoint's own on a GPU, fp32 on a CPU."""
     batch_tokens: int | None = None
     reuse: bool = True
     fresh_since: float = math.inf
@@ -115,6 +123,8 @@ class Workbench:
         self._kept: dict[object, object] = {}
         locate.cache_clear()  # files may have changed since an earlier session of this process
         self._loaded: tuple[NamedModel, Model, float] | None = None
+        self._subject: Subject | None = None
+        """The loaded model under examination."""
 
     def evaluation(self, pair: Pair, measures: Sequence[Measure]) -> PairWork:
         """Evaluate the pair, or take the stored run where nothing that decides the ranking has changed.
@@ -146,6 +156,14 @@ class Workbench:
         key = ("slowdown", pair.model, pair.dataset.alias, check.shape, check.against)
         return self._once(key, lambda: self._slowdown(pair, check, measures))
 
+    def conformance(self, examinee: Examinee, probe: ProbeName) -> Outcome:
+        """Ask the model one probe, or take the stored outcome where nothing that decides it has changed.
+
+        Raises:
+            ModelError: the model, or the one that it is compared with, cannot be used.
+        """
+        return self._once(("conformance", examinee.model.base, probe), lambda: self._examine(examinee, probe))
+
     def dataset(self, named: NamedDataset) -> Dataset:
         """The dataset, loaded once."""
         return self._once(("dataset", named.alias, named.spec.path, named.spec.split), lambda: load_dataset(named))
@@ -154,9 +172,10 @@ class Workbench:
         """The model that was loaded, which its variants share; only one is kept in memory at a time."""
         base = named.base
         if self._loaded is None or self._loaded[0] != base:
-            self._loaded = None
+            self._loaded = self._subject = None
             self._loaded = self._once_failing(("model", base), lambda: self._load(base))
-        return self._loaded[1]
+        loaded = self._loaded[1]
+        return loaded.with_prompts(named.prompts) if named.task and isinstance(loaded, Instructed) else loaded
 
     def facts(self, named: NamedModel) -> ModelFacts:
         """What the model, or its variant, says of itself.
@@ -202,8 +221,12 @@ class Workbench:
 
     def _load(self, named: NamedModel) -> tuple[NamedModel, Model, float]:
         started = time.perf_counter()
-        model = load_model(named, device=self.device, dtype=self.settings.dtype)
+        model = load_model(named, device=self.device, dtype=self._dtype(named))
+        self._notes += [f"{named.alias}: {notice}" for notice in model.facts.notices]
         return named, model, time.perf_counter() - started
+
+    def _dtype(self, named: NamedModel) -> str:
+        return self.settings.dtype or usual_dtype(named, self.device)
 
     def _form(self, pair: Pair, model: Encoder) -> VectorForm:
         def sample() -> Vectors:
@@ -233,23 +256,66 @@ class Workbench:
             self._kept["failed", key] = error
             raise
 
-    def _record(self, pair: Pair) -> ModelRecord:
-        source = locate(pair.model.base)
+    def _record(self, model: NamedModel) -> ModelRecord:
+        source = locate(model.base)
         return ModelRecord(
-            name=pair.model.name,
-            alias=pair.model.alias,
+            name=model.name,
+            alias=model.alias,
             revision=source.revision,
             fingerprint=source.fingerprint,
-            spec=pair.model.spec,
+            spec=model.spec,
         )
+
+    def _examine(self, examinee: Examinee, probe: ProbeName) -> Outcome:
+        self.store.check_writable()
+        model = examinee.model.base
+        record = self._record(model)
+        path = self.store.path(record, "").parent / CONFORMANCE
+        with self.store.locked(path):
+            key = self._probe_key(examinee, record)
+            stored = {name: kept for name, kept in read_probes(path).items() if kept.key == key}
+            if (kept := stored.get(probe)) and (self.settings.reuse or kept.asked_at >= self.settings.fresh_since):
+                return kept.outcome
+            outcome = PROBES[probe].ask(self._subject_of(model, examinee.reference if probe == "parity" else None))
+            asked = ProbeRecord(probe=probe, key=key, asked_at=time.time(), outcome=outcome)
+            write_probes(path, [*(kept for name, kept in stored.items() if name != probe), asked])
+        return outcome
+
+    def _subject_of(self, model: NamedModel, reference: NamedModel | None) -> Subject:
+        encoder = self.model(model)
+        if not isinstance(encoder, Encoder):
+            raise ModelError(f"model {model.alias!r} makes no vectors")
+        if self._subject is None:
+            self._subject = Subject(model, encoder)
+        subject, loaded = self._subject, self._loaded
+        if reference:
+            try:
+                other = self.model(reference)
+            finally:
+                self._loaded, self._subject = loaded, subject  # the other one is let go
+            if not isinstance(other, Encoder):
+                raise ModelError(f"model {reference.alias!r} makes no vectors")
+            subject.reference = other
+        return subject
+
+    def _probe_key(self, examinee: Examinee, record: ModelRecord) -> str:
+        reference = examinee.reference
+        parts = {
+            "model": (record.fingerprint, record.spec),
+            "reference": reference and (locate(reference).fingerprint, reference.spec),
+            "dtype": self._dtype(examinee.model),
+            "device": self.device,
+            "libraries": {name: library_versions().get(name) for name in REUSE_LIBRARIES},
+        }
+        return _sha256(parts)
 
     def _evaluate(self, pair: Pair, measures: Sequence[Measure]) -> PairWork:
         self.store.check_writable()
         dataset = self.dataset(pair.dataset)
-        record = self._record(pair)
+        record = self._record(pair.model)
         path = self.store.path(record, dataset.name)
         with self.store.locked(path):
-            key = self._key(record, dataset)
+            key = self._key(pair.model, record, dataset)
             stored = self.store.load(path)
             if stored and self._may_reuse(path) and stored.embedbench.key == key:
                 run = self.store.load_run(path, stored)
@@ -390,7 +456,7 @@ class Workbench:
     def _slowdown(self, pair: Pair, check: SlowdownCheck, measures: Sequence[Measure]) -> SlowdownResult:
         work = self.evaluation(pair, measures)
         model, loaded = self.encoder(pair), self._loaded
-        other = msgspec.structs.replace(pair, model=check.against)
+        other = msgspec.structs.replace(pair, model=check.against.on_task(pair.dataset.spec.instruction))
         try:
             models = model, self.encoder(other)
             tokens = self._batch_tokens(model)
@@ -399,7 +465,7 @@ class Workbench:
                 models,
                 work.dataset,
                 check,
-                self._record(other),
+                self._record(other.model),
                 work.path,
                 conditions,
                 hardware=hardware(self.device),
@@ -423,17 +489,21 @@ class Workbench:
         usual = BATCH_TOKENS.get(model.facts.device.partition(":")[0], BATCH_TOKENS["cpu"])
         return self.settings.batch_tokens or own or usual
 
-    def _key(self, record: ModelRecord, dataset: Dataset) -> str:
+    def _key(self, model: NamedModel, record: ModelRecord, dataset: Dataset) -> str:
         libraries = library_versions()
         spec = record.spec
         parts = {
             "model": record.fingerprint,
-            "prompts": (spec.query_prompt, spec.document_prompt),
+            "prompts": tuple(model.prompts.values()),
             "max_seq_length": spec.max_seq_length,
             "variant": str(spec.variant),
-            "dtype": self.settings.dtype,
+            "dtype": self._dtype(model),
             "device": self.device if record.spec.kind == "sentence-transformers" else "",
             "dataset": dataset.fingerprint,
             "libraries": {name: libraries.get(name) for name in REUSE_LIBRARIES},
         }
-        return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+        return _sha256(parts)
+
+
+def _sha256(parts: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()

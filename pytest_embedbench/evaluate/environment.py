@@ -13,7 +13,7 @@ import msgspec
 
 LIBRARIES = (
     "pytest-embedbench", "torch", "transformers", "tokenizers", "sentence-transformers", "numpy", "pytrec_eval-terrier",
-    "bm25s",
+    "bm25s", "onnxruntime", "onnxruntime-gpu", "openvino",
 )  # fmt: skip
 
 

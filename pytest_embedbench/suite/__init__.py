@@ -5,6 +5,7 @@ A suite is read from ``embedbench.toml`` or from ``[tool.embedbench]`` in ``pypr
 error names the file, the key and the fix, and comes before any model is loaded.
 """
 
+from pytest_embedbench.suite.examinees import Examinee
 from pytest_embedbench.suite.names import Overrides
 from pytest_embedbench.suite.plan import (
     BudgetCheck,
@@ -21,6 +22,7 @@ from pytest_embedbench.suite.tables import RegressionTable, Settings
 __all__ = [
     "BudgetCheck",
     "Check",
+    "Examinee",
     "Overrides",
     "Pair",
     "QualityCheck",

@@ -1,4 +1,4 @@
-"""What a suite and its command line say of models behind endpoints: their names, and the keys of their definitions."""
+"""What a suite and its command line say of models behind endpoints: their names and addresses."""
 
 from __future__ import annotations
 
@@ -11,17 +11,12 @@ import msgspec
 from pytest_embedbench.endpoint.settings import EndpointSettings
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
+from pytest_embedbench.suite.kinds import refuse_blind_cut
 
 SCHEMES = ("http://", "https://")
 
 VARIANT = re.compile(r"@(?:dim=\d+|int8|binary)$", re.IGNORECASE)
 """An end that asks for a variant; any other @ after the # belongs to the model's name."""
-
-ONLY_LOCAL = ("path", "package", "package_folder", "package_extra", "hub", "trust_remote_code")
-ONLY_SERVED = (
-    "url", "model", "api_key_env", "encoding", "batch_texts", "batch_tokens", "concurrency", "timeout", "retries",
-    "tokenizer",
-)  # fmt: skip
 
 
 def named_endpoint(name: str, where: str) -> NamedModel | None:
@@ -43,32 +38,17 @@ def named_endpoint(name: str, where: str) -> NamedModel | None:
 
 
 def check_endpoint(spec: ModelSpec, where: str) -> None:
-    """Check the keys of a definition that speak of endpoints, or of what endpoints have not.
+    """Check that the definition of an endpoint says where it is and what to ask it for.
 
     Raises:
-        ConfigurationError: a key is missing, or has no meaning for this kind of model.
+        ConfigurationError: it does not, or asks for what nobody here can do.
     """
-    if spec.kind != "endpoint":
-        if given := _given(spec, ONLY_SERVED):
-            raise ConfigurationError(
-                f"{where}.{given[0]}", "is for endpoints", 'add kind = "endpoint", or leave it out'
-            )
-        return
-    if given := _given(spec, ONLY_LOCAL):
-        raise ConfigurationError(f"{where}.{given[0]}", "has no meaning for an endpoint", "leave it out")
     if not spec.url:
         raise ConfigurationError(where, "says not where the endpoint is", 'give url = "http://HOST/v1"')
     _check_address(spec.url, f"{where}.url")
     if not spec.model:
         raise ConfigurationError(where, "names no model", 'give model = "...", the name at that server')
-    if spec.max_seq_length and not spec.tokenizer:
-        fix = "give tokenizer too, or leave it out: then the server cuts, or refuses"
-        raise ConfigurationError(f"{where}.max_seq_length", "texts cannot be cut without a tokenizer", fix)
-
-
-def _given(spec: ModelSpec, keys: tuple[str, ...]) -> list[str]:
-    default = ModelSpec()
-    return [key for key in keys if getattr(spec, key) != getattr(default, key)]
+    refuse_blind_cut(spec, where)
 
 
 def _check_address(url: str, where: str) -> None:

@@ -10,13 +10,13 @@ from typing import TypeVar
 import msgspec
 
 from pytest_embedbench import catalog
-from pytest_embedbench.datasets.beir import find_split
-from pytest_embedbench.datasets.load import BUILTIN, dataset_folder
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
-from pytest_embedbench.errors import ConfigurationError, DatasetError, closest
+from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 from pytest_embedbench.models.variants import WHOLE, parse_variant
+from pytest_embedbench.suite.dataset_names import DatasetNames, anchored_dataset
 from pytest_embedbench.suite.endpoints import SCHEMES, anchored_tokenizer, check_endpoint, named_endpoint
+from pytest_embedbench.suite.kinds import checked_kind, named_callable
 from pytest_embedbench.suite.tables import SuiteFile
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -30,6 +30,8 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     profiles: tuple[str, ...] = ()
     regression: bool = False
     """Compare with a baseline, even where the suite has no table for it."""
+    conformance: bool = True
+    """Test whether models are what they are said to be."""
     folder: Path = Path()
     """Relative paths on the command line are relative to this folder."""
     known_models: dict[str, ModelSpec] = {}
@@ -54,9 +56,10 @@ class Names:
             for alias, spec in {**overrides.known_models, **file.models}.items()
         }
         self.dataset_definitions = {
-            alias: self._anchored_dataset(alias, spec)
+            alias: anchored_dataset(alias, spec, f"{self.where}: {self.define_at}datasets.{alias}", path.parent)
             for alias, spec in {**overrides.known_datasets, **file.datasets}.items()
         }
+        self.dataset_names = DatasetNames(self.dataset_definitions, self.define_at)
 
     def models(self) -> list[NamedModel]:
         if given := self.overrides.models:
@@ -76,12 +79,13 @@ class Names:
         return model
 
     def datasets(self) -> list[NamedDataset]:
+        called = self.dataset_names.dataset
         if given := self.overrides.datasets:
-            named = [self._dataset(name, "--embed-dataset", self.overrides.folder) for name in given]
+            named = [called(name, "--embed-dataset", self.overrides.folder) for name in given]
         else:
             where = f"{self.where}: {self.table}.datasets"
             wanted = self.file.embedbench.datasets or list(self.file.datasets) or ["builtin"]
-            named = [self._dataset(name, f"{where}[{index}]", self.path.parent) for index, name in enumerate(wanted)]
+            named = [called(name, f"{where}[{index}]", self.path.parent) for index, name in enumerate(wanted)]
         return _refuse_twins(named, self.where)
 
     def _model(self, name: str, where: str, folder: Path) -> NamedModel:
@@ -114,58 +118,26 @@ class Names:
             return named_endpoint(name, where)
         if HUB_ID.fullmatch(name) and not name.startswith("."):
             return NamedModel(alias=name, spec=ModelSpec(hub=name))
-        return None
+        return named_callable(name)
 
     def _unknown_model(self, name: str, where: str) -> ConfigurationError:
         aliases = [*self.model_definitions, *catalog.models()]
         problem = f"unknown model {name!r}; {closest(name.partition('@')[0] or name, aliases)}"
-        ways = "an alias, a Hub id (org/model), a folder, http://HOST/v1#MODEL"
+        ways = "an alias, a Hub id (org/model), a folder, http://HOST/v1#MODEL, package.module:function"
         return ConfigurationError(where, problem, f"use {ways}, or define it in [{self.define_at}models.NAME]")
-
-    def _dataset(self, name: str, where: str, folder: Path) -> NamedDataset:
-        if name in self.dataset_definitions:
-            return self.dataset_definitions[name]
-        stem, _, split = name.rpartition("@")
-        if not stem or (folder / Path(name).expanduser()).is_dir():
-            stem, split = name, ""
-        if stem in self.dataset_definitions:
-            return _at_split(self.dataset_definitions[stem], split, where)
-        path = folder / Path(stem).expanduser()
-        known = catalog.find(catalog.datasets(), stem)
-        if path.is_dir() and not (known and known[1].path):
-            alias = path.resolve().name
-            facts = catalog.find(catalog.datasets(), alias)
-            spec = msgspec.structs.replace(facts[1] if facts else DatasetSpec(), path=str(path.resolve()), split=split)
-            return _checked_dataset(NamedDataset(alias=f"{alias}@{split}" if split else alias, spec=spec), where)
-        if known and known[1].path:
-            return _at_split(NamedDataset(alias=known[0], spec=known[1]), split, where)
-        aliases = [*self.dataset_definitions, *catalog.datasets()]
-        if known:
-            problem = f"dataset {known[0]!r} is known, but its files are not here"
-            fix = f"give its BEIR folder: --embed-dataset PATH, or [{self.define_at}datasets.{known[0]}] path = ..."
-        else:
-            problem = f"unknown dataset {name!r}; {closest(name, aliases)}"
-            fix = f"use a known name, a BEIR folder, or define it in [{self.define_at}datasets.NAME]"
-        raise ConfigurationError(where, problem, fix)
 
     def _anchored_model(self, alias: str, spec: ModelSpec) -> NamedModel:
         where = f"{self.where}: {self.define_at}models.{alias}"
-        check_endpoint(spec, where)
+        spec = checked_kind(spec, where)
         if spec.kind == "endpoint":
+            check_endpoint(spec, where)
+        if spec.kind in {"endpoint", "callable"}:
             return _checked_model(NamedModel(alias=alias, spec=anchored_tokenizer(spec, self.path.parent)), where)
         if spec.path:
             spec = msgspec.structs.replace(spec, path=str((self.path.parent / Path(spec.path).expanduser()).resolve()))
         elif spec.kind != "bm25" and not (spec.hub or spec.package):
             raise ConfigurationError(where, "says not where the model is", "give path or hub")
         return _checked_model(NamedModel(alias=alias, spec=spec), where)
-
-    def _anchored_dataset(self, alias: str, spec: DatasetSpec) -> NamedDataset:
-        where = f"{self.where}: {self.define_at}datasets.{alias}"
-        if not spec.path:
-            raise ConfigurationError(where, "says not where the dataset is", "give path, a BEIR folder")
-        if spec.path != BUILTIN:
-            spec = msgspec.structs.replace(spec, path=str((self.path.parent / Path(spec.path).expanduser()).resolve()))
-        return _checked_dataset(NamedDataset(alias=alias, spec=spec), where)
 
 
 Named = TypeVar("Named", NamedModel, NamedDataset)
@@ -203,24 +175,3 @@ def _checked_variant(model: NamedModel, where: str) -> NamedModel:
         problem = f"{model.alias!r}: the vectors of {model.base.alias} have {dimensions} dimensions, not {kept}"
         raise ConfigurationError(where, problem, f"keep {dimensions} of them or fewer")
     return model
-
-
-def _at_split(dataset: NamedDataset, split: str, where: str) -> NamedDataset:
-    """The dataset with the judgments that ``NAME@SPLIT`` asks for."""
-    if not split:
-        return dataset
-    spec = msgspec.structs.replace(dataset.spec, split=split)
-    return _checked_dataset(NamedDataset(alias=f"{dataset.alias}@{split}", spec=spec), where)
-
-
-def _checked_dataset(dataset: NamedDataset, where: str) -> NamedDataset:
-    folder = dataset_folder(dataset)
-    for name in ("corpus.jsonl", "queries.jsonl"):
-        if not (folder / name).is_file():
-            problem = f"{folder / name}: no such file"
-            raise ConfigurationError(where, problem, "a BEIR folder holds corpus.jsonl, queries.jsonl, qrels/")
-    try:
-        find_split(folder, dataset.spec.split)
-    except DatasetError as error:
-        raise ConfigurationError(where, str(error), "choose with split = ... or --embed-dataset FOLDER@SPLIT") from None
-    return dataset

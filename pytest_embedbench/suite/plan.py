@@ -18,6 +18,7 @@ from pytest_embedbench.limits import Limit, parse_budget, parse_quality
 from pytest_embedbench.load.shape import LoadShape, parse_shape
 from pytest_embedbench.measures import DEFAULT_MEASURES, Measure, parse_measure
 from pytest_embedbench.models.spec import NamedModel
+from pytest_embedbench.suite.examinees import Examinee, examinees
 from pytest_embedbench.suite.names import Names, Overrides
 from pytest_embedbench.suite.tables import CheckTable, RegressionTable, Settings, SuiteFile, decode
 
@@ -79,6 +80,8 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     pairs: tuple[Pair, ...]
     measures: tuple[Measure, ...]
+    examined: tuple[Examinee, ...] = ()
+    """Models whose conformance is tested."""
     regression: RegressionTable | None = None
 
 
@@ -133,14 +136,35 @@ def _plan(path: Path, file: SuiteFile, overrides: Overrides, names: Names) -> Su
             ]
             timed = [check for check in speeds if check.against != model]
             completed = (*_completed(checks, measures, shapes), *timed, *comparisons)
-            pairs.append(Pair(model=model, dataset=dataset, checks=completed))
+            told = model.on_task(dataset.spec.instruction)
+            pairs.append(Pair(model=told, dataset=dataset, checks=completed))
     if rules and not models:
         # Without checks a suite may be there for its definitions, which tests in Python use.
         fix = f'write models = ["minilm"] in [{names.table}]'
         raise ConfigurationError(f"{where}: {names.checks_at}", "no model to check", fix)
     measured = {check.measure for pair in pairs for check in pair.checks if isinstance(check, QualityCheck)}
     every = dict.fromkeys([*DEFAULT_MEASURES, *measures, *sorted(measured), *(check.measure for check in comparisons)])
-    return Suite(path=path, settings=file.embedbench, pairs=tuple(pairs), measures=tuple(every), regression=regression)
+    examined = _examined(file, overrides, names, models)
+    return Suite(
+        path=path,
+        settings=file.embedbench,
+        pairs=tuple(pairs),
+        measures=tuple(every),
+        examined=tuple(examined),
+        regression=regression,
+    )
+
+
+def _examined(file: SuiteFile, overrides: Overrides, names: Names, models: list[NamedModel]) -> list[Examinee]:
+    def reference(model: NamedModel) -> NamedModel:
+        where = f"{names.where}: {names.define_at}models.{model.base.alias}.reference"
+        found = names.another_model(model.spec.reference, where, models)
+        if found.spec.kind == "bm25" or found.base == model.base:
+            raise ConfigurationError(where, f"{found.alias!r} has no vectors to compare", "name another model")
+        return found.base
+
+    wanted = overrides.conformance and file.embedbench.conformance
+    return examinees(models, reference) if wanted else []
 
 
 def _comparisons(table: RegressionTable, at: str) -> list[RegressionCheck]:

@@ -28,7 +28,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     metrics: list[str] = []
     device: str = ""
     """Where models run: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; absent: the best that is there."""
-    dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
+    dtype: Literal["fp32", "bf16", "fp16"] | None = None
+    """Number format of weights and activations; absent: on a GPU the checkpoint's own, on a CPU fp32."""
+    conformance: bool = True
+    """Test whether each model is what it is said to be, before any dataset."""
     batch_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """Tokens in one batch of the encode loop, padding included."""
 
@@ -140,7 +143,8 @@ def _type_fix(problem: str, kind: Any) -> str:
     if problem.startswith("Expected object"):
         return "write a table, e.g. [models.my-model] with keys below it"
     if problem.startswith("Invalid enum value"):
-        return "give one of " + ", ".join(get_args(kind))
+        choices = get_args(kind)[0] if get_origin(kind) is not Literal else kind  # it may be absent
+        return "give one of " + ", ".join(get_args(choices))
     return problem.replace("Expected", "give", 1).replace(" | null", "").partition(",")[0]
 
 

@@ -44,6 +44,9 @@ QRELS = {"q1": {"volcano": 2}, "q2": {"whale": 1}, "q3": {"bread": 1, "tea": 0},
 class Project:
     """A folder with suites, data and tests, in which pytest runs."""
 
+    conformance = False
+    """Whether runs probe their models too; tests that are about something else do without."""
+
     def __init__(self, pytester: pytest.Pytester, model: Path) -> None:
         self.pytester, self.folder, self._model = pytester, pytester.path, model
 
@@ -87,14 +90,18 @@ class Project:
 
     def run(self, *arguments: str | Path) -> pytest.RunResult:
         """Run pytest in this process, where the model libraries are imported already."""
-        return self.pytester.runpytest_inprocess(*OTHERS_OFF, *map(str, arguments))
+        return self.pytester.runpytest_inprocess(*self._options(arguments), *map(str, arguments))
 
     def spawn(self, *arguments: str | Path, timeout: float = 120) -> pytest.RunResult:
         """Run pytest in a process of its own."""
         return self.pytester.run(*self.command(*arguments), timeout=timeout)
 
     def command(self, *arguments: str | Path) -> list[str]:
-        return [sys.executable, "-m", "pytest", *OTHERS_OFF, *map(str, arguments)]
+        return [sys.executable, "-m", "pytest", *self._options(arguments), *map(str, arguments)]
+
+    def _options(self, arguments: tuple[str | Path, ...]) -> tuple[str, ...]:
+        probes = self.conformance or "no:embedbench" in arguments
+        return OTHERS_OFF if probes else (*OTHERS_OFF, "--embed-no-conformance")
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[bytes]:
         """Start pytest and go on without waiting for it."""
@@ -167,7 +174,7 @@ def _libraries(minilm: SentenceTransformerModel, tmp_path_factory: pytest.TempPa
     from pytest_embedbench.suite import Pair
     from pytest_embedbench.workbench import Workbench, WorkSettings
 
-    bench = Workbench(WorkSettings(results=tmp_path_factory.mktemp("warm")), Silence())
+    bench = Workbench(WorkSettings(results=tmp_path_factory.mktemp("warm"), profile_requests=5), Silence())
     model = NamedModel(alias="minilm", spec=catalog.models()["minilm"])
     data = tmp_path_factory.mktemp("data")
     (data / "qrels").mkdir()

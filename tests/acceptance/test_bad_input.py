@@ -64,8 +64,8 @@ SUITES = {
         ["embedbench.toml: embedbench.models[0]: unknown model 'minlm'; did you mean 'minilm'?", "fix:"],
     ),
     "dataset": (
-        "[embedbench]\ndatasets = ['facts', 'fact']\n[datasets.fakts]\npath = 'facts'\n",
-        ["embedbench.toml: embedbench.datasets[1]: unknown dataset 'fact'; did you mean 'fakts'?", "fix:"],
+        "[embedbench]\ndatasets = ['facts', 'fakt']\n[datasets.fakts]\npath = 'facts'\n",
+        ["embedbench.toml: embedbench.datasets[1]: unknown dataset 'fakt'; did you mean 'fakts'?", "fix:"],
     ),
     "dtype": (HEAD + "dtype = 'fp8'\n", ["embedbench.toml: embedbench.dtype", "fp8"]),
     "batch": (HEAD + "batch_tokens = 0\n", ["embedbench.toml: embedbench.batch_tokens"]),

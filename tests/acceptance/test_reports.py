@@ -76,8 +76,8 @@ def test_notes_on_what_is_wrong_with_a_dataset(project: Project) -> None:
     result = project.run()
     notes = {line.partition(": facts: ")[2] for line in result.outlines if line.startswith("note: facts: ")}
     for part in (
-        "documents are empty", "documents repeat another one's text", "judged queries are not in queries.jsonl",
-        "judged documents are not in corpus.jsonl", "queries have no judgment",
+        "documents are empty", "documents repeat another one's text", "judged queries are not among the queries",
+        "judged documents are not in the corpus", "queries have no judgment",
         "judged queries have no relevant document",
     ):  # fmt: skip
         assert [note for note in notes if note.startswith(part) and "(1, first: " in note], part
@@ -115,9 +115,9 @@ def test_junit_properties(project: Project) -> None:
 
 
 OPTIONS = (
-    "model", "dataset", "suite", "profile", "profile-seconds", "fail-fast", "only", "results", "card", "card-template",
-    "leaderboard", "summary", "baseline", "update-baseline", "device", "dtype", "batch-tokens", "fresh", "cache",
-    "no-cache",
+    "model", "dataset", "suite", "profile", "profile-seconds", "fail-fast", "no-conformance", "only", "results", "card",
+    "card-template", "leaderboard", "summary", "baseline", "update-baseline", "device", "dtype", "batch-tokens",
+    "offline", "fresh", "cache", "no-cache",
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from scipy.stats import bootstrap
 from tokenizers import Tokenizer
 
 from pytest_embedbench import catalog
-from pytest_embedbench.datasets.load import dataset_folder, load_dataset
+from pytest_embedbench.datasets.load import dataset_path, load_dataset
 from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.evaluate.evaluation import evaluate
@@ -38,7 +38,7 @@ Facts = dict[str, dict[str, str]]
 
 
 def read_lines(name: str) -> list[dict[str, Any]]:
-    lines = (dataset_folder(BUILTIN) / name).read_text(encoding="utf-8").splitlines()
+    lines = (dataset_path(BUILTIN.spec) / name).read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
 
 

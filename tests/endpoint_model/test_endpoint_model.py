@@ -53,6 +53,16 @@ def test_vectors_are_those_of_the_local_model(
     assert {body["encoding_format"] for body in bodies} == {encoding}
 
 
+def test_fields_that_a_service_refuses_are_not_sent(
+    connect: Connect, proxy: Proxy, expected: np.ndarray[Any, Any]
+) -> None:
+    model = connect(dimensions=384, unsent=("dimensions", "encoding_format"))
+    assert_same(run(model), expected)
+    assert all(set(body) == {"model", "input"} for body in proxy.bodies())
+    with pytest.raises(ModelError, match="dimensions"):
+        connect(dimensions=512, unsent=("dimensions",))
+
+
 FAULTS: dict[str, list[dict[str, Any]]] = {
     "too many requests": [BUSY, BUSY],
     "a server error": [{"kind": "status", "status": 500}, {"kind": "status", "status": 503}],
@@ -147,7 +157,7 @@ def test_a_server_that_counts_nothing_leaves_the_estimate(connect: Connect, prox
 
 def test_a_tokenizer_that_is_not_there_is_an_error(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelError, match=r"no tokenizer.json at nobody/nothing .*\n  fix: give a folder"):
+    with pytest.raises(ModelError, match=r"no tokenizer.json: nobody/nothing .*\n  fix: .*, give a folder"):
         connect(tokenizer="nobody/nothing")
 
 

@@ -13,7 +13,7 @@ import pytest
 from pytest_embedbench import catalog
 from pytest_embedbench.datasets.load import BUILTIN
 from pytest_embedbench.datasets.spec import DatasetSpec
-from pytest_embedbench.errors import ConfigurationError
+from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.limits import parse_budget, parse_quality
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.measures import DEFAULT_MEASURES, Measure
@@ -474,8 +474,11 @@ def test_plugins_add_names(project: Path) -> None:
 # Bad suites: text, then where, problem and fix of the error; {at} is the project's folder
 
 TABLE_FIX = "write a table, e.g. [models.my-model] with keys below it"
-MODEL_FIX = "use an alias, a Hub id (org/model), a folder, http://HOST/v1#MODEL, or define it in [models.NAME]"
-DATASET_FIX = "use a known name, a BEIR folder, or define it in [datasets.NAME]"
+MODEL_FIX = "use an alias, a Hub id (org/model), a folder, http://HOST/v1#MODEL, package.module:function, or define it in [models.NAME]"
+DATASET_FIX = (
+    "use a known name, a BEIR folder, a .zip, .csv, .tsv, .jsonl or .parquet file, a Hub id (org/name), irds:ID, "
+    "or define it in [datasets.NAME]"
+)
 SPLIT_FIX = "choose with split = ... or --embed-dataset FOLDER@SPLIT"
 CHECK_KEYS = "known are budget, dataset, hardware, model, profile, quality"
 
@@ -495,7 +498,7 @@ BAD: dict[str, tuple[str, str, str, str]] = {
     "a wrong type in a definition": ("[models.m]\npath = 3", f"{NAME}: models.m.path", "Expected str, got int", "give str"),
     "a table for a list of tables": ("[checks]\nquality = []", f"{NAME}: checks", "Expected array, got object", 'write a list, e.g. ["minilm"]'),
     "an unknown dtype": ("[embedbench]\ndtype = 'fp31'", f"{NAME}: embedbench.dtype", "Invalid enum value 'fp31'", "give one of fp32, bf16, fp16"),
-    "an unknown kind": ("[models.m]\nkind = 'onnx'", f"{NAME}: models.m.kind", "Invalid enum value 'onnx'", "give one of sentence-transformers, bm25, endpoint"),
+    "an unknown kind": ("[models.m]\nkind = 'onnx'", f"{NAME}: models.m.kind", "Invalid enum value 'onnx'", "give one of sentence-transformers, bm25, endpoint, callable"),
     "a batch of no tokens": ("[embedbench]\nbatch_tokens = 0", f"{NAME}: embedbench.batch_tokens", "Expected int >= 1", "give int >= 1"),
     "unknown metric in a check": (
         "[[checks]]\nquality = ['ndcg@10 > 0', 'ndgc@10 >= 0.3']",
@@ -555,7 +558,7 @@ BAD: dict[str, tuple[str, str, str, str]] = {
         "[embedbench]\nmodels = ['my-modle']\n[models.my-model]\npath = 'encoder'",
         f"{NAME}: embedbench.models[0]", "unknown model 'my-modle'; did you mean 'my-model'?", MODEL_FIX,
     ),
-    "a relative folder that is not there": ("[embedbench]\nmodels = ['./gone']", f"{NAME}: embedbench.models[0]", "unknown model './gone'; known are bm25, minilm", MODEL_FIX),
+    "a relative folder that is not there": ("[embedbench]\nmodels = ['./gone']", f"{NAME}: embedbench.models[0]", f"unknown model './gone'; {closest('', catalog.models())}", MODEL_FIX),
     "an endpoint without a model": (
         "[embedbench]\nmodels = ['http://localhost:8080/v1']",
         f"{NAME}: embedbench.models[0]", "http://localhost:8080/v1: no model is named",
@@ -573,20 +576,20 @@ BAD: dict[str, tuple[str, str, str, str]] = {
         f"{NAME}: models.m", "{at}/bare holds neither modules.json nor config.json", "give the folder of a saved sentence-transformers model",
     ),
     "a model from nowhere": ("[models.m]\nquery_prompt = 'q: '", f"{NAME}: models.m", "says not where the model is", "give path or hub"),
-    "a dataset from nowhere": ("[datasets.d]\nlanguage = 'en'", f"{NAME}: datasets.d", "says not where the dataset is", "give path, a BEIR folder"),
+    "a dataset from nowhere": ("[datasets.d]\nlanguage = 'en'", f"{NAME}: datasets.d", "says not where the dataset is", "give path, a BEIR folder; or hub_dataset, ir_datasets"),
     "a defined dataset that is not there": (
         "[datasets.d]\npath = 'gone'",
-        f"{NAME}: datasets.d", "{at}/gone/corpus.jsonl: no such file", "a BEIR folder holds corpus.jsonl, queries.jsonl, qrels/",
+        f"{NAME}: datasets.d", "{at}/gone/corpus.jsonl: no such file", "a BEIR folder holds corpus.jsonl, queries.jsonl and qrels/<split>.tsv",
     ),
     "a folder without a dataset": (
         "[embedbench]\nmodels = ['bm25']\ndatasets = ['empty']",
-        f"{NAME}: embedbench.datasets[0]", "{at}/empty/corpus.jsonl: no such file", "a BEIR folder holds corpus.jsonl, queries.jsonl, qrels/",
+        f"{NAME}: embedbench.datasets[0]", "{at}/empty/corpus.jsonl: no such file", "a BEIR folder holds corpus.jsonl, queries.jsonl and qrels/<split>.tsv",
     ),
     "unknown dataset": ("[embedbench]\ndatasets = ['bultin']", f"{NAME}: embedbench.datasets[0]", "unknown dataset 'bultin'; did you mean 'builtin'?", DATASET_FIX),
     "a known dataset that is not here": (
-        "[embedbench]\ndatasets = ['fiqa2018']",
-        f"{NAME}: embedbench.datasets[0]", "dataset 'FiQA2018' is known, but its files are not here",
-        "give its BEIR folder: --embed-dataset PATH, or [datasets.FiQA2018] path = ...",
+        "[embedbench]\ndatasets = ['norquad']",
+        f"{NAME}: embedbench.datasets[0]", "dataset 'NorQuAD' is known, but its files are not here",
+        "give its folder: --embed-dataset PATH, or [datasets.NorQuAD] path = ...",
     ),
     "several splits": (
         "[embedbench]\ndatasets = ['laws']", f"{NAME}: embedbench.datasets[0]", "{at}/laws/qrels: which split? choose one of dev, train", SPLIT_FIX,

@@ -1,0 +1,35 @@
+"""Texts as they come: empty, blank, very long, other scripts, emoji, control characters."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pytest_embedbench.conformance.outcome import Outcome, Probe, judged
+from pytest_embedbench.conformance.samples import ODD
+from pytest_embedbench.conformance.subject import Subject
+from pytest_embedbench.errors import EmbedbenchError
+
+
+def _odd_texts(subject: Subject) -> Outcome:
+    problems = []
+    for name, text in ODD.items():
+        try:
+            vector = subject.together([text], "document")[0]
+        except EmbedbenchError as error:
+            problems.append(f"{name}: {str(error).splitlines()[0]}")
+        except Exception as error:  # noqa: BLE001 - whatever a model raises on such a text
+            problems.append(f"{name}: {type(error).__name__}: {error}")
+        else:
+            if not np.isfinite(vector).all():
+                problems.append(f"{name}: its vector holds NaN or infinity")
+    return judged(
+        problems,
+        "usual cause: no token is left of the text, so that pooling divides by zero; or the server refuses such input\n"
+        "fix: let the server cut long texts (auto-truncate) and send something for empty ones",
+        measured=f"{len(problems)} of {len(ODD)} fail",
+        limit="= 0",
+        value=len(problems),
+    )
+
+
+PROBES = (Probe("odd-texts", "Do empty, very long and unusual texts get a vector?", _odd_texts),)

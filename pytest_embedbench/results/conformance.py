@@ -1,0 +1,40 @@
+"""``conformance.jsonl``: what the probes found of a model, a line each, beside its results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pytest_embedbench.conformance.outcome import Outcome
+from pytest_embedbench.results.store import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+CONFORMANCE = "conformance.jsonl"
+"""Not ``.json``: MTEB takes every such file in a results folder for a task's result."""
+
+
+class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One probe's outcome. ``key`` is the sha256 of everything that decides it, ``asked_at`` Unix time in seconds."""
+
+    probe: str
+    key: str
+    asked_at: float
+    outcome: Outcome
+
+
+def read_probes(path: Path) -> dict[str, ProbeRecord]:
+    """The stored outcomes by probe; none where there is no such file, or another one in its place."""
+    try:
+        lines = path.read_bytes().splitlines()
+        records = [msgspec.json.decode(line, type=ProbeRecord) for line in lines if line]
+    except (FileNotFoundError, msgspec.DecodeError):
+        return {}
+    return {record.probe: record for record in records}
+
+
+def write_probes(path: Path, records: Iterable[ProbeRecord]) -> None:
+    write_atomically(path, "".join(msgspec.json.encode(record).decode() + "\n" for record in records))

@@ -1,0 +1,124 @@
+"""Models that are broken in one way each, made of a sound one: what a probe must catch."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+
+import msgspec
+import numpy as np
+import torch
+
+from pytest_embedbench.errors import ModelError
+from pytest_embedbench.models.protocol import SERVED, ModelFacts, PreparedText, Role
+from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+
+Change = Callable[["Broken", np.ndarray, Sequence[PreparedText], Role], np.ndarray]
+
+
+class Broken:
+    """A sound model whose vectors or facts are changed on the way out."""
+
+    def __init__(self, model: SentenceTransformerModel, change: Change | None = None, **facts: object) -> None:
+        self.sound, self._change = model, change
+        self.facts: ModelFacts = msgspec.structs.replace(model.facts, **facts)
+        self.calls = itertools.count()
+
+    def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
+        return self.sound.prepare(texts, role)
+
+    def forward(self, batch: Sequence[PreparedText], role: Role) -> np.ndarray:
+        vectors = self.sound.forward(batch, role)
+        return self._change(self, vectors, batch, role) if self._change else vectors
+
+
+def short_queries(model: SentenceTransformerModel) -> Broken:
+    return Broken(model, lambda _, vectors, __, role: vectors[:, :256] if role == "query" else vectors)
+
+
+def nan_in_batches(model: SentenceTransformerModel) -> Broken:
+    """fp16 overflow: one number of one text of a larger batch."""
+
+    def change(_: Broken, vectors: np.ndarray, __: Sequence[PreparedText], ___: Role) -> np.ndarray:
+        if len(vectors) > 1:
+            vectors[-1, 7] = np.nan
+        return vectors
+
+    return Broken(model, change)
+
+
+def without_normalization(model: SentenceTransformerModel) -> Broken:
+    return Broken(model, lambda _, vectors, __, ___: vectors * 1.7)
+
+
+def in_training_mode(model: SentenceTransformerModel) -> Broken:
+    """Dropout: each pass is another one."""
+
+    def change(broken: Broken, vectors: np.ndarray, _: Sequence[PreparedText], __: Role) -> np.ndarray:
+        noise = np.random.default_rng(next(broken.calls)).normal(scale=0.01, size=vectors.shape)
+        return (vectors + noise).astype(np.float32)
+
+    return Broken(model, change)
+
+
+class WithoutMask(Broken):
+    """Padding is attended to and pooled like text."""
+
+    @torch.inference_mode()
+    def forward(self, batch: Sequence[PreparedText], role: Role) -> np.ndarray:
+        inner = self.sound._model
+        longest = max(text.length for text in batch)
+        ids = torch.tensor([text.payload + [0] * (longest - text.length) for text in batch])
+        features = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        return np.asarray(inner(features)["sentence_embedding"].numpy(), dtype=np.float32)
+
+
+class SortedAndNotPutBack(Broken):
+    """The batch is ordered by length, its vectors stay in that order."""
+
+    def forward(self, batch: Sequence[PreparedText], role: Role) -> np.ndarray:
+        return self.sound.forward(sorted(batch, key=lambda text: text.length), role)
+
+
+class Cut(Broken):
+    """A server that cuts texts after so many tokens, in silence."""
+
+    def __init__(self, model: SentenceTransformerModel, tokens: int) -> None:
+        super().__init__(model, device=SERVED, dtype="")
+        self.tokens = tokens
+
+    def forward(self, batch: Sequence[PreparedText], role: Role) -> np.ndarray:
+        cut = [
+            PreparedText([*text.payload[: self.tokens - 1], 102], min(text.length, self.tokens), text.own_tokens)
+            for text in batch
+        ]
+        return self.sound.forward(cut, role)
+
+
+def forgets_everything(model: SentenceTransformerModel) -> Broken:
+    """Weights initialized anew: each text has a vector, and none means anything."""
+
+    def change(_: Broken, vectors: np.ndarray, batch: Sequence[PreparedText], __: Role) -> np.ndarray:
+        made = [np.random.default_rng(text.payload).normal(size=vectors.shape[1]) for text in batch]
+        return np.array([vector / np.linalg.norm(vector) for vector in made], dtype=np.float32)
+
+    return Broken(model, change)
+
+
+def meaning_comes_last(model: SentenceTransformerModel) -> Broken:
+    """The first 128 dimensions are the same for every text, so that vectors cannot be cut to them."""
+
+    def change(_: Broken, vectors: np.ndarray, __: Sequence[PreparedText], ___: Role) -> np.ndarray:
+        vectors[:, :128] = 0.01
+        return vectors
+
+    return Broken(model, change)
+
+
+class RefusesEmpty(Broken):
+    """A server that answers 400 where no token is left."""
+
+    def forward(self, batch: Sequence[PreparedText], role: Role) -> np.ndarray:
+        if any(not text.own_tokens for text in batch):
+            raise ModelError("the server says 400: input cannot be empty")
+        return self.sound.forward(batch, role)

@@ -1,0 +1,167 @@
+"""Each probe passes a sound model and catches the one that is broken in just that way."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, get_args
+
+import msgspec
+import numpy as np
+import pytest
+
+from pytest_embedbench import catalog
+from pytest_embedbench.conformance.probes import PROBES
+from pytest_embedbench.conformance.subject import Subject, distances
+from pytest_embedbench.models.spec import ModelSpec, NamedModel, ProbeName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_embedbench.conformance.outcome import Outcome
+    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+
+
+def _module() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("embedbench_broken", Path(__file__).with_name("broken.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def broken() -> ModuleType:
+    """Return the module of broken models; test folders are no packages."""
+    return _module()
+
+
+def ask(probe: str, model: Any, spec: ModelSpec | None = None, reference: Any = None) -> Outcome:
+    """Ask one probe of a model under this definition; absent: MiniLM's of the catalogue."""
+    named = NamedModel(alias="examined", spec=spec or catalog.models()["minilm"])
+    return PROBES[probe].ask(Subject(named, model, reference))
+
+
+def test_the_names_a_suite_knows_are_those_of_the_probes() -> None:
+    assert list(PROBES) == list(get_args(ProbeName))
+
+
+def test_a_sound_model_fails_no_probe(minilm: SentenceTransformerModel) -> None:
+    found = {name: ask(name, minilm, reference=minilm).status for name in PROBES}
+    assert set(found.values()) == {"passed", "skipped"}
+    skipped = {name for name, status in found.items() if status == "skipped"}
+    assert skipped == {"roles", "matryoshka"}  # it has no prompts and declares no shorter vectors
+
+
+CASES: dict[str, tuple[str, Callable[[Any, Any], Any], str]] = {
+    "dimensions differ by role": ("dimension", lambda b, m: b.short_queries(m), "a query has 256 dimensions"),
+    "a number is NaN": ("finite", lambda b, m: b.nan_in_batches(m), "1 of 24 query vectors hold NaN"),
+    "nothing normalizes": ("unit-norm", lambda b, m: b.without_normalization(m), "a vector has length 1.7000"),
+    "dropout is on": ("determinism", lambda b, m: b.in_training_mode(m), "the model is not in eval mode"),
+    "padding is not masked": ("batch-invariance", lambda b, m: b.WithoutMask(m), "padding is not masked"),
+    "vectors come in another order": ("order", lambda b, m: b.SortedAndNotPutBack(m), "got the vector of"),
+    "weights mean nothing": ("sanity", lambda b, m: b.forgets_everything(m), "easy questions are not answered"),
+    "a server cuts in silence": ("context", lambda b, m: b.Cut(m, 128), "does not move the vector"),
+    "empty texts are refused": ("odd-texts", lambda b, m: b.RefusesEmpty(m), "empty: the server says 400"),
+    "an endpoint serves another model": ("parity", lambda b, m: b.Cut(m, 6), "(1 - cosine); worst:"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_broken_model_fails_its_probe(case: str, broken: ModuleType, minilm: SentenceTransformerModel) -> None:
+    probe, make, said = CASES[case]
+    found = ask(probe, make(broken, minilm), reference=minilm if probe == "parity" else None)
+    assert found.status == "failed"
+    assert said in found.explanation
+    assert "\nfix: " in found.explanation
+    assert found.measured
+    assert found.limit
+
+
+def test_the_effective_context_is_told_in_tokens(broken: ModuleType, minilm: SentenceTransformerModel) -> None:
+    found = ask("context", broken.Cut(minilm, 128))
+    assert found.value is not None
+    assert 128 - 2 * 12 <= found.value <= 128 + 2 * 12  # to the nearest of twenty parts
+
+
+def test_a_checkpoint_that_lost_its_length_is_short_of_what_is_declared(minilm: SentenceTransformerModel) -> None:
+    declared = ModelSpec(hub="someone/unknown", max_tokens=512)
+    assert ask("context", minilm, declared).status == "failed"  # MiniLM sees 256
+
+
+def test_shorter_vectors_must_answer_too(broken: ModuleType, minilm: SentenceTransformerModel) -> None:
+    spec = ModelSpec(hub="someone/unknown", matryoshka=(128, 256))
+    assert ask("matryoshka", minilm, spec).status == "passed"
+    found = ask("matryoshka", broken.meaning_comes_last(minilm), spec)
+    assert found.status == "failed"
+    assert "with the first 128 dimensions" in found.explanation
+    too_long = ask("matryoshka", minilm, msgspec.structs.replace(spec, matryoshka=(128, 512)))
+    assert "512 dimensions are declared, vectors have 384" in too_long.explanation
+
+
+def test_a_prompt_that_does_not_arrive_is_caught_by_its_role(
+    broken: ModuleType, minilm: SentenceTransformerModel
+) -> None:
+    spec = ModelSpec(hub="someone/unknown", query_prompt="query: ", document_prompt="")
+    told = minilm.with_prompts({"query": "query: ", "document": ""})
+    assert ask("roles", told, spec).status == "passed"
+    deaf = broken.Broken(minilm, prompts={"query": "query: "})  # it says so, and leaves the prompt out
+    found = ask("roles", deaf, spec)
+    assert found.status == "failed"
+    assert "the prompt is dropped on the way" in found.explanation
+
+
+@pytest.mark.parametrize(
+    ("prompt", "problem"),
+    [
+        ("", "before a query stands ''"),
+        ("Instruct: Find it\nQuery: ", "Query: '"),
+        ("Instruct: Find it Query:", "it should be 'Instruct: {task}\\nQuery:'"),
+    ],
+)
+def test_a_prompt_unlike_the_catalogues_is_caught(
+    prompt: str, problem: str, minilm: SentenceTransformerModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = ModelSpec(hub="org/known", query_prompt="Instruct: {task}\nQuery:", document_prompt="")
+    monkeypatch.setattr(catalog, "models", lambda: {"known": known})
+    served = ModelSpec(kind="endpoint", url="http://127.0.0.1:9/v1", model="org/known")
+    right = minilm.with_prompts({"query": "Instruct: Find it\nQuery:", "document": ""})
+    assert ask("prompts", right, served).status == "passed"
+    found = ask("prompts", minilm.with_prompts({"query": prompt, "document": ""}), served)
+    assert found.status == "failed"
+    assert problem in found.explanation
+
+
+def test_pooling_is_compared_with_what_is_declared(minilm: SentenceTransformerModel) -> None:
+    found = ask("declaration", minilm, ModelSpec(hub="someone/unknown", pooling="lasttoken"))
+    assert found.status == "failed"
+    assert "it pools by 'mean', 'lasttoken' is declared" in found.explanation
+
+
+def test_the_tolerance_is_that_of_the_number_format(broken: ModuleType, minilm: SentenceTransformerModel) -> None:
+    def rounded(_: Any, vectors: np.ndarray, batch: Any, __: Any) -> np.ndarray:
+        """Rounding as in 16 bits, another one in each batch."""
+        noise = np.random.default_rng(len(batch)).normal(scale=2e-3, size=vectors.shape)
+        return (vectors + noise).astype(np.float32)
+
+    assert ask("batch-invariance", broken.Broken(minilm, rounded)).status == "failed"
+    in_bf16 = ask("batch-invariance", broken.Broken(minilm, rounded, dtype="bf16"))
+    assert in_bf16.status == "passed"
+    assert in_bf16.limit == "<= 0.005 in bf16"
+
+
+def test_every_number_of_a_probe_is_kept(minilm: SentenceTransformerModel) -> None:
+    found = ask("batch-invariance", minilm)
+    assert found.value == max(found.values.values())
+    assert len(found.values) > 12
+
+
+def test_vectors_without_direction_are_as_far_apart_as_can_be() -> None:
+    zero, one = np.zeros((1, 3), dtype=np.float32), np.ones((1, 3), dtype=np.float32)
+    assert distances(zero, one).tolist() == [1.0]
+    assert distances(one, one).tolist() == pytest.approx([0.0])
+    assert distances(one, -one).tolist() == pytest.approx([2.0])
