@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 PREFIX = "embedbench_"
 RESULT = f"{PREFIX}result"
 NOTE = f"{PREFIX}note"
+FEW = 0.01
+"""A share of texts that is not worth a note."""
+
 MARKS = {"passed": "pass", "failed": "FAIL", "skipped": "skip", "measured": "-"}
 
 
@@ -105,6 +108,7 @@ def summarize(reporter: TerminalReporter, session: EmbedSession, reports: Sequen
         except EmbedbenchError as error:
             notes.append(f"result: not read: {error}")
     notes += _notes(result for _, result in results)
+    notes += [line for _, result in results for line in _cuts(result)]
     notes += _doubts(results)
     noted = (value for report in reports for name, value in report.user_properties if name == NOTE)
     notes += [f"note: {note}" for note in dict.fromkeys(noted)]
@@ -226,6 +230,19 @@ def _notes(results: Iterable[PairResult]) -> list[str]:
             note = f"note: {dataset.name}: {finding.message} ({finding.count:,}{first})"
             findings[dataset.name, finding.code] = note
     return list(findings.values())
+
+
+def _cuts(result: PairResult) -> list[str]:
+    """Which share of the texts fills the model's length, where that is more than a few: what is longer is cut."""
+    details = result.embedbench
+    lines = []
+    for side, texts in (("corpus", details.dataset.unique_texts), ("query", details.dataset.queries)):
+        share = details.effort.get(f"{side}_full_texts", 0) / texts if texts else 0
+        if share >= FEW:
+            names = f"{details.model.alias} on {details.dataset.name}"
+            limit = f"{details.model.facts.max_tokens:,} tokens that the model takes"
+            lines.append(f"note: {names}: {share:.0%} of the {side} texts fill the {limit}; what is longer is cut")
+    return lines
 
 
 def _doubts(results: Iterable[tuple[Path, PairResult]]) -> list[str]:

@@ -27,7 +27,7 @@ NOISE = 10
 
 def _context(subject: Subject) -> Outcome:
     spec, facts, known = subject.spec, subject.facts, subject.declared
-    declared = spec.max_seq_length or (known and known.max_tokens) or spec.max_tokens or facts.max_tokens
+    declared = spec.max_seq_length or spec.max_tokens or (known and known.max_tokens) or facts.max_tokens
     if not declared:
         return skipped("no maximal length is declared (max_tokens)")
     device = facts.device.partition(":")[0]

@@ -149,7 +149,7 @@ class Space:
     def _read(self, places: Mapping[bytes, int]) -> Found:
         missing, stale = dict.fromkeys(range(len(places))), list[int]()
         vectors: Vectors | None = None
-        own_tokens = tokens = damaged = 0
+        own_tokens = tokens = full = damaged = 0
         old = time.time() - FRESH_SECONDS
         for stored in self._cache.file.lookup(self._digest, list(places)):
             place = places.get(stored.row.text)
@@ -165,13 +165,14 @@ class Space:
             del missing[place]
             own_tokens += stored.row.own_tokens
             tokens += stored.row.tokens
+            full += stored.row.tokens == self._key.max_tokens
             if stored.used < old:
                 stale.append(stored.number)
         if damaged:
             self._cache.notes.append(f"embedding cache: damaged vectors found, encoded again: {damaged:,}")
         if stale:
             self._cache.attempt(lambda: self._cache.file.touch(stale), None)
-        return Found(vectors, list(missing), own_tokens, tokens)
+        return Found(vectors, list(missing), own_tokens, tokens, full)
 
     def write(self, texts: Sequence[str], prepared: Sequence[PreparedText], vectors: Vectors) -> None:
         """Store a batch, in one transaction."""

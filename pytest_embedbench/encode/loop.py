@@ -58,6 +58,8 @@ class Found(NamedTuple):
     missing: Sequence[int]
     own_tokens: int = 0
     tokens: int = 0
+    full_texts: int = 0
+    """Those as long as the model takes, so that most were cut."""
 
 
 class Cache(Protocol):
@@ -100,6 +102,9 @@ class Encoded:
     seconds: float
     cached_texts: int = 0
     cached_own_tokens: int = 0
+    full_texts: int = 0
+    """Distinct texts that fill the model's length: they were cut, but for some that just fit. 0 where only the server
+    knows."""
     server_ms: dict[str, float] = field(default_factory=dict)
     """What a server said of its own time: milliseconds a request, the mean, by name."""
 
@@ -174,6 +179,7 @@ def encode(
         seconds=time.perf_counter() - started - keeping,
         cached_texts=len(unique) - len(missing),
         cached_own_tokens=found.own_tokens,
+        full_texts=0 if limits else found.full_texts + sum(length == model.facts.max_tokens for length in lengths),
         server_ms={name: total / asked[name] for name, total in server.items()},
     )
 

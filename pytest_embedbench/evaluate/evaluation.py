@@ -142,11 +142,13 @@ def _dense_run(  # noqa: PLR0913 - by keyword, what evaluate was asked for
         "corpus_padded_tokens": corpus.padded_tokens,
         "corpus_cached_texts": corpus.cached_texts,
         "corpus_cached_own_tokens": corpus.cached_own_tokens,
+        "corpus_full_texts": corpus.full_texts,
         "query_seconds": asked.seconds,
         "query_own_tokens": asked.own_tokens,
         "query_tokens": asked.tokens,
         "query_cached_texts": asked.cached_texts,
         "query_cached_own_tokens": asked.cached_own_tokens,
+        "query_full_texts": asked.full_texts,
         "search_seconds": time.perf_counter() - searched,
         "batch_tokens": batch_tokens,
     }

@@ -141,5 +141,6 @@ def _together(parts: Sequence[Encoded], vectors: Vectors, indices: list[int]) ->
         seconds=sum(part.seconds for part in parts),
         cached_texts=sum(part.cached_texts for part in parts),
         cached_own_tokens=sum(part.cached_own_tokens for part in parts),
+        full_texts=sum(part.full_texts for part in parts),
         server_ms={name: float(np.mean([value for other, value in times if other == name])) for name in dict(times)},
     )

@@ -8,6 +8,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.acceptance.conftest import DOCS
+
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Project
 
@@ -164,3 +166,14 @@ def test_the_summary_survives_a_result_that_went_away(project: Project) -> None:
     assert len(project.table(result)) == 1
     assert "not a pytest-embedbench result" in text
     assert result.ret == pytest.ExitCode.OK
+
+
+def test_texts_that_are_cut_are_told(project: Project) -> None:
+    project.suite()
+    project.data(docs={**DOCS, "long": "a long story without an end " * 100})
+    note = (
+        "note: minilm on facts: 14% of the corpus texts fill the 256 tokens that the model takes; what is longer is cut"
+    )
+    assert note in project.text(project.run())
+    assert note in project.text(project.run())  # of a stored result too
+    assert project.result().embedbench.effort["corpus_full_texts"] == 1

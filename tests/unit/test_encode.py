@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_embedbench.encode import loop
+from pytest_embedbench.encode.cache import VectorCache
 from pytest_embedbench.encode.loop import Silence, encode
 from pytest_embedbench.encode.plan import batches, distinct
 from pytest_embedbench.errors import ModelError
@@ -18,8 +19,10 @@ from pytest_embedbench.models.protocol import Encoder, ModelFacts, PreparedText
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from pytest_embedbench.models.protocol import Role, Vectors
+    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
 
 PROMPT_TOKENS = {"query": 2, "document": 0}
 
@@ -185,3 +188,15 @@ def test_an_error_of_the_model_passes_and_finishes_the_progress() -> None:
 
 def test_the_letter_model_is_an_encoder() -> None:
     assert isinstance(LetterModel(), Encoder)
+
+
+def test_texts_that_fill_the_models_length_are_counted_cached_or_not(
+    minilm: SentenceTransformerModel, tmp_path: Path
+) -> None:
+    texts = ["short", "a word " * 300, "a word " * 400, "short"]
+    cache = VectorCache(tmp_path)
+    for _ in range(2):
+        space = cache.spaces("minilm", "f" * 64, minilm.facts, {})["document"]
+        done = encode(minilm, texts, "document", batch_tokens=1000, progress=Silence(), cache=space)
+        assert done.full_texts == 2
+    assert done.cached_texts == 3
