@@ -51,6 +51,7 @@ class SpaceKey(msgspec.Struct, frozen=True, kw_only=True):
     """The kind of device: processors and GPUs add up in different orders."""
     attention: str
     pooling: str
+    backend: str
     libraries: dict[str, str | None]
 
     @staticmethod
@@ -96,6 +97,7 @@ class VectorCache:
                     device=facts.device.partition(":")[0],
                     attention=facts.attention,
                     pooling=facts.pooling,
+                    backend=facts.backend,
                     libraries=dict(libraries),
                 ),
             )

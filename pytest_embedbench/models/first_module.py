@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding, Transformer
 
+from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.checkpoint import LONGEST
+from pytest_embedbench.models.packed import REPLACED, Packing
 from pytest_embedbench.models.protocol import PreparedText
 
 if TYPE_CHECKING:
@@ -52,7 +54,13 @@ def first_module(model: SentenceTransformer, max_length: int | None) -> FirstMod
 
 
 class TextTransformer:
-    """A text transformer: padded on the side that its tokenizer declares, only as long as the batch needs."""
+    """A text transformer.
+
+    Its batches are without padding where it can take them so (``packing``), else padded on the side that its tokenizer
+    declares, only as far as they need.
+    """
+
+    packing: Packing | None = None
 
     def __init__(self, module: Transformer, max_length: int | None) -> None:
         self._module = module
@@ -74,10 +82,11 @@ class TextTransformer:
     @property
     def facts(self) -> dict[str, Any]:
         config = self._module.config
+        kernel = f"{REPLACED}, packed" if self.packing else getattr(config, "_attn_implementation", None)
         return {
             "architecture": str(getattr(config, "model_type", "")),
             "max_tokens": self._module.max_seq_length,
-            "attention": str(getattr(config, "_attn_implementation", None) or ""),
+            "attention": str(kernel or ""),
             "padding_side": str(self._tokenizer.padding_side),
         }
 
@@ -103,7 +112,12 @@ class TextTransformer:
         return prepared
 
     def features(self, batch: Sequence[PreparedText]) -> dict[str, Any]:
-        return dict(self._tokenizer.pad({"input_ids": [text.payload for text in batch]}, return_tensors="pt"))
+        tokens = [text.payload for text in batch]
+        if not all(tokens):
+            raise ModelError("a text has no token at all: the tokenizer adds none, so that nothing is left to pool")
+        if self.packing:
+            return self.packing.features(tokens)
+        return dict(self._tokenizer.pad({"input_ids": tokens}, return_tensors="pt"))
 
     def prompt_length(self, prompt: str) -> int | None:
         return self._module._get_prompt_length(prompt)  # noqa: SLF001 - there is no public way to ask

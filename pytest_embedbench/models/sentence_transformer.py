@@ -17,7 +17,9 @@ from transformers.utils import logging
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.backend import Backend, backend
 from pytest_embedbench.models.checkpoint import declared_prompt
-from pytest_embedbench.models.first_module import Static, first_module
+from pytest_embedbench.models.first_module import Static, TextTransformer, first_module
+from pytest_embedbench.models.packed import Packing, can_pack
+from pytest_embedbench.models.probe import PROBE
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText, Role, spoken
 from pytest_embedbench.models.source import checkpoint_dtype
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
     from pytest_embedbench.models.protocol import Vectors
     from pytest_embedbench.models.spec import NamedModel
+
+PACKED_APART = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 1e-1}
+"""How far numbers of a vector may be apart with padding and without, as a share of the largest: rounding, not more."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -78,6 +83,8 @@ class SentenceTransformerModel:
         facts = self._describe(how.device, dtype, tuple(filter(None, told)))
         backend_name = "" if spec.backend == "torch" else spec.backend
         self._facts = msgspec.structs.replace(facts, backend=backend_name, trust_remote_code=spec.trust_remote_code)
+        if how.device == "cpu" and isinstance(first, TextTransformer) and can_pack(self._model):
+            self._pack(first, Packing(self._model[0]))
 
     @property
     def facts(self) -> ModelFacts:
@@ -89,6 +96,27 @@ class SentenceTransformerModel:
         told._prompt_with(prompts)  # noqa: SLF001 - our own class's
         told._facts = msgspec.structs.replace(self._facts, prompts=spoken(told._prompts))  # noqa: SLF001 - our own class's
         return told
+
+    def _pack(self, first: TextTransformer, packing: Packing) -> None:
+        """Leave padding out, unless that changes vectors: a model may do with its inputs what nobody here knows."""
+        texts = self.prepare(PROBE, "document")
+        padded = self.forward(texts, "document")
+        packing.switch(on=True)
+        first.packing = packing
+        try:
+            apart = np.abs(self.forward(texts, "document") - padded).max() / np.abs(padded).max()
+        except Exception:  # noqa: BLE001 - whatever a model raises on inputs that it does not know
+            apart = np.float32(np.inf)
+        if not apart < PACKED_APART[self._facts.dtype]:
+            self.unpack()
+        self._facts = msgspec.structs.replace(self._facts, attention=first.facts["attention"])
+
+    def unpack(self) -> None:
+        """Pad batches again."""
+        if isinstance(self._first, TextTransformer) and self._first.packing:
+            self._first.packing.switch(on=False)
+            self._first.packing = None
+            self._facts = msgspec.structs.replace(self._facts, attention=self._first.facts["attention"])
 
     def _prompt_with(self, prompts: Mapping[Role, str | None]) -> None:
         self._prompts = {role: self._prompt(role, prompt) for role, prompt in prompts.items()}
