@@ -13,6 +13,7 @@ import numpy as np
 
 from pytest_embedbench.encode.plan import batches, distinct
 from pytest_embedbench.encode.served import answers
+from pytest_embedbench.encode.workers import forwarded
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import Answered, ServedEncoder
 
@@ -190,9 +191,9 @@ def _answers(
     if isinstance(model, ServedEncoder):
         yield from answers(model, plan, prepared, role)
         return
-    for batch in plan:
-        ready = [prepared[index] for index in batch]
-        yield batch, Answered(model.forward(ready, role), ready, {})
+    with closing(forwarded(model, plan, prepared, role)) as made:
+        for batch, vectors in made:
+            yield batch, Answered(vectors, [prepared[index] for index in batch], {})
 
 
 def refuse_broken(vectors: Vectors, texts: Sequence[str], role: Role) -> None:

@@ -15,7 +15,7 @@ HOPE, ENOUGH, REST = 0.2, 0.15, 0.5
 """After a share ``HOPE`` of the corpus, take all the rest where a proof needs more than ``ENOUGH`` of it by the
 straight line, which says too little; after ``REST`` in any case."""
 
-BATCHES, SMALLEST_BATCH = 24, 256
+BATCHES, SMALLEST_BATCH = 24, 512
 """Batches wanted in a block, for like lengths in each, and the tokens that a batch should have all the same."""
 
 

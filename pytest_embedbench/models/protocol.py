@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_ch
 import msgspec
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from concurrent.futures import Executor, Future
+    from contextlib import AbstractContextManager
 
     import numpy as np
     from numpy.typing import NDArray
@@ -86,6 +87,20 @@ class Instructed(Encoder, Protocol):
 
     def with_prompts(self, prompts: Mapping[Role, str | None]) -> Encoder:
         """The same weights under other prompts; None stands for what the checkpoint declares."""
+        ...
+
+
+@runtime_checkable
+class ParallelEncoder(Encoder, Protocol):
+    """An ``Encoder`` that may run several batches at once on this machine."""
+
+    @property
+    def workers(self) -> int:
+        """How many; 1 is one by one."""
+        ...
+
+    def side_by_side(self) -> AbstractContextManager[Executor]:
+        """The threads that they run in."""
         ...
 
 

@@ -15,6 +15,7 @@ from sentence_transformers.sentence_transformer.modules import Normalize
 from transformers.utils import logging
 
 from pytest_embedbench.errors import ModelError
+from pytest_embedbench.models import cores
 from pytest_embedbench.models.backend import Backend, backend
 from pytest_embedbench.models.checkpoint import declared_prompt
 from pytest_embedbench.models.first_module import Static, TextTransformer, first_module
@@ -24,6 +25,8 @@ from pytest_embedbench.models.protocol import ModelFacts, PreparedText, Role, sp
 from pytest_embedbench.models.source import checkpoint_dtype
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from pytest_embedbench.models.protocol import Vectors
@@ -110,6 +113,14 @@ class SentenceTransformerModel:
         if not apart < PACKED_APART[self._facts.dtype]:
             self.unpack()
         self._facts = msgspec.structs.replace(self._facts, attention=first.facts["attention"])
+
+    @property
+    def workers(self) -> int:
+        """Batches that may run at once; on a GPU one, since it is busy with that."""
+        return cores.workers() if self._facts.device == "cpu" and not self._facts.backend else 1
+
+    def side_by_side(self) -> AbstractContextManager[Executor]:
+        return cores.side_by_side()
 
     def unpack(self) -> None:
         """Pad batches again."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +19,7 @@ from pytest_embedbench.encode.cache import VectorCache
 from pytest_embedbench.encode.loop import Silence, encode
 from pytest_embedbench.encode.plan import batches, distinct
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.protocol import Encoder, ModelFacts, PreparedText
+from pytest_embedbench.models.protocol import Encoder, ModelFacts, ParallelEncoder, PreparedText
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -200,3 +204,65 @@ def test_texts_that_fill_the_models_length_are_counted_cached_or_not(
         done = encode(minilm, texts, "document", batch_tokens=1000, progress=Silence(), cache=space)
         assert done.full_texts == 2
     assert done.cached_texts == 3
+
+
+def test_batches_side_by_side_give_the_same_vectors_and_leave_the_threads_as_they_were(
+    minilm: SentenceTransformerModel,
+) -> None:
+    texts = ["word " * (1 + number % 50) + str(number) for number in range(60)]
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert minilm.workers == 1
+        alone = encode(minilm, texts, "document", batch_tokens=200, progress=Silence())
+        torch.set_num_threads(3)
+        assert minilm.workers == 3
+        together = encode(minilm, texts, "document", batch_tokens=200, progress=Silence())
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+    assert together.vectors == pytest.approx(alone.vectors, abs=1e-6)
+    assert together.padded_tokens == alone.padded_tokens
+
+
+class SideBySide(LetterModel):
+    """Runs three batches at once, and fails at a text."""
+
+    workers = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.under_way = self.most = 0
+        self.lock = threading.Lock()
+
+    def side_by_side(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.workers)
+
+    def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
+        with self.lock:
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+        time.sleep(0.01)
+        with self.lock:
+            self.under_way -= 1
+        if any(text.payload == "boom" for text in batch):
+            raise ModelError("boom")
+        return super().forward(batch, role)
+
+
+def test_several_batches_run_at_once_and_their_vectors_come_in_order() -> None:
+    model = SideBySide()
+    assert isinstance(model, ParallelEncoder)
+    texts = [chr(97 + number % 26) * (1 + number) for number in range(40)]
+    done = encode(model, texts, "query", batch_tokens=1, progress=Silence())
+    assert [list(row) for row in done.vectors[done.indices]] == [vector_of(text, "query") for text in texts]
+    assert 1 < model.most <= 3
+
+
+def test_an_error_in_one_of_several_batches_ends_the_others() -> None:
+    model = SideBySide()
+    with pytest.raises(ModelError, match="boom"):
+        encode(
+            model, ["boom", *(f"text {number}" for number in range(50))], "query", batch_tokens=1, progress=Silence()
+        )
+    assert model.under_way == 0
