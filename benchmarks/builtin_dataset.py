@@ -87,8 +87,9 @@ class WithoutMask(SentenceTransformerModel):
 
     @torch.inference_mode()
     def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
+        self.unpack()
         ids = [text.payload for text in batch]
-        padded = self._tokenizer.pad(
+        padded = self._model.tokenizer.pad(
             {"input_ids": ids},
             padding="max_length",
             max_length=self._model.max_seq_length,

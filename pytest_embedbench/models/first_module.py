@@ -63,17 +63,17 @@ class TextTransformer:
     packing: Packing | None = None
 
     def __init__(self, module: Transformer, max_length: int | None) -> None:
-        self._module = module
+        self.module = module
         self._tokenizer: Any = module.tokenizer
         self._tokenizer_lock = threading.Lock()
         self.notice = self._cap(max_length)
 
     def _cap(self, wanted: int | None) -> str:
         """Set the length at which texts are cut; says so where that is ours and not the checkpoint's."""
-        longest = self._module.max_seq_length
+        longest = self.module.max_seq_length
         if wanted is None and longest is not None and longest <= LONGEST:
             return ""
-        self._module.max_seq_length = wanted or LONGEST
+        self.module.max_seq_length = wanted or LONGEST
         if wanted:
             return ""
         taken = f"{longest:,}" if longest else "any number of"
@@ -81,11 +81,11 @@ class TextTransformer:
 
     @property
     def facts(self) -> dict[str, Any]:
-        config = self._module.config
+        config = self.module.config
         kernel = f"{REPLACED}, packed" if self.packing else getattr(config, "_attn_implementation", None)
         return {
             "architecture": str(getattr(config, "model_type", "")),
-            "max_tokens": self._module.max_seq_length,
+            "max_tokens": self.module.max_seq_length,
             "attention": str(kernel or ""),
             "padding_side": str(self._tokenizer.padding_side),
         }
@@ -96,7 +96,7 @@ class TextTransformer:
             encoded = self._tokenizer(
                 [prompt + text for text in texts],
                 truncation=True,
-                max_length=self._module.max_seq_length,
+                max_length=self.module.max_seq_length,
                 padding=False,
                 return_attention_mask=False,
                 return_token_type_ids=False,
@@ -120,7 +120,7 @@ class TextTransformer:
         return dict(self._tokenizer.pad({"input_ids": tokens}, return_tensors="pt"))
 
     def prompt_length(self, prompt: str) -> int | None:
-        return self._module._get_prompt_length(prompt)  # noqa: SLF001 - there is no public way to ask
+        return self.module._get_prompt_length(prompt)  # noqa: SLF001 - there is no public way to ask
 
 
 class Static:

@@ -104,9 +104,12 @@ def attention(
     made = query.new_empty(1, query.shape[2], query.shape[1], query.shape[3])
     for start, length, count in more[SPANS].tolist():
         end = start + length * count
-        parts = (whole[0, :, start:end].unflatten(1, (count, length)).transpose(0, 1) for whole in (query, key, value))
+        q, k, v = (
+            whole[0, :, start:end].reshape(-1, count, length, whole.shape[3]).transpose(0, 1)
+            for whole in (query, key, value)
+        )
         found = torch.nn.functional.scaled_dot_product_attention(
-            *parts, scale=scaling, is_causal=causal and length > 1, enable_gqa=grouped
+            q, k, v, scale=scaling, is_causal=causal and length > 1, enable_gqa=grouped
         )
         made[0, start:end] = found.transpose(1, 2).flatten(0, 1)
     return made, None

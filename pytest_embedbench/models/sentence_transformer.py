@@ -87,7 +87,7 @@ class SentenceTransformerModel:
         backend_name = "" if spec.backend == "torch" else spec.backend
         self._facts = msgspec.structs.replace(facts, backend=backend_name, trust_remote_code=spec.trust_remote_code)
         if how.device == "cpu" and isinstance(first, TextTransformer) and can_pack(self._model):
-            self._pack(first, Packing(self._model[0]))
+            self._pack(first, Packing(first.module))
 
     @property
     def facts(self) -> ModelFacts:

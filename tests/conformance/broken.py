@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from pytest_embedbench.errors import ModelError
+from pytest_embedbench.models.first_module import TextTransformer
 from pytest_embedbench.models.protocol import SERVED, ModelFacts, PreparedText, Role
 from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
 
@@ -70,7 +71,15 @@ class WithoutMask(Broken):
         longest = max(text.length for text in batch)
         ids = torch.tensor([text.payload + [0] * (longest - text.length) for text in batch])
         features = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-        return np.asarray(inner(features)["sentence_embedding"].numpy(), dtype=np.float32)
+        first = self.sound._first
+        assert isinstance(first, TextTransformer)
+        assert first.packing
+        packing = first.packing
+        packing.switch(on=False)  # without padding nothing could be wrong with it
+        try:
+            return np.asarray(inner(features)["sentence_embedding"].numpy(), dtype=np.float32)
+        finally:
+            packing.switch(on=True)
 
 
 class SortedAndNotPutBack(Broken):

@@ -70,8 +70,8 @@ def test_a_prompt_that_pooling_leaves_out_is_left_out(minilm_folder: Path, tmp_p
     folder = Path(shutil.copytree(minilm_folder, tmp_path / "prompted"))
     (config,) = folder.glob("1_Pooling/config.json")
     config.write_text(json.dumps({**json.loads(config.read_text("utf-8")), "include_prompt": False}), "utf-8")
-    prompted = {"document_prompt": "a passage: "}
-    packed, padded = loaded(folder, **prompted), loaded(folder, pack=False, **prompted)
+    prompt = "a passage: "
+    packed, padded = (loaded(folder, pack=pack, document_prompt=prompt) for pack in (True, False))
     assert far(vectors(packed), vectors(padded)) < 1e-6
     assert far(vectors(packed), vectors(loaded(folder))) > 1e-3
 
@@ -114,10 +114,10 @@ def test_a_model_that_computes_otherwise_without_padding_is_padded(
     right = vectors(loaded(minilm_folder))
 
     def everywhere(
-        _: torch.nn.Module, query: torch.Tensor, *rest: torch.Tensor, **__: object
+        _: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *__: object, **___: object
     ) -> tuple[torch.Tensor, None]:
         """Attention that ignores where texts end."""
-        found = torch.nn.functional.scaled_dot_product_attention(query, *rest[:2])
+        found = torch.nn.functional.scaled_dot_product_attention(query, key, value)
         return found.transpose(1, 2), None
 
     monkeypatch.setattr(packed, "attention", everywhere)
