@@ -103,11 +103,11 @@ class SentenceTransformerModel:
     def _pack(self, first: TextTransformer, packing: Packing) -> None:
         """Leave padding out, unless that changes vectors: a model may do with its inputs what nobody here knows."""
         texts = self.prepare(PROBE, "document")
-        padded = self.forward(texts, "document")
+        padded = self._vectors(texts, "document")
         packing.switch(on=True)
         first.packing = packing
         try:
-            apart = np.abs(self.forward(texts, "document") - padded).max() / np.abs(padded).max()
+            apart = np.abs(self._vectors(texts, "document") - padded).max() / np.abs(padded).max()
         except Exception:  # noqa: BLE001 - whatever a model raises on inputs that it does not know
             apart = np.float32(np.inf)
         if not apart < PACKED_APART[self._facts.dtype]:
@@ -167,9 +167,12 @@ class SentenceTransformerModel:
         """Tokenize in bulk with the role's prompt in front, truncated at the model's maximal length."""
         return self._first.prepare(texts, self._prompts[role])
 
-    @torch.inference_mode()
     def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
         """Vectors of the batch, shape (texts, dimensions), float32."""
+        return self._vectors(batch, role)
+
+    @torch.inference_mode()
+    def _vectors(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
         features = {key: value.to(self._model.device) for key, value in self._first.features(batch).items()}
         if role in self._prompt_lengths:
             features["prompt_length"] = self._prompt_lengths[role]

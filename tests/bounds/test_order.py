@@ -140,4 +140,4 @@ def test_blocks_come_to_an_end(documents: int, gaps: list[float]) -> None:
 def test_batches_of_a_block_are_many_but_not_tiny() -> None:
     assert batch_budget(24_000, 4096) == 1000
     assert batch_budget(1_000_000, 4096) == 4096
-    assert batch_budget(100, 4096) == 256
+    assert batch_budget(100, 4096) == 512

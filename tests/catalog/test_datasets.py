@@ -223,7 +223,7 @@ def test_every_folder_of_real_data_gets_the_facts_of_its_name(shared: Path) -> N
         (named,) = Names(Path("embedbench.toml"), SuiteFile(), overrides).datasets()
         assert named.alias == folder.name
         assert named.spec.facts() == known(folder.name).facts()
-        assert named.spec.path == str(folder)
+        assert named.spec.path == str(folder.resolve())
 
 
 @pytest.mark.parametrize("name", ["norquad", "arcd", "agentset-dbpedia", "agentset-msmarco"])

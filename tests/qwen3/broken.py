@@ -26,6 +26,7 @@ class RightPadded(SentenceTransformerModel):
 
     @torch.inference_mode()
     def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
+        self.unpack()  # without padding there is nothing to do wrong
         ids: list[list[int]] = [text.payload for text in batch]
         padded: Any = self._model.tokenizer.pad({"input_ids": ids}, padding_side="right", return_tensors="pt")
         states = self._model[0](dict(padded))["token_embeddings"]

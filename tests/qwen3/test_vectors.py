@@ -52,17 +52,22 @@ def right(plain: PlainQwen3) -> dict[str, Vectors]:
     return {"document": plain.vectors(TEXTS), "query": plain.vectors(TEXTS, PROMPT)}
 
 
-@pytest.fixture(scope="module", params=["sdpa left", "eager left", "sdpa right"])
+@pytest.fixture(scope="module", params=["sdpa packed", "sdpa left", "eager left", "sdpa right"])
 def variant(
     request: pytest.FixtureRequest, qwen3_folder: Path, tmp_path_factory: pytest.TempPathFactory, load: Load
 ) -> SentenceTransformerModel:
     """Return the model with an attention kernel and a padding side; each is what the checkpoint's files ask for."""
-    kernel, side = request.param.split()
+    kernel, how = request.param.split()
+    side = "left" if how == "packed" else how
     folder = shutil.copytree(qwen3_folder, tmp_path_factory.mktemp("variant") / "model")
     for file, key, value in (("config", "attn_implementation", kernel), ("tokenizer_config", "padding_side", side)):
         path = folder / f"{file}.json"
         write_json(path, {**json.loads(path.read_text("utf-8")), key: value})
     model = load(folder)
+    if how == "packed":
+        kernel = "sdpa, packed"
+    else:
+        model.unpack()
     assert (model.facts.attention, model.facts.padding_side) == (kernel, side)
     return model
 
@@ -85,7 +90,9 @@ def test_texts_differ(right: dict[str, Vectors]) -> None:
     assert (1 - (right["document"] * right["query"]).sum(axis=1)).max() > 0.1
 
 
-def test_padding_is_on_the_left_and_masked(qwen3: SentenceTransformerModel) -> None:
+def test_padding_is_on_the_left_and_masked(qwen3_folder: Path, load: Load) -> None:
+    qwen3 = load(qwen3_folder)
+    qwen3.unpack()
     seen: list[dict[str, Any]] = []
     hook = qwen3._model[0].register_forward_pre_hook(lambda _, arguments: seen.append(dict(arguments[0])))
     qwen3.forward(qwen3.prepare(["x", "three words here"], "document"), "document")
@@ -120,7 +127,7 @@ def test_facts_say_what_it_is(qwen3: SentenceTransformerModel) -> None:
         "left",
         True,
     )
-    assert (facts.dimensions, facts.dtype, facts.attention) == (32, "fp32", "sdpa")
+    assert (facts.dimensions, facts.dtype, facts.attention) == (32, "fp32", "sdpa, packed")
     assert facts.prompts == {"query": PROMPT}
 
 

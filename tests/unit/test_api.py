@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,9 +47,13 @@ def test_a_function_is_scored(make_beir: MakeBeir) -> None:
     assert worse.per_query["recall@1"] == {"qfirst": 0.0, "qsecond": 0.0, "qthird": 1.0}
 
 
-def test_a_model_in_memory_scores_as_in_a_suite(minilm: SentenceTransformerModel, make_beir: MakeBeir) -> None:
+def test_a_model_in_memory_scores_as_in_a_suite(
+    minilm: SentenceTransformerModel, minilm_folder: Path, make_beir: MakeBeir
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
     folder = make_beir(docs=DOCS, queries=QUERIES, qrels=QRELS)
-    model: Any = minilm._model
+    model: Any = SentenceTransformer(str(minilm_folder), device="cpu")
     model.train()
     try:
         scores = evaluate_model(model, folder)
