@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pytest_embedbench.conformance.outcome import Outcome, Probe, judged, skipped
 from pytest_embedbench.conformance.samples import TEXTS
-from pytest_embedbench.conformance.shape import ROLES
 from pytest_embedbench.conformance.subject import Subject, distances
+from pytest_embedbench.models.protocol import ROLES
 from pytest_embedbench.models.spec import TASK
 
 if TYPE_CHECKING:

@@ -7,9 +7,7 @@ import numpy as np
 from pytest_embedbench.conformance.outcome import Outcome, Probe, judged, skipped
 from pytest_embedbench.conformance.samples import TEXTS
 from pytest_embedbench.conformance.subject import Subject
-from pytest_embedbench.models.protocol import Role
-
-ROLES: tuple[Role, ...] = ("query", "document")
+from pytest_embedbench.models.protocol import ROLES
 
 
 def _dimension(subject: Subject) -> Outcome:

@@ -19,7 +19,7 @@ import numpy as np
 from pytest_embedbench.encode.loop import refuse_broken
 from pytest_embedbench.errors import ModelError, closest
 from pytest_embedbench.models.probe import PROBE, UNIT
-from pytest_embedbench.models.protocol import ModelFacts, PreparedText, Role, spoken
+from pytest_embedbench.models.protocol import ROLES, ModelFacts, PreparedText, Role, spoken
 from pytest_embedbench.models.token_counts import CHARACTERS_PER_TOKEN, Counter, UsageCounter, counter
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.spec import NamedModel
 
     Encode = Callable[[Sequence[str], Role], ArrayLike]
-
-ROLES: tuple[Role, Role] = ("query", "document")
 
 ESTIMATED = (
     f"a function does not tell its tokens: each {CHARACTERS_PER_TOKEN} characters count as one; "

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Role = Literal["query", "document"]
 
+ROLES: tuple[Role, Role] = ("query", "document")
+
 SERVED = "endpoint"
 """What the facts of a model that runs elsewhere give as its device."""
 
