@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from copy import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
@@ -15,13 +15,14 @@ from pytest_embedbench.encode.plan import batches
 from pytest_embedbench.encode.served import answers
 from pytest_embedbench.endpoint.background import BackgroundEndpoint
 from pytest_embedbench.endpoint.client import Reply
-from pytest_embedbench.endpoint.embeddings import PATH, Embeddings, request, server_times
+from pytest_embedbench.endpoint.embeddings import PATH, Embeddings, server_times
 from pytest_embedbench.endpoint.errors import EndpointError
 from pytest_embedbench.endpoint.settings import EndpointSettings
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.probe import PROBE, UNIT
 from pytest_embedbench.models.protocol import SERVED, Answered, Limits, ModelFacts, PreparedText, Role, spoken
 from pytest_embedbench.models.token_counts import Sent, counter
+from pytest_embedbench.models.wire import Wire, fields
 
 if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Vectors
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 1000
 """The encode loop and the load profiles say themselves how many requests are under way; the client does not limit."""
+
+
+class _Part(NamedTuple):
+    """Texts of a batch that go into one request."""
+
+    places: list[int]
+    prepared: list[PreparedText]
 
 
 class EndpointModel:
@@ -96,19 +104,18 @@ class EndpointModel:
     def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
         """Vectors of the batch, shape (texts, dimensions), float32; in as many requests as the limits ask for."""
         vectors = np.empty((len(batch), self.probe.shape[1]), np.float32)
-        plan = batches([text.length for text in batch], self.limits.tokens, self.limits.texts)
-        for places, answer in answers(self, plan, batch, role):
-            vectors[places] = answer.vectors
+        plan = batches([text.length for text in batch], lambda: self.limits.tokens, self.limits.texts)
+        parts = (_Part(places, [batch[place] for place in places]) for places in plan)
+        for part, answer in answers(self, parts, role):
+            vectors[part.places] = answer.vectors
         return vectors
 
     def _ask(self, texts: Sequence[Sent], role: Role) -> Future[Reply[Embeddings]]:
-        spec = self._spec
-        # An empty text is an error to most servers.
-        body = request(
-            spec.model, [sent.text or " " for sent in texts], dimensions=spec.dimensions, encoding=spec.encoding
-        )
-        sent = {field: value for field, value in body.items() if field not in spec.unsent}
-        return self._endpoint.submit(PATH, sent | spec.request_fields[role], Embeddings)
+        return self._endpoint.submit(PATH, fields(self._spec, texts, role), Embeddings)
+
+    def wire(self) -> Wire:
+        """For load clients that bring their own connections."""
+        return Wire(self._alias, self._spec, _settings(self._spec), self._counter, self.probe.shape[1])
 
     def _probe(self) -> Vectors:
         try:

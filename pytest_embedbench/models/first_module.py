@@ -1,19 +1,17 @@
-"""The first module of a sentence-transformers checkpoint, which tokenizes: a transformer, or static vectors."""
+"""The first module of a checkpoint that sentence-transformers runs; it tokenizes: a transformer, or static vectors."""
 
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding, Transformer
 
-from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.checkpoint import LONGEST
-from pytest_embedbench.models.packed import REPLACED, Packing
+from pytest_embedbench.models.packed import PACKED, SPANS, Packing
 from pytest_embedbench.models.protocol import PreparedText
+from pytest_embedbench.models.text_tokenizer import TextTokenizer, tokens
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -64,63 +62,46 @@ class TextTransformer:
 
     def __init__(self, module: Transformer, max_length: int | None) -> None:
         self.module = module
-        self._tokenizer: Any = module.tokenizer
-        self._tokenizer_lock = threading.Lock()
-        self.notice = self._cap(max_length)
-
-    def _cap(self, wanted: int | None) -> str:
-        """Set the length at which texts are cut; says so where that is ours and not the checkpoint's."""
-        longest = self.module.max_seq_length
-        if wanted is None and longest is not None and longest <= LONGEST:
-            return ""
-        self.module.max_seq_length = wanted or LONGEST
-        if wanted:
-            return ""
-        taken = f"{longest:,}" if longest else "any number of"
-        return f"texts are cut at {LONGEST:,} tokens, the model takes {taken}; max_seq_length says otherwise"
+        self._tokenizer = TextTokenizer(module.tokenizer, max_length)
+        self.notice = self._tokenizer.notice
 
     @property
     def facts(self) -> dict[str, Any]:
         config = self.module.config
-        kernel = f"{REPLACED}, packed" if self.packing else getattr(config, "_attn_implementation", None)
+        kernel = PACKED if self.packing else getattr(config, "_attn_implementation", None)
         return {
             "architecture": str(getattr(config, "model_type", "")),
-            "max_tokens": self.module.max_seq_length,
+            "max_tokens": self._tokenizer.max_length,
             "attention": str(kernel or ""),
-            "padding_side": str(self._tokenizer.padding_side),
+            "padding_side": self._tokenizer.padding_side,
         }
 
     def prepare(self, texts: Sequence[str], prompt: str) -> list[PreparedText]:
-        # The Rust tokenizer keeps truncation as state: two threads at once raise "Already borrowed".
-        with self._tokenizer_lock:
-            encoded = self._tokenizer(
-                [prompt + text for text in texts],
-                truncation=True,
-                max_length=self.module.max_seq_length,
-                padding=False,
-                return_attention_mask=False,
-                return_token_type_ids=False,
-                return_special_tokens_mask=True,
-                return_offsets_mapping=bool(prompt),
-            )
-        prepared = []
-        for index, ids in enumerate(encoded["input_ids"]):
-            own = len(ids) - sum(encoded["special_tokens_mask"][index])
-            if prompt:
-                own = sum(end > len(prompt) for _, end in encoded["offset_mapping"][index])
-            prepared.append(PreparedText(ids, len(ids), own))
-        return prepared
+        return self._tokenizer.prepare(texts, prompt)
+
+    def pack(self, packing: Packing) -> None:
+        """Take batches without padding from now on."""
+        if self.module.model_forward_params is not None:
+            self.module.model_forward_params |= {SPANS}
+        self.packing = packing
 
     def features(self, batch: Sequence[PreparedText]) -> dict[str, Any]:
-        tokens = [text.payload for text in batch]
-        if not all(tokens):
-            raise ModelError("a text has no token at all: the tokenizer adds none, so that nothing is left to pool")
+        row = tokens(batch)
         if self.packing:
-            return self.packing.features(tokens)
-        return dict(self._tokenizer.pad({"input_ids": tokens}, return_tensors="pt"))
+            return {**self.packing.inputs(row), **flattened(row)}
+        return self._tokenizer.padded(row)
 
     def prompt_length(self, prompt: str) -> int | None:
-        return self.module._get_prompt_length(prompt)  # noqa: SLF001 - there is no public way to ask
+        return self._tokenizer.prompt_length(prompt)
+
+
+def flattened(batch: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
+    """What sentence-transformers' pooling takes to tell texts in one row apart; made for flash attention on GPUs."""
+    lengths = torch.tensor([len(ids) for ids in batch])
+    return {
+        "cu_seq_lens_q": torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)]),
+        "seq_idx": torch.repeat_interleave(torch.arange(len(batch)), lengths)[None],
+    }
 
 
 class Static:

@@ -17,7 +17,7 @@ import numpy as np
 
 from pytest_embedbench.encode.plan import distinct
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.protocol import Encoder, ModelFacts, PreparedText, Role
+from pytest_embedbench.models.protocol import ModelFacts
 from pytest_embedbench.models.variants import Variant
 
 if TYPE_CHECKING:
@@ -149,20 +149,3 @@ def refuse_too_many(kept: int, dimensions: int) -> None:
     """
     if kept > dimensions:
         raise ModelError(f"its vectors have {dimensions} dimensions, so {kept} of them cannot be kept")
-
-
-class VariantEncoder:
-    """An ``Encoder`` that gives a variant's vectors, for load profiles: what a server of the variant would do."""
-
-    def __init__(self, model: Encoder, form: VectorForm, facts: ModelFacts) -> None:
-        self._model, self._form, self._facts = model, form, facts
-
-    @property
-    def facts(self) -> ModelFacts:
-        return self._facts
-
-    def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
-        return self._model.prepare(texts, role)
-
-    def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
-        return self._form(self._model.forward(batch, role))

@@ -1,23 +1,24 @@
 """Batches without padding, on a CPU: all texts in one row, attention within each.
 
 The linear layers see the tokens of a batch as one matrix, and no padding; attention runs text by text, those of one
-length together. The texts' places go through transformers' attention interface, and sentence-transformers pools by its
-own features for flattened inputs (made for flash attention, which CPUs have not).
+length together. The texts' places go through transformers' attention interface.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import torch
-from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
+from pytest_embedbench.models.fused import Fusion, fusion_pays
+from pytest_embedbench.models.text_attention import attend
+
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from transformers import PreTrainedModel
 
 NAME = "embedbench_packed"
 SPANS = "embedbench_spans"
@@ -29,48 +30,86 @@ REPLACED = "sdpa"
 LOCAL = ("sliding_window", "local_attention")
 """Settings of models that attend to a neighbourhood, by masks that are not made here."""
 
+PACKED = f"{REPLACED}, packed"
+"""What the facts of a model say of its attention while it is without padding."""
 
-def can_pack(model: SentenceTransformer) -> bool:
-    """Is every module one that takes texts in one row, and attention whole and of the kernel that is replaced?"""
-    first = model[0]
-    if not isinstance(first, Transformer) or first.backend != "torch" or first.transformer_task != "feature-extraction":
-        return False
-    config = first.config
+APART = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
+"""How far numbers of a vector may be apart with padding and without, as a share of the largest: rounding, not more."""
+
+
+def can_pack(model: PreTrainedModel) -> bool:
+    """Does it take texts in one row, with attention whole and of the kernel that is replaced?"""
+    config = model.config
     local = any(getattr(config, name, None) for name in LOCAL) or set(getattr(config, "layer_types", None) or ()) - {
         "full_attention"
     }
-    plain = all(isinstance(module, (Pooling, Normalize, Dense)) for module in list(model)[1:])
-    compatible = getattr(first.model, "is_backend_compatible", lambda: False)()
-    return bool(plain and compatible and not local and getattr(config, "_attn_implementation", "") == REPLACED)
+    compatible = getattr(model, "is_backend_compatible", lambda: False)()
+    return bool(compatible and not local and getattr(config, "_attn_implementation", "") == REPLACED)
 
 
 class Packing:
-    """Gives a model's batches without padding while it is on."""
+    """Gives a transformer's batches without padding while it is on."""
 
-    def __init__(self, first: Transformer) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         AttentionInterface.register(NAME, attention)
         AttentionMaskInterface.register(NAME, no_mask)
-        self._offset = first._infer_flatten_position_offset()  # noqa: SLF001 - there is no public way to ask
-        if first.model_forward_params is not None:
-            first.model_forward_params |= {SPANS}
-        self._first = first
+        self._model = model
+        self._offset = first_position(model)
+        self._fusion = Fusion(model) if fusion_pays(model.dtype) else None
 
-    def switch(self, *, on: bool) -> None:
-        self._first.model.set_attn_implementation(NAME if on else REPLACED)
+    def settle(self, vectors: Callable[[], torch.Tensor], expected: torch.Tensor) -> bool:
+        """Switch on: with linear layers fused where that pays, without where that changes vectors.
 
-    def features(self, batch: Sequence[Sequence[int]]) -> dict[str, Any]:
-        """The tokens of a batch in one row, and what attention and pooling need to tell texts apart."""
+        Off, and False, where vectors are not as expected either way: a model may do with its inputs what nobody here
+        knows.
+        """
+        for fused in (True, False) if self._fusion else (False,):
+            self.switch(on=True, fused=fused)
+            if near(vectors, expected):
+                return True
+            self.switch(on=False)
+        return False
+
+    def switch(self, *, on: bool, fused: bool = False) -> None:
+        self._model.set_attn_implementation(NAME if on else REPLACED)
+        if self._fusion:
+            self._fusion.switch(on=on and fused)
+
+    def inputs(self, batch: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
+        """The tokens of a batch in one row, their places in their texts, and what attention needs to tell these apart.
+
+        Tokens and places have shape (1, tokens).
+        """
         lengths = torch.tensor([len(ids) for ids in batch])
-        ends = lengths.cumsum(0)
-        starts = ends - lengths
-        places = torch.arange(int(ends[-1])) - torch.repeat_interleave(starts, lengths)
+        starts = lengths.cumsum(0) - lengths
+        places = torch.arange(int(lengths.sum())) - torch.repeat_interleave(starts, lengths)
         return {
             "input_ids": torch.tensor([[token for ids in batch for token in ids]]),
             "position_ids": (places + self._offset)[None],
-            "cu_seq_lens_q": torch.cat([torch.zeros(1, dtype=torch.long), ends]),
-            "seq_idx": torch.repeat_interleave(torch.arange(len(batch)), lengths)[None],
             SPANS: spans(lengths.tolist()),
         }
+
+
+def near(vectors: Callable[[], torch.Tensor], expected: torch.Tensor) -> bool:
+    """Are these the vectors, but for rounding? Not if there are none."""
+    try:
+        found = vectors()
+    except Exception:  # noqa: BLE001 - whatever a model raises on inputs that it does not know
+        return False
+    apart = (found.float() - expected.float()).abs().max() / expected.float().abs().max()
+    return bool(apart < APART[expected.dtype])
+
+
+def first_position(model: torch.nn.Module) -> int:
+    """The number of a text's first place: BERT counts from 0, RoBERTa and its kind from behind the padding's number.
+
+    As sentence-transformers tells them apart (``Transformer._infer_flatten_position_offset``).
+    """
+    for module in model.modules():
+        padding = getattr(module, "padding_idx", None)
+        if isinstance(padding, int) and isinstance(getattr(module, "position_embeddings", None), torch.nn.Embedding):
+            return padding + 1
+    return 0
 
 
 def spans(lengths: Sequence[int]) -> torch.Tensor:
@@ -100,7 +139,6 @@ def attention(
     tokens, heads, size of a head), as transformers wants it.
     """
     causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
-    grouped = query.shape[1] != key.shape[1]
     made = query.new_empty(1, query.shape[2], query.shape[1], query.shape[3])
     for start, length, count in more[SPANS].tolist():
         end = start + length * count
@@ -108,10 +146,7 @@ def attention(
             whole[0, :, start:end].reshape(-1, count, length, whole.shape[3]).transpose(0, 1)
             for whole in (query, key, value)
         )
-        found = torch.nn.functional.scaled_dot_product_attention(
-            q, k, v, scale=scaling, is_causal=causal and length > 1, enable_gqa=grouped
-        )
-        made[0, start:end] = found.transpose(1, 2).flatten(0, 1)
+        made[0, start:end] = attend(q, k, v, scale=scaling, causal=causal).transpose(1, 2).flatten(0, 1)
     return made, None
 
 

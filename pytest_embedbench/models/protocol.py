@@ -66,6 +66,11 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     notices: tuple[str, ...] = ()
     """What its user should know of how it was loaded."""
 
+    @property
+    def pads(self) -> bool:
+        """Are texts of a batch padded to the longest? Not where all are in one row: packed, or of a static model."""
+        return not self.attention.endswith("packed") and self.architecture != "StaticEmbedding"
+
 
 @runtime_checkable
 class Encoder(Protocol):

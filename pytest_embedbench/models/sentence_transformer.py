@@ -1,4 +1,4 @@
-"""Local sentence-transformers models."""
+"""Local models of sentence-transformers' kind: roles, prompts and facts over a network that is loaded."""
 
 from __future__ import annotations
 
@@ -10,17 +10,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 import torch
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Normalize
 from transformers.utils import logging
 
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models import cores
 from pytest_embedbench.models.backend import Backend, backend
 from pytest_embedbench.models.checkpoint import declared_prompt
-from pytest_embedbench.models.first_module import Static, TextTransformer, first_module
-from pytest_embedbench.models.packed import Packing, can_pack
-from pytest_embedbench.models.probe import PROBE
+from pytest_embedbench.models.plain import plain_network
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText, Role, spoken
 from pytest_embedbench.models.source import checkpoint_dtype
 
@@ -29,11 +25,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from pytest_embedbench.models.network import Network
     from pytest_embedbench.models.protocol import Vectors
     from pytest_embedbench.models.spec import NamedModel
-
-PACKED_APART = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 1e-1}
-"""How far numbers of a vector may be apart with padding and without, as a share of the largest: rounding, not more."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -50,44 +44,48 @@ def _without_bars() -> Iterator[None]:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-class SentenceTransformerModel:
-    """An ``Encoder`` over a SentenceTransformer for texts: a transformer, run by torch or another backend, or static.
+def _network(model: NamedModel, folder: Path, how: Backend, dtype: torch.dtype | None, *, packed: bool) -> Network:
+    """Load the checkpoint: with transformers alone where that is the same, else with sentence-transformers."""
+    on_cpu = how.device == "cpu" and packed
+    if on_cpu and dtype is not None and not model.spec.trust_remote_code:
+        plain = plain_network(folder, dtype, model.spec.max_seq_length)
+        if plain:
+            return plain
+    try:
+        from pytest_embedbench.models.library import Library
+    except ImportError as error:
+        raise ModelError(f"model {model.alias!r} needs sentence-transformers: {error}") from error
+    network = Library(model, folder, how, dtype)
+    if on_cpu:
+        network.pack()
+    return network
 
-    Texts are tokenized once, in bulk; pooling and normalization are the checkpoint's own modules.
+
+class SentenceTransformerModel:
+    """An ``Encoder`` over a checkpoint of sentence-transformers' kind.
+
+    On a CPU its batches have no padding where the model allows that and ``packed`` does not forbid it.
     """
 
-    def __init__(self, model: NamedModel, folder: Path, *, device: str, dtype: str) -> None:
+    def __init__(self, model: NamedModel, folder: Path, *, device: str, dtype: str, packed: bool = True) -> None:
         spec = model.spec
         how = Backend(device, {"dtype": DTYPES.get(dtype), "use_safetensors": True}, ())
         if spec.backend != "torch":
             how, dtype = backend(model, folder, device, dtype), ""
-        try:
-            with _without_bars():
-                self._model = SentenceTransformer(
-                    str(folder),
-                    device=how.device,
-                    trust_remote_code=spec.trust_remote_code,
-                    local_files_only=True,
-                    backend=spec.backend,
-                    model_kwargs=how.arguments,
-                )
-        except Exception as error:
-            raise ModelError(f"model {model.alias!r}: {folder} does not load: {error}") from error
-        first = first_module(self._model, spec.max_seq_length)
-        if first is None:
-            message = "its first module is neither a plain text transformer nor a static embedding"
-            raise ModelError(f"model {model.alias!r}: {message}")
-        if isinstance(first, Static):
-            self._model.to(DTYPES[dtype])  # its loader knows of no number formats
-        self._model.eval()
-        self._first = first
+        with _without_bars():
+            self._network = _network(model, folder, how, DTYPES.get(dtype), packed=packed)
         self._prompt_with(model.prompts)
-        told = (*how.notices, self._widened(folder, device, dtype), first.notice)
-        facts = self._describe(how.device, dtype, tuple(filter(None, told)))
-        backend_name = "" if spec.backend == "torch" else spec.backend
-        self._facts = msgspec.structs.replace(facts, backend=backend_name, trust_remote_code=spec.trust_remote_code)
-        if how.device == "cpu" and isinstance(first, TextTransformer) and can_pack(self._model):
-            self._pack(first, Packing(first.module))
+        notices = (*how.notices, self._widened(folder, device, dtype), self._network.notice)
+        self._facts = ModelFacts(
+            parameters=self._parameters() or None,
+            dtype=dtype,
+            device=how.device,
+            prompts=spoken(self._prompts),
+            notices=tuple(filter(None, notices)),
+            backend="" if spec.backend == "torch" else spec.backend,
+            trust_remote_code=spec.trust_remote_code,
+            **self._network.facts,
+        )
 
     @property
     def facts(self) -> ModelFacts:
@@ -100,20 +98,6 @@ class SentenceTransformerModel:
         told._facts = msgspec.structs.replace(self._facts, prompts=spoken(told._prompts))  # noqa: SLF001 - our own class's
         return told
 
-    def _pack(self, first: TextTransformer, packing: Packing) -> None:
-        """Leave padding out, unless that changes vectors: a model may do with its inputs what nobody here knows."""
-        texts = self.prepare(PROBE, "document")
-        padded = self._vectors(texts, "document")
-        packing.switch(on=True)
-        first.packing = packing
-        try:
-            apart = np.abs(self._vectors(texts, "document") - padded).max() / np.abs(padded).max()
-        except Exception:  # noqa: BLE001 - whatever a model raises on inputs that it does not know
-            apart = np.float32(np.inf)
-        if not apart < PACKED_APART[self._facts.dtype]:
-            self.unpack()
-        self._facts = msgspec.structs.replace(self._facts, attention=first.facts["attention"])
-
     @property
     def workers(self) -> int:
         """Batches that may run at once; on a GPU one, since it is busy with that."""
@@ -122,62 +106,36 @@ class SentenceTransformerModel:
     def side_by_side(self) -> AbstractContextManager[Executor]:
         return cores.side_by_side()
 
-    def unpack(self) -> None:
-        """Pad batches again."""
-        if isinstance(self._first, TextTransformer) and self._first.packing:
-            self._first.packing.switch(on=False)
-            self._first.packing = None
-            self._facts = msgspec.structs.replace(self._facts, attention=self._first.facts["attention"])
-
     def _prompt_with(self, prompts: Mapping[Role, str | None]) -> None:
-        self._prompts = {role: self._prompt(role, prompt) for role, prompt in prompts.items()}
+        self._prompts = {
+            role: declared_prompt(self._network.declared, role) if chosen is None else chosen
+            for role, chosen in prompts.items()
+        }
         # Only pooling that leaves the prompt out looks at this; it counts the leading special token too.
         self._prompt_lengths = {
-            role: length
-            for role, prompt in self._prompts.items()
-            if prompt and (length := self._first.prompt_length(prompt))
+            role: self._network.prompt_length(prompt) for role, prompt in self._prompts.items() if prompt
         }
 
-    def _prompt(self, role: Role, chosen: str | None) -> str:
-        return declared_prompt(self._model.prompts, role) if chosen is None else chosen
+    def _parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self._network.parameters())
 
     def _widened(self, folder: Path, device: str, dtype: str) -> str:
         """Says so where the weights take more memory than the checkpoint's."""
         own = checkpoint_dtype(folder)
         if device != "cpu" or dtype != "fp32" or own in {"", "fp32"}:
             return ""
-        size = sum(parameter.numel() for parameter in self._model.parameters()) * 4 / 1e9
+        size = self._parameters() * 4 / 1e9
         loaded = f"its weights are {own} and are loaded as fp32 ({size:.1f} GB), which is exact on a CPU"
         return f"{loaded}; --embed-dtype {own} keeps them"
 
-    def _describe(self, device: str, dtype: str, notices: tuple[str, ...]) -> ModelFacts:
-        pooling = next((str(m.pooling_mode) for m in self._model if hasattr(m, "pooling_mode")), "")
-        return ModelFacts(
-            parameters=sum(parameter.numel() for parameter in self._model.parameters()) or None,
-            dimensions=self._model.get_embedding_dimension(),
-            normalized=isinstance(self._model[-1], Normalize) and self._model.truncate_dim is None,
-            dtype=dtype,
-            device=device,
-            prompts=spoken(self._prompts),
-            notices=notices,
-            **{"pooling": pooling, **self._first.facts},
-        )
-
     def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
         """Tokenize in bulk with the role's prompt in front, truncated at the model's maximal length."""
-        return self._first.prepare(texts, self._prompts[role])
-
-    def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
-        """Vectors of the batch, shape (texts, dimensions), float32."""
-        return self._vectors(batch, role)
+        return self._network.prepare(texts, self._prompts[role])
 
     @torch.inference_mode()
-    def _vectors(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
-        features = {key: value.to(self._model.device) for key, value in self._first.features(batch).items()}
-        if role in self._prompt_lengths:
-            features["prompt_length"] = self._prompt_lengths[role]
-        # A checkpoint may declare that only its first dimensions are to be used.
-        vectors: torch.Tensor = self._model(features)["sentence_embedding"][:, : self._model.truncate_dim]
+    def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
+        """Vectors of the batch, shape (texts, dimensions), float32."""
+        vectors = self._network.vectors(batch, self._prompt_lengths.get(role))
         if self._facts.normalized and vectors.dtype != torch.float32:
             # Normalize in 16 bits leaves lengths up to 0.4% from 1, and inner products with them.
             vectors = torch.nn.functional.normalize(vectors.float(), dim=1)

@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
-import torch
 
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.first_module import TextTransformer
 from pytest_embedbench.models.protocol import SERVED, ModelFacts, PreparedText, Role
 from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
 
@@ -65,21 +63,10 @@ def in_training_mode(model: SentenceTransformerModel) -> Broken:
 class WithoutMask(Broken):
     """Padding is attended to and pooled like text."""
 
-    @torch.inference_mode()
     def forward(self, batch: Sequence[PreparedText], role: Role) -> np.ndarray:
-        inner = self.sound._model
         longest = max(text.length for text in batch)
-        ids = torch.tensor([text.payload + [0] * (longest - text.length) for text in batch])
-        features = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-        first = self.sound._first
-        assert isinstance(first, TextTransformer)
-        assert first.packing
-        packing = first.packing
-        packing.switch(on=False)  # without padding nothing could be wrong with it
-        try:
-            return np.asarray(inner(features)["sentence_embedding"].numpy(), dtype=np.float32)
-        finally:
-            packing.switch(on=True)
+        padded = [text._replace(payload=text.payload + [0] * (longest - text.length)) for text in batch]
+        return self.sound.forward(padded, role)
 
 
 class SortedAndNotPutBack(Broken):

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pytest_embedbench.encode.loop import Silence, encode
+from pytest_embedbench.encode.loop import encode
+from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models import backend as backends
 from pytest_embedbench.models.load import load_model, usual_dtype

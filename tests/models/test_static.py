@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pytest_embedbench.encode.loop import Silence, encode
+from pytest_embedbench.encode.loop import encode
+from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.load.closed_loop import profile_side
 from pytest_embedbench.load.shape import LoadShape

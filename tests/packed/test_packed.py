@@ -27,11 +27,8 @@ TEXTS = [" ".join((WORDS * 20)[: 1 + 7 * number % 211]) for number in range(40)]
 
 def loaded(folder: Path, *, pack: bool = True, dtype: str = "fp32", **spec: object) -> SentenceTransformerModel:
     named = NamedModel(alias="model", spec=ModelSpec(path=str(folder), **spec))  # type: ignore[arg-type]
-    model = SentenceTransformerModel(named, folder, device="cpu", dtype=dtype)
-    assert model.facts.attention == "sdpa, packed"
-    if not pack:
-        model.unpack()
-        assert model.facts.attention == "sdpa"
+    model = SentenceTransformerModel(named, folder, device="cpu", dtype=dtype, packed=pack)
+    assert model.facts.attention == ("sdpa, packed" if pack else "sdpa")
     return model
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
 from tokenizers import Tokenizer, processors
 
 from pytest_embedbench.models.protocol import PreparedText, Role
@@ -18,20 +17,20 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Vectors
 
 
+PAD = 151643
+"""``<|endoftext|>``, with which Qwen3-Embedding pads and ends texts."""
+
+
 class RightPadded(SentenceTransformerModel):
-    """Pads on the right and pools the last place of the batch, which is padding of all texts but the longest.
+    """Pads on the right, attends to that, and pools the last place of the batch: padding of all texts but the longest.
 
     It says of itself what the right model says, as a server would.
     """
 
-    @torch.inference_mode()
     def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
-        self.unpack()  # without padding there is nothing to do wrong
-        ids: list[list[int]] = [text.payload for text in batch]
-        padded: Any = self._model.tokenizer.pad({"input_ids": ids}, padding_side="right", return_tensors="pt")
-        states = self._model[0](dict(padded))["token_embeddings"]
-        vectors: Vectors = torch.nn.functional.normalize(states[:, -1].float(), dim=1).numpy()
-        return vectors
+        longest = max(text.length for text in batch)
+        padded = [text._replace(payload=[*text.payload, *[PAD] * (longest - text.length)]) for text in batch]
+        return super().forward(padded, role)
 
 
 def mean_pooled(folder: Path, to: Path) -> Path:

@@ -47,9 +47,9 @@ def load() -> Load:
     from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
     from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
-    def load(folder: Path, *, dtype: str = "fp32", **spec: Any) -> SentenceTransformerModel:
+    def load(folder: Path, *, dtype: str = "fp32", packed: bool = True, **spec: Any) -> SentenceTransformerModel:
         named = NamedModel(alias="qwen", spec=ModelSpec(path=str(folder), **spec))
-        return SentenceTransformerModel(named, folder, device="cpu", dtype=dtype)
+        return SentenceTransformerModel(named, folder, device="cpu", dtype=dtype, packed=packed)
 
     return load
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from pytest_embedbench.conformance.samples import LONG, TEXTS
-from pytest_embedbench.encode.loop import Silence, encode
+from pytest_embedbench.encode.loop import encode
+from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 from tests.qwen3 import broken
 from tests.qwen3.checkpoint import PROMPT

@@ -39,7 +39,7 @@ def test_on_a_cpu_weights_are_fp32_and_a_notice_names_format_and_size(qwen3_fold
     assert dtype == "fp32"
     loaded = load_model(model, device="cpu", dtype=dtype)
     assert isinstance(loaded, SentenceTransformerModel)
-    assert {str(parameter.dtype) for parameter in loaded._model.parameters()} == {"torch.float32"}
+    assert {str(parameter.dtype) for parameter in loaded._network.parameters()} == {"torch.float32"}
     notice, cut = loaded.facts.notices
     assert notice.startswith("its weights are bf16 and are loaded as fp32 (0.0 GB)")
     assert notice.endswith("--embed-dtype bf16 keeps them")
@@ -50,7 +50,7 @@ def test_on_a_cpu_weights_are_fp32_and_a_notice_names_format_and_size(qwen3_fold
 def test_a_chosen_format_is_the_one_of_all_weights(qwen3_folder: Path, load: Load, dtype: str) -> None:
     model = load(qwen3_folder, dtype=dtype)
     wanted = {"bf16": "torch.bfloat16", "fp16": "torch.float16"}[dtype]
-    assert {str(parameter.dtype) for parameter in model._model.parameters()} == {wanted}
+    assert {str(parameter.dtype) for parameter in model._network.parameters()} == {wanted}
     assert model.facts.dtype == dtype
     assert model.facts.notices == (CUT,)
 

@@ -40,7 +40,7 @@ class Watch:
             self.texts[role] += len(batch)
             return forward(model, batch, role)
 
-        monkeypatch.setattr("pytest_embedbench.workbench.load_model", watched_load)
+        monkeypatch.setattr("pytest_embedbench.loader.load_model", watched_load)
         monkeypatch.setattr(SentenceTransformerModel, "forward", watched_forward)
 
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pytest_embedbench.encode.loop import Silence, encode
+from pytest_embedbench.encode.loop import encode
+from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.models.library import Library
 from tests.qwen3.checkpoint import INSTRUCTION, PROMPT, write_json
 
 if TYPE_CHECKING:
@@ -63,11 +65,9 @@ def variant(
     for file, key, value in (("config", "attn_implementation", kernel), ("tokenizer_config", "padding_side", side)):
         path = folder / f"{file}.json"
         write_json(path, {**json.loads(path.read_text("utf-8")), key: value})
-    model = load(folder)
+    model = load(folder, packed=how == "packed")
     if how == "packed":
         kernel = "sdpa, packed"
-    else:
-        model.unpack()
     assert (model.facts.attention, model.facts.padding_side) == (kernel, side)
     return model
 
@@ -91,10 +91,10 @@ def test_texts_differ(right: dict[str, Vectors]) -> None:
 
 
 def test_padding_is_on_the_left_and_masked(qwen3_folder: Path, load: Load) -> None:
-    qwen3 = load(qwen3_folder)
-    qwen3.unpack()
+    qwen3 = load(qwen3_folder, packed=False)
+    assert isinstance(qwen3._network, Library)
     seen: list[dict[str, Any]] = []
-    hook = qwen3._model[0].register_forward_pre_hook(lambda _, arguments: seen.append(dict(arguments[0])))
+    hook = qwen3._network.model[0].register_forward_pre_hook(lambda _, arguments: seen.append(dict(arguments[0])))
     qwen3.forward(qwen3.prepare(["x", "three words here"], "document"), "document")
     hook.remove()
     (features,) = seen
@@ -146,7 +146,7 @@ def test_the_datasets_instruction_stands_in_the_query_prompt_alone(
     named = NamedModel(alias="qwen", spec=ModelSpec(path=str(qwen3_folder), query_prompt=TASK))
     model = load(qwen3_folder, query_prompt=TASK)
     assert isinstance(model, Instructed)
-    weights = next(model._model.parameters()).data_ptr()
+    weights = next(iter(model._network.parameters())).data_ptr()
     for instruction in ("Given a claim, find documents that refute it", "根据问题检索相关段落", INSTRUCTION):
         told: Any = model.with_prompts(named.on_task(instruction).prompts)
         prompt = f"Instruct: {instruction}\nQuery:"
@@ -156,7 +156,7 @@ def test_the_datasets_instruction_stands_in_the_query_prompt_alone(
         np.testing.assert_allclose(ours(told, TEXTS, "document", 300), right["document"], atol=1e-5)
         moved = 1 - (found * right["query"]).sum(axis=1)
         assert (moved.min() > 1e-4) if instruction != INSTRUCTION else (moved.max() < 1e-5)
-        assert next(told._model.parameters()).data_ptr() == weights, "weights are shared"
+        assert next(iter(told._network.parameters())).data_ptr() == weights, "weights are shared"
     assert model.facts.prompts == {"query": PROMPT}, "without an instruction it is Qwen's own, which the checkpoint has"
 
 
