@@ -112,13 +112,14 @@ def _how_to_work(add: Add) -> None:
     """How models run, and what is kept between sessions."""
     add("--embed-device", dest="embed_device", default=None, metavar="DEVICE", help="cpu, cuda, cuda:1, mps.")
     add(
-        "--embed-dtype", dest="embed_dtype", default=None, choices=("fp32", "bf16", "fp16"),
+        "--embed-dtype", dest="embed_dtype", default=None, choices=("fp32", "bf16", "fp16", "auto"),
         help="Number format of the model's weights and activations (default: the checkpoint's own on a GPU, "
-        "fp32 on a CPU).",
+        "fp32 on a CPU); auto is the fastest here that keeps the vectors of the dataset's own texts.",
     )  # fmt: skip
     add(
         "--embed-batch-tokens", dest="embed_batch_tokens", type=int, default=None, metavar="N",
-        help="Tokens in one batch of the encode loop, padding included.",
+        help="Tokens in one batch of the encode loop, padding included (default: found while encoding a large corpus, "
+        "and remembered in the cache's folder).",
     )  # fmt: skip
     add(
         "--embed-offline", dest="embed_offline", action="store_true", default=False,

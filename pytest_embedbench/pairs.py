@@ -34,7 +34,7 @@ class EmbedModel:
 
     @property
     def facts(self) -> ModelFacts:
-        return self._bound.bench.facts(self._bound.pair.model)
+        return self._bound.bench.facts(self._bound.pair)
 
     def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
         """Encode with the role's prompt. Raises ModelError for a model without vectors (BM25)."""

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_embedbench.encode.loop import Silence
+from pytest_embedbench.encode.progress import Silence
 
 if TYPE_CHECKING:
     from _pytest._io import TerminalWriter
     from _pytest.capture import CaptureManager
     from _pytest.terminal import TerminalReporter
 
-    from pytest_embedbench.encode.loop import Progress
+    from pytest_embedbench.encode.progress import Progress
 
 
 def progress_for(config: pytest.Config) -> Progress:
@@ -53,6 +53,9 @@ class TerminalBar:
         self._bar = tqdm(
             total=total, desc=label, unit=unit, unit_scale=True, leave=False, file=self, mininterval=0.5, ncols=80
         )
+
+    def expect(self, total: int) -> None:
+        self._bar.total = total
 
     def advance(self, tokens: int) -> None:
         self._bar.update(tokens)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.results.schema import PairResult
     from pytest_embedbench.results.store import Store
     from pytest_embedbench.session import EmbedSession
-    from pytest_embedbench.suite import Pair
+    from pytest_embedbench.suite import Pair, Suite
     from pytest_embedbench.summary import Line
     from pytest_embedbench.workbench import Workbench
 
@@ -83,11 +83,26 @@ def header(session: EmbedSession) -> list[str]:
         f"embedbench: {shown}; models: {models}; datasets: {datasets}",
         f"embedbench results: {_short(session.results)}",
     ]
+    if (session.option("dtype") or suite.settings.dtype) == "auto":
+        lines.append(f"embedbench dtype: {_remembered_dtypes(session, suite)}")
     if suite.regression:
         from pytest_embedbench.baselines import source
 
         lines.append(f"embedbench baseline: {source(session, suite).text}")
     return lines
+
+
+def _remembered_dtypes(session: EmbedSession, suite: Suite) -> str:
+    """The number formats that were chosen before for the suite's pairs, by name; what is new is chosen on its way."""
+    from pytest_embedbench.tuning import Tuning
+
+    names = {(pair.model.base.alias, pair.dataset.alias) for pair in suite.pairs}
+    known = [
+        f"{choice.model} on {choice.dataset} as last time: {choice}"
+        for choice in Tuning(session.cache, remembered=not session.option("fresh")).dtypes
+        if (choice.model, choice.dataset) in names
+    ]
+    return f"auto; {'; '.join(known) or 'chosen when a model first meets a dataset'}"
 
 
 def summarize(reporter: TerminalReporter, session: EmbedSession, reports: Sequence[pytest.TestReport]) -> None:

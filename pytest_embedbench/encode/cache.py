@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 import msgspec
 import numpy as np
 
-from pytest_embedbench.encode.loop import Found
+from pytest_embedbench.encode.found import Found
 from pytest_embedbench.encode.vector_file import FRESH_SECONDS, Row, VectorFile
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText, Role
 

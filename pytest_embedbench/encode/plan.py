@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 
 def distinct(texts: Sequence[str]) -> tuple[list[str], list[int]]:
@@ -12,18 +12,15 @@ def distinct(texts: Sequence[str]) -> tuple[list[str], list[int]]:
     return list(place), indices
 
 
-def batches(lengths: Sequence[int], budget: int, most: int | None = None) -> list[list[int]]:
-    """Indices in batches of at most ``budget`` tokens, padding included, and ``most`` texts; a longer text is alone.
+def batches(lengths: Sequence[int], budget: Callable[[], int], most: int | None = None) -> Iterator[list[int]]:
+    """Indices in batches of at most ``budget()`` tokens, padding included, and ``most`` texts; a longer text is alone.
 
     Longest first: neighbours are of like length, so that padding is small, and what does not fit into memory
-    shows at once rather than at the end.
+    shows at once rather than at the end. The budget is asked for anew for every batch.
     """
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
-    planned: list[list[int]] = []
-    room = 0
-    for index in order:
-        if not planned or len(planned[-1]) >= room:
-            planned.append([])
-            room = max(1, min(budget // max(1, lengths[index]), most or len(lengths)))
-        planned[-1].append(index)
-    return planned
+    start = 0
+    while start < len(order):
+        room = max(1, min(budget() // max(1, lengths[order[start]]), most or len(order)))
+        yield order[start : start + room]
+        start += room

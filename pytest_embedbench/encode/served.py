@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pytest_embedbench.errors import ModelError
 
@@ -13,24 +13,32 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Answered, PreparedText, Role, ServedEncoder
 
 
-def answers(
-    model: ServedEncoder, plan: Iterable[list[int]], prepared: Sequence[PreparedText], role: Role
-) -> Iterator[tuple[list[int], Answered]]:
-    """Batches (indices of ``prepared``) with their answers, in the order in which they come.
+class Batch(Protocol):
+    """Some texts that are asked for together."""
+
+    @property
+    def prepared(self) -> Sequence[PreparedText]: ...
+
+
+B = TypeVar("B", bound=Batch)
+
+
+def answers(model: ServedEncoder, batches: Iterable[B], role: Role) -> Iterator[tuple[B, Answered]]:
+    """Batches with their answers, in the order in which they come; batches are drawn as they are needed.
 
     After a failure nothing more is asked for, but what is under way is waited for and given: it was paid for.
 
     Raises:
         ModelError: the first failure.
     """
-    waiting = iter(plan)
-    under_way: dict[Future[Answered], list[int]] = {}
+    waiting = iter(batches)
+    under_way: dict[Future[Answered], B] = {}
     failure: ModelError | None = None
     try:
         while True:
             if failure is None:
                 for batch in islice(waiting, model.limits.requests - len(under_way)):
-                    under_way[model.submit([prepared[index] for index in batch], role)] = batch
+                    under_way[model.submit(batch.prepared, role)] = batch
             if not under_way:
                 break
             for future in wait(under_way, return_when=FIRST_COMPLETED).done:

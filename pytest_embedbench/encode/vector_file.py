@@ -58,6 +58,14 @@ LOOKUP = (
 OLDEST = "SELECT id FROM vectors ORDER BY used, id LIMIT ?"
 
 
+def begin_folder(folder: Path) -> None:
+    """Make the cache's folder where it is not there yet."""
+    if not folder.exists():
+        # Vectors tell something of their texts: nobody else's business.
+        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        (folder / ".gitignore").write_text("# made by pytest-embedbench\n*\n", encoding="utf-8")
+
+
 class Row(NamedTuple):
     """A text's digest, its tokens (its own; with prompt and special tokens) and its vector's bytes."""
 
@@ -117,10 +125,7 @@ class VectorFile:
         return self._db
 
     def _open(self) -> sqlite3.Connection:
-        if not self.folder.exists():
-            # Vectors tell something of their texts: nobody else's business.
-            self.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-            (self.folder / ".gitignore").write_text("# made by pytest-embedbench\n*\n", encoding="utf-8")
+        begin_folder(self.folder)
         with self._locked():
             self._opened = self.path
             db = sqlite3.connect(self._opened, timeout=BUSY_SECONDS, isolation_level=None)

@@ -1,54 +1,65 @@
-"""Batches side by side: several at once on a CPU, each on its share of the cores.
+"""Batches side by side: several at once on a CPU, each on its share of the cores; one after the other on a GPU.
 
-One batch on all cores waits for the slowest of them after every layer; several batches wait for nobody.
+One batch on all cores waits for the slowest of them after every layer; several batches wait for nobody. Work of the
+main thread (cutting batches, storing vectors, searching) goes on meanwhile.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Iterator
+from itertools import chain, islice
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pytest_embedbench.models.protocol import ParallelEncoder
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from pytest_embedbench.models.protocol import Encoder, PreparedText, Role, Vectors
+    from pytest_embedbench.models.protocol import Encoder, Vectors
 
 AHEAD = 2
 """Batches handed out for each worker, so that none waits while vectors are stored."""
 
+Job = TypeVar("Job")
 
-def forwarded(
-    model: Encoder, plan: Sequence[list[int]], prepared: Sequence[PreparedText], role: Role
-) -> Generator[tuple[list[int], Vectors]]:
-    """Each batch of the plan with its vectors, in the plan's order.
 
-    Args:
-        model: a ``ParallelEncoder`` runs several batches at once where there are enough of them; others one by one.
-        plan: places in ``prepared``, batch by batch.
-        prepared: tokenized texts.
-        role: what the texts are.
+class Made(NamedTuple):
+    """A batch's vectors and the time that its worker took for them."""
+
+    vectors: Vectors
+    seconds: float
+
+
+def forwarded(model: Encoder, jobs: Iterator[Job], forward: Callable[[Job], Vectors]) -> Generator[tuple[Job, Made]]:
+    """Each job with its vectors, in their order; jobs are drawn as they are needed.
+
+    A ``ParallelEncoder`` runs several at once where there are enough of them; others run one by one in this thread.
     """
 
-    def forward(batch: list[int]) -> Vectors:
-        return model.forward([prepared[index] for index in batch], role)
+    def timed(job: Job) -> Made:
+        started = time.perf_counter()
+        vectors = forward(job)
+        return Made(vectors, time.perf_counter() - started)
 
-    if not isinstance(model, ParallelEncoder) or not 1 < model.workers <= len(plan):
-        for batch in plan:
-            yield batch, forward(batch)
+    workers = model.workers if isinstance(model, ParallelEncoder) else 0
+    first = list(islice(jobs, workers))
+    jobs = chain(first, jobs)
+    if not isinstance(model, ParallelEncoder) or len(first) < workers:
+        for job in jobs:
+            yield job, timed(job)
         return
     with model.side_by_side() as pool:
-        waiting: deque[tuple[list[int], Future[Vectors]]] = deque()
+        waiting: deque[tuple[Job, Future[Made]]] = deque()
         try:
-            for batch in plan:
-                waiting.append((batch, pool.submit(forward, batch)))
-                if len(waiting) > AHEAD * model.workers:
-                    first, done = waiting.popleft()
-                    yield first, done.result()
+            for job in jobs:
+                waiting.append((job, pool.submit(timed, job)))
+                if len(waiting) > AHEAD * workers:
+                    done, future = waiting.popleft()
+                    yield done, future.result()
             while waiting:
-                first, done = waiting.popleft()
-                yield first, done.result()
+                done, future = waiting.popleft()
+                yield done, future.result()
         finally:
             pool.shutdown(cancel_futures=True)

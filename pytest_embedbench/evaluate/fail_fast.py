@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.variants import Variant
 
     EncodeBlock = Callable[[Sequence[str], int, str], Encoded]
-    """Texts, the token budget of a batch, and what a progress bar is to show."""
+    """Texts, the most tokens that a batch may hold, and what a progress bar is to show."""
 
 TOLERANCE = {"fp32": 1e-5, "fp16": 5e-3, "bf16": 3e-2}
 """How far a score (of vectors of length 1) may be from that of another run, which batches the texts differently."""

@@ -8,14 +8,16 @@ at k, so 0 where nothing relevant stands in the first k.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from ctypes import c_float
 
 import pytrec_eval
 
 from pytest_embedbench.datasets.types import Qrels
-from pytest_embedbench.evaluate.run import Run
+from pytest_embedbench.evaluate.run import Ranking, Run
 from pytest_embedbench.measures import Measure
 
 TREC_NAMES = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P"}
+RECIPROCAL_RANK = "recip_rank"
 
 Scores = dict[str, dict[str, float]]
 """measure (``ndcg@10``) -> query id -> value."""
@@ -25,32 +27,47 @@ def score(run: Run, qrels: Qrels, queries: Sequence[str], measures: Iterable[Mea
     """Values per measure and query, for every one of ``queries`` (each must have a positive judgment).
 
     A query that the run lacks scores 0. Grades of zero and below are not relevant.
+
+    trec_eval sees the rankings one by one: a dict of 10,000 rankings of 1,000 documents would take 0.7 GB.
     """
     measures = list(measures)
-    depth = max((measure.k for measure in measures), default=0)
+    scores: Scores = {str(measure): {} for measure in measures}
+    if not measures or not queries:
+        return scores
+    depth = max(measure.k for measure in measures)
     grades = {query: {doc: max(grade, 0) for doc, grade in qrels[query].items()} for query in queries}
-    by_query = _evaluate(run, grades, {_trec_measure(m) for m in measures if m.family != "mrr"}, depth)
-    scores: Scores = {}
-    for measure in measures:
-        if measure.family == "mrr":
-            cut = _evaluate(run, grades, {"recip_rank"}, measure.k)
-            scores[str(measure)] = {query: cut.get(query, {}).get("recip_rank", 0.0) for query in queries}
-        else:
-            key = _trec_measure(measure).replace(".", "_")
-            scores[str(measure)] = {query: by_query.get(query, {}).get(key, 0.0) for query in queries}
+    evaluator = pytrec_eval.RelevanceEvaluator(grades, {_trec_measure(measure) for measure in measures})
+    for query in queries:
+        ranking = run.get(query, [])[:depth]
+        values = _evaluate(evaluator, query, ranking)
+        for measure in measures:
+            if measure.family == "mrr":
+                # A tie that the cut at k divides: trec_eval orders all of it by id, or only what the cut keeps of it.
+                cut = _evaluate(evaluator, query, ranking[: measure.k]) if _tied_at(ranking, measure.k) else values
+                value = _within(cut[RECIPROCAL_RANK], measure.k)
+            else:
+                value = values[_trec_measure(measure).replace(".", "_")]
+            scores[str(measure)][query] = value
     return scores
 
 
 def _trec_measure(measure: Measure) -> str:
-    return f"{TREC_NAMES[measure.family]}.{measure.k}"
+    return RECIPROCAL_RANK if measure.family == "mrr" else f"{TREC_NAMES[measure.family]}.{measure.k}"
 
 
-def _evaluate(run: Run, grades: Qrels, names: set[str], depth: int) -> dict[str, dict[str, float]]:
-    if not names or not grades:
-        return {}
-    cut = {query: dict(run[query][:depth]) for query in run if query in grades}
-    results: dict[str, dict[str, float]] = pytrec_eval.RelevanceEvaluator(grades, names).evaluate(cut)
-    return results
+def _evaluate(evaluator: pytrec_eval.RelevanceEvaluator, query: str, ranking: Ranking) -> dict[str, float]:
+    values: dict[str, float] = evaluator.evaluate({query: dict(ranking)})[query]
+    return values
+
+
+def _tied_at(ranking: Ranking, k: int) -> bool:
+    """Whether trec_eval takes the documents at ranks k and k+1 for tied; it keeps scores in 32 bits."""
+    return len(ranking) > k and c_float(ranking[k - 1][1]).value == c_float(ranking[k][1]).value
+
+
+def _within(reciprocal_rank: float, k: int) -> float:
+    """The reciprocal rank, 0 where the rank is beyond k. Ranks are compared, since 1/rank and 1/k are rounded."""
+    return reciprocal_rank if reciprocal_rank and round(1 / reciprocal_rank) <= k else 0.0
 
 
 def means(scores: Scores) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 
 Ranking = list[tuple[str, float]]
 """(document id, score), best first."""
@@ -12,10 +13,17 @@ class Run:
     """Rankings by query id. Order is trec_eval's: score descending, ties by descending document id."""
 
     def __init__(self, rankings: Mapping[str, Ranking]) -> None:
+        by_score_and_id = itemgetter(1, 0)
         self._rankings = {
-            query: sorted(ranking, key=lambda entry: (entry[1], entry[0]), reverse=True)
-            for query, ranking in rankings.items()
+            query: sorted(ranking, key=by_score_and_id, reverse=True) for query, ranking in rankings.items()
         }
+
+    @classmethod
+    def _in_order(cls, rankings: dict[str, Ranking]) -> Run:
+        """A run of rankings that are in order already."""
+        run = cls({})
+        run._rankings = rankings
+        return run
 
     def __getitem__(self, query: str) -> Ranking:
         return self._rankings[query]
@@ -37,8 +45,8 @@ class Run:
 
     def cut(self, depth: int) -> Run:
         """The first ``depth`` documents of each query."""
-        return Run({query: ranking[:depth] for query, ranking in self._rankings.items()})
+        return self._in_order({query: ranking[:depth] for query, ranking in self._rankings.items()})
 
     def without_self(self, depth: int) -> Run:
         """Drop a document that has its query's own id, then keep ``depth`` of each query."""
-        return Run({query: [hit for hit in self[query] if hit[0] != query][:depth] for query in self})
+        return self._in_order({query: [hit for hit in self[query] if hit[0] != query][:depth] for query in self})

@@ -1,7 +1,7 @@
 """Exact search: corpus vectors stream past the queries in blocks, a running top-k is kept.
 
-Memory is O(queries x (k + block)), whatever the corpus. Order is trec_eval's: score descending, ties by descending
-document id, also at the cut. Equal texts are one vector, so that their scores tie exactly.
+Memory is O(queries x k) and one block of scores, whatever the corpus. Order is trec_eval's: score descending, ties by
+descending document id, also at the cut. Equal texts are one vector, so that their scores tie exactly.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 Score = TypeVar("Score", bound=np.floating)
 
-BLOCK = 8192
-"""Vectors scored at once; with 1,000 queries a block of scores takes 32 MB."""
+SCORES = 2**22
+"""Scores held at once, 16 MB of them: a block has fewer vectors where there are more queries."""
 
 
 class TopK:
@@ -32,25 +32,31 @@ class TopK:
     """
 
     def __init__(self, queries: Vectors, k: int, tie_rank: NDArray[np.int64]) -> None:
-        self.k = k
+        self._k = k
         self._queries = np.ascontiguousarray(queries.T)
         self._tie_rank = tie_rank
+        self._block = max(1, SCORES // max(1, len(queries)))
         self._scores = np.empty((len(queries), 0), dtype=np.float32)
         self._indices = np.empty((len(queries), 0), dtype=np.int64)
 
-    def push(self, start: int, block: Vectors) -> None:
-        """Merge vectors ``start .. start+len(block)``; shape (block, dimensions)."""
-        scores = (block @ self._queries).T
-        indices = np.broadcast_to(np.arange(start, start + len(block)), scores.shape)
-        self._scores, self._indices = best(
-            np.concatenate([self._scores, scores], axis=1),
-            np.concatenate([self._indices, indices], axis=1),
-            self._tie_rank,
-            self.k,
-        )
+    def push(self, places: NDArray[np.int64], vectors: Vectors) -> None:
+        """Merge the vectors at these places of ``tie_rank``; shapes (vectors,) and (vectors, dimensions)."""
+        for start in range(0, len(places), self._block):
+            block = slice(start, start + self._block)
+            scores = (vectors[block] @ self._queries).T
+            indices = np.broadcast_to(places[block], scores.shape)
+            if self._scores.shape[1] == self._k:
+                # Most of a block is below what is kept already, and is not looked at any more.
+                scores, indices = _at_least(self._scores[:, -1], scores, indices)
+            self._scores, self._indices = best(
+                np.concatenate([self._scores, scores], axis=1),
+                np.concatenate([self._indices, indices], axis=1),
+                self._tie_rank,
+                self._k,
+            )
 
     def result(self) -> tuple[Vectors, NDArray[np.int64]]:
-        """Scores and vector indices, each of shape (queries, k), best first."""
+        """Scores and places, each of shape (queries, k), best first."""
         return self._scores, self._indices
 
 
@@ -62,40 +68,65 @@ def best(
     if width > k:
         # The k-th value decides what may stay; every tie with it stays until ids have been compared.
         kth = np.partition(scores, width - k, axis=1)[:, width - k]
-        keep = scores >= kth[:, None]
-        most = int(keep.sum(axis=1).max(initial=0))
-        columns = np.argsort(~keep, axis=1, kind="stable")[:, :most]
-        scores = np.take_along_axis(np.where(keep, scores, -np.inf), columns, axis=1)
-        indices = np.take_along_axis(indices, columns, axis=1)
+        scores, indices = _at_least(kth, scores, indices)
     order = np.lexsort((tie_rank[indices], -scores), axis=1)[:, :k]
     return np.take_along_axis(scores, order, axis=1), np.take_along_axis(indices, order, axis=1)
+
+
+def _at_least(
+    limits: NDArray[Score], scores: NDArray[Score], indices: NDArray[np.int64]
+) -> tuple[NDArray[Score], NDArray[np.int64]]:
+    """The entries of each row that reach its limit, in their order; shorter rows are filled up with -inf."""
+    rows, columns = np.nonzero(scores >= limits[:, None])
+    counts = np.bincount(rows, minlength=len(scores))
+    within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    shape = len(scores), int(counts.max(initial=0))
+    kept_scores, kept_indices = np.full(shape, -np.inf, dtype=scores.dtype), np.zeros(shape, dtype=np.int64)
+    kept_scores[rows, within] = scores[rows, columns]
+    kept_indices[rows, within] = indices[rows, columns]
+    return kept_scores, kept_indices
+
+
+class Search:
+    """Ranks documents for queries by inner product, while the documents' vectors come in.
+
+    Args:
+        groups: for each vector that will come the ids of the documents with that text.
+        queries: shape (queries, dimensions).
+        query_ids: their ids.
+        depth: documents to keep for each query.
+    """
+
+    def __init__(self, groups: Sequence[Sequence[str]], queries: Vectors, query_ids: Sequence[str], depth: int) -> None:
+        self._groups, self._query_ids, self._depth = groups, query_ids, depth
+        highest = [max(ids) for ids in groups]
+        tie_rank = np.empty(len(groups), dtype=np.int64)
+        tie_rank[sorted(range(len(groups)), key=highest.__getitem__, reverse=True)] = np.arange(len(groups))
+        self._top = TopK(queries, min(depth, len(groups)), tie_rank)
+
+    def push(self, places: Sequence[int], vectors: Vectors) -> None:
+        """Take the vectors at these places of ``groups``, shape (places, dimensions); each comes once, in any order."""
+        if self._query_ids:
+            self._top.push(np.asarray(places, dtype=np.int64), vectors)
+
+    def run(self) -> Run:
+        """The ranking of all that came."""
+        scores, indices = self._top.result()
+        rankings = {
+            query: [
+                (doc, float(score))
+                for score, index in zip(scores[row], indices[row], strict=True)
+                for doc in self._groups[index]
+            ]
+            for row, query in enumerate(self._query_ids)
+        }
+        return Run(rankings).cut(self._depth)
 
 
 def search(
     vectors: Vectors, groups: Sequence[Sequence[str]], queries: Vectors, query_ids: Sequence[str], depth: int
 ) -> Run:
-    """Rank documents by inner product.
-
-    Args:
-        vectors: one per distinct text, shape (texts, dimensions).
-        groups: for each vector the ids of the documents with that text.
-        queries: shape (queries, dimensions).
-        query_ids: their ids.
-        depth: documents to keep for each query.
-    """
-    if not query_ids:
-        return Run({})
-    highest = [max(ids) for ids in groups]
-    tie_rank = np.empty(len(groups), dtype=np.int64)
-    tie_rank[sorted(range(len(groups)), key=highest.__getitem__, reverse=True)] = np.arange(len(groups))
-    top = TopK(queries, min(depth, len(groups)), tie_rank)
-    for start in range(0, len(vectors), BLOCK):
-        top.push(start, vectors[start : start + BLOCK])
-    scores, indices = top.result()
-    rankings = {
-        query: [
-            (doc, float(score)) for score, index in zip(scores[row], indices[row], strict=True) for doc in groups[index]
-        ]
-        for row, query in enumerate(query_ids)
-    }
-    return Run(rankings).cut(depth)
+    """Rank documents whose vectors are all there, shape (texts, dimensions); arguments are those of ``Search``."""
+    found = Search(groups, queries, query_ids, depth)
+    found.push(range(len(vectors)), vectors)
+    return found.run()

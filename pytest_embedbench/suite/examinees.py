@@ -8,18 +8,27 @@ from typing import get_args
 import msgspec
 
 from pytest_embedbench import catalog
+from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.models.spec import ModelSpec, NamedModel, ProbeName
 
 
 class Examinee(msgspec.Struct, frozen=True, kw_only=True):
-    """A model and the probes that it is asked; ``reference`` is the model whose vectors it should have."""
+    """A model and the probes that it is asked.
+
+    ``reference`` is the model whose vectors it should have; ``dataset`` one that it is used on, if any.
+    """
 
     model: NamedModel
     probes: tuple[ProbeName, ...]
     reference: NamedModel | None = None
+    dataset: NamedDataset | None = None
 
 
-def examinees(models: Sequence[NamedModel], find_reference: Callable[[NamedModel], NamedModel]) -> list[Examinee]:
+def examinees(
+    models: Sequence[NamedModel],
+    find_reference: Callable[[NamedModel], NamedModel],
+    dataset: NamedDataset | None = None,
+) -> list[Examinee]:
     """Every model that makes vectors, its variants once, with the probes that can say something of it."""
     found: dict[NamedModel, Examinee] = {}
     for model in models:
@@ -27,7 +36,7 @@ def examinees(models: Sequence[NamedModel], find_reference: Callable[[NamedModel
             continue
         reference = find_reference(model) if model.spec.reference else None
         probes = tuple(probe for probe in get_args(ProbeName) if _applies(probe, model.spec))
-        found[model.base] = Examinee(model=model, probes=probes, reference=reference)
+        found[model.base] = Examinee(model=model, probes=probes, reference=reference, dataset=dataset)
     return list(found.values())
 
 

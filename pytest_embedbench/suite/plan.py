@@ -144,7 +144,7 @@ def _plan(path: Path, file: SuiteFile, overrides: Overrides, names: Names) -> Su
         raise ConfigurationError(f"{where}: {names.checks_at}", "no model to check", fix)
     measured = {check.measure for pair in pairs for check in pair.checks if isinstance(check, QualityCheck)}
     every = dict.fromkeys([*DEFAULT_MEASURES, *measures, *sorted(measured), *(check.measure for check in comparisons)])
-    examined = _examined(file, overrides, names, models)
+    examined = _examined(file, overrides, names, models, datasets)
     return Suite(
         path=path,
         settings=file.embedbench,
@@ -155,7 +155,9 @@ def _plan(path: Path, file: SuiteFile, overrides: Overrides, names: Names) -> Su
     )
 
 
-def _examined(file: SuiteFile, overrides: Overrides, names: Names, models: list[NamedModel]) -> list[Examinee]:
+def _examined(
+    file: SuiteFile, overrides: Overrides, names: Names, models: list[NamedModel], datasets: list[NamedDataset]
+) -> list[Examinee]:
     def reference(model: NamedModel) -> NamedModel:
         where = f"{names.where}: {names.define_at}models.{model.base.alias}.reference"
         found = names.another_model(model.spec.reference, where, models)
@@ -164,7 +166,7 @@ def _examined(file: SuiteFile, overrides: Overrides, names: Names, models: list[
         return found.base
 
     wanted = overrides.conformance and file.embedbench.conformance
-    return examinees(models, reference) if wanted else []
+    return examinees(models, reference, next(iter(datasets), None)) if wanted else []
 
 
 def _comparisons(table: RegressionTable, at: str) -> list[RegressionCheck]:

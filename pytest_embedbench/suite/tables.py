@@ -28,8 +28,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     metrics: list[str] = []
     device: str = ""
     """Where models run: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; absent: the best that is there."""
-    dtype: Literal["fp32", "bf16", "fp16"] | None = None
-    """Number format of weights and activations; absent: on a GPU the checkpoint's own, on a CPU fp32."""
+    dtype: Literal["fp32", "bf16", "fp16", "auto"] | None = None
+    """Number format of weights and activations; absent: on a GPU the checkpoint's own, on a CPU fp32; ``auto``: the
+    fastest here that keeps the vectors of the dataset's own texts."""
     conformance: bool = True
     """Test whether each model is what it is said to be, before any dataset."""
     batch_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None

@@ -173,17 +173,17 @@ def test_a_killed_run_goes_on_where_it_stopped(project: Project) -> None:
         "conftest.py",
         """
         import os, signal
-        from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+        from pytest_embedbench.encode.cache import Space
 
-        forward, calls = SentenceTransformerModel.forward, []
+        write, batches = Space.write, []
 
-        def dying(self, batch, role):
-            calls.append(role)
-            if len(calls) == 4:
+        def dying(self, texts, prepared, vectors):
+            batches.append(texts)
+            if len(batches) == 4:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return forward(self, batch, role)
+            write(self, texts, prepared, vectors)
 
-        SentenceTransformerModel.forward = dying
+        Space.write = dying
         """,
     )
     process = project.start(*NDCG, "--embed-batch-tokens=1")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pytest_embedbench.encode.cache import MAX_BYTES, Space, VectorCache
-from pytest_embedbench.encode.loop import Encoded, Silence, encode
+from pytest_embedbench.encode.loop import Encoded, encode
+from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
 if TYPE_CHECKING:

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from pytest_embedbench.encode.cache import SpaceKey, default_folder, text_digest
-from pytest_embedbench.encode.loop import Found, Silence, encode
+from pytest_embedbench.encode.found import Found
+from pytest_embedbench.encode.loop import encode
+from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.encode.vector_file import FRESH_SECONDS
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText

@@ -23,7 +23,8 @@ import sys, time
 import numpy as np
 from pathlib import Path
 from pytest_embedbench.encode.cache import VectorCache
-from pytest_embedbench.encode.loop import Silence, encode
+from pytest_embedbench.encode.loop import encode
+from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
 folder, mode, first, last, rounds = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])

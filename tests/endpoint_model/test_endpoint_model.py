@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from pytest_embedbench.encode.cache import VectorCache
-from pytest_embedbench.encode.loop import Encoded, Silence, encode
+from pytest_embedbench.encode.loop import Encoded, encode
+from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.endpoint import EndpointModel, endpoint_fingerprint
 from pytest_embedbench.models.protocol import Encoder, ServedEncoder

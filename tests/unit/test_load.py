@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_embedbench.encode.loop import Silence
-from pytest_embedbench.load.closed_loop import WARM_UP_ROUNDS, SideProfile, profile_side
-from pytest_embedbench.load.server import MicroBatcher
+from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.load.closed_loop import WARM_UP_ROUNDS, WARM_UP_WINDOW, SideProfile, profile_side
+from pytest_embedbench.load.quantiles import percentile
+from pytest_embedbench.load.server import Batch, MicroBatcher
 from pytest_embedbench.load.shape import LoadShape, parse_shape
-from pytest_embedbench.load.statistics import percentile, summarize
+from pytest_embedbench.load.statistics import WarmUp, summarize
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
 if TYPE_CHECKING:
@@ -57,7 +58,11 @@ def test_a_zero_inside_a_number_is_not_zero() -> None:
 
 # Statistics
 
-latencies = st.lists(st.floats(0, 1e6), min_size=1, max_size=50)
+latencies = st.integers(1, 500).flatmap(
+    lambda count: st.lists(st.floats(0, 1e6), min_size=min(count, 40), max_size=min(count, 40)).map(
+        lambda some: (some * (count // len(some) + 1))[:count]
+    )
+)
 
 
 @given(latencies, st.floats(0, 1))
@@ -69,11 +74,21 @@ def test_percentiles_are_numpys(samples: list[float], share: float) -> None:
 @given(latencies, st.integers(1, 8), st.floats(0.1, 100))
 def test_summaries(samples: list[float], batch: int, seconds: float) -> None:
     found = summarize(samples, batch=batch, own_tokens=700, tokens=900, seconds=seconds, distinct_texts=3)
-    expected = np.percentile(samples, [50, 90, 95, 99])
-    assert [found.p50_ms, found.p90_ms, found.p95_ms, found.p99_ms] == pytest.approx(expected.tolist(), abs=1e-9)
+    needed = {"p50": 6, "p90": 36, "p95": 72, "p99": 368}
+    for name, fewest in needed.items():
+        value = getattr(found, f"{name}_ms")
+        if len(samples) < fewest:
+            assert value is None
+            assert found.refused[name] == f"{name} needs {fewest} samples, there are {len(samples)}"
+        else:
+            assert value == pytest.approx(float(np.percentile(samples, int(name[1:]))), abs=1e-9)
+            low, high = found.intervals_ms[name]
+            assert low <= value <= high
+    assert set(found.intervals_ms) | set(found.refused) == set(needed)
     assert found.mean_ms == pytest.approx(float(np.mean(samples)))
     assert found.max_ms == max(samples)
     assert (found.requests, found.texts) == (len(samples), len(samples) * batch)
+    assert found.tokens_per_text == pytest.approx(700 / found.texts)
     assert found.requests_per_s * seconds == pytest.approx(len(samples))
     assert found.texts_per_s * seconds == pytest.approx(len(samples) * batch)
     assert found.tokens_per_s * seconds == pytest.approx(700), "the texts' own tokens, without prompt and padding"
@@ -183,10 +198,37 @@ def test_what_waits_is_one_batch(waiting: Waiting) -> None:
 
 
 def test_a_batch_keeps_the_budget_with_padding(waiting: Waiting) -> None:
-    """Lengths with special tokens 3, 10, 3, 3: three of them padded to 10 fill 30, the fourth must wait."""
+    """Lengths with special tokens 10, 10, 9, 9: three of them padded to 10 fill 30, the fourth must wait."""
+    for text in ("a" * 8, "b" * 8, "c" * 7, "d" * 7):
+        waiting.send([text])
+    assert waiting.batches() == [("query", ["a" * 8, "b" * 8, "c" * 7]), ("query", ["d" * 7])]
+
+
+def test_texts_that_are_padded_go_with_those_of_like_length(waiting: Waiting) -> None:
+    """Lengths 3, 10, 3, 3: with the long one, the budget of 30 holds three of them; it goes next, as the oldest."""
     for text in ("a", "b" * 8, "c", "d"):
         waiting.send([text])
-    assert waiting.batches() == [("query", ["a", "b" * 8, "c"]), ("query", ["d"])]
+    assert waiting.batches() == [("query", ["a", "c", "d"]), ("query", ["b" * 8])]
+    assert waiting.server.batches[1:] == [Batch(3, 9, 9), Batch(1, 10, 10)]
+
+
+def test_padding_is_counted(waiting: Waiting) -> None:
+    waiting.send(["a", "b" * 6])
+    waiting.send(["c"])
+    waiting.batches()
+    assert waiting.server.batches == [Batch(1, 7, 7), Batch(3, 14, 24)]
+
+
+def test_texts_without_padding_go_in_the_order_in_which_they_came() -> None:
+    model = Model()
+    model.facts = ModelFacts(attention="sdpa, packed")
+    with MicroBatcher(model, 30) as server:
+        held = Waiting(server, model)
+        for text in ("a", "b" * 15, "c", "d", "e" * 8):
+            held.send([text])
+        assert held.batches() == [("query", ["a", "b" * 15, "c", "d"]), ("query", ["e" * 8])]
+        held.pool.shutdown()
+    assert server.batches[1:] == [Batch(4, 26, 26), Batch(1, 10, 10)]
 
 
 def test_a_request_over_the_budget_goes_alone(waiting: Waiting) -> None:
@@ -239,7 +281,7 @@ def test_closing_answers_what_waits_and_ends_the_worker() -> None:
         # The gate opens only once the server is being closed with a request still waiting.
         threading.Thread(target=_open_when_closed, args=(server, model)).start()
     assert held.futures[1].result(PATIENCE_S).tolist() == [vector_of("late", "query")]
-    assert not server._worker.is_alive()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("embedbench-batcher")]
     held.pool.shutdown()
 
 
@@ -337,14 +379,16 @@ def test_a_short_time_still_lets_each_client_send_once() -> None:
     texts = [f"text {n}" for n in range(100)]
     found = profile_side(model, texts, "query", shape, requests=90, seconds=1e-9, batch_tokens=100, progress=Silence())
     assert 4 <= found.statistics.requests < 90
+    assert found.statistics.ended == "time"
 
 
 @pytest.mark.parametrize("shape", [LoadShape(1, 1), LoadShape(1, 4), LoadShape(3, 16), LoadShape(2, 5)], ids=str)
 @pytest.mark.parametrize("budget", [1, 40, 10**6])
-def test_exactly_so_many_requests_are_in_flight(shape: LoadShape, budget: int) -> None:
+def test_exactly_so_many_requests_are_in_flight(shape: LoadShape, budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
     requests = 5 * shape.concurrency + 1
-    warm_up = WARM_UP_ROUNDS * shape.concurrency
-    texts = [f"text {n}" for n in range(20 * shape.batch * shape.concurrency)]
+    monkeypatch.setattr("pytest_embedbench.load.closed_loop.settled", lambda medians: len(medians) == 1)
+    warm_up = max(WARM_UP_ROUNDS * shape.concurrency, WARM_UP_WINDOW)
+    texts = [f"text {n}" for n in range((5 * warm_up + requests) * shape.batch)]
     model = Counting(shape, [warm_up, requests])
     found = profile(model, texts, shape, requests=requests, budget=budget)
     assert max(model.seen) == shape.concurrency
@@ -376,14 +420,15 @@ def test_the_sample_is_the_same_every_time_and_not_the_first_texts() -> None:
     models = [Model(), Model()]
     for model in models:
         profile(model, texts, shape, requests=20)
-    one, other = ([text for _, batch in model.batches for text in batch] for model in models)
-    assert one == other
+    one, other = ([text for _, batch in model.batches for text in batch][-20:] for model in models)
+    assert one == other, "however many requests warm up"
     assert sorted(one) != sorted(texts[: len(one)])
 
 
 def test_few_texts_make_a_short_profile_without_repetition() -> None:
     found = profile(Model(), [f"text {n}" for n in range(40)] * 3 + [""], LoadShape(2, 2))
-    assert found.statistics.texts == found.statistics.distinct_texts == 32, "20 requests, of which 4 warm up"
+    assert found.statistics.texts == found.statistics.distinct_texts == 30, "20 requests, of which 5 warm up"
+    assert (found.statistics.warm_up, found.statistics.ended) == (WarmUp(5, settled=False), "texts")
 
 
 def test_fewer_texts_than_clients_are_repeated() -> None:
@@ -402,4 +447,4 @@ def test_an_error_ends_the_profile_and_reaches_the_caller(clients: int) -> None:
     texts = [f"text {n}" for n in range(200)] + ["poison"]
     with pytest.raises(ValueError, match="poisoned batch"):
         profile(model, texts, LoadShape(1, clients))
-    assert not [thread for thread in threading.enumerate() if thread.name == "embedbench-batcher"]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("embedbench-batcher")]

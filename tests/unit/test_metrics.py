@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import log2
 
 import pytest
+import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,6 +91,46 @@ def test_mrr_sees_only_the_first_k(judged: Judged, ranking: Ranking) -> None:
     for k in range(1, len(DOCS) + 2):
         cut = score(Run({"q": ranking}).cut(k), {"q": judged}, ["q"], [Measure("mrr", 100)])["mrr@100"]
         assert score(Run({"q": ranking}), {"q": judged}, ["q"], [Measure("mrr", k)])[f"mrr@{k}"] == cut
+
+
+# Scores that differ, but not in the 32 bits that trec_eval keeps, and scores that no cast can keep
+close_scores = st.sampled_from([1.0, 1.0 + 1e-9, 1.0 + 2e-9, 1.0 + 1e-6, 0.1, 0.1 + 1e-12, -1.0, 1e-60, 0.0])
+close_rankings = st.dictionaries(st.sampled_from([*DOCS, "unjudged"]), close_scores).map(
+    lambda scored: list(scored.items())
+)
+
+
+def value_of_the_cut(measure: Measure, ranking: Ranking, judged: Judged, depth: int) -> float:
+    """trec_eval's value of the run cut at ``depth``, mrr's at its own k."""
+    families = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P"}
+    name = "recip_rank" if measure.family == "mrr" else f"{families[measure.family]}.{measure.k}"
+    cut = Run({"q": ranking}).cut(measure.k if measure.family == "mrr" else depth)
+    grades = {doc: max(grade, 0) for doc, grade in judged.items()}
+    evaluator = pytrec_eval.RelevanceEvaluator({"q": grades}, {name})
+    return float(evaluator.evaluate({"q": dict(cut["q"])})["q"][name.replace(".", "_")])
+
+
+@given(judgments, rankings | close_rankings, st.lists(measures, min_size=1))
+def test_one_pass_gives_what_a_pass_for_each_cut_gives(judged: Judged, ranking: Ranking, wanted: list[Measure]) -> None:
+    depth = max(measure.k for measure in wanted)
+    scores = score(Run({"q": ranking}), {"q": judged}, ["q"], wanted)
+    for measure in wanted:
+        assert scores[str(measure)]["q"] == value_of_the_cut(measure, ranking, judged, depth), measure
+
+
+@given(st.integers(1, 3000), st.integers(-1, 1))
+def test_mrr_compares_ranks_and_not_rounded_numbers(rank: int, beyond: int) -> None:
+    ranking = [(f"d{number}", float(-number)) for number in range(1, rank + 1)]
+    k = max(rank - beyond, 1)
+    scores = score(Run({"q": ranking}), {"q": {f"d{rank}": 1}}, ["q"], [Measure("mrr", k), Measure("recall", 3001)])
+    assert scores[f"mrr@{k}"]["q"] == (1 / rank if rank <= k else 0.0)
+
+
+def test_a_tie_of_trec_eval_at_the_cut_is_decided_among_what_the_cut_keeps() -> None:
+    # In 32 bits all three tie, so that trec_eval ranks z, y, a. The cut at 2 keeps a and z, of which a is the second.
+    ranking = [("a", 1.0 + 2e-9), ("z", 1.0), ("y", 1.0)]
+    wanted = [Measure("mrr", 2), Measure("mrr", 3)]
+    assert score(Run({"q": ranking}), {"q": {"a": 1}}, ["q"], wanted) == {"mrr@2": {"q": 1 / 2}, "mrr@3": {"q": 1 / 3}}
 
 
 # Worked out by hand

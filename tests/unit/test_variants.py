@@ -14,16 +14,20 @@ import pytest
 from pytest_embedbench.datasets.load import BUILTIN, load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.datasets.types import Dataset
-from pytest_embedbench.encode.loop import Silence, encode
+from pytest_embedbench.encode.budget import Budget
+from pytest_embedbench.encode.loop import encode
+from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.errors import ModelError
+from pytest_embedbench.evaluate.dense import Encoding
 from pytest_embedbench.evaluate.evaluation import evaluate
 from pytest_embedbench.evaluate.metrics import means
 from pytest_embedbench.measures import Measure
 from pytest_embedbench.models import form as form_module
-from pytest_embedbench.models.form import VariantEncoder, VectorForm, calibration, describe_variant, fit
+from pytest_embedbench.models.form import VectorForm, calibration, describe_variant, fit
 from pytest_embedbench.models.protocol import Encoder, ModelFacts, PreparedText
 from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
+from pytest_embedbench.models.variant_encoder import variant_encoder
 from pytest_embedbench.models.variants import WHOLE, Variant
 
 if TYPE_CHECKING:
@@ -203,7 +207,9 @@ def test_neither_batches_nor_the_order_of_the_corpus_change_a_variant(
 ) -> None:
     monkeypatch.setattr(form_module, "CALIBRATION", 40)
     found = [
-        evaluate(Spread(), collection(order), [Measure("ndcg", 10)], variant=variant, batch_tokens=tokens).run
+        evaluate(
+            Spread(), collection(order), [Measure("ndcg", 10)], variant=variant, encoding=Encoding(Budget(tokens))
+        ).run
         for order, tokens in ((0, 1), (0, 100), (1, 100_000), (2, 333))
     ]
     plain = evaluate(Spread(), collection(), [Measure("ndcg", 10)]).run
@@ -238,7 +244,7 @@ def test_an_evaluation_keeps_its_form() -> None:
 def test_a_variant_can_be_served() -> None:
     form = VectorForm(Variant(dimensions=3, precision="binary"), normalized=True)
     facts = describe_variant(NamedModel(alias="m", spec=ModelSpec(dimensions_kept=3, precision="binary")), Spread.facts)
-    served = VariantEncoder(Spread(), form, facts)
+    served = variant_encoder(Spread(), form, facts)
     assert isinstance(served, Encoder)
     ready = served.prepare(["one", "two"], "query")
     assert np.array_equal(served.forward(ready, "query"), form(Spread().forward(ready, "query")))

@@ -1,0 +1,71 @@
+"""Batches that do not fit into memory: recognised, whatever library says so in whatever way, and halved."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_embedbench.errors import EmbedbenchError
+
+if TYPE_CHECKING:
+    from pytest_embedbench.models.protocol import PreparedText, Vectors
+
+SAID = (
+    "out of memory",  # CUDA, MPS, oneDNN
+    "cublas_status_alloc_failed",
+    "can't allocate memory",  # torch on a CPU
+    "not enough memory",  # the same on Windows
+    "failed to allocate memory",  # ONNX Runtime
+    "bad_alloc",
+    "bad allocation",
+)
+
+
+class DoesNotFitError(Exception):
+    """One text alone is too much for the memory."""
+
+    def __init__(self, text: PreparedText) -> None:
+        self.text = text
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Does this exception say that memory did not suffice?"""
+    if isinstance(error, EmbedbenchError):
+        return False
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in SAID)
+
+
+def halving(
+    forward: Callable[[Sequence[PreparedText]], Vectors],
+    batch: Sequence[PreparedText],
+    exceeded: Callable[[int], None],
+) -> Vectors:
+    """The vectors of a batch, in parts where it does not fit into memory.
+
+    ``exceeded`` is told the tokens of what did not fit, padding included.
+
+    Raises:
+        DoesNotFitError: a text does not fit alone.
+    """
+    try:
+        return forward(batch)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+    # Not within the handler: the exception's frames hold the tensors that filled the memory.
+    _release()
+    exceeded(len(batch) * max(text.length for text in batch))
+    if len(batch) == 1:
+        raise DoesNotFitError(batch[0])
+    half = len(batch) // 2
+    return np.concatenate([halving(forward, part, exceeded) for part in (batch[:half], batch[half:])])
+
+
+def _release() -> None:
+    """Give back what torch keeps for later on a GPU: in pieces that are too small it is of no use."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

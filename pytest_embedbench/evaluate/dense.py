@@ -1,0 +1,133 @@
+"""Rank a corpus by vectors: queries first, then the documents, which are searched while they are encoded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_embedbench.encode.budget import USUAL, Budget
+from pytest_embedbench.encode.loop import Encoded, Stream, Work, encode
+from pytest_embedbench.encode.plan import distinct
+from pytest_embedbench.encode.progress import Progress, Silence
+from pytest_embedbench.evaluate.fail_fast import TOLERANCE, FailFast, encode_or_prove, obstacle
+from pytest_embedbench.evaluate.search import Search
+from pytest_embedbench.models.form import VectorForm, calibration, fit
+
+if TYPE_CHECKING:
+    from pytest_embedbench.datasets.types import Dataset
+    from pytest_embedbench.encode.found import Cache
+    from pytest_embedbench.evaluate.run import Run
+    from pytest_embedbench.models.protocol import Encoder, Role, Vectors
+    from pytest_embedbench.models.variants import Variant
+
+    Part = tuple[Sequence[int], Vectors]
+    """Places among the distinct documents, and the model's vectors of these."""
+
+EFFORT = (
+    "seconds", "own_tokens", "tokens", "padded_tokens", "cached_texts", "cached_own_tokens", "full_texts",
+)  # fmt: skip
+"""Counts of ``Work`` that a result keeps."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How texts are encoded. ``caches`` remember vectors of this very model, one for each role."""
+
+    budget: Budget = field(default_factory=lambda: Budget(USUAL["cpu"]))
+    progress: Progress = field(default_factory=Silence)
+    caches: Mapping[Role, Cache] = field(default_factory=dict)
+
+    def all(
+        self, model: Encoder, texts: Sequence[str], role: Role, most_tokens: int | None = None, label: str = ""
+    ) -> Encoded:
+        """All vectors of some texts."""
+        return encode(
+            model,
+            texts,
+            role,
+            batch_tokens=self.budget,
+            progress=self.progress,
+            cache=self.caches.get(role),
+            most_tokens=most_tokens,
+            label=label,
+        )
+
+
+class Ranked(NamedTuple):
+    """A ranking, what it took (seconds, tokens), and what the model's vectors were brought into for it."""
+
+    run: Run
+    effort: dict[str, float]
+    form: VectorForm
+
+
+def rank(
+    model: Encoder,
+    dataset: Dataset,
+    queries: Sequence[str],
+    depth: int,
+    *,
+    variant: Variant,
+    encoding: Encoding,
+    fail_fast: FailFast | None,
+) -> Ranked:
+    """Rank the corpus for these queries (ids) by a variant's vectors; errors are those of ``evaluate``."""
+    asked = encoding.all(model, [dataset.query_text[query] for query in queries], "query")
+    reason = obstacle(model.facts, variant, dataset, fail_fast.limits) if fail_fast else ""
+    if fail_fast and reason:
+        fail_fast.say(f"no failure can be proven early: {reason}")
+    texts, indices = distinct(dataset.doc_texts)
+    form = VectorForm(variant, model.facts.normalized)
+    work: Work
+    parts: Iterable[Part]
+    if fail_fast and not reason:
+        work = proven = encode_or_prove(
+            dataset,
+            fail_fast,
+            encode_block=lambda block, most, label: encoding.all(model, block, "document", most, label),
+            queries=form(asked.vectors)[asked.indices],
+            form=form,
+            tolerance=TOLERANCE[model.facts.dtype],
+            batch_tokens=encoding.budget.tokens,
+        )
+        parts = [(range(len(texts)), proven.vectors)]
+    else:
+        sampled = variant.precision == "int8"
+        stream = Stream(
+            model,
+            texts,
+            "document",
+            budget=encoding.budget,
+            progress=encoding.progress,
+            cache=encoding.caches.get("document"),
+            first=[indices[place] for place in calibration(dataset.doc_texts)] if sampled else (),
+        )
+        windows = iter(stream)
+        head = next(windows)
+        form = fit(variant, model.facts, lambda: head.vectors)
+        work = stream.work
+        parts = ((window.places, window.vectors) for window in chain([head], windows))
+    groups: list[list[str]] = [[] for _ in texts]
+    for doc, index in zip(dataset.doc_ids, indices, strict=True):
+        groups[index].append(doc)
+    search = Search(groups, form(asked.vectors)[asked.indices], queries, depth)
+    searching = 0.0
+    for places, vectors in parts:
+        began = time.perf_counter()
+        search.push(places, form(vectors))
+        searching += time.perf_counter() - began
+    began = time.perf_counter()
+    run = search.run()
+    searching += time.perf_counter() - began
+    effort = {"search_seconds": searching, "batch_tokens": float(encoding.budget.tokens)}
+    return Ranked(run, effort | _effort("corpus", work) | _effort("query", asked), form)
+
+
+def _effort(side: str, work: Work) -> dict[str, float]:
+    """What encoding a side took, by the names of result files."""
+    counted = {name: value for name, value in vars(work).items() if name in EFFORT}
+    server = {f"server_ms:{name}": value for name, value in work.server_ms.items()}
+    return {f"{side}_{name}": value for name, value in (counted | server).items()}

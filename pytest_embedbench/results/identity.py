@@ -1,0 +1,59 @@
+"""What decides a ranking: while none of it changes, what is stored is used again."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from pytest_embedbench.datasets.types import Dataset
+from pytest_embedbench.evaluate.environment import library_versions
+from pytest_embedbench.models.source import locate
+from pytest_embedbench.models.spec import NamedModel
+from pytest_embedbench.results.schema import ModelRecord
+
+LIBRARIES = (
+    "pytest-embedbench", "torch", "transformers", "tokenizers", "sentence-transformers", "bm25s",
+    "onnxruntime", "onnxruntime-gpu", "openvino",
+)  # fmt: skip
+"""Libraries whose version can change a ranking: with another one, a stored run is not reused."""
+
+
+def deciding_libraries() -> dict[str, str | None]:
+    """Their versions; None for one that is not installed."""
+    versions = library_versions()
+    return {name: versions.get(name) for name in LIBRARIES}
+
+
+def model_record(model: NamedModel) -> ModelRecord:
+    """What a result says of a model before it is loaded.
+
+    Raises:
+        ModelError: its files are not to be had.
+    """
+    source = locate(model.base)
+    return ModelRecord(
+        name=model.name, alias=model.alias, revision=source.revision, fingerprint=source.fingerprint, spec=model.spec
+    )
+
+
+def result_key(model: NamedModel, record: ModelRecord, dataset: Dataset, *, device: str, dtype: str) -> str:
+    """What a pair's ranking depends on."""
+    spec = record.spec
+    return key(
+        {
+            "model": record.fingerprint,
+            "prompts": tuple(model.prompts.values()),
+            "max_seq_length": spec.max_seq_length,
+            "variant": str(spec.variant),
+            "dtype": dtype,
+            "device": device if spec.kind == "sentence-transformers" else "",
+            "dataset": dataset.fingerprint,
+            "libraries": deciding_libraries(),
+        }
+    )
+
+
+def key(parts: object) -> str:
+    """The sha256 of everything that something depends on."""
+    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
