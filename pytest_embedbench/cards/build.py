@@ -159,11 +159,16 @@ def _counts(dataset: DatasetRecord) -> list[Block]:
 def _performance(profile: ProfileResult) -> Performance:
     values = {
         "Corpus": fmt.rate(profile.corpus.tokens_per_s),
-        "Corpus p50": fmt.latency(profile.corpus.p50_ms),
+        "Corpus p50": _latency(profile.corpus.p50_ms),
         "Query": fmt.rate(profile.query.tokens_per_s),
-        "Query p50": fmt.latency(profile.query.p50_ms),
+        "Query p50": _latency(profile.query.p50_ms),
     }
     return Performance(
         profile=item(f"{short_hardware(profile.hardware)} {profile.shape}"),
-        measures=tuple(Measure(name=name, figure=Figure(text=text)) for name, text in values.items()),
+        measures=tuple(Measure(name=name, figure=Figure(text=text)) for name, text in values.items() if text),
     )
+
+
+def _latency(milliseconds: float | None) -> str:
+    """Empty where there were too few samples for it."""
+    return "" if milliseconds is None else fmt.latency(milliseconds)

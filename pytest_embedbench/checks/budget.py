@@ -24,7 +24,9 @@ def check_budget(
     """Compare a profile with a budget. A budget for other hardware is skipped, with the value it would have had."""
     limit = check.limit
     if limit is None:
-        measured = f"query p50 {profile.query.p50_ms:.1f} ms, corpus {profile.corpus.tokens_per_s:,.0f} tok/s"
+        p50 = profile.query.p50_ms
+        latency = f"mean {profile.query.mean_ms:.1f}" if p50 is None else f"p50 {p50:.1f}"
+        measured = f"query {latency} ms, corpus {profile.corpus.tokens_per_s:,.0f} tok/s"
         return Verdict(
             model=model,
             dataset=dataset,
@@ -36,7 +38,7 @@ def check_budget(
     name = f"{profile.shape} {limit.subject}"
     value = measured_value(limit, profile, load_seconds, memory)
     if value is None:
-        reason = f"{limit.subject} was not measured here"
+        reason = _refusal(limit, profile) or f"{limit.subject} was not measured here"
         return Verdict(
             model=model, dataset=dataset, check=name, status="skipped", limit=limit.show_bound(), explanation=reason
         )
@@ -70,4 +72,13 @@ def measured_value(
     side_name, _, statistic = limit.subject.partition(" ")
     side = profile.query if side_name == "query" else profile.corpus
     field = RATE_FIELDS[limit.unit] if statistic == "throughput" else f"{statistic}_ms"
-    return float(getattr(side, field))
+    value: float | None = getattr(side, field)
+    return value
+
+
+def _refusal(limit: Limit, profile: ProfileResult) -> str:
+    """Why there are too few samples for the budget's percentile; "" where that is not so."""
+    side_name, _, statistic = limit.subject.partition(" ")
+    side = profile.query if side_name == "query" else profile.corpus
+    why = side.refused.get(statistic, "")
+    return why and f"{side_name} {why}"

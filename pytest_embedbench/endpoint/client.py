@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
 import msgspec
 
-from pytest_embedbench.endpoint.errors import AnswerError, EndpointError, TransientError
+from pytest_embedbench.endpoint.answers import HttpAnswer, decoded, server_message
+from pytest_embedbench.endpoint.errors import EndpointError, TransientError
 from pytest_embedbench.endpoint.retry_after import retry_after_seconds
 from pytest_embedbench.endpoint.settings import EndpointSettings
 from pytest_embedbench.errors import ConfigurationError
@@ -24,8 +25,6 @@ T = TypeVar("T")
 
 LONGEST_BACKOFF = 30.0
 """Seconds; what doubling the wait ends at."""
-LONGEST_MESSAGE = 300
-"""Characters of a server's message that an error quotes."""
 MOST_REDIRECTS = 3
 REQUEST_TIMEOUT, TOO_MANY_REQUESTS, SERVER_ERROR = 408, 429, 500
 OF_THE_REQUEST = {400, 413, 422}
@@ -147,7 +146,7 @@ class Endpoint:
         status = response.status_code
         if response.is_success:
             return
-        message = f"{response.url}: HTTP {status}: {self._server_message(response)}"
+        message = f"{response.url}: HTTP {status}: {server_message(_answer(response), self._key)}"
         if status in {REQUEST_TIMEOUT, TOO_MANY_REQUESTS} or status >= SERVER_ERROR:
             wait = retry_after_seconds(response.headers.get("Retry-After"))
             longest = self.settings.longest_wait
@@ -161,29 +160,8 @@ class Endpoint:
             message += f" (no API key was sent: {f'{name} is not set' if name else 'no variable is named'})"
         raise EndpointError(message, status=status, fatal=status not in OF_THE_REQUEST)
 
-    def _server_message(self, response: httpx2.Response) -> str:
-        """What the server says of an error, in one line; redacted before it is cut, so that no part of a key stays."""
-        text = response.text
-        try:
-            decoded = msgspec.json.decode(response.content)
-            error = decoded.get("error", decoded)
-            text = str(error.get("message", error) if isinstance(error, dict) else error)
-        except (msgspec.DecodeError, UnicodeError, AttributeError):
-            pass
-        line = " ".join(self._key.redacted(text).split())
-        return line if len(line) <= LONGEST_MESSAGE else line[:LONGEST_MESSAGE] + " [...]"
-
     def _decoded(self, response: httpx2.Response, kind: type[T]) -> T:
-        content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().casefold()
-        if content_type != "application/json" and not content_type.endswith("+json"):
-            message = f"{response.url}: the answer is {content_type or 'of no type'!r}, not JSON"
-            raise AnswerError(f"{message}: {self._server_message(response)}", status=response.status_code)
-        try:
-            return msgspec.json.decode(self._key.redacted(response.content.decode()), type=kind)
-        except (msgspec.DecodeError, UnicodeError) as error:
-            problem = self._key.redacted(f"the answer cannot be read ({error})")
-            message = f"{response.url}: {problem}: {self._server_message(response)}"
-            raise AnswerError(message, status=response.status_code) from None
+        return decoded(str(response.url), _answer(response), kind, self._key)
 
     def _stop(self, state: RetryCallState) -> bool:
         """Asked after each failure: is this request, or the budget of all, at its end? If not, take a retry."""
@@ -199,3 +177,7 @@ class Endpoint:
             raise EndpointError(f"{error} (after {state.attempt_number} attempts)", status=status) from None
         message = f"{error}\n  all {self.settings.retries} retries are used up"
         raise EndpointError(message, status=status, fatal=True) from None
+
+
+def _answer(response: httpx2.Response) -> HttpAnswer:
+    return HttpAnswer(response.status_code, response.headers, response.content)

@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Sequence
+from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from pytest_embedbench.encode.plan import distinct
-from pytest_embedbench.load.server import MicroBatcher
+from pytest_embedbench.load.clients import Clients, clients_of
+from pytest_embedbench.load.enough import precise, settled
+from pytest_embedbench.load.samples import Sample, statistics_of
 from pytest_embedbench.load.shape import LoadShape
-from pytest_embedbench.load.statistics import SideStatistics, summarize
+from pytest_embedbench.load.statistics import Ended, SideStatistics, WarmUp
 
 if TYPE_CHECKING:
-    from pytest_embedbench.encode.loop import Progress
+    from pytest_embedbench.encode.progress import Progress
     from pytest_embedbench.models.protocol import Encoder, Role
 
 SEED = 20260615
 """The sample of texts is the same in every session, so that sessions compare."""
 
 WARM_UP_ROUNDS = 2
-"""Requests that each client sends before samples count."""
+"""Requests that each client sends in a window of the warm-up."""
 
+WARM_UP_WINDOW = 10
+"""Requests in such a window at least: the median of fewer says little where texts differ in length."""
 
-PROGRESS_SECONDS = 0.5
+WARM_UP_WINDOWS = 20
+"""Windows at most."""
 
-
-class Sample(NamedTuple):
-    """One request: when it was sent (seconds from the first counted send) and how long it took."""
-
-    sent_s: float
-    latency_ms: float
+WARM_UP_SHARE = 0.25
+"""Of the texts, and of the time that a side may take: warm-up is over when it has used so much, settled or not."""
 
 
 class SideProfile(NamedTuple):
@@ -39,6 +42,13 @@ class SideProfile(NamedTuple):
 
     statistics: SideStatistics
     samples: list[Sample]
+
+
+def sampled(texts: Sequence[str]) -> list[str]:
+    """The distinct texts that are not empty, in a random order that is the same in every session."""
+    unique, _ = distinct([text for text in texts if text] or [""])
+    random.Random(SEED).shuffle(unique)
+    return unique
 
 
 def profile_side(
@@ -52,80 +62,49 @@ def profile_side(
     batch_tokens: int,
     progress: Progress,
 ) -> SideProfile:
-    """Profile one role: at most ``requests`` counted requests and about ``seconds`` of them.
+    """Profile one role until its percentiles are precise (enough.py), or after ``requests`` or about ``seconds``.
 
     Texts are drawn without repetition, so that no cache answers; where a dataset holds too few of them, the profile
     is shorter rather than repetitive, unless that would leave fewer requests than clients.
     """
-    unique, _ = distinct([text for text in texts if text] or [""])
-    random.Random(SEED).shuffle(unique)
+    unique = sampled(texts)
     batches = [unique[start : start + shape.batch] for start in range(0, len(unique), shape.batch)]
     batches = [batch for batch in batches if len(batch) == shape.batch] or [(unique * shape.batch)[: shape.batch]]
-    warm_up = min(shape.concurrency * WARM_UP_ROUNDS, max(1, len(batches) // 4))
-    counted = batches[warm_up:][:requests]
-    if len(counted) < shape.concurrency:
-        counted = (batches * (shape.concurrency // len(batches) + 1))[: shape.concurrency]
-    with MicroBatcher(model, batch_tokens) as server:
-        _drive(server, batches[:warm_up], role, shape.concurrency, float("inf"), progress)
-        samples, done, wall = _drive(server, counted, role, shape.concurrency, seconds, progress)
-    sent = [text for batch in done for text in batch]
-    prepared = model.prepare(sent, role)
-    statistics = summarize(
-        [sample.latency_ms for sample in samples],
-        batch=shape.batch,
-        own_tokens=sum(text.own_tokens for text in prepared),
-        tokens=sum(text.length for text in prepared),
-        seconds=wall,
-        distinct_texts=len(set(sent)),
-    )
-    return SideProfile(statistics, samples)
+    with clients_of(model, role, shape, batch_tokens) as clients:
+        # From the end: what is counted is the same in every session, however long warm-up takes.
+        warm_up = _warm_up(clients, batches[::-1], shape.concurrency, seconds)
+        counted = batches[: len(batches) - warm_up.requests][:requests]
+        ran_out: Ended = "requests" if len(counted) == requests else "texts"
+        if len(counted) < shape.concurrency:
+            counted = (batches * (shape.concurrency // len(batches) + 1))[: shape.concurrency]
+        formed = len(clients.batches)
+        progress.start(f"{role} load", sum(map(len, counted)))
+        try:
+            answered, stopped = clients.closed(counted, seconds, precise, progress.advance)
+        finally:
+            progress.finish()
+        statistics = msgspec.structs.replace(
+            statistics_of(answered, shape.batch, clients.batches[formed:]),
+            ended=stopped or ran_out,
+            warm_up=warm_up,
+            client=clients.cost,
+        )
+    return SideProfile(statistics, [one.sample for one in answered])
 
 
-def _drive(
-    server: MicroBatcher, batches: list[list[str]], role: Role, clients: int, seconds: float, progress: Progress
-) -> tuple[list[Sample], list[list[str]], float]:
-    """Send the batches from ``clients`` threads; samples, batches answered, and wall seconds to the last answer."""
-    samples: list[Sample] = []
-    done: list[list[str]] = []
-    errors: list[BaseException] = []
-    lock = threading.Lock()
-    queue = iter(batches)
-    start = time.perf_counter()
-
-    def client() -> None:
-        while not errors:
-            with lock:
-                # Each client sends once at least, however short the time.
-                go_on = time.perf_counter() - start < seconds or len(samples) < clients
-                batch = next(queue, None) if go_on else None
-            if batch is None:
-                return
-            sent = time.perf_counter()
-            try:
-                server.embed(batch, role)
-            except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-                errors.append(error)
-                return
-            took = time.perf_counter() - sent
-            with lock:
-                samples.append(Sample(sent - start, took * 1000))
-                done.append(batch)
-
-    progress.start(f"{role} load", sum(map(len, batches)))
-    threads = [threading.Thread(target=client, daemon=True) for _ in range(clients)]
-    shown = 0
-    try:
-        for thread in threads:
-            thread.start()
-        # The clients write nothing to the terminal: that would cost the latency that they measure.
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(PROGRESS_SECONDS)
-                answered = len(done)
-                progress.advance(sum(map(len, done[shown:answered])))
-                shown = answered
-    finally:
-        progress.finish()
-    if errors:
-        raise errors[0]
-    return samples, done, max((s.sent_s + s.latency_ms / 1000 for s in samples), default=0.0)
+def _warm_up(clients: Clients, batches: Sequence[list[str]], count: int, seconds: float) -> WarmUp:
+    """Send windows of requests until their medians settle; the requests of each are all answered before the next."""
+    most = max(1, int(len(batches) * WARM_UP_SHARE))
+    size = max(WARM_UP_ROUNDS * count, WARM_UP_WINDOW)
+    start, sent = time.perf_counter(), 0
+    medians: list[float] = []
+    while sent < most and len(medians) < WARM_UP_WINDOWS:
+        window = batches[sent : min(most, sent + size)]
+        answered, _ = clients.closed(window)
+        sent += len(window)
+        medians.append(median(one.sample.latency_ms for one in answered))
+        if settled(medians):
+            return WarmUp(sent, settled=True)
+        if time.perf_counter() - start > seconds * WARM_UP_SHARE:
+            break
+    return WarmUp(sent, settled=False)

@@ -10,7 +10,8 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,9 +20,10 @@ from pytest_embedbench.load.closed_loop import SEED, WARM_UP_ROUNDS
 from pytest_embedbench.load.ratio import SideSlowdown, Stopped, TimedPair, ratio_of
 from pytest_embedbench.load.server import MicroBatcher
 from pytest_embedbench.load.shape import LoadShape
+from pytest_embedbench.models.protocol import ParallelEncoder
 
 if TYPE_CHECKING:
-    from pytest_embedbench.encode.loop import Progress
+    from pytest_embedbench.encode.progress import Progress
     from pytest_embedbench.models.protocol import Encoder, ModelFacts, PreparedText, Role, Vectors
 
 NARROW = 0.05
@@ -54,8 +56,8 @@ class Conditions(NamedTuple):
 class _Turns:
     """An encoder that is one of the two models, ``turn`` says which.
 
-    One server for both: two workers would have a thread pool each (OpenMP keeps one for each thread that asks), and
-    then it is the system's placing of threads that makes one of the models slower, for as long as it lasts.
+    One server for both: two would have a thread pool each (OpenMP keeps one for each thread that asks), and then it is
+    the system's placing of threads that makes one of the models slower, for as long as it lasts.
     """
 
     def __init__(self, models: tuple[Encoder, Encoder]) -> None:
@@ -71,6 +73,13 @@ class _Turns:
 
     def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
         return self._models[self.turn].forward(batch, role)
+
+    @property
+    def workers(self) -> int:
+        return min(model.workers if isinstance(model, ParallelEncoder) else 1 for model in self._models)
+
+    def side_by_side(self) -> AbstractContextManager[Executor]:
+        return next(model.side_by_side() for model in self._models if isinstance(model, ParallelEncoder))
 
 
 class PairedSide(NamedTuple):

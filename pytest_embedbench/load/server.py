@@ -1,17 +1,21 @@
-"""Serve a model in-process as a server would: one worker takes everything that waits, under a token budget.
+"""Serve a model in-process as a good server would: whatever waits goes to the device as soon as it is free.
 
-No timer: while the worker is idle, a request starts at once; while it is busy, requests gather into the next batch.
+No timer: while a worker is free, a request starts at once; while all are busy, requests gather into the next batch.
 """
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pytest_embedbench.encode.loop import refuse_broken
-from pytest_embedbench.models.protocol import SERVED, PreparedText, Role
+from pytest_embedbench.load.threads import one_thread, with_all_cores
+from pytest_embedbench.models.protocol import SERVED, ParallelEncoder, PreparedText, Role
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -19,25 +23,66 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Encoder, Vectors
 
 
+class Batch(NamedTuple):
+    """A batch that was formed: how many texts, their tokens, and with padding."""
+
+    texts: int
+    tokens: int
+    padded_tokens: int
+
+
+class Served(NamedTuple):
+    """A request's vectors, shape (texts, dimensions), its texts as they were tokenized, and how long it waited.
+
+    ``queue_ms`` is None where a server gathers requests itself.
+    """
+
+    vectors: Vectors
+    texts: Sequence[PreparedText]
+    queue_ms: float | None
+
+
 class _Request(NamedTuple):
     raw: Sequence[str]
     texts: list[PreparedText]
     role: Role
-    answer: Future[Vectors]
+    came: float
+    answer: Future[tuple[Vectors, float]]
+
+    @property
+    def longest(self) -> int:
+        return max((text.length for text in self.texts), default=0)
 
 
 class MicroBatcher:
-    """Call ``embed`` from many threads; use as a context manager, which starts and stops the worker."""
+    """Call ``serve`` from many threads; use as a context manager, which starts the workers and waits for their end.
+
+    A batch is the oldest request and others of its role, as far as the token budget goes: the oldest of them, or, where
+    a batch is padded, those nearest to it in length. So nobody waits longer than for those who came before.
+
+    A model that takes several batches at once (``ParallelEncoder``) gets them, each on its share of the cores; a batch
+    takes no more texts than its share of all that wait or run, so that none runs while another worker finds nothing
+    left. One with nothing beside or behind it has all cores. ``batches`` is a record of all.
+    """
 
     def __init__(self, model: Encoder, batch_tokens: int) -> None:
+        self.batches: list[Batch] = []
         self._model, self._budget = model, batch_tokens
+        self._workers = model.workers if isinstance(model, ParallelEncoder) else 1
         self._waiting: list[_Request] = []
+        self._running = self._running_texts = 0
         self._changed = threading.Condition()
         self._closed = False
-        self._worker = threading.Thread(target=self._work, name="embedbench-batcher", daemon=True)
+        self._threads = ExitStack()
+        self._alone: Executor
+        self._beside: Executor
 
     def __enter__(self) -> Self:
-        self._worker.start()
+        if isinstance(self._model, ParallelEncoder) and self._workers > 1:
+            self._alone = self._threads.enter_context(with_all_cores())
+            self._beside = self._threads.enter_context(self._model.side_by_side())
+        else:
+            self._alone = self._beside = self._threads.enter_context(one_thread())
         return self
 
     def __exit__(
@@ -45,66 +90,86 @@ class MicroBatcher:
     ) -> None:
         with self._changed:
             self._closed = True
-            self._changed.notify_all()
-        self._worker.join()
+            self._changed.wait_for(lambda: not self._running)
+        self._threads.close()
 
     def embed(self, texts: Sequence[str], role: Role) -> Vectors:
-        """Vectors of the texts, shape (texts, dimensions); blocks until they are there.
+        """As ``serve``; the vectors alone."""
+        return self.serve(texts, role).vectors
 
-        Tokenization runs in the caller's thread, off the worker's path. To a model that a server runs, each request
+    def serve(self, texts: Sequence[str], role: Role) -> Served:
+        """Vectors of the texts; blocks until they are there.
+
+        Tokenization runs in the caller's thread, off the workers' path. To a model that a server runs, each request
         goes as it is: the server gathers them.
         """
-        request = _Request(texts, self._model.prepare(texts, role), role, Future())
+        prepared = self._model.prepare(texts, role)
+        request = _Request(texts, prepared, role, time.perf_counter(), Future())
         if self._model.facts.device == SERVED:
-            return self._forward([request])
+            return Served(self._forward([request]), prepared, None)
         with self._changed:
             if self._closed:
                 raise RuntimeError("the server is closed")
             self._waiting.append(request)
-            self._changed.notify()
-        return request.answer.result()
+            self._hand_out()
+        vectors, queue_ms = request.answer.result()
+        return Served(vectors, prepared, queue_ms)
 
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                while not self._waiting and not self._closed:
-                    self._changed.wait()
-                if not self._waiting:
-                    return
-                taken = self._take()
-            self._answer(taken)
+    def _hand_out(self) -> None:
+        """Give what waits to workers that are free; the lock is held."""
+        while self._waiting and self._running < self._workers:
+            taken = self._take()
+            alone = not self._running and not self._waiting
+            self._running += 1
+            self._running_texts += sum(len(request.texts) for request in taken)
+            (self._alone if alone else self._beside).submit(self._work, taken, time.perf_counter())
 
     def _take(self) -> list[_Request]:
-        """The longest-waiting request and all others of its role, in order, that fit beside it."""
-        role = self._waiting[0].role
-        taken: list[_Request] = []
-        left: list[_Request] = []
-        longest = count = 0
-        for request in self._waiting:
-            wide = max([longest, *(text.length for text in request.texts)])
-            fits = not taken or wide * (count + len(request.texts)) <= self._budget
-            if request.role == role and fits:
-                taken.append(request)
-                longest, count = wide, count + len(request.texts)
-            else:
-                left.append(request)
-        self._waiting = left
+        """The oldest request and all others of its role that fit beside it; in the order in which they came."""
+        first, *others = self._waiting
+        pads = self._model.facts.pads
+        if pads:
+            others.sort(key=lambda request: abs(request.longest - first.longest))  # stable: the older of two goes first
+        texts = self._running_texts + sum(len(request.texts) for request in self._waiting)
+        share = math.ceil(texts / self._workers)
+        longest, count, tokens = first.longest, len(first.texts), sum(text.length for text in first.texts)
+        chosen = {id(first)}
+        for request in others:
+            wide = max(longest, request.longest)
+            total = count + len(request.texts)
+            size = wide * total if pads else tokens + sum(text.length for text in request.texts)
+            if request.role == first.role and size <= self._budget and total <= share:
+                chosen.add(id(request))
+                longest, count, tokens = wide, total, tokens + sum(text.length for text in request.texts)
+        taken = [request for request in self._waiting if id(request) in chosen]
+        self._waiting = [request for request in self._waiting if id(request) not in chosen]
+        self.batches.append(Batch(count, tokens, longest * count if pads else tokens))
         return taken
+
+    def _work(self, requests: list[_Request], taken: float) -> None:
+        vectors: Vectors | None = None
+        failure: BaseException | None = None
+        try:
+            vectors = self._forward(requests)
+        except BaseException as error:  # noqa: BLE001 - it belongs to the callers, whatever it is
+            failure = error
+        with self._changed:
+            # Before the answers: who is answered may send the next request at once, and finds the worker free.
+            self._running -= 1
+            self._running_texts -= sum(len(request.texts) for request in requests)
+            self._hand_out()
+            self._changed.notify_all()
+        start = 0
+        for request in requests:
+            if vectors is None:
+                request.answer.set_exception(failure)
+                continue
+            end = start + len(request.texts)
+            request.answer.set_result((vectors[start:end], (taken - request.came) * 1000))
+            start = end
 
     def _forward(self, requests: list[_Request]) -> Vectors:
         role = requests[0].role
         vectors = self._model.forward([text for request in requests for text in request.texts], role)
         refuse_broken(vectors, [text for request in requests for text in request.raw], role)
         return vectors
-
-    def _answer(self, requests: list[_Request]) -> None:
-        try:
-            vectors = self._forward(requests)
-        except BaseException as error:  # noqa: BLE001 - it belongs to the callers, whatever it is
-            for request in requests:
-                request.answer.set_exception(error)
-            return
-        start = 0
-        for request in requests:
-            request.answer.set_result(vectors[start : start + len(request.texts)])
-            start += len(request.texts)

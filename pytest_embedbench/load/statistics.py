@@ -2,16 +2,58 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
+
+from pytest_embedbench.load.circumstances import Circumstances
+from pytest_embedbench.load.quantiles import PERCENTILES, Interval, interval, percentile, refusal
+from pytest_embedbench.load.server_times import ServerTime
+
+Ended = Literal["precise", "time", "requests", "texts"]
+"""Why a side ended: its intervals were narrow, its time was up, its requests were all sent, or there were no more
+texts."""
+
+
+class WarmUp(msgspec.Struct, frozen=True):
+    """What was sent before samples counted, and whether latencies had settled by then."""
+
+    requests: int
+    settled: bool
+
+
+class Serving(msgspec.Struct, frozen=True, kw_only=True):
+    """What the in-process server did: how long requests waited for a batch, and the batches that it formed.
+
+    ``batch_sizes`` has rows of texts in a batch and batches of so many; ``padding_share`` is padding over all tokens
+    that were processed.
+    """
+
+    queue_p50_ms: float | None
+    queue_p99_ms: float | None
+    batch_sizes: list[tuple[int, int]]
+    padding_share: float
+
+
+class ClientCost(msgspec.Struct, frozen=True, kw_only=True):
+    """The load client's own part, where the model is behind HTTP: is it the client that was measured?
+
+    ``cpu_share`` is how much of one core it used under the load; ``capacity_per_s`` the requests a second that as many
+    clients reach against a server that only answers, with requests and answers of the same size.
+    """
+
+    cpu_share: float
+    capacity_per_s: float
 
 
 class SideStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """One side (queries or corpus) of a profile. Latencies in milliseconds, rates per second of wall time.
 
     ``own_tokens`` are the texts' own; ``tokens`` adds prompts and special tokens. Rates count what was answered
-    between the first send and the last answer, warm-up excluded.
+    between the first send and the last answer, warm-up excluded. A percentile that has too few samples is None, and
+    ``refused`` says why; the others have an interval.
     """
 
     requests: int
@@ -19,34 +61,40 @@ class SideStatistics(msgspec.Struct, frozen=True, kw_only=True):
     own_tokens: int
     tokens: int
     seconds: float
-    p50_ms: float
-    p90_ms: float
-    p95_ms: float
-    p99_ms: float
+    p50_ms: float | None
+    p90_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
     mean_ms: float
     max_ms: float
     requests_per_s: float
     texts_per_s: float
     tokens_per_s: float
     distinct_texts: int
+    tokens_per_text: float | None = None
+    """The texts' own tokens."""
+    intervals_ms: dict[str, Interval] = {}
+    """``p50`` -> its interval at 95%; see quantiles.py."""
+    refused: dict[str, str] = {}
+    """``p99`` -> why there is none."""
+    ended: Ended | None = None
+    warm_up: WarmUp | None = None
+    serving: Serving | None = None
+    """None where a server that is not ours gathers requests."""
+    server: dict[str, ServerTime] = {}
+    """What such a server says of its own time: ``queue``, ``tokenize``, ``infer``, ``total``, or its header's name."""
+    client: ClientCost | None = None
 
 
 class ProfileResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A closed-loop profile: its shape, the hardware it ran on, and both sides."""
+    """A closed-loop profile: its shape, the hardware it ran on and its state, and both sides."""
 
     shape: str
     hardware: str
     query: SideStatistics
     corpus: SideStatistics
     note: str = ""
-
-
-def percentile(ordered: Sequence[float], share: float) -> float:
-    """The ``share`` quantile of sorted samples by linear interpolation (Hyndman & Fan 1996, type 7; numpy's)."""
-    place = share * (len(ordered) - 1)
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+    circumstances: Circumstances | None = None
 
 
 def summarize(
@@ -55,20 +103,43 @@ def summarize(
     """Statistics of one side from its samples (milliseconds) and the wall time (seconds) they took together."""
     ordered = sorted(latencies_ms)
     requests = len(ordered)
+    texts = requests * batch
+    intervals = {name: found for name, share in PERCENTILES.items() if (found := interval(ordered, share))}
+    values = {name: percentile(ordered, PERCENTILES[name]) for name in intervals}
     return SideStatistics(
         requests=requests,
-        texts=requests * batch,
+        texts=texts,
         own_tokens=own_tokens,
         tokens=tokens,
         seconds=seconds,
-        p50_ms=percentile(ordered, 0.50),
-        p90_ms=percentile(ordered, 0.90),
-        p95_ms=percentile(ordered, 0.95),
-        p99_ms=percentile(ordered, 0.99),
+        p50_ms=values.get("p50"),
+        p90_ms=values.get("p90"),
+        p95_ms=values.get("p95"),
+        p99_ms=values.get("p99"),
         mean_ms=sum(ordered) / requests,
         max_ms=ordered[-1],
         requests_per_s=requests / seconds,
-        texts_per_s=requests * batch / seconds,
+        texts_per_s=texts / seconds,
         tokens_per_s=own_tokens / seconds,
         distinct_texts=distinct_texts,
+        tokens_per_text=own_tokens / texts,
+        intervals_ms=intervals,
+        refused={name: why for name in PERCENTILES if (why := refusal(name, requests))},
+    )
+
+
+def describe_serving(queue_ms: Sequence[float], batches: Sequence[tuple[int, int, int]]) -> Serving:
+    """The server's part, from each request's wait (milliseconds) and each batch's texts, tokens and padded tokens."""
+    ordered = sorted(queue_ms)
+    processed = sum(padded for _, _, padded in batches)
+    padding = processed - sum(tokens for _, tokens, _ in batches)
+
+    def supported(name: str) -> float | None:
+        return None if refusal(name, len(ordered)) else percentile(ordered, PERCENTILES[name])
+
+    return Serving(
+        queue_p50_ms=supported("p50"),
+        queue_p99_ms=supported("p99"),
+        batch_sizes=sorted(Counter(texts for texts, _, _ in batches).items()),
+        padding_share=padding / processed if processed else 0.0,
     )

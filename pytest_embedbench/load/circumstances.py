@@ -1,0 +1,173 @@
+"""What a profile was measured under: number format and kernel, clocks, throttling, other load, and the GPU's state.
+
+Everything is read where the system lets it be read, and left out elsewhere: virtual machines hide clocks, containers
+hide sensors, and NVML needs ``pynvml``.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from pytest_embedbench.models.protocol import ModelFacts
+
+GPU_SECONDS = 0.2
+"""Between two looks at the GPU."""
+
+
+class GpuState(msgspec.Struct, frozen=True, kw_only=True):
+    """The GPU while the profile ran, all of its users together: peak memory, mean utilization, lowest clock."""
+
+    memory_peak_bytes: int
+    utilization_percent: float
+    lowest_mhz: int
+
+
+class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
+    """What could be read; None and empty where it could not.
+
+    ``load_before`` is the load average of the last minute before the profile: work of others, if it is not near 0.
+    ``mhz_before`` and ``mhz_after`` are means over the cores, ``throttled`` counts how often a core was slowed down for
+    its heat, and ``withheld_ms`` is for how long the container's quota kept its threads from running.
+    """
+
+    device: str = ""
+    dtype: str = ""
+    attention: str = ""
+    load_before: float | None = None
+    governors: tuple[str, ...] = ()
+    boost: bool | None = None
+    mhz_before: float | None = None
+    mhz_after: float | None = None
+    most_mhz: float | None = None
+    throttled: int | None = None
+    withheld_ms: float | None = None
+    gpu: GpuState | None = None
+
+
+class Watch:
+    """Reads the circumstances of what runs between ``watching``'s begin and end; ``found`` has them then."""
+
+    def __init__(self, facts: ModelFacts) -> None:
+        self.found = Circumstances(device=facts.device, dtype=facts.dtype, attention=facts.attention)
+
+
+@contextmanager
+def watching(facts: ModelFacts, root: Path = Path("/")) -> Iterator[Watch]:
+    """Watch while a profile runs; ``root`` is where the system's files are."""
+    watch, system = Watch(facts), _System(root)
+    before = msgspec.structs.replace(
+        watch.found,
+        load_before=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        governors=system.governors(),
+        boost=system.boost(),
+        mhz_before=system.mhz(),
+        most_mhz=system.most_mhz(),
+    )
+    throttled, withheld = system.throttled(), system.withheld_ms()
+    with _gpu(facts.device) as gpu:
+        yield watch
+    # The clock first: the cores are still at work.
+    watch.found = msgspec.structs.replace(
+        before,
+        mhz_after=system.mhz(),
+        throttled=_since(throttled, system.throttled()),
+        withheld_ms=_since(withheld, system.withheld_ms()),
+        gpu=gpu(),
+    )
+
+
+class _System:
+    """Files in which Linux tells of processors (Documentation/ABI/testing/sysfs-devices-system-cpu) and cgroups."""
+
+    def __init__(self, root: Path) -> None:
+        self._cpus = root / "sys/devices/system/cpu"
+        self._info = root / "proc/cpuinfo"
+        self._quota = root / "sys/fs/cgroup/cpu.stat"
+
+    def governors(self) -> tuple[str, ...]:
+        return tuple(sorted({_read(file) for file in self._cpus.glob("cpufreq/policy*/scaling_governor")}))
+
+    def boost(self) -> bool | None:
+        for file, yes in (("cpufreq/boost", "1"), ("intel_pstate/no_turbo", "0")):
+            if text := _read(self._cpus / file):
+                return text == yes
+        return None
+
+    def mhz(self) -> float | None:
+        """The cores' mean, from cpufreq, in kHz there, or from /proc/cpuinfo, which gives what a hypervisor says."""
+        found = [float(text) / 1000 for text in self._each("cpufreq/policy*/scaling_cur_freq")]
+        if not found:
+            lines = _read(self._info).splitlines()
+            found = [float(line.partition(":")[2]) for line in lines if line.startswith("cpu MHz")]
+        return round(sum(found) / len(found), 1) if found else None
+
+    def most_mhz(self) -> float | None:
+        return max((float(text) / 1000 for text in self._each("cpufreq/policy*/cpuinfo_max_freq")), default=None)
+
+    def throttled(self) -> int | None:
+        counts = [int(text) for text in self._each("cpu*/thermal_throttle/core_throttle_count")]
+        return sum(counts) if counts else None
+
+    def withheld_ms(self) -> float | None:
+        fields = dict(line.split(maxsplit=1) for line in _read(self._quota).splitlines() if " " in line)
+        return float(fields["throttled_usec"]) / 1000 if "throttled_usec" in fields else None
+
+    def _each(self, pattern: str) -> Iterator[str]:
+        return filter(None, map(_read, self._cpus.glob(pattern)))
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError:  # there is none, or it may not be read
+        return ""
+
+
+def _since(before: float | None, after: float | None) -> int | None:
+    return None if before is None or after is None else round(after - before)
+
+
+@contextmanager
+def _gpu(device: str) -> Iterator[Callable[[], GpuState | None]]:
+    """Look at the GPU until the end; what is yielded then says what was seen, None without a GPU or NVML."""
+    if not device.startswith("cuda"):
+        yield lambda: None
+        return
+    import torch
+
+    seen: list[tuple[int, int, int]] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            try:
+                free, total = torch.cuda.mem_get_info(device)
+                seen.append((total - free, torch.cuda.utilization(device), torch.cuda.clock_rate(device)))
+            except Exception:  # noqa: BLE001 - no pynvml, no driver, no permission: there are as many errors
+                return
+            over.wait(GPU_SECONDS)
+
+    watcher = threading.Thread(target=look, name="embedbench-gpu", daemon=True)
+    watcher.start()
+    try:
+        yield lambda: _summary(seen)
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _summary(seen: list[tuple[int, int, int]]) -> GpuState | None:
+    if not seen:
+        return None
+    memory, utilization, clocks = zip(*seen, strict=True)
+    return GpuState(
+        memory_peak_bytes=max(memory), utilization_percent=sum(utilization) / len(seen), lowest_mhz=min(clocks)
+    )

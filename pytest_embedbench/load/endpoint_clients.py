@@ -1,0 +1,181 @@
+"""Clients of a model behind HTTP: an event loop in a thread of its own, a connection for each request under way."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import wait
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+
+from pytest_embedbench.endpoint.answers import HttpAnswer
+from pytest_embedbench.load.calibration import capacity_per_s, null_server
+from pytest_embedbench.load.clients import Sent
+from pytest_embedbench.load.http_client import ConnectionLostError, HttpClient
+from pytest_embedbench.load.samples import Answered, Sample
+from pytest_embedbench.load.server import Batch
+from pytest_embedbench.load.statistics import ClientCost, Ended
+from pytest_embedbench.load.thread_clients import LEAD_S, PROGRESS_SECONDS
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pytest_embedbench.load.shape import LoadShape
+    from pytest_embedbench.models.protocol import PreparedText, Role
+    from pytest_embedbench.models.wire import Wire
+
+T = TypeVar("T")
+
+
+class _Job(NamedTuple):
+    raw: list[str]
+    texts: Sequence[PreparedText]
+    body: bytes
+
+
+class EndpointClients:
+    """``Clients`` of an endpoint; use as a context manager.
+
+    Texts are tokenized, where there is a tokenizer to count them, and requests written before any is sent; an answer is
+    read and checked after its latency is taken. A failure is not tried again: under load it is what is to be known.
+    """
+
+    batches: Sequence[Batch] = ()
+
+    def __init__(
+        self, wire: Wire, prepare: Callable[[Sequence[str], Role], list[PreparedText]], role: Role, shape: LoadShape
+    ) -> None:
+        self._wire, self._prepare, self._role, self._shape = wire, prepare, role, shape
+        self._client = HttpClient(wire.url, wire.headers)
+        self._share: float | None = None
+        self._first: _Job | None = None
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="embedbench-load", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._do(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def closed(
+        self,
+        requests: Sequence[list[str]],
+        seconds: float = float("inf"),
+        enough: Callable[[Sequence[float]], bool] = lambda _: False,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> tuple[list[Answered], Ended | None]:
+        written = [self._job(raw) for raw in requests]
+        self._first, jobs = written[0], iter(written)
+        answered: list[Answered] = []
+        ended: list[Ended] = []
+
+        async def client(start: float) -> None:
+            while True:
+                late = time.perf_counter() - start >= seconds and len(answered) >= self._shape.concurrency
+                if late and not ended:
+                    ended.append("time")
+                job = None if ended else next(jobs, None)
+                if job is None:
+                    return
+                answered.append(await self._ask(job, start, time.perf_counter() - start))
+
+        async def clients() -> None:
+            start, used = time.perf_counter(), time.thread_time()
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._shape.concurrency):
+                    group.create_task(client(start))
+            self._share = (time.thread_time() - used) / (time.perf_counter() - start)
+
+        shown = 0
+
+        def look() -> None:
+            nonlocal shown
+            done = answered[shown:]
+            shown += len(done)
+            advance(sum(len(one.raw) for one in done))
+            if not ended and enough([one.sample.latency_ms for one in answered]):
+                ended.append("precise")
+
+        self._do(clients(), look)
+        look()
+        return answered, ended[0] if ended else None
+
+    @cached_property
+    def cost(self) -> ClientCost | None:
+        """Measured once, after the load, with its first request and answers of the same size."""
+        job = self._first
+        if job is None or self._share is None:
+            return None
+
+        def read(answer: HttpAnswer) -> None:
+            self._wire.read(answer, job.texts)
+
+        with null_server(len(job.texts), self._wire.dimensions) as url:
+            capacity = self._do(capacity_per_s(url, job.body, read, self._shape.concurrency))
+        return ClientCost(cpu_share=self._share, capacity_per_s=capacity)
+
+    def open(self, requests: Iterable[tuple[float, list[str]]], give_up: Callable[[float], bool]) -> Sent:
+        jobs = [(due, self._job(raw)) for due, raw in requests]
+        answered: list[Answered] = []
+        lags_ms: list[float] = []
+        over = asyncio.Event()
+
+        async def one(start: float, due: float, job: _Job) -> None:
+            lag_ms = (time.perf_counter() - start - due) * 1000
+            answered.append(await self._ask(job, start, due))
+            lags_ms.append(lag_ms)
+            if give_up(answered[-1].sample.latency_ms):
+                over.set()
+
+        async def clients() -> None:
+            start = time.perf_counter() + LEAD_S
+            async with asyncio.TaskGroup() as group:
+                for due, job in jobs:
+                    # Not even those that are late go without letting answers in.
+                    await asyncio.sleep(max(0.0, start + due - time.perf_counter()))
+                    if over.is_set():
+                        return
+                    group.create_task(one(start, due, job))
+
+        self._do(clients())
+        return Sent(answered, lags_ms, over.is_set())
+
+    def _job(self, raw: list[str]) -> _Job:
+        texts = self._prepare(raw, self._role)
+        return _Job(raw, texts, self._wire.body(texts, self._role))
+
+    async def _ask(self, job: _Job, start: float, since: float) -> Answered:
+        """Latency counts from ``since``, in seconds from the start."""
+        try:
+            async with asyncio.timeout(self._wire.timeout):
+                answer = await self._client.post(job.body)
+        except TimeoutError:
+            raise self._wire.failure(f"no answer within {self._wire.timeout:g} s") from None
+        except (OSError, ConnectionLostError) as error:
+            raise self._wire.failure(str(error)) from None
+        took = (time.perf_counter() - start - since) * 1000
+        found = self._wire.read(answer, job.texts)
+        return Answered(Sample(since, took), job.raw, found.texts, found.server_ms)
+
+    def _do(self, work: Coroutine[Any, Any, T], look: Callable[[], None] = lambda: None) -> T:
+        """Run in the loop's thread, looking from this one; the first of the errors is raised alone."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        while not wait([future], PROGRESS_SECONDS).done:
+            look()
+        try:
+            return future.result()
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+    async def _end(self) -> None:
+        self._client.close()
+        await asyncio.sleep(0)  # transports close in the next round

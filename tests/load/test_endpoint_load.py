@@ -1,0 +1,190 @@
+"""Load profiles of a model behind HTTP: the loops, what the server says of its time, and what the client costs."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.errors import ModelError
+from pytest_embedbench.load.closed_loop import SideProfile, profile_side
+from pytest_embedbench.load.max_rate import max_rate
+from pytest_embedbench.load.open_loop import OpenLoop
+from pytest_embedbench.load.server_times import ServerTime, by_part
+from pytest_embedbench.load.shape import LoadShape
+from pytest_embedbench.load.statistics import SideStatistics
+from pytest_embedbench.models.endpoint import EndpointModel
+from pytest_embedbench.models.form import VectorForm
+from pytest_embedbench.models.spec import ModelSpec, NamedModel
+from pytest_embedbench.models.variant_encoder import VariantEncoder, variant_encoder
+from pytest_embedbench.models.variants import WHOLE
+from tests.load.conftest import answer, embeddings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.load.conftest import Server
+
+TEXTS = [f"text number {number}" for number in range(600)]
+
+
+@pytest.fixture
+def model(server: Server) -> Iterator[VariantEncoder]:
+    """Return the model as profiles get it: as a variant, here the whole."""
+    spec = ModelSpec(kind="endpoint", url=server.url, model="m", query_prompt="find: ", timeout=20)
+    endpoint = EndpointModel(NamedModel(alias="served", spec=spec))
+    server.requests.clear()
+    server.heads.clear()
+    server.connections = server.peak = 0
+    yield variant_encoder(endpoint, VectorForm(WHOLE), endpoint.facts)
+    endpoint.close()
+
+
+def profile(model: VariantEncoder, shape: LoadShape, *, requests: int = 10**6, seconds: float = 3600) -> SideProfile:
+    return profile_side(
+        model, TEXTS, "query", shape, requests=requests, seconds=seconds, batch_tokens=4096, progress=Silence()
+    )
+
+
+@pytest.mark.parametrize("shape", [LoadShape(1, 1), LoadShape(1, 16), LoadShape(3, 4)], ids=str)
+def test_so_many_requests_are_in_flight_over_as_many_connections(
+    server: Server, model: VariantEncoder, shape: LoadShape
+) -> None:
+    server.seconds = lambda: 0.002
+    found = profile(model, shape, requests=100)
+    assert found.statistics.requests == len(found.samples) == 100
+    assert server.peak == server.connections == shape.concurrency
+    warm_up = found.statistics.warm_up
+    assert warm_up is not None
+    assert len(server.requests) == warm_up.requests + 100
+    sent = [text for request in server.requests for text in request["input"]]
+    assert len(sent) == len(set(sent)) == shape.batch * len(server.requests)
+    assert all(text.startswith("find: text number ") for text in sent)
+    assert all(sample.latency_ms >= 2 for sample in found.samples)
+    assert found.statistics.serving is None
+    assert found.statistics.tokens == 100 * shape.batch * 4, "as the server counts"
+
+
+def test_a_profile_ends_for_the_same_reasons(model: VariantEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_embedbench.load.closed_loop.precise", lambda _: False)
+    assert profile(model, LoadShape(1, 4), requests=50).statistics.ended == "requests"
+    assert profile(model, LoadShape(1, 4)).statistics.ended == "texts"
+    short = profile(model, LoadShape(1, 4), seconds=1e-9).statistics
+    assert (short.ended, short.requests >= 4) == ("time", True)
+    monkeypatch.setattr("pytest_embedbench.load.closed_loop.precise", lambda _: True)
+    monkeypatch.setattr("pytest_embedbench.load.endpoint_clients.PROGRESS_SECONDS", 0.001)
+    assert profile(model, LoadShape(1, 1)).statistics.ended == "precise"
+
+
+def test_what_the_server_says_of_its_time_is_broken_out(server: Server, model: VariantEncoder) -> None:
+    times = itertools.cycle([1.0, 2.0, 3.0])
+
+    def timed(request: dict[str, Any]) -> bytes:
+        queue = next(times)
+        return embeddings(request, f"x-queue-time: {queue}", "x-tokenization-time: 0.5", "Server-Timing: infer;dur=7")
+
+    server.reply = timed
+    found = profile(model, LoadShape(1, 2), requests=30).statistics
+    assert found.server["queue"].mean_ms == pytest.approx(2)
+    assert found.server["queue"].p50_ms == 2
+    assert found.server["tokenize"] == ServerTime(mean_ms=0.5, p50_ms=0.5, p99_ms=None)
+    assert found.server["infer"] == ServerTime(mean_ms=7, p50_ms=7, p99_ms=None)
+    assert msgspec.json.decode(msgspec.json.encode(found), type=SideStatistics) == found
+
+
+def test_a_header_of_no_known_part_stays_and_the_first_of_two_counts() -> None:
+    said = {"x-queue-time": 4.0, "server-timing:queue": 9.0, "server-timing:cache": 1.0}
+    assert {part: time.mean_ms for part, time in by_part([said] * 2).items()} == {
+        "queue": 4.0,
+        "server-timing:cache": 1.0,
+    }
+    assert by_part([]) == {}
+
+
+def test_the_clients_own_cost_is_measured(server: Server, model: VariantEncoder) -> None:
+    found = profile(model, LoadShape(2, 4), requests=50).statistics
+    assert found.client is not None
+    assert found.client.capacity_per_s > 0
+    assert 0 < found.client.cpu_share <= 1.05
+    assert all("sk-" not in head for head in server.heads)
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (answer(b'{"error": {"message": "slow down"}}', status="429 No"), "HTTP 429: slow down"),
+        (answer(b"", "Location: http://elsewhere/", status="307 No"), "HTTP 307: "),
+        (answer(b"<html>", kind="text/html"), "the answer is 'text/html', not JSON: <html>"),
+        (answer(b'{"data": []}'), "0 vectors came for 1 texts"),
+        (answer(b'{"data": [{"embedding": [1, 2]}]}'), "an answer has 2 dimensions, the first one had 3"),
+        (answer(b'{"data": [{"embedding": [1, 2, 1e400]}]}'), "cannot be read|holds NaN or infinity"),
+        (b"", "the server closed the connection"),
+    ],
+    ids=["busy", "moved", "no JSON", "too few", "another size", "infinity", "closed"],
+)
+def test_a_failure_under_load_ends_it_with_one_clear_error(
+    server: Server, model: VariantEncoder, reply: bytes, said: str
+) -> None:
+    asked = itertools.count()
+    server.reply = lambda request: embeddings(request) if next(asked) < 40 else reply
+    with pytest.raises(ModelError, match=f"^model 'served': {server.url}/embeddings: .*({said})"):
+        profile(model, LoadShape(1, 4))
+    assert not [thread for thread in threading.enumerate() if thread.name == "embedbench-load"]
+
+
+def test_an_answer_that_takes_too_long_is_an_error(server: Server) -> None:
+    endpoint = EndpointModel(NamedModel(alias="served", spec=ModelSpec(kind="endpoint", url=server.url, timeout=0.2)))
+    try:
+        server.seconds = lambda: 1.0
+        with pytest.raises(ModelError, match=r"no answer within 0\.2 s"):
+            profile(variant_encoder(endpoint, VectorForm(WHOLE), endpoint.facts), LoadShape(1, 2))
+    finally:
+        endpoint.close()
+
+
+def test_the_key_goes_to_the_server_and_into_no_error(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "sk-0123456789abcdef"
+    monkeypatch.setenv("SERVED_KEY", key)
+    spec = ModelSpec(kind="endpoint", url=server.url, api_key_env="SERVED_KEY")
+    endpoint = EndpointModel(NamedModel(alias="served", spec=spec))
+    try:
+        server.heads.clear()
+        server.reply = lambda _: answer(f'{{"error": "wrong key {key}"}}'.encode(), status="401 No")
+        with pytest.raises(ModelError, match=r"wrong key \[API key\]") as caught:
+            profile(variant_encoder(endpoint, VectorForm(WHOLE), endpoint.facts), LoadShape(1, 2))
+    finally:
+        endpoint.close()
+    assert f"Authorization: Bearer {key}" in server.heads[0]
+    shown = [repr(dict(entry.locals)) for entry in list(caught.traceback)[1:]]
+    assert len(shown) > 3
+    assert not [text for text in shown if key in text], "as a failure report with local variables would"
+
+
+def test_requests_over_the_endpoints_limit_are_split_as_ever(server: Server) -> None:
+    endpoint = EndpointModel(NamedModel(alias="served", spec=ModelSpec(kind="endpoint", url=server.url, batch_texts=2)))
+    try:
+        server.requests.clear()
+        profile(variant_encoder(endpoint, VectorForm(WHOLE), endpoint.facts), LoadShape(5, 2), requests=10)
+    finally:
+        endpoint.close()
+    assert {len(request["input"]) for request in server.requests} == {1, 2}
+
+
+def test_an_open_loop_of_an_endpoint(server: Server, model: VariantEncoder) -> None:
+    """All answers take long: a client for each, and nobody waits for another's."""
+    server.seconds = lambda: 0.3
+    with OpenLoop(model, TEXTS, "query", 1, 4096) as loop:
+        side = loop.run(400, 60)
+    assert (side.statistics.requests, side.gave_up) == (60, False)
+    assert all(sample.latency_ms >= 300 for sample in side.samples)
+    assert server.peak > 30
+
+
+def test_the_highest_rate_of_an_endpoint(server: Server, model: VariantEncoder) -> None:
+    found, sides = max_rate(model, TEXTS, "query", limit_ms=30, batch=1, seconds=2, batch_tokens=4096)
+    assert [len(side.samples) for side in sides] == [probe.requests for probe in found.probes]
+    assert found.ended in {"time", "precise"}

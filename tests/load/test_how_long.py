@@ -1,0 +1,148 @@
+"""How long a closed loop warms up and measures, and what it says of that."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import pytest
+
+from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.load.closed_loop import (
+    WARM_UP_ROUNDS,
+    WARM_UP_SHARE,
+    WARM_UP_WINDOW,
+    WARM_UP_WINDOWS,
+    SideProfile,
+    profile_side,
+)
+from pytest_embedbench.load.quantiles import fewest
+from pytest_embedbench.load.shape import LoadShape
+from pytest_embedbench.load.statistics import SideStatistics, WarmUp
+from pytest_embedbench.models.protocol import ModelFacts, PreparedText
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_embedbench.models.protocol import Role, Vectors
+
+TEXTS = [f"text {number}" for number in range(4000)]
+
+
+class Model:
+    """Answers at once; the real time that this takes is not looked at."""
+
+    facts = ModelFacts(attention="sdpa")
+
+    def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
+        return [PreparedText(text, len(text) + 2, len(text)) for text in texts]
+
+    def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
+        return np.zeros((len(batch), 2), np.float32)
+
+
+def profile(
+    shape: LoadShape, *, texts: Sequence[str] = TEXTS, requests: int = 10**6, seconds: float = 3600
+) -> SideProfile:
+    return profile_side(
+        Model(), texts, "query", shape, requests=requests, seconds=seconds, batch_tokens=4096, progress=Silence()
+    )
+
+
+def verdicts(monkeypatch: pytest.MonkeyPatch, name: str, *answers: bool) -> list[Sequence[float]]:
+    """Let ``settled`` or ``precise`` say this, in turn, the last one for ever; what they were asked of."""
+    asked: list[Sequence[float]] = []
+    endless = itertools.chain(answers, itertools.repeat(answers[-1]))
+
+    def judge(values: Sequence[float]) -> bool:
+        asked.append(list(values))
+        return next(endless)
+
+    monkeypatch.setattr(f"pytest_embedbench.load.closed_loop.{name}", judge)
+    return asked
+
+
+@pytest.mark.parametrize("clients", [1, 16])
+def test_warm_up_goes_on_window_by_window_until_latencies_settle(clients: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = verdicts(monkeypatch, "settled", False, False, True)
+    window = max(WARM_UP_ROUNDS * clients, WARM_UP_WINDOW)
+    found = profile(LoadShape(1, clients), requests=50).statistics
+    assert found.warm_up == WarmUp(3 * window, settled=True)
+    assert [len(medians) for medians in asked] == [1, 2, 3]
+    assert (found.requests, found.ended) == (50, "requests")
+
+
+def test_warm_up_has_an_end_where_nothing_settles(monkeypatch: pytest.MonkeyPatch) -> None:
+    verdicts(monkeypatch, "settled", False)
+    found = profile(LoadShape(1, 1), requests=50).statistics
+    assert found.warm_up == WarmUp(WARM_UP_WINDOWS * WARM_UP_WINDOW, settled=False)
+
+
+def test_warm_up_takes_a_part_of_the_texts_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    verdicts(monkeypatch, "settled", False)
+    found = profile(LoadShape(1, 1), texts=TEXTS[:100]).statistics
+    assert found.warm_up == WarmUp(int(100 * WARM_UP_SHARE), settled=False)
+    assert (found.requests, found.ended) == (75, "texts")
+
+
+def test_warm_up_takes_a_part_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    verdicts(monkeypatch, "settled", False)
+    found = profile(LoadShape(1, 2), seconds=1e-9).statistics
+    assert found.warm_up == WarmUp(WARM_UP_WINDOW, settled=False)
+    assert found.ended == "time"
+
+
+def test_a_side_ends_when_its_percentiles_are_precise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever judges is held up until some requests are answered, and then holds up no client."""
+    enough = threading.Event()
+    monkeypatch.setattr("pytest_embedbench.load.thread_clients.PROGRESS_SECONDS", 0.001)
+    asked: list[int] = []
+
+    def precise(latencies: Sequence[float]) -> bool:
+        asked.append(len(latencies))
+        if len(latencies) >= 20:
+            enough.set()
+        return enough.is_set()
+
+    monkeypatch.setattr("pytest_embedbench.load.closed_loop.precise", precise)
+    texts = [f"text {number}" for number in range(200_000)]
+    found = profile(LoadShape(1, 4), texts=texts)
+    assert found.statistics.ended == "precise"
+    assert 20 <= found.statistics.requests < 150_000
+    assert found.statistics.requests >= asked[-1]
+
+
+def test_the_record_of_a_side_says_what_was_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    verdicts(monkeypatch, "precise", False)
+    found = profile(LoadShape(3, 4), requests=400)
+    side = found.statistics
+    assert side.requests == 400
+    assert side.requests >= fewest(0.99)
+    assert side.serving is not None
+    assert sum(size * count for size, count in side.serving.batch_sizes) == 1200, "warm-up is not among them"
+    assert {size for size, _ in side.serving.batch_sizes} <= {3, 6, 9, 12}
+    assert 0 <= side.serving.padding_share < 0.5
+    assert side.serving.queue_p50_ms is not None
+    assert side.serving.queue_p99_ms is not None
+    assert side.serving.queue_p50_ms <= side.serving.queue_p99_ms
+    assert side.p50_ms is not None
+    assert all(0 <= sample.queue_ms <= sample.latency_ms for sample in found.samples if sample.queue_ms is not None)
+    assert side.tokens_per_text == pytest.approx(side.own_tokens / 1200)
+
+
+def test_what_is_recorded_can_be_read_again() -> None:
+    side = profile(LoadShape(3, 4), requests=400).statistics
+    assert msgspec.json.decode(msgspec.json.encode(side), type=SideStatistics) == side
+
+
+def test_results_from_before_are_still_read() -> None:
+    old = {
+        "requests": 50, "texts": 50, "own_tokens": 700, "tokens": 800, "seconds": 1.5, "p50_ms": 1.0, "p90_ms": 2.0,
+        "p95_ms": 2.5, "p99_ms": 3.0, "mean_ms": 1.2, "max_ms": 3.0, "requests_per_s": 33.3, "texts_per_s": 33.3,
+        "tokens_per_s": 466.7, "distinct_texts": 50,
+    }  # fmt: skip
+    side = msgspec.json.decode(msgspec.json.encode(old), type=SideStatistics)
+    assert (side.p50_ms, side.ended, side.warm_up, side.serving, side.refused) == (1.0, None, None, None, {})

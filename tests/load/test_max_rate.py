@@ -1,0 +1,144 @@
+"""The search for the highest rate under a p99: on a simulated queue, whose time is exact, and on a real server."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_embedbench.load.max_rate import (
+    MOST_PROBES,
+    PRECISION,
+    MaxRate,
+    Probe,
+    allowed,
+    max_rate,
+    needed,
+    search,
+)
+from pytest_embedbench.load.open_loop import arrivals
+from pytest_embedbench.load.quantiles import fewest, percentile
+from pytest_embedbench.models.protocol import ModelFacts, PreparedText
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_embedbench.models.protocol import Role, Vectors
+
+
+def queue(service_s: float, rate: float, requests: int) -> list[float]:
+    """Latencies (ms) of one server with a fixed service time: Lindley's recursion."""
+    free, latencies = 0.0, []
+    for due in itertools.islice(arrivals(rate, random.Random(3)), requests):
+        free = max(free, due) + service_s
+        latencies.append((free - due) * 1000)
+    return latencies
+
+
+def simulated(service_s: float, limit_ms: float, *, start: float, seconds: float = 1e9) -> MaxRate:
+    now = 0.0
+
+    def probe(rate: float) -> Probe:
+        nonlocal now
+        requests = needed(rate, limit_ms)
+        now += requests / rate
+        p99 = percentile(sorted(queue(service_s, rate, requests)), 0.99)
+        return Probe(rate=rate, requests=requests, holds=p99 <= limit_ms, p99_ms=p99)
+
+    return search(probe, start, limit_ms=limit_ms, seconds=seconds, clock=lambda: now)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.floats(0.002, 0.05), st.floats(1.5, 40), st.floats(0.02, 5))
+def test_the_rate_found_is_the_knee_of_the_queue(service_s: float, times: float, start: float) -> None:
+    """Whatever the service time, the limit and where the search starts; no rate above what the server can do holds."""
+    capacity = 1 / service_s
+    found = simulated(service_s, times * service_s * 1000, start=start * capacity)
+    assert found.ended == "precise"
+    assert found.refuted is not None
+    assert found.rate < found.refuted <= found.rate * (1 + PRECISION)
+    assert found.rate <= capacity * (1 + PRECISION)
+    held = [probe for probe in found.probes if probe.holds]
+    assert max(probe.rate for probe in held) == found.rate
+    assert min(probe.rate for probe in found.probes if not probe.holds) == found.refuted
+    assert all(probe.p99_ms is not None and probe.p99_ms <= found.limit_ms for probe in held)
+
+
+def test_a_tighter_limit_gives_a_lower_rate() -> None:
+    rates = [simulated(0.01, limit, start=50).rate for limit in (15, 30, 60, 200)]
+    assert rates == sorted(rates)
+    assert rates[0] < 60 < rates[-1]
+
+
+def test_a_limit_below_the_service_time_holds_at_no_rate() -> None:
+    found = simulated(0.01, 9, start=50)
+    assert (found.rate, found.ended, len(found.probes)) == (0, "probes", MOST_PROBES)
+    assert found.refuted == found.probes[-1].rate
+
+
+def test_where_nothing_fails_the_search_says_so() -> None:
+    found = search(lambda rate: Probe(rate=rate, requests=1, holds=True), 1, limit_ms=10, seconds=1e9)
+    assert (found.refuted, found.ended) == (None, "probes")
+    assert found.rate == 2.0 ** (MOST_PROBES - 1)
+
+
+def test_the_time_ends_the_search_after_a_probe() -> None:
+    found = simulated(0.01, 30, start=50, seconds=1)
+    assert (found.ended, len(found.probes)) == ("time", 1)
+    assert msgspec.json.decode(msgspec.json.encode(found), type=MaxRate) == found
+
+
+@given(st.integers(368, 5000), st.data())
+def test_so_many_late_ones_are_allowed_and_not_one_more(requests: int, data: st.DataObject) -> None:
+    late = data.draw(st.integers(0, 80))
+    latencies = sorted([1.0] * (requests - late) + [3.0] * late)
+    p99 = percentile(latencies, 0.99)
+    if late > allowed(requests):
+        assert p99 == 3.0, "none of them need be looked at any more"
+    if late < allowed(requests):
+        assert p99 == 1.0
+
+
+@given(st.floats(0.1, 10_000), st.floats(1, 10_000))
+def test_a_probe_is_long_enough_for_a_p99_and_for_an_overload_to_show(rate: float, limit_ms: float) -> None:
+    requests = needed(rate, limit_ms)
+    assert requests >= fewest(0.99)
+    capacity = rate / (1 + PRECISION)
+    wait_at_the_end_s = requests / capacity - requests / rate
+    assert wait_at_the_end_s * 1000 >= limit_ms * (1 - 1e-9)
+
+
+class Model:
+    """A real server's model that takes 2 ms for each text, and never two at once."""
+
+    facts = ModelFacts()
+
+    def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
+        return [PreparedText(text, 10, 8) for text in texts]
+
+    def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
+        time.sleep(0.002 * len(batch))
+        return np.zeros((len(batch), 2), np.float32)
+
+
+def test_a_real_server_holds_no_more_than_it_can_do() -> None:
+    texts = [f"text {number}" for number in range(2000)]
+    found, sides = max_rate(Model(), texts, "query", limit_ms=40, batch=1, seconds=4, batch_tokens=10)
+    assert found.rate <= 500 * (1 + PRECISION)
+    assert [side.rate for side in sides] == [probe.rate for probe in found.probes]
+    assert [len(side.samples) for side in sides] == [probe.requests for probe in found.probes]
+    for probe, side in zip(found.probes, sides, strict=True):
+        late = sum(sample.latency_ms > 40 for sample in side.samples)
+        if probe.p99_ms is None:
+            assert side.gave_up
+            assert late > allowed(needed(probe.rate, 40))
+        else:
+            assert probe.holds == (probe.p99_ms <= 40)
+            assert probe.requests == needed(probe.rate, 40)
+        assert probe.lag_ms >= 0
