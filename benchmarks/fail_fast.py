@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,8 +32,9 @@ from tabulate import tabulate
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.datasets.types import Dataset
-from pytest_embedbench.encode.loop import Silence, encode
+from pytest_embedbench.encode.loop import encode
 from pytest_embedbench.encode.plan import batches, distinct
+from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.evaluate.blocks import Blocks, batch_budget
 from pytest_embedbench.evaluate.early import EarlyFailure, outlook
 from pytest_embedbench.evaluate.metrics import means, score
@@ -176,7 +178,8 @@ def prove(dataset: Dataset, limit: Limit, system: System, order: Order, *, learn
     )
     while len(block := order.next(blocks.size(seen, early.gap(early.bounds())))):
         lengths = system.tokens[block].tolist()
-        for batch in batches(lengths, batch_budget(sum(lengths), BUDGET)):
+        budget = partial(batch_budget, sum(lengths), BUDGET)
+        for batch in batches(lengths, budget):
             docs = block[batch]
             early.push(docs, system.scores(docs))
             tokens += int(system.tokens[docs].sum())

@@ -154,7 +154,8 @@ def result_row(result: PairResult, source: str = "") -> Row:
 
 
 def _statistics(side: SideStatistics) -> dict[str, Value]:
-    return {name: Value(getattr(side, f"{name}_ms")) for name in STATISTICS if hasattr(side, f"{name}_ms")}
+    values = {name: getattr(side, f"{name}_ms", None) for name in STATISTICS}
+    return {name: Value(value) for name, value in values.items() if value is not None}
 
 
 def _mteb_row(found: mteb.MtebScores, source: str) -> Row:

@@ -23,7 +23,7 @@ from pytest_embedbench.results.trec import dump_run, parse_run
 if TYPE_CHECKING:
     from pytest_embedbench.evaluate.metrics import Scores
     from pytest_embedbench.evaluate.run import Run
-    from pytest_embedbench.load.closed_loop import Sample
+    from pytest_embedbench.load.samples import Sample
 
 NO_REVISION = "no_revision_available"
 """MTEB's word for a model without a revision."""
@@ -117,11 +117,18 @@ class Store:
         return {"run": run_path.name, "run_sha256": _sha256(text), "per_query": query_path.name}
 
     def save_samples(self, path: Path, shape: str, side: str, samples: Sequence[Sample]) -> str:
-        """Write raw latency samples as CSV; the file's name."""
+        """Write raw latency samples as CSV; the file's name. A wait that only a server knows is empty."""
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(["sent_s", "latency_ms"])
-        writer.writerows((f"{sample.sent_s:.6f}", f"{sample.latency_ms:.4f}") for sample in samples)
+        writer.writerow(["sent_s", "latency_ms", "queue_ms"])
+        writer.writerows(
+            (
+                f"{sample.sent_s:.6f}",
+                f"{sample.latency_ms:.4f}",
+                "" if sample.queue_ms is None else f"{sample.queue_ms:.4f}",
+            )
+            for sample in samples
+        )
         target = path.with_suffix(f".{shape}.{side}.csv")
         write_atomically(target, table.getvalue())
         return target.name

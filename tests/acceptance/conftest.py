@@ -162,12 +162,13 @@ def _libraries(minilm: SentenceTransformerModel, tmp_path_factory: pytest.TempPa
     import pytest_embedbench.distribution
     import pytest_embedbench.evaluate.fail_fast
     import pytest_embedbench.leaderboard.make
+    import pytest_embedbench.models.library
     import pytest_embedbench.plausibility.check
     import pytest_embedbench.progress
     import pytest_embedbench.update
     from pytest_embedbench import catalog
     from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
-    from pytest_embedbench.encode.loop import Silence
+    from pytest_embedbench.encode.progress import Silence
     from pytest_embedbench.load.shape import LoadShape
     from pytest_embedbench.measures import parse_measure
     from pytest_embedbench.models.spec import NamedModel

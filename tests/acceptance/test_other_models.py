@@ -93,7 +93,7 @@ def test_a_variant_and_a_profile_of_a_defined_function(function: Project) -> Non
 
         [[checks]]
         profile = "b1 c2"
-        budget = ["query p50 < 10 s"]
+        budget = ["query mean < 10 s"]
         """,
     )
     result = function.run("--embed-profile-seconds", "0.2")

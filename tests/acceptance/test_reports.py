@@ -18,7 +18,7 @@ BUDGET = """
     [[checks]]
     profile = "b1 c1"
     hardware = "L4"
-    budget = ["query p50 <= 1 ms"]
+    budget = ["query mean <= 1 ms"]
 """
 
 
@@ -30,7 +30,7 @@ def test_the_verdict_table(project: Project) -> None:
         "model": "minilm", "dataset": "facts", "check": "recall@1", "measured": "0.7500", "limit": ">= 0.75", "verdict": "pass"
     }  # fmt: skip
     assert (ndcg["measured"], ndcg["limit"], ndcg["verdict"]) == ("0.9077", ">= 0.99", "FAIL")
-    assert budget["check"] == "b1 c1 query p50"
+    assert budget["check"] == "b1 c1 query mean"
     assert re.fullmatch(r"[\d,.]+ ms", budget["measured"])
     assert budget["verdict"].startswith("skip: binds on L4; this is ")
     result.stdout.fnmatch_lines(
@@ -42,7 +42,7 @@ def test_a_measure_without_a_limit_is_reported(project: Project) -> None:
     project.suite(more="[[checks]]\nprofile = 'b1 c1'\n")
     quality, speed = project.table(project.run())
     assert (quality["measured"], quality["limit"], quality["verdict"]) == ("0.9077", "", "-")
-    assert re.fullmatch(r"query p50 [\d.,]+ ms, corpus [\d,]+ tok/s", speed["measured"])
+    assert re.fullmatch(r"query mean [\d.,]+ ms, corpus [\d,]+ tok/s", speed["measured"])
 
 
 def test_the_header_says_what_will_run_and_where_results_go(project: Project) -> None:
@@ -95,7 +95,7 @@ def test_junit_properties(project: Project) -> None:
         case.get("name"): {prop.get("name"): prop.get("value") for prop in case.findall("properties/property")}
         for case in cases
     }
-    assert set(found) == {"quality[recall@1]", "quality[ndcg@10]", "budget[b1-c1-query-p50]"}
+    assert set(found) == {"quality[recall@1]", "quality[ndcg@10]", "budget[b1-c1-query-mean]"}
     failed = found["quality[ndcg@10]"]
     assert failed["embedbench_model"] == "minilm"
     assert failed["embedbench_dataset"] == "facts"
@@ -107,7 +107,7 @@ def test_junit_properties(project: Project) -> None:
     assert failed["embedbench_reused"] == "no"
     assert (failed["embedbench_result"] or "").endswith("facts.json")
     assert found["quality[recall@1]"]["embedbench_verdict"] == "passed"
-    budget = found["budget[b1-c1-query-p50]"]
+    budget = found["budget[b1-c1-query-mean]"]
     assert budget["embedbench_verdict"] == "skipped"
     assert float(budget["embedbench_value"] or "") > 0
     (failure,) = [case.find("failure") for case in cases if case.find("failure") is not None]

@@ -93,14 +93,14 @@ def test_two_models_are_loaded_once_each_and_come_after_everything_else(project:
     project.write(
         "conftest.py",
         """
-        import pytest_embedbench.workbench as workbench
+        import pytest_embedbench.loader as loader
 
-        def load(model, load=workbench.load_model, **keywords):
+        def load(model, load=loader.load_model, **keywords):
             with open("loaded.txt", "a") as file:
                 file.write(model.alias + "\\n")
             return load(model, **keywords)
 
-        workbench.load_model = load
+        loader.load_model = load
         """,
     )
     result = project.run("-v", SHORT)

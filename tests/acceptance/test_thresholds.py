@@ -72,7 +72,7 @@ def test_a_budget_binds_only_on_its_hardware(project: Project) -> None:
         [[checks]]
         profile = "b1 c2"
         hardware = "L4"
-        budget = ["query p50 <= 0.000001 ms", "corpus throughput >= 1 tok/s"]
+        budget = ["query mean <= 0.000001 ms", "corpus throughput >= 1 tok/s"]
         """
     )
     result = project.run("-k", "budget", "-rs")
@@ -90,8 +90,9 @@ def test_budgets_on_this_hardware_pass_and_fail(project: Project) -> None:
         [[checks]]
         profile = "b2 c1"
         budget = [
-            "query p50 <= 100 s",
-            "query p99 < 0.000001 ms",
+            "query mean <= 100 s",
+            "query max < 0.000001 ms",
+            "query p99 <= 100 s",
             "corpus throughput >= 0.001 texts/s",
             "corpus throughput >= 1e12 tok/s",
             "cold start <= 1000 s",
@@ -102,8 +103,9 @@ def test_budgets_on_this_hardware_pass_and_fail(project: Project) -> None:
     )
     result = project.run("-m", "embedbench(kind='budget')")
     assert [(row["check"], row["limit"], row["verdict"]) for row in project.table(result)] == [
-        ("b2 c1 query p50", "<= 100 s", "pass"),
-        ("b2 c1 query p99", "< 1e-06 ms", "FAIL"),
+        ("b2 c1 query mean", "<= 100 s", "pass"),
+        ("b2 c1 query max", "< 1e-06 ms", "FAIL"),
+        ("b2 c1 query p99", "<= 100 s", "skip: query p99 needs 368 samples, there are 1"),
         ("b2 c1 corpus throughput", ">= 0.001 texts/s", "pass"),
         ("b2 c1 corpus throughput", ">= 1,000,000,000,000 tok/s", "FAIL"),
         ("b2 c1 cold start", "<= 1,000 s", "pass"),

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from pytest_embedbench.endpoint.client import LONGEST_MESSAGE, Endpoint, Reply
+from pytest_embedbench.endpoint.answers import LONGEST_MESSAGE
+from pytest_embedbench.endpoint.client import Endpoint, Reply
 from pytest_embedbench.endpoint.errors import AnswerError, EndpointError
 from pytest_embedbench.endpoint.retry_after import retry_after_seconds
 from pytest_embedbench.endpoint.settings import EndpointSettings

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from pytest_embedbench.cli import main
-from pytest_embedbench.encode.loop import Silence
+from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.measures import DEFAULT_MEASURES
 from pytest_embedbench.results.store import Store
 from pytest_embedbench.suite import Overrides, read_suite

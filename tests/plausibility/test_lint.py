@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from pytest_embedbench.cards.write import write_cards
 from pytest_embedbench.cli import main
-from pytest_embedbench.encode.loop import Silence
+from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.measures import DEFAULT_MEASURES, Measure
 from pytest_embedbench.plausibility.check import check_result
 from pytest_embedbench.plausibility.rows import Value

@@ -15,7 +15,7 @@ from pytest_embedbench.results.schema import DatasetRecord, Details, Evidence, M
 @pytest.fixture
 def result() -> PairResult:
     """Return a full result."""
-    side = summarize([1.0, 2.0, 4.0], batch=2, own_tokens=60, tokens=72, seconds=0.5, distinct_texts=6)
+    side = summarize([1.0, 2.0, 4.0] * 3, batch=2, own_tokens=180, tokens=216, seconds=0.5, distinct_texts=18)
     return PairResult(
         dataset_revision="abc",
         task_name="Facts",

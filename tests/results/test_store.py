@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.evaluate.run import Run
-from pytest_embedbench.load.closed_loop import Sample
+from pytest_embedbench.load.samples import Sample
 from pytest_embedbench.results.schema import MTEB_VERSION, PairResult
 from pytest_embedbench.results.store import (
     NO_REVISION,
@@ -203,10 +203,11 @@ def test_per_query_scores_read_back(values: dict[str, float], measures: list[str
 
 
 def test_samples_are_a_table(tmp_path: Path) -> None:
-    samples = [Sample(0.0, 12.34567), Sample(0.5, 1.0)]
+    samples = [Sample(0.0, 12.34567, 0.25), Sample(0.5, 1.0)]
     name = Store(tmp_path).save_samples(tmp_path / "facts.json", "b1-c4", "query", samples)
     assert name == "facts.b1-c4.query.csv"
-    assert (tmp_path / name).read_bytes() == b"sent_s,latency_ms\n0.000000,12.3457\n0.500000,1.0000\n"
+    rows = b"sent_s,latency_ms,queue_ms\n0.000000,12.3457,0.2500\n0.500000,1.0000,\n"
+    assert (tmp_path / name).read_bytes() == rows
 
 
 def test_the_lock_lets_one_in(tmp_path: Path) -> None:

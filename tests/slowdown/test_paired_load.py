@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pytest_embedbench.encode.loop import Silence
+from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.load.closed_loop import WARM_UP_ROUNDS
 from pytest_embedbench.load.paired import (
     FEWEST,

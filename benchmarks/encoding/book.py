@@ -1,0 +1,47 @@
+"""What was measured, kept in a file that is whole after every run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+Record = dict[str, Any]
+Part = dict[str, Any]
+"""What is known of a part (a collection, the start, growth), and its ``runs``: by system, in order."""
+
+
+class Book:
+    """Records by part and system, in a JSON file. What the file has of earlier sessions stays until it is run again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.content: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+    def tell(self, **facts: Any) -> None:
+        """Keep facts of the session: the machine, versions."""
+        self.content |= facts
+        self._save()
+
+    def part(self, name: str) -> Part:
+        """A part, empty where it is new."""
+        parts: dict[str, Part] = self.content.setdefault("parts", {})
+        return parts.setdefault(name, {"runs": {}})
+
+    def begin(self, name: str, systems: list[str], **facts: Any) -> None:
+        """Drop what was measured of these systems, and keep facts of the part."""
+        part = self.part(name)
+        part |= facts
+        for system in systems:
+            part["runs"][system] = []
+        self._save()
+
+    def add(self, name: str, system: str, record: Record) -> None:
+        self.part(name)["runs"].setdefault(system, []).append(record)
+        self._save()
+
+    def _save(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        beside = self._path.with_suffix(".tmp")
+        beside.write_text(json.dumps(self.content, indent=1) + "\n", encoding="utf-8")
+        beside.replace(self._path)
