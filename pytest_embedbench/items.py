@@ -186,6 +186,7 @@ class RegressionItem(CheckItem):
 
 def _verdict(session: EmbedSession, suite: Suite, pair: Pair, check: Check) -> tuple[Verdict, Path, bool | None]:
     from pytest_embedbench.checks.budget import check_budget
+    from pytest_embedbench.checks.max_rate import check_max_rate
     from pytest_embedbench.checks.quality import check_quality
     from pytest_embedbench.checks.slowdown import check_slowdown, skipped_slowdown
     from pytest_embedbench.checks.verdict import Verdict
@@ -205,6 +206,9 @@ def _verdict(session: EmbedSession, suite: Suite, pair: Pair, check: Check) -> t
     assert isinstance(check, BudgetCheck)  # noqa: S101 - regression items have a verdict of their own
     if reason:
         verdict = Verdict(model=model, dataset=dataset, check=str(check.shape), status="skipped", explanation=reason)
+        return verdict, work.path, None
+    if check.rate_search:
+        verdict = check_max_rate((model, dataset), check, bench.max_rate(pair, check, suite.measures))
         return verdict, work.path, None
     details = bench.profile(pair, check.shape, suite.measures).embedbench
     profile = details.profiles[str(check.shape)]

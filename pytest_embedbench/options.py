@@ -56,6 +56,10 @@ def _what_to_test(add: Add) -> None:
         help="Longest time that each side of a load profile measures (default: 20).",
     )  # fmt: skip
     add(
+        "--embed-energy", dest="embed_energy", action="store_true", default=False,
+        help="Record the energy that the machine takes during each load profile (needs the extra energy).",
+    )  # fmt: skip
+    add(
         "--embed-fail-fast", dest="embed_fail_fast", action="store_true", default=False,
         help="End a pair's evaluation as soon as it is proven that one of its quality limits is missed. Verdicts are "
         "those of the whole run.",

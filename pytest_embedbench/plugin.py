@@ -90,6 +90,11 @@ def _check_options(session: EmbedSession) -> None:
         raise pytest.UsageError(f"--embed-batch-tokens: {tokens} is not a positive number of tokens")
     if not (seconds := session.option("profile_seconds")) > 0:
         raise pytest.UsageError(f"--embed-profile-seconds: {seconds} is not a positive number of seconds")
+    if session.option("energy"):
+        from pytest_embedbench.load.energy import missing_extra
+
+        if missing := missing_extra():
+            raise pytest.UsageError(f"--embed-energy: codecarbon is not installed\n  fix: {missing}")
     try:
         _ = session.cache_bytes
         if session.option("baseline"):
@@ -182,8 +187,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take over the error that an xdist worker found in a suite, and which lock files are to go."""
-    node.config.stash[KEY].rooms.add(str(node.workerinput["testrunuid"]))
+    """Take over the error that an xdist worker found in a suite."""
     if parts := getattr(node, "workeroutput", {}).get(BROKEN):
         node.config.stash[KEY].broken = ConfigurationError(*parts)
 
@@ -191,11 +195,6 @@ def pytest_testnodedown(node: Any) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
-    if rooms := config.stash[KEY].rooms:
-        from pytest_embedbench.load.device_lock import tear_down
-
-        for name in rooms:
-            tear_down(name)
     if (error := config.stash[KEY].broken) and config.pluginmanager.hasplugin("dsession"):
         raise pytest.UsageError(str(error))
 
@@ -215,14 +214,13 @@ def _measures_load(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
-    """With xdist, let a load profile run alone on this machine; other items may run side by side."""
-    if not item.config.stash[KEY].shares_device:
+    """Let a load profile run alone on its device; other items, of other workers and sessions, run side by side."""
+    session = item.config.stash[KEY]
+    if not (session.shares_device or _is_embedbench(item)):
         return (yield)
-    from pytest_embedbench.load.device_lock import room
+    from pytest_embedbench.load.device_lock import hold
 
-    # The controller's id is shared by its workers and by nobody else.
-    name = str(item.config.workerinput["testrunuid"])  # type: ignore[attr-defined]
-    with room(name, alone=_measures_load(item)):
+    with hold(session.devices(item.session.items), alone=_measures_load(item)):
         return (yield)
 
 

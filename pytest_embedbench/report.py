@@ -279,7 +279,7 @@ def _write_cards(session: EmbedSession, store: Store, paths: list[Path]) -> list
     path = session.config.invocation_params.dir / template if template else None
     try:
         folders = dict.fromkeys(path.parent for path in paths)
-        results = [result for folder in folders for _, result in store.results(folder)]
+        results = [stored for folder in folders for stored in store.results(folder)]
         return [f"card: {_short(card)}" for card in write_cards(results, session.cards, path)]
     except (EmbedbenchError, ValueError, OSError) as error:
         return [f"card: not written: {error}"]

@@ -44,15 +44,14 @@ class EmbedSession:
         self.broken: ConfigurationError | None = None
         """An error in a suite found while collecting; ends the session before anything runs."""
         self.shares_device = False
-        """Is this an xdist worker of a session with load profiles, which must run alone?"""
-        self.rooms: set[str] = set()
-        """On the controller: the workers' lock files, by name."""
+        """Is this an xdist worker of a session with load profiles, beside which not even ordinary tests may run?"""
         self.baselines: dict[BaselineSource, Baseline] = {}
         self.families: dict[Path, Family] = {}
         """By suite: what is compared with its baseline."""
         self.reported: dict[str, str] = {}
         """By an error's text: the item that has reported it."""
         self.started = time.time()
+        self._devices: frozenset[str] = frozenset()
         self._workbenches: dict[WorkSettings, Workbench] = {}
 
     def option(self, name: str) -> Any:
@@ -63,6 +62,18 @@ class EmbedSession:
     def asked(self) -> bool:
         """Did the command line ask for embedbench work?"""
         return any(self.option(name) for name in ("model", "dataset", "suite", "update_baseline"))
+
+    def devices(self, items: Iterable[pytest.Item]) -> frozenset[str]:
+        """Where the models of the session's items run, as torch names it; xdist's workers agree on it."""
+        if not self._devices:
+            suites = filter(None, map(_suite_of, items))
+            chosen = {self.option("device") or suite.settings.device for suite in suites}
+            if "" in chosen:
+                from pytest_embedbench.models.load import best_device
+
+                chosen = chosen - {""} | {best_device()}
+            self._devices = frozenset(chosen)
+        return self._devices
 
     def folder(self, name: str, fallback: str) -> Path:
         """Where results or cards go: the option, else the ini key, else a folder below ``embedbench-out``."""
@@ -257,6 +268,7 @@ class EmbedSession:
             cache=self.cache,
             cache_bytes=self.cache_bytes or MAX_BYTES,
             profile_seconds=float(self.option("profile_seconds")),
+            energy=self.option("energy"),
             fail_fast=self.option("fail_fast"),
         )
         if chosen not in self._workbenches:
@@ -281,6 +293,13 @@ def marker_arguments(where: str, marker: pytest.Mark) -> dict[str, Any]:
         if key != "kind" and not isinstance(value, (list, tuple)):
             raise ConfigurationError(f"{where}: {key}", f"{value!r} is not a list", f"write {key}=[{value!r}]")
     return dict(marker.kwargs)
+
+
+def _suite_of(item: pytest.Item) -> Suite | None:
+    """The suite that an item belongs to, or whose pair a test in Python uses."""
+    pair = getattr(getattr(item, "callspec", None), "params", {}).get("embed_pair")
+    suite: Suite | None = pair[0] if pair else getattr(item, "suite", None)
+    return suite
 
 
 def _mark_as_ours(results: Path) -> None:

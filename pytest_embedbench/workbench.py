@@ -25,16 +25,19 @@ from pytest_embedbench.encode.loop import encode
 from pytest_embedbench.encode.progress import Progress
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.evaluate.dense import Encoding
-from pytest_embedbench.evaluate.environment import describe, hardware, peak_memory_bytes
+from pytest_embedbench.evaluate.environment import describe, hardware, is_hardware, peak_memory_bytes
 from pytest_embedbench.evaluate.evaluation import Evaluation, depth_for, evaluate
 from pytest_embedbench.evaluate.fail_fast import FailFast
 from pytest_embedbench.evaluate.metrics import Scores, score
 from pytest_embedbench.evaluate.run import Run
 from pytest_embedbench.examiner import Examiner
+from pytest_embedbench.limits import SIDES, RateLimit
 from pytest_embedbench.load.circumstances import watching
-from pytest_embedbench.load.closed_loop import profile_side
+from pytest_embedbench.load.closed_loop import profile_side, sampled
+from pytest_embedbench.load.max_rate import max_rate
 from pytest_embedbench.load.notes import notes
 from pytest_embedbench.load.paired import Conditions
+from pytest_embedbench.load.rates import RateResult
 from pytest_embedbench.load.ratio import SlowdownResult
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.load.statistics import ProfileResult, SideStatistics
@@ -50,7 +53,7 @@ from pytest_embedbench.results.record import dataset_record, with_scores
 from pytest_embedbench.results.schema import Details, Evidence, ModelRecord, PairResult
 from pytest_embedbench.results.store import Store
 from pytest_embedbench.slowdown import measure_slowdown
-from pytest_embedbench.suite import Examinee, Pair, QualityCheck, SlowdownCheck
+from pytest_embedbench.suite import BudgetCheck, Examinee, Pair, QualityCheck, SlowdownCheck
 from pytest_embedbench.tuning import Tuning
 
 if TYPE_CHECKING:
@@ -76,6 +79,8 @@ class WorkSettings:
     cache_bytes: int = MAX_BYTES
     profile_requests: int = 10_000
     profile_seconds: float = 20.0
+    energy: bool = False
+    """Record the energy that load profiles take."""
     fail_fast: bool = False
     """End a pair's evaluation once one of its quality limits is proven missed."""
 
@@ -143,6 +148,17 @@ class Workbench:
         """
         key = ("profile", pair.model, pair.dataset.alias, shape)
         return self._once(key, lambda: self._profile(pair, shape, measures))
+
+    def max_rate(self, pair: Pair, check: BudgetCheck, measures: Sequence[Measure]) -> RateResult:
+        """Search for the highest rate under the latency of the check's ``RateLimit``, and add it to the pair's result.
+
+        All such checks of the pair that search for the same rate, and bind on this machine, are decided together.
+
+        Raises:
+            ModelError: the model cannot be used, or has no vectors to serve.
+        """
+        key = ("max rate", pair.model, pair.dataset.alias, check.rate_search)
+        return self._once(key, lambda: self._max_rate(pair, check, measures))
 
     def slowdown(self, pair: Pair, check: SlowdownCheck, measures: Sequence[Measure]) -> SlowdownResult:
         """Time both sides of the pair against the check's other model, and add that to the pair's stored result.
@@ -330,6 +346,7 @@ class Workbench:
             peak_memory_bytes=peak_memory_bytes(self.loader.device),
             profiles=kept.profiles if kept else {},
             slowdowns=kept.slowdowns if kept else {},
+            max_rates=kept.max_rates if kept else {},
             evidence=evidence,
         )
         blank = PairResult(
@@ -347,12 +364,13 @@ class Workbench:
         model = self.encoder(pair)
         sides: dict[str, SideStatistics] = {}
         files: dict[str, str] = {}
-        with watching(model.facts) as watch:
-            for side, texts in (("query", work.dataset.query_texts), ("corpus", work.dataset.doc_texts)):
+        with watching(model.facts, energy=self.settings.energy) as watch:
+            for side in SIDES:
+                texts, role = _side(work.dataset, side)
                 measured = profile_side(
                     model,
                     texts,
-                    "query" if side == "query" else "document",
+                    role,
                     shape,
                     requests=self.settings.profile_requests,
                     seconds=self.settings.profile_seconds,
@@ -382,6 +400,54 @@ class Workbench:
 
         return self._amend(work, add)
 
+    def _max_rate(self, pair: Pair, check: BudgetCheck, measures: Sequence[Measure]) -> RateResult:
+        limit = check.limit
+        assert isinstance(limit, RateLimit)  # noqa: S101 - what it is for
+        work = self.evaluation(pair, measures)
+        model = self.encoder(pair)
+        machine = hardware(self.loader.device)
+        asked = {
+            other.limit.bound
+            for other in (check, *pair.checks)
+            if isinstance(other, BudgetCheck)
+            and other.limit
+            and other.rate_search == check.rate_search
+            and (not other.hardware or is_hardware(other.hardware, machine))
+        }
+        texts, role = _side(work.dataset, limit.side)
+        with watching(model.facts, energy=self.settings.energy) as watch:
+            found, sides = max_rate(
+                model,
+                texts,
+                role,
+                limit_ms=limit.latency.bound,
+                batch=check.shape.batch,
+                seconds=self.settings.profile_seconds,
+                batch_tokens=self.loader.budget(model).tokens,
+                asked=sorted(asked),
+            )
+        result = RateResult(
+            side=limit.side,
+            batch=check.shape.batch,
+            distinct_texts=len(sampled(texts)),
+            hardware=machine,
+            found=found,
+            circumstances=watch.found,
+        )
+        search = f"b{check.shape.batch}.{limit.side}.max-rate-p99-{limit.latency.bound:.12g}ms"
+        file = self.store.save_rate_samples(work.path, search, sides)
+
+        def add(details: Details) -> Details:
+            samples = {**details.evidence.samples, check.rate_search: {limit.side: file}}
+            return msgspec.structs.replace(
+                details,
+                max_rates={**details.max_rates, check.rate_search: result},
+                evidence=msgspec.structs.replace(details.evidence, samples=samples),
+            )
+
+        self._amend(work, add)
+        return result
+
     def _slowdown(self, pair: Pair, check: SlowdownCheck, measures: Sequence[Measure]) -> SlowdownResult:
         work = self.evaluation(pair, measures)
         model = self.encoder(pair)
@@ -410,3 +476,8 @@ class Workbench:
             result = msgspec.structs.replace(result, embedbench=change(result.embedbench))
             self.store.save(work.path, result)
         return result
+
+
+def _side(dataset: Dataset, side: str) -> tuple[Sequence[str], Role]:
+    """The texts of one side, and the role in which they are encoded."""
+    return (dataset.query_texts, "query") if side == "query" else (dataset.doc_texts, "document")

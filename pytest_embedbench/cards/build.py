@@ -19,6 +19,7 @@ from pytest_embedbench.cards.facts import (
     Overview,
     Part,
     Performance,
+    Plot,
     Quality,
     Reference,
     Section,
@@ -33,8 +34,12 @@ QUALITY = ("ndcg@10", "map@10", "mrr@10")
 """What a card's quality line shows."""
 
 
-def build_card(results: Sequence[PairResult]) -> Card:
+def build_card(results: Sequence[PairResult], plots: Sequence[Sequence[Plot]] = ()) -> Card:
     """The card of one model from its results, one section a dataset, in the given order.
+
+    Args:
+        results: of one model.
+        plots: for each result the pictures of its profiles that lie beside the card; absent: there are none.
 
     Raises:
         ValueError: there is no result, or they are of several models.
@@ -47,7 +52,7 @@ def build_card(results: Sequence[PairResult]) -> Card:
     description = one_line(model.spec.description)
     parts: list[Part] = [
         Overview(rows=_overview(model)),
-        Benchmarks(sections=tuple(_section(result) for result in results)),
+        Benchmarks(sections=tuple(map(_section, results, plots or [()] * len(results)))),
     ]
     return Card(
         title=one_line(model.name),
@@ -120,7 +125,7 @@ def _parameters(model: ModelRecord) -> str:
     return fmt.parameters(count) if count else ""
 
 
-def _section(result: PairResult) -> Section:
+def _section(result: PairResult, plots: Sequence[Plot]) -> Section:
     details = result.embedbench
     dataset = details.dataset
     blocks: list[Block] = []
@@ -140,6 +145,7 @@ def _section(result: PairResult) -> Section:
     if measures:
         blocks.append(Quality(measures=measures))
     blocks += [_performance(profile) for profile in details.profiles.values()]
+    blocks += plots
     if dataset.facts.reference:
         blocks.append(Reference(url=link_url(dataset.facts.reference)))
     return Section(name=one_line(dataset.name), blocks=tuple(blocks))

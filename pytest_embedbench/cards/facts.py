@@ -155,7 +155,14 @@ class Reference(_Tagged, frozen=True, kw_only=True):
     text: str = "Reference"
 
 
-Block = Facets | Text | Counts | Quality | Performance | Reference
+class Plot(_Tagged, frozen=True, kw_only=True):
+    """A picture that lies beside the card; `text` says what it shows."""
+
+    text: str
+    url: str
+
+
+Block = Facets | Text | Counts | Quality | Performance | Plot | Reference
 B = TypeVar("B", bound=Block)
 
 
@@ -192,6 +199,11 @@ class Section(Fact, frozen=True, kw_only=True):
     def performance(self) -> list[Performance]:
         """The performance blocks, one a profile."""
         return self._all(Performance)
+
+    @property
+    def plots(self) -> list[Plot]:
+        """The pictures, each of a profile or of several."""
+        return self._all(Plot)
 
     @property
     def references(self) -> list[Reference]:

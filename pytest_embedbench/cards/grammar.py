@@ -26,6 +26,7 @@ from pytest_embedbench.cards.facts import (
     Overview,
     Part,
     Performance,
+    Plot,
     Quality,
     Reference,
     Section,
@@ -48,6 +49,7 @@ _COUNT = re.compile(rf"(?P<name>[^:]+): (?P<figure>{NUMBER})(?: \((?P<note>.+)\)
 _SCORE = re.compile(rf"(?P<name>.+?): (?P<figure>{NUMBER})")
 _SPEED = re.compile(rf"(?P<name>.+?) (?P<figure>{NUMBER})")
 _PERFORMANCE = re.compile(r"\*\*Performance(?: \((?P<profile>.+?)\))?:\*\* (?P<items>.*)")
+_PLOT = re.compile(rf"!\[{_SHOWN}\]\({_URL}\)")
 _REFERENCE = re.compile(rf"\[{_SHOWN}\]\({_URL}\)")
 
 
@@ -233,6 +235,8 @@ def _special(line: str, number: int) -> Block | None:
         return Performance(profile=match["profile"] or "", measures=_measures(match["items"], _SPEED, number, expected))
     if match := _REFERENCE.fullmatch(line):
         return Reference(text=match["text"], url=match["url"])
+    if match := _PLOT.fullmatch(line):
+        return Plot(text=match["text"], url=match["url"])
     if line.startswith("[Reference]("):
         raise _error(number, "'[Reference](address)'", repr(line))
     return _counts(line) or _facets(line)

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 # Labels and marks that open a line with a meaning of its own on a card.
 _LABEL = re.compile(r"(Domain|Task|Language|Corpus|Queries|Source|Base model):")
-_MARK = re.compile(r"[#>\-+*_=~`|\[]")
+_MARK = re.compile(r"[#>\-+*_=~`|\[]|!\[")
 _NUMBERED = re.compile(r"([0-9]{1,9})([.)])(?=\s|\Z)")
 # A character is already escaped behind an odd number of backslashes.
 _TAG = re.compile(r"(?<!\\)((?:\\\\)*)<(?=[A-Za-z/!?])")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pytest_embedbench.checks.verdict import Verdict
+from pytest_embedbench.checks.margin import compared
+from pytest_embedbench.checks.verdict import Status, Verdict
 from pytest_embedbench.evaluate.environment import is_hardware
-from pytest_embedbench.limits import Limit
-from pytest_embedbench.load.statistics import ProfileResult
+from pytest_embedbench.limits import SIDES, Limit
+from pytest_embedbench.load.quantiles import Interval
+from pytest_embedbench.load.statistics import ProfileResult, SideStatistics
 from pytest_embedbench.suite import BudgetCheck
 
 RATE_FIELDS = {"tok/s": "tokens_per_s", "texts/s": "texts_per_s", "requests/s": "requests_per_s"}
@@ -42,21 +44,37 @@ def check_budget(
         return Verdict(
             model=model, dataset=dataset, check=name, status="skipped", limit=limit.show_bound(), explanation=reason
         )
-    holds = limit.holds(value)
-    explanation = "" if holds else f"{limit.subject} is {limit.show(value)}, must be {limit.show_bound()}"
-    status: str = "passed" if holds else "failed"
-    if check.hardware and not is_hardware(check.hardware, profile.hardware):
-        status = "skipped"
-        explanation = f"binds on {check.hardware}; this is {profile.hardware}"
+    told = compared(name, value, limit, measured_interval(limit, profile))
+    status, explanation = binding(check, profile.hardware, holds=limit.holds(value), told=told)
     return Verdict(
         model=model,
         dataset=dataset,
         check=name,
-        status=status,  # type: ignore[arg-type]
+        status=status,
         measured=limit.show(value),
         limit=limit.show_bound(),
         value=value,
         explanation=explanation,
+    )
+
+
+def binding(check: BudgetCheck, hardware: str, *, holds: bool, told: str) -> tuple[Status, str]:
+    """The verdict's status and explanation: ``told``, or why the budget does not bind on this hardware."""
+    if check.hardware and not is_hardware(check.hardware, hardware):
+        return "skipped", f"binds on {check.hardware}; this is {hardware}"
+    return "passed" if holds else "failed", told
+
+
+def measured_interval(limit: Limit, profile: ProfileResult) -> Interval | None:
+    """The 95% interval of what ``measured_value`` gives, in the base unit; None where there is none."""
+    side_name, _, statistic = limit.subject.partition(" ")
+    if side_name not in SIDES:
+        return None
+    side = _side(side_name, profile)
+    return (
+        side.intervals_per_s.get(RATE_FIELDS[limit.unit])
+        if statistic == "throughput"
+        else side.intervals_ms.get(statistic)
     )
 
 
@@ -70,7 +88,7 @@ def measured_value(
         peak = memory.get("device", memory.get("process"))
         return None if peak is None else float(peak)
     side_name, _, statistic = limit.subject.partition(" ")
-    side = profile.query if side_name == "query" else profile.corpus
+    side = _side(side_name, profile)
     field = RATE_FIELDS[limit.unit] if statistic == "throughput" else f"{statistic}_ms"
     value: float | None = getattr(side, field)
     return value
@@ -79,6 +97,9 @@ def measured_value(
 def _refusal(limit: Limit, profile: ProfileResult) -> str:
     """Why there are too few samples for the budget's percentile; "" where that is not so."""
     side_name, _, statistic = limit.subject.partition(" ")
-    side = profile.query if side_name == "query" else profile.corpus
-    why = side.refused.get(statistic, "")
+    why = _side(side_name, profile).refused.get(statistic, "")
     return why and f"{side_name} {why}"
+
+
+def _side(name: str, profile: ProfileResult) -> SideStatistics:
+    return profile.query if name == "query" else profile.corpus

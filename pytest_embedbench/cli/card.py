@@ -18,7 +18,7 @@ def card(results: Path, out: Path, template: Path | None) -> None:
     from pytest_embedbench.cards.write import write_cards
     from pytest_embedbench.results.store import Store
 
-    found = [result for _, result in Store(results).results()]
+    found = list(Store(results).results())
     if not found:
         raise click.ClickException(f"{results} holds no results")
     for path in write_cards(found, out, template):

@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_embedbench.cards.text import collapse
-from pytest_embedbench.leaderboard.svg import ACCENT, GRID, INK, MUTED, PAPER, for_page
+from pytest_embedbench.cards.drawing import panels, plain_log_ticks, short, written
+from pytest_embedbench.cards.svg import ACCENT, INK, MUTED, PAPER, for_page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-WIDTH = 7.2
-"""Inches; a page scales the picture to its own width."""
-_LABEL = 34
-"""Characters of a name that fit beside an axis."""
-_SETTINGS = {
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.size": 10,
-    "text.color": INK,
-    "axes.labelcolor": MUTED,
-    "xtick.color": GRID,
-    "ytick.color": GRID,
-    "xtick.labelcolor": MUTED,
-    "ytick.labelcolor": INK,
-    "axes.edgecolor": GRID,
-    "grid.color": GRID,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-}
 
 
 class Interval(NamedTuple):
@@ -45,11 +21,6 @@ class Interval(NamedTuple):
     value: float
     lo: float | None
     hi: float | None
-
-
-def missing_extra() -> str:
-    """How to get charts where matplotlib is missing; empty where it is there."""
-    return "" if find_spec("matplotlib") else "pip install 'pytest-embedbench[plots]'"
 
 
 def intervals(lines: Sequence[Interval], *, name: str, title: str, label: str, line_at: float | None = None) -> str:
@@ -63,18 +34,18 @@ def intervals(lines: Sequence[Interval], *, name: str, title: str, label: str, l
         line_at: value of a vertical line for comparison.
     """
     described = "; ".join(_in_words(line) for line in lines)
-    with _figure(name, 0.75 + 0.28 * len(lines)) as (figure, axes):
+    with panels(name, 0.75 + 0.28 * len(lines)) as (figure, (axes,)):
         for row, line in enumerate(lines):
             if line.lo is not None and line.hi is not None:
                 axes.plot([line.lo, line.hi], [row, row], color=ACCENT, linewidth=2, solid_capstyle="round")
             axes.plot([line.value], [row], "o", color=ACCENT, markeredgecolor=PAPER, markersize=7)
         if line_at is not None:
             axes.axvline(line_at, color=MUTED, linewidth=1, linestyle=(0, (3, 3)), zorder=0)
-        axes.set_yticks(range(len(lines)), [_short(line.name) for line in lines])
+        axes.set_yticks(range(len(lines)), [short(line.name) for line in lines])
         axes.set_ylim(len(lines) - 0.5, -0.5)
         axes.set_xlabel(label)
         axes.grid(visible=True, axis="x", linewidth=0.6)
-        return _svg(figure, name, title, described)
+        return for_page(written(figure), name=name, title=title, description=described)
 
 
 def _in_words(line: Interval) -> str:
@@ -88,29 +59,19 @@ def front(points: Mapping[str, tuple[float, float]], on_front: frozenset[str], *
     edge = [(time, quality) for model, (quality, time) in ordered if model in on_front]
     best = ", ".join(model for model, _ in ordered if model in on_front)
     described = f"nDCG@10 against the p50 of a query, {profile}. On the Pareto front, fastest first: {best}."
-    with _figure(name, 4.2) as (figure, axes):
+    with panels(name, 4.2) as (figure, (axes,)):
         axes.set_xscale("log")
         axes.plot(*zip(*edge, strict=True), color=ACCENT, linewidth=1.2, drawstyle="steps-post", zorder=1)
         for model, (quality, time) in ordered:
             colour = ACCENT if model in on_front else MUTED
             axes.plot([time], [quality], "o", color=colour, markeredgecolor=PAPER, markersize=8, zorder=2)
         axes.margins(0.12)
-        _plain_log_ticks(axes, [time for _, time in points.values()])
+        plain_log_ticks(axes, [time for _, time in points.values()])
         axes.set_xlabel("p50 latency of a query, ms (log scale; left is faster)")
         axes.set_ylabel("mean nDCG@10")
         axes.grid(visible=True, linewidth=0.6)
         _label_points(figure, axes, ordered, edge, on_front)
-        return _svg(figure, name, "Quality against latency", described)
-
-
-def _plain_log_ticks(axes: Axes, times: Sequence[float]) -> None:
-    """Ticks at 1, 2 and 5 of each decade, in plain digits."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    few = max(times) / min(times) < 100  # noqa: PLR2004 - two decades
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        return for_page(written(figure), name=name, title="Quality against latency", description=described)
 
 
 Box = tuple[tuple[float, float], tuple[float, float]]
@@ -138,7 +99,7 @@ def _label_points(
         colour = INK if model in on_front else MUTED
         for right, up, align in _PLACES:
             text = axes.annotate(
-                _short(model),
+                short(model),
                 (time, quality),
                 (right, up),
                 textcoords="offset points",
@@ -172,31 +133,3 @@ def _overlap(one: Box, other: Box) -> bool:
     (left, low), (right, high) = one
     (other_left, other_low), (other_right, other_high) = other
     return left < other_right and other_left < right and low < other_high and other_low < high
-
-
-def _short(name: str) -> str:
-    line = collapse(name)
-    return line if len(line) <= _LABEL else line[: _LABEL - 1] + "…"
-
-
-@contextmanager
-def _figure(name: str, height: float) -> Iterator[tuple[Figure, Axes]]:
-    """A figure with one pair of axes, in the page's colours; ids inside depend on ``name`` alone."""
-    from matplotlib import style
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    with style.context(["default", {**_SETTINGS, "svg.hashsalt": name}]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # letters that its own font lacks: the page's font has them
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        FigureCanvasSVG(figure)
-        axes = figure.subplots()
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(length=0, pad=6)
-        yield figure, axes
-
-
-def _svg(figure: Figure, name: str, title: str, description: str) -> str:
-    file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return for_page(file.getvalue(), name=name, title=title, description=description)

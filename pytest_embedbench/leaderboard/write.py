@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_embedbench.cards.drawing import missing_extra
 from pytest_embedbench.leaderboard import charts
 from pytest_embedbench.leaderboard.facts import Leaderboard, ModelEntry
 from pytest_embedbench.leaderboard.rendering import Pages
@@ -54,7 +55,7 @@ def write_leaderboard(board: Leaderboard, folder: Path, *, template_folder: Path
 
 
 def _index_charts(board: Leaderboard) -> dict[str, str]:
-    if missing := charts.missing_extra():
+    if missing := missing_extra():
         return {"missing": missing, "elo": "", "front": ""}
     points = {
         model.name: (model.ndcg.value, model.latency.value) for model in board.models if model.ndcg and model.latency
@@ -69,7 +70,7 @@ def _index_charts(board: Leaderboard) -> dict[str, str]:
 
 
 def _model_charts(model: ModelEntry) -> dict[str, str]:
-    if missing := charts.missing_extra():
+    if missing := missing_extra():
         return {"missing": missing, "elo": ""}
     rated = [(row.dataset, row.rating) for row in model.datasets]
     return {"missing": "", "elo": _elo_chart(rated, f"Elo of {model.name} by dataset")}

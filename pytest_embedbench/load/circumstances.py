@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from pytest_embedbench.load.energy import Energy, metered
 
 if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import ModelFacts
@@ -50,6 +52,8 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     throttled: int | None = None
     withheld_ms: float | None = None
     gpu: GpuState | None = None
+    energy: Energy | None = None
+    """Where it was asked for."""
 
 
 class Watch:
@@ -60,8 +64,8 @@ class Watch:
 
 
 @contextmanager
-def watching(facts: ModelFacts, root: Path = Path("/")) -> Iterator[Watch]:
-    """Watch while a profile runs; ``root`` is where the system's files are."""
+def watching(facts: ModelFacts, root: Path = Path("/"), *, energy: bool = False) -> Iterator[Watch]:
+    """Watch while a profile runs; ``root`` is where the system's files are, ``energy`` asks for a meter."""
     watch, system = Watch(facts), _System(root)
     before = msgspec.structs.replace(
         watch.found,
@@ -71,17 +75,19 @@ def watching(facts: ModelFacts, root: Path = Path("/")) -> Iterator[Watch]:
         mhz_before=system.mhz(),
         most_mhz=system.most_mhz(),
     )
-    throttled, withheld = system.throttled(), system.withheld_ms()
-    with _gpu(facts.device) as gpu:
-        yield watch
-    # The clock first: the cores are still at work.
-    watch.found = msgspec.structs.replace(
-        before,
-        mhz_after=system.mhz(),
-        throttled=_since(throttled, system.throttled()),
-        withheld_ms=_since(withheld, system.withheld_ms()),
-        gpu=gpu(),
-    )
+    with metered() if energy else nullcontext(lambda: None) as used:
+        throttled, withheld = system.throttled(), system.withheld_ms()
+        with _gpu(facts.device) as gpu:
+            yield watch
+        # The clock first: the cores are still at work.
+        after = msgspec.structs.replace(
+            before,
+            mhz_after=system.mhz(),
+            throttled=_since(throttled, system.throttled()),
+            withheld_ms=_since(withheld, system.withheld_ms()),
+            gpu=gpu(),
+        )
+    watch.found = msgspec.structs.replace(after, energy=used())
 
 
 class _System:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from pytest_embedbench.load.open_loop import OpenLoop, OpenSide
-from pytest_embedbench.load.quantiles import PERCENTILES, Interval, fewest, percentile
+from pytest_embedbench.load.quantiles import PERCENTILES, fewest, percentile
+from pytest_embedbench.load.rates import MaxRate, Probe, SearchEnded
 
 if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Encoder, Role
@@ -22,44 +21,22 @@ PRECISION = 0.10
 
 MOST_PROBES = 16
 
-SearchEnded = Literal["precise", "probes", "time"]
-
-
-class Probe(msgspec.Struct, frozen=True, kw_only=True):
-    """One rate (requests a second) that was tried.
-
-    One that is certain to fail ends early, and has no percentiles. ``lag_ms`` is the p99 of how late the load generator
-    itself was.
-    """
-
-    rate: float
-    requests: int
-    holds: bool
-    p50_ms: float | None = None
-    p99_ms: float | None = None
-    p99_interval_ms: Interval | None = None
-    lag_ms: float = 0.0
-
-
-class MaxRate(msgspec.Struct, frozen=True, kw_only=True):
-    """The highest rate that held ``p99 <= limit_ms`` (0: none did), the lowest that did not, and why the search ended.
-
-    ``refuted`` is None where none failed.
-    """
-
-    limit_ms: float
-    rate: float
-    refuted: float | None
-    ended: SearchEnded
-    probes: list[Probe]
-
 
 def max_rate(
-    model: Encoder, texts: Sequence[str], role: Role, *, limit_ms: float, batch: int, seconds: float, batch_tokens: int
+    model: Encoder,
+    texts: Sequence[str],
+    role: Role,
+    *,
+    limit_ms: float,
+    batch: int,
+    seconds: float,
+    batch_tokens: int,
+    asked: Sequence[float] = (),
 ) -> tuple[MaxRate, list[OpenSide]]:
     """Search for about ``seconds``; what was found, and each probe's samples.
 
-    The first rate is the one at which requests alone would follow each other without a gap.
+    Of every rate in ``asked`` it is found out whether it holds, whatever the time. The first rate is the one at which
+    requests alone would follow each other without a gap.
     """
     sides: list[OpenSide] = []
     with OpenLoop(model, texts, role, batch, batch_tokens) as loop:
@@ -78,7 +55,7 @@ def max_rate(
             return judge(side, limit_ms)
 
         start = 1000 / loop.alone_ms()
-        return search(probe, start, limit_ms=limit_ms, seconds=seconds), sides
+        return search(probe, start, limit_ms=limit_ms, seconds=seconds, asked=asked), sides
 
 
 def needed(rate: float, limit_ms: float) -> int:
@@ -117,11 +94,13 @@ def search(
     *,
     limit_ms: float,
     seconds: float,
+    asked: Sequence[float] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> MaxRate:
     """Double or halve the rate until one holds and one fails, then try the geometric mean of the two, again and again.
 
-    It ends when the two are within ``PRECISION``, after ``MOST_PROBES``, or when the time is up after a probe.
+    It ends when the two are within ``PRECISION`` or when the time is up after a probe, but not while a rate in
+    ``asked`` lies between them; and after ``MOST_PROBES`` in any case.
     """
     began = clock()
     probes: list[Probe] = []
@@ -133,13 +112,26 @@ def search(
             held = rate
         else:
             failed = rate
-        if failed <= held * (1 + PRECISION):
+        open_ones = [one for one in asked if held < one < failed]
+        if failed <= held * (1 + PRECISION) and not open_ones:
             ended = "precise"
         elif len(probes) >= MOST_PROBES:
             ended = "probes"
-        elif clock() - began >= seconds:
+        elif clock() - began >= seconds and not open_ones:
             ended = "time"
-        rate = math.sqrt(held * failed) if held and failed < math.inf else rate * (2 if held else 0.5)
+        rate = following(held, failed, open_ones)
     return MaxRate(
         limit_ms=limit_ms, rate=held, refuted=failed if failed < math.inf else None, ended=ended, probes=probes
     )
+
+
+def following(held: float, failed: float, asked: Sequence[float]) -> float:
+    """The rate to try next; of those in ``asked``, all between ``held`` and ``failed``, one that no step passes over.
+
+    One that is far off is approached by doubling, since an overload by far takes long to be certain.
+    """
+    if failed == math.inf:
+        return min(2 * held, *asked) if asked else 2 * held
+    if not held:
+        return max(failed / 2, *asked) if asked else failed / 2
+    return asked[0] if asked else math.sqrt(held * failed)

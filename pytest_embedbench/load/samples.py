@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from pytest_embedbench.load.quantiles import Interval
+from pytest_embedbench.load.rate_interval import rate_interval
 from pytest_embedbench.load.server_times import by_part
 from pytest_embedbench.load.statistics import SideStatistics, describe_serving, summarize
 
@@ -50,6 +52,19 @@ def statistics_of(answered: Sequence[Answered], batch: int, formed: Sequence[Bat
     waits = [sample.queue_ms for sample in samples if sample.queue_ms is not None]
     return msgspec.structs.replace(
         statistics,
+        intervals_per_s=_rate_intervals(answered, batch, statistics.seconds),
         serving=describe_serving(waits, formed) if waits else None,
         server=by_part(one.server_ms for one in answered),
     )
+
+
+def _rate_intervals(answered: Sequence[Answered], batch: int, seconds: float) -> dict[str, Interval]:
+    """Intervals of the rates in ``SideStatistics``, by their names."""
+    ends = [one.sample.sent_s + one.sample.latency_ms / 1000 for one in answered]
+    counted = {
+        "requests_per_s": [1.0] * len(answered),
+        "texts_per_s": [float(batch)] * len(answered),
+        "tokens_per_s": [float(sum(text.own_tokens for text in one.texts)) for one in answered],
+    }
+    found = {name: rate_interval(zip(ends, amounts, strict=True), seconds) for name, amounts in counted.items()}
+    return {name: interval for name, interval in found.items() if interval}

@@ -75,6 +75,8 @@ class SideStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """The texts' own tokens."""
     intervals_ms: dict[str, Interval] = {}
     """``p50`` -> its interval at 95%; see quantiles.py."""
+    intervals_per_s: dict[str, Interval] = {}
+    """``tokens_per_s`` -> its interval at 95%, where there are enough requests; see rate_interval.py."""
     refused: dict[str, str] = {}
     """``p99`` -> why there is none."""
     ended: Ended | None = None

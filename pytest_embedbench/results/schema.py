@@ -11,6 +11,7 @@ import msgspec
 
 from pytest_embedbench.datasets.types import DatasetFacts, Finding
 from pytest_embedbench.evaluate.environment import Environment
+from pytest_embedbench.load.rates import RateResult
 from pytest_embedbench.load.ratio import SlowdownResult
 from pytest_embedbench.load.statistics import ProfileResult
 from pytest_embedbench.models.protocol import ModelFacts
@@ -59,7 +60,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     run_sha256: str = ""
     per_query: str = ""
     samples: dict[str, dict[str, str]] = {}
-    """profile -> side -> CSV of raw latency samples."""
+    """Profile, or key of ``max_rates`` -> side -> CSV of raw latency samples."""
 
 
 class Details(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +84,8 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     profiles: dict[str, ProfileResult] = {}
     slowdowns: dict[str, SlowdownResult] = {}
     """``SHAPE against MODEL`` -> how many times that model's time this one takes."""
+    max_rates: dict[str, RateResult] = {}
+    """``b1 query at p99 <= 500 ms`` -> the highest rate at which that holds."""
     evidence: Evidence = Evidence()
 
 

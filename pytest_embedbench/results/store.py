@@ -8,7 +8,7 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,10 @@ from pytest_embedbench.results.trec import dump_run, parse_run
 if TYPE_CHECKING:
     from pytest_embedbench.evaluate.metrics import Scores
     from pytest_embedbench.evaluate.run import Run
+    from pytest_embedbench.load.open_loop import OpenSide
     from pytest_embedbench.load.samples import Sample
+
+SAMPLE_COLUMNS = ("sent_s", "latency_ms", "queue_ms")
 
 NO_REVISION = "no_revision_available"
 """MTEB's word for a model without a revision."""
@@ -118,19 +121,15 @@ class Store:
 
     def save_samples(self, path: Path, shape: str, side: str, samples: Sequence[Sample]) -> str:
         """Write raw latency samples as CSV; the file's name. A wait that only a server knows is empty."""
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(["sent_s", "latency_ms", "queue_ms"])
-        writer.writerows(
-            (
-                f"{sample.sent_s:.6f}",
-                f"{sample.latency_ms:.4f}",
-                "" if sample.queue_ms is None else f"{sample.queue_ms:.4f}",
-            )
-            for sample in samples
-        )
         target = path.with_suffix(f".{shape}.{side}.csv")
-        write_atomically(target, table.getvalue())
+        write_atomically(target, _table(SAMPLE_COLUMNS, (_cells(sample) for sample in samples)))
+        return target.name
+
+    def save_rate_samples(self, path: Path, search: str, sides: Sequence[OpenSide]) -> str:
+        """Write the samples of every rate that a search tried, in its order, as one CSV; the file's name."""
+        rows = ((f"{side.rate:.6g}", *_cells(sample)) for side in sides for sample in side.samples)
+        target = path.with_suffix(f".{search}.csv")
+        write_atomically(target, _table(("rate_per_s", *SAMPLE_COLUMNS), rows))
         return target.name
 
     def save(self, path: Path, result: PairResult) -> None:
@@ -147,6 +146,21 @@ class Store:
         for path in sorted((folder or self.root).rglob("*.json")):
             if path.name != "model_meta.json" and (result := self.load(path)):
                 yield path, result
+
+
+def _cells(sample: Sample) -> tuple[str, str, str]:
+    """A sample in the order of ``SAMPLE_COLUMNS``."""
+    waited = "" if sample.queue_ms is None else f"{sample.queue_ms:.4f}"
+    return f"{sample.sent_s:.6f}", f"{sample.latency_ms:.4f}", waited
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Rows below their header as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def dump_per_query(scores: Scores) -> str:

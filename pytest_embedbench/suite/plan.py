@@ -14,7 +14,7 @@ import msgspec
 from pytest_embedbench import catalog
 from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.errors import ConfigurationError, closest
-from pytest_embedbench.limits import Limit, parse_budget, parse_quality
+from pytest_embedbench.limits import Limit, RateLimit, parse_budget, parse_quality
 from pytest_embedbench.load.shape import LoadShape, parse_shape
 from pytest_embedbench.measures import DEFAULT_MEASURES, Measure, parse_measure
 from pytest_embedbench.models.spec import NamedModel
@@ -37,11 +37,22 @@ class QualityCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BudgetCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """A load profile and a budget on it; ``hardware`` is where the budget binds ("" is everywhere)."""
+    """A load profile and a budget on it; ``hardware`` is where the budget binds ("" is everywhere).
+
+    A max rate has a load of its own, of which the profile says how many texts a request has.
+    """
 
     shape: LoadShape
     limit: Limit | None = None
     hardware: str = ""
+
+    @property
+    def rate_search(self) -> str:
+        """What is searched for, with a max rate: ``b1 query at p99 <= 500 ms``; "" where the profile is measured."""
+        limit = self.limit
+        if not isinstance(limit, RateLimit):
+            return ""
+        return f"b{self.shape.batch} {limit.side} at p99 <= {limit.latency.bound:.12g} ms"
 
 
 class RegressionCheck(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,7 +221,7 @@ def _completed(checks: list[Check], measures: list[Measure], shapes: list[LoadSh
     wanted = measures if measures or quality else [Measure("ndcg", 10)]
     quality += [QualityCheck(measure=measure) for measure in wanted if measure not in limited]
     budgets = [check for check in checks if isinstance(check, BudgetCheck)]
-    profiled = {check.shape for check in budgets}
+    profiled = {check.shape for check in budgets if not check.rate_search}
     budgets += [BudgetCheck(shape=shape) for shape in shapes if shape not in profiled]
     return tuple(dict.fromkeys([*quality, *sorted(budgets, key=lambda check: check.shape)]))
 

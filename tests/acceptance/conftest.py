@@ -183,8 +183,8 @@ def _libraries(minilm: SentenceTransformerModel, tmp_path_factory: pytest.TempPa
     (data / "queries.jsonl").write_text('{"_id": "q", "text": "one"}\n', "utf-8")
     (data / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n", "utf-8")
     dataset = NamedDataset(alias="data", spec=DatasetSpec(path=str(data)))
-    result = bench.profile(Pair(model=model, dataset=dataset, checks=()), LoadShape(1, 1), [parse_measure("ndcg@10")])
-    pytest_embedbench.cards.write.write_cards([result], tmp_path_factory.mktemp("cards"))
+    bench.profile(Pair(model=model, dataset=dataset, checks=()), LoadShape(1, 1), [parse_measure("ndcg@10")])
+    pytest_embedbench.cards.write.write_cards(bench.store.results(), tmp_path_factory.mktemp("cards"))
     return minilm
 
 

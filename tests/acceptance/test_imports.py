@@ -20,8 +20,8 @@ WATCH = """
 
 def test_evaluating_minilm_imports_neither_trainers_nor_data_frames(project: Project) -> None:
     project.write("conftest.py", WATCH)
-    project.data()
-    result = project.spawn("--embed-model", "minilm", "--embed-dataset", "./facts")
+    project.suite("recall@1 >= 0.1")  # and no load profile, whose plot is drawn where matplotlib is installed
+    result = project.spawn("--embed-only")
     assert result.ret == 0, project.text(result)
     modules = set(json.loads((project.folder / "imported.json").read_text("utf-8")))
     assert {"torch", "transformers"} <= modules, "it was evaluated"

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_embedbench.load.ratio import parse_pairs, ratio_of
+from pytest_embedbench.models.load import load_model
 
 if TYPE_CHECKING:
+    from pytest_embedbench.models.protocol import Model
+    from pytest_embedbench.models.spec import NamedModel
     from tests.acceptance.conftest import Project
 
 SHORT = "--embed-profile-seconds=0.2"
@@ -87,22 +90,18 @@ def test_a_limit_that_nothing_reaches_fails(project: Project) -> None:
     assert 'name="embedbench_verdict" value="failed"' in (project.folder / "junit.xml").read_text("utf-8")
 
 
-def test_two_models_are_loaded_once_each_and_come_after_everything_else(project: Project) -> None:
+def test_two_models_are_loaded_once_each_and_come_after_everything_else(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project.model("mine")
     suite(project, 1000, models='"mine", "minilm", "bm25"', more='\n        [models.mine]\n        path = "mine"')
-    project.write(
-        "conftest.py",
-        """
-        import pytest_embedbench.loader as loader
+    loaded: list[str] = []
 
-        def load(model, load=loader.load_model, **keywords):
-            with open("loaded.txt", "a") as file:
-                file.write(model.alias + "\\n")
-            return load(model, **keywords)
+    def watched(model: NamedModel, *, device: str, dtype: str) -> Model:
+        loaded.append(model.alias)
+        return load_model(model, device=device, dtype=dtype)
 
-        loader.load_model = load
-        """,
-    )
+    monkeypatch.setattr("pytest_embedbench.loader.load_model", watched)
     result = project.run("-v", SHORT)
     result.assert_outcomes(passed=5, skipped=2)
     ran = [line.split("::", 1)[1].split()[0] for line in result.outlines if line.startswith("embedbench.toml::")]
@@ -112,7 +111,6 @@ def test_two_models_are_loaded_once_each_and_come_after_everything_else(project:
     ]
     rows = slowdowns(project, result)
     assert [row["verdict"] for row in rows[2:]] == ["skip: a lexical reference has no load profile"] * 2
-    loaded = (project.folder / "loaded.txt").read_text("utf-8").split()
     assert loaded == ["mine", "minilm", "bm25", "mine", "minilm"], "both items of a pair share one measurement"
     project.run(SHORT, "-m", "embedbench(kind='slowdown')").assert_outcomes(passed=2, skipped=2, deselected=3)
 

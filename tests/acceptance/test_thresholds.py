@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 from typing import TYPE_CHECKING
 
 import pytest
+
+from pytest_embedbench.load.quantiles import percentile
 
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Project
@@ -112,7 +115,61 @@ def test_budgets_on_this_hardware_pass_and_fail(project: Project) -> None:
         ("b2 c1 memory", "<= 1,000 GB", "pass"),
         ("b2 c1 memory", "<= 1 MB", "FAIL"),
     ]
-    result.stdout.fnmatch_lines(["corpus throughput is * tok/s, must be >= 1,000,000,000,000 tok/s"])
+    result.stdout.fnmatch_lines(
+        ["b2 c1 corpus throughput is * tok/s, must be >= 1,000,000,000,000 tok/s: less than 1% of the limit"]
+    )
+
+
+def test_max_rates_are_found_and_kept_with_their_samples(project: Project) -> None:
+    project.suite(
+        more="""
+        [[checks]]
+        profile = "b1 c16"
+        budget = [
+            "max rate >= 0.001 /s at p99 <= 300 ms",
+            "query max rate >= 0.002 requests/s at p99 <= 0.3 s",
+            "corpus max rate >= 1e9 /s at p99 <= 0.001 ms",
+        ]
+        [[checks]]
+        profile = "b1 c2"
+        hardware = "L4"
+        budget = ["max rate >= 1e9 /s at p99 <= 300 ms"]
+        """
+    )
+    result = project.run("-k", "budget", "--embed-profile-seconds=0.1")
+    result.assert_outcomes(passed=2, failed=1, skipped=1, deselected=1)
+    found = {(row["check"], row["limit"]): row["verdict"].partition(";")[0] for row in project.table(result)}
+    assert found == {
+        ("b1 query max rate", ">= 0.001 /s at p99 <= 300 ms"): "pass",
+        ("b1 query max rate", ">= 0.002 requests/s at p99 <= 0.3 s"): "pass",
+        ("b1 corpus max rate", ">= 1,000,000,000 /s at p99 <= 0.001 ms"): "FAIL",
+        ("b1 query max rate", ">= 1,000,000,000 /s at p99 <= 300 ms"): "skip: binds on L4",
+    }
+    told = project.text(result)
+    assert "distinct texts, sent again, time was up" in told
+    details = project.result().embedbench
+    assert details.profiles == {}, "a max rate has a load of its own"
+    assert set(details.max_rates) == {"b1 query at p99 <= 300 ms", "b1 corpus at p99 <= 0.001 ms"}
+    for key, (side, file) in {
+        "b1 query at p99 <= 300 ms": ("query", "facts.b1.query.max-rate-p99-300ms.csv"),
+        "b1 corpus at p99 <= 0.001 ms": ("corpus", "facts.b1.corpus.max-rate-p99-0.001ms.csv"),
+    }.items():
+        assert details.evidence.samples[key] == {side: file}
+        rows = list(csv.DictReader((project.result_path().parent / file).read_text("utf-8").splitlines()))
+        probes = details.max_rates[key].found.probes
+        assert len(rows) == sum(probe.requests for probe in probes)
+        latencies = [
+            float(row["latency_ms"])
+            for row in rows
+            if float(row["rate_per_s"]) == pytest.approx(probes[-1].rate, rel=1e-5)
+        ]
+        if probes[-1].p99_ms is not None:
+            assert percentile(sorted(latencies), 0.99) == pytest.approx(probes[-1].p99_ms, abs=1e-3)
+    assert details.max_rates["b1 query at p99 <= 300 ms"].found.rate > 0
+    assert details.max_rates["b1 corpus at p99 <= 0.001 ms"].found.rate == 0
+    again = project.run("-k", "quality")
+    again.assert_outcomes(passed=1, deselected=4)
+    assert project.result().embedbench.max_rates == details.max_rates, "another run keeps what it does not measure"
 
 
 def test_a_lexical_reference_has_no_load_profile(project: Project) -> None:

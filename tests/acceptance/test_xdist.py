@@ -84,7 +84,7 @@ def test_the_same_verdicts_and_files_as_without(project: Project) -> None:
             theirs = project.result_path(data, model=model, below=project.folder / "alone")
             for suffix in (".run.trec", ".per-query.jsonl"):
                 assert mine.with_suffix(suffix).read_text("utf-8") == theirs.with_suffix(suffix).read_text("utf-8")
-    assert len(list((project.folder / "embedbench-out" / "cards").iterdir())) == 2
+    assert len(list((project.folder / "embedbench-out" / "cards").glob("*.md"))) == 2
     assert 'name="embedbench_measured"' in (project.folder / "junit.xml").read_text("utf-8")
 
 
@@ -138,4 +138,84 @@ def test_a_load_profile_runs_alone(project: Project, monkeypatch: pytest.MonkeyP
     assert len(times) == 14
     assert {"plain"} in together, "other items do run side by side"
     assert [kinds for kinds in together if "profile" in kinds] == []
-    assert not [*locks.glob("*.gate"), *locks.glob("*.room")], "the lock's files go with the session"
+    assert sorted(path.suffix for path in locks.glob("embedbench-*.*")) == [".gate", ".room"], "one device, one lock"
+
+
+WATCHED = """
+    # What of one process may be seen to overlap with what of another: each waits a while for one of the other kind.
+    import contextlib, json, os, pathlib, time
+    import pytest_embedbench.load.device_lock as device_lock
+    import pytest_embedbench.workbench as workbench
+
+    FOLDER = pathlib.Path(os.environ["WATCHED"])
+
+    def watched(kind, function):
+        other = FOLDER / ("load.begun" if kind == "evaluation" else "evaluation.begun")
+
+        def call(bench, pair, *arguments):
+            if kind == "evaluation" and pair.dataset.alias == "timed":  # comes before its pair's load in any case
+                return function(bench, pair, *arguments)
+            begun = time.monotonic()
+            (FOLDER / f"{kind}.begun").touch()
+            done = function(bench, pair, *arguments)
+            while not other.exists() and time.monotonic() < begun + float(os.environ["PATIENCE"]):
+                time.sleep(0.01)
+            with (FOLDER / "spans.txt").open("a") as file:
+                file.write(json.dumps([os.getpid(), kind, begun, time.monotonic()]) + "\\n")
+            return done
+
+        return call
+
+    for name, kind in {"_evaluate": "evaluation", "_profile": "load", "_slowdown": "load"}.items():
+        setattr(workbench.Workbench, name, watched(kind, getattr(workbench.Workbench, name)))
+
+    if os.environ["LOCK"] == "without":
+        device_lock.room = lambda name, *, alone: contextlib.nullcontext()
+"""
+
+LOADS = {
+    "profile": "[[checks]]\nprofile = 'b1 c1'\nbudget = ['query mean <= 1000 s']\n",
+    "slowdown": "[regression]\nspeed_against = 'minilm'\nprofile = 'b1 c1'\nmax_slowdown = 1000\n",
+}
+
+
+@pytest.mark.parametrize("lock", ["with", "without"])
+@pytest.mark.parametrize(
+    ("processes", "load"), [("workers", "profile"), ("workers", "slowdown"), ("sessions", "profile")]
+)
+def test_nothing_runs_beside_a_latency_item(
+    project: Project, monkeypatch: pytest.MonkeyPatch, processes: str, load: str, lock: str
+) -> None:
+    """Of two processes one measures a load while the other one evaluates; without the lock they surely meet."""
+    locks = project.folder / "locks"
+    locks.mkdir()
+    patience = "1" if lock == "with" else "60"
+    for name, value in {
+        "TMPDIR": str(locks),
+        "WATCHED": str(project.folder),
+        "LOCK": lock,
+        "PATIENCE": patience,
+    }.items():
+        monkeypatch.setenv(name, value)
+    project.data("timed")
+    project.data("ranked")
+    project.write("conftest.py", WATCHED)
+    head = "[embedbench]\nmodels = ['minilm@dim=128']\ndatasets = ['timed', 'ranked']\n"
+    quality = "[[checks]]\nquality = ['recall@1 >= 0.1']\n"
+    project.write("embedbench.toml", head + quality + LOADS[load])
+    options = "--embed-only", "--embed-profile-seconds=0.2"
+    if processes == "workers":
+        assert project.spawn("-n", "2", *options).ret == 0
+    else:
+        sessions = [project.start("-k", name, *options) for name in ("timed", "ranked")]
+        printed = [session.communicate(timeout=120)[0].decode() for session in sessions]
+        assert [session.returncode for session in sessions] == [0, 0], "\n".join(printed)
+    spans = [json.loads(line) for line in (project.folder / "spans.txt").read_text("utf-8").splitlines()]
+    assert len({process for process, *_ in spans}) == 2
+    assert {kind for _, kind, *_ in spans} == {"load", "evaluation"}
+    met = {
+        frozenset({one[1], other[1]})
+        for one, other in combinations(spans, 2)
+        if one[0] != other[0] and one[2] < other[3] and other[2] < one[3]
+    }
+    assert met == set() if lock == "with" else {"load", "evaluation"} in met

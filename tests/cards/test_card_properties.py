@@ -24,6 +24,7 @@ from pytest_embedbench.cards import (
     Measure,
     Overview,
     Performance,
+    Plot,
     Quality,
     Reference,
     Section,
@@ -149,7 +150,9 @@ def test_any_text_comes_back_or_is_refused(text: str) -> None:
 # Any text, with the page's own marks often in it; blank ones have no place on a page.
 outside = st.lists(
     st.text(max_size=12)
-    | st.sampled_from(["#", "## Benchmarks", "\n", "\n\n", "|", " · ", "**Quality:** ", "Corpus: 5", "[a](b)", "\\"])
+    | st.sampled_from(
+        ["#", "## Benchmarks", "\n", "\n\n", "|", " · ", "**Quality:** ", "Corpus: 5", "[a](b)", "![a](b)", "\\"]
+    )
     | st.sampled_from(["Source: ", "---", ": ", "](", ")", "{{ 1 }}", "ndcg at 10: 0.5", " 5", "<!--", "):** "]),
     max_size=4,
 ).map("".join)
@@ -189,6 +192,7 @@ blocks: st.SearchStrategy[Block] = st.one_of(
         profile=st.sampled_from(["", "L4 b1 c16", "Xeon (2 sockets) b8 c1"]),
         measures=tuples(st.builds(Measure, name=speed, figure=figures(speeds)), 1),
     ),
+    st.builds(Plot, text=outside.map(link_text), url=st.sampled_from(["a.b1-c4.svg", "a%20b.svg"])),
     st.builds(Reference, text=outside.map(link_text), url=url),
 )
 cards = st.builds(

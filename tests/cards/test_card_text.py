@@ -23,6 +23,7 @@ from pytest_embedbench.cards.text import item, link_text, link_url, one_line, ya
         ("1. first", r"1\. first"),
         ("1.5 times", "1.5 times"),
         ("| a |", r"\| a |"),
+        ("![plot](x)", r"\![plot](x)"),
         ("[Reference](x)", r"\[Reference](x)"),
         ("**Quality:** map: 1", r"\**Quality:** map: 1"),
         ("Corpus: 5", r"Corpus\: 5"),

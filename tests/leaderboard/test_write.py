@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_embedbench.cards import CardError
+from pytest_embedbench.cards import CardError, drawing
 from pytest_embedbench.errors import ConfigurationError
-from pytest_embedbench.leaderboard import build_leaderboard, charts, write_leaderboard
+from pytest_embedbench.leaderboard import build_leaderboard, write_leaderboard
 from pytest_embedbench.leaderboard.facts import Leaderboard
 from pytest_embedbench.rating.judgments import Judgment
 from pytest_embedbench.rating.rate import rate
@@ -174,7 +174,7 @@ def test_the_policy_allows_the_pages_own_style_and_script_and_nothing_else(small
 def test_without_matplotlib_pages_say_which_extra_is_missing(
     small: Leaderboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(charts, "find_spec", lambda name: None)
+    monkeypatch.setattr(drawing, "find_spec", lambda name: None)
     write_leaderboard(small, tmp_path)
     for name in ("index", "models/a"):
         page = (tmp_path / f"{name}.html").read_text(encoding="utf-8")

@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 from pytest_embedbench.load.max_rate import (
     MOST_PROBES,
     PRECISION,
-    MaxRate,
-    Probe,
     allowed,
     max_rate,
     needed,
@@ -24,6 +22,7 @@ from pytest_embedbench.load.max_rate import (
 )
 from pytest_embedbench.load.open_loop import arrivals
 from pytest_embedbench.load.quantiles import fewest, percentile
+from pytest_embedbench.load.rates import MaxRate, Probe
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
 if TYPE_CHECKING:
@@ -41,7 +40,9 @@ def queue(service_s: float, rate: float, requests: int) -> list[float]:
     return latencies
 
 
-def simulated(service_s: float, limit_ms: float, *, start: float, seconds: float = 1e9) -> MaxRate:
+def simulated(
+    service_s: float, limit_ms: float, *, start: float, seconds: float = 1e9, asked: Sequence[float] = ()
+) -> MaxRate:
     now = 0.0
 
     def probe(rate: float) -> Probe:
@@ -51,7 +52,7 @@ def simulated(service_s: float, limit_ms: float, *, start: float, seconds: float
         p99 = percentile(sorted(queue(service_s, rate, requests)), 0.99)
         return Probe(rate=rate, requests=requests, holds=p99 <= limit_ms, p99_ms=p99)
 
-    return search(probe, start, limit_ms=limit_ms, seconds=seconds, clock=lambda: now)
+    return search(probe, start, limit_ms=limit_ms, seconds=seconds, asked=asked, clock=lambda: now)
 
 
 @settings(deadline=None, max_examples=40)
@@ -92,6 +93,39 @@ def test_the_time_ends_the_search_after_a_probe() -> None:
     found = simulated(0.01, 30, start=50, seconds=1)
     assert (found.ended, len(found.probes)) == ("time", 1)
     assert msgspec.json.decode(msgspec.json.encode(found), type=MaxRate) == found
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.floats(0.002, 0.05),
+    st.floats(1.5, 40),
+    st.floats(0.02, 5),
+    st.lists(st.floats(0.01, 1e6), min_size=1, max_size=3),
+    st.booleans(),
+)
+def test_every_rate_that_is_asked_for_is_decided(
+    service_s: float, times: float, start: float, asked: list[float], hurried: bool
+) -> None:
+    """Whatever the time; and none that is far above what holds is tried, for that takes long."""
+    rates = sorted(asked)
+    seconds = 0 if hurried else 1e9
+    found = simulated(service_s, times * service_s * 1000, start=start / service_s, seconds=seconds, asked=rates)
+    assert len(found.probes) == MOST_PROBES or not any(
+        found.rate < rate < (found.refuted or float("inf")) for rate in rates
+    )
+    held = [0.0]
+    for probe in found.probes:
+        assert probe.rate <= max(2 * max(held), found.probes[0].rate)
+        held += [probe.rate] if probe.holds else []
+    assert found.ended != "precise" or (found.refuted or 0) <= found.rate * (1 + PRECISION)
+
+
+def test_a_rate_that_is_asked_for_is_tried_itself() -> None:
+    found = simulated(0.01, 200, start=50, seconds=0, asked=[70.0])
+    assert [(probe.rate, probe.holds) for probe in found.probes] == [(50, True), (70, True)]
+    assert (found.rate, found.refuted, found.ended) == (70, None, "time")
+    within = simulated(0.01, 200, start=97, seconds=1e9, asked=[99.0])
+    assert 99.0 in [probe.rate for probe in within.probes], "though the bracket was narrow enough without it"
 
 
 @given(st.integers(368, 5000), st.data())

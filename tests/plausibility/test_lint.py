@@ -184,8 +184,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_our_own_results_and_their_card_are_possible(results: Path, tmp_path: Path) -> None:
-    stored = [result for _, result in Store(results).results()]
-    cards = write_cards(stored, tmp_path)
+    cards = write_cards(Store(results).results(), tmp_path)
     done = lint("--strict", results, *cards)
     assert (done.exit_code, done.stdout) == (0, "")
     assert done.stderr.startswith("2 rows checked")

@@ -6,6 +6,8 @@ import pytest
 
 from pytest_embedbench.datasets.types import DatasetFacts, Finding
 from pytest_embedbench.evaluate.environment import describe
+from pytest_embedbench.load.quantiles import Interval
+from pytest_embedbench.load.rates import MaxRate, Probe, RateResult
 from pytest_embedbench.load.statistics import ProfileResult, summarize
 from pytest_embedbench.models.protocol import ModelFacts
 from pytest_embedbench.models.spec import ModelSpec
@@ -50,6 +52,23 @@ def result() -> PairResult:
             load_seconds=0.1,
             peak_memory_bytes={"process": 10**9},
             profiles={"b2 c1": ProfileResult(shape="b2 c1", hardware="CPU", query=side, corpus=side, note="n")},
+            max_rates={
+                "b2 query at p99 <= 5 ms": RateResult(
+                    side="query",
+                    batch=2,
+                    distinct_texts=18,
+                    hardware="CPU",
+                    found=MaxRate(
+                        limit_ms=5.0,
+                        rate=3.0,
+                        refuted=None,
+                        ended="time",
+                        probes=[
+                            Probe(rate=3.0, requests=368, holds=True, p99_ms=4.0, p99_interval_ms=Interval(3.0, 5.0))
+                        ],
+                    ),
+                )
+            },
             evidence=Evidence(run="facts.run.trec", samples={"b2 c1": {"query": "q.csv", "corpus": "c.csv"}}),
         ),
     )

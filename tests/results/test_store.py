@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.evaluate.run import Run
+from pytest_embedbench.load.open_loop import OpenSide
 from pytest_embedbench.load.samples import Sample
+from pytest_embedbench.load.statistics import summarize
 from pytest_embedbench.results.schema import MTEB_VERSION, PairResult
 from pytest_embedbench.results.store import (
     NO_REVISION,
@@ -208,6 +210,22 @@ def test_samples_are_a_table(tmp_path: Path) -> None:
     assert name == "facts.b1-c4.query.csv"
     rows = b"sent_s,latency_ms,queue_ms\n0.000000,12.3457,0.2500\n0.500000,1.0000,\n"
     assert (tmp_path / name).read_bytes() == rows
+
+
+def test_samples_of_a_search_have_their_rate(tmp_path: Path) -> None:
+    side = summarize([1.0], batch=1, own_tokens=1, tokens=1, seconds=1.0, distinct_texts=1)
+    sides = [
+        OpenSide(1234.5678, side, [Sample(0.0, 12.34567, 0.25), Sample(0.5, 1.0)], [0.0], gave_up=False),
+        OpenSide(50.0, side, [Sample(0.25, 2.0)], [0.0], gave_up=True),
+    ]
+    name = Store(tmp_path).save_rate_samples(tmp_path / "facts.json", "b1.query.max-rate-p99-500ms", sides)
+    assert name == "facts.b1.query.max-rate-p99-500ms.csv"
+    assert (tmp_path / name).read_text("utf-8").splitlines() == [
+        "rate_per_s,sent_s,latency_ms,queue_ms",
+        "1234.57,0.000000,12.3457,0.2500",
+        "1234.57,0.500000,1.0000,",
+        "50,0.250000,2.0000,",
+    ]
 
 
 def test_the_lock_lets_one_in(tmp_path: Path) -> None:

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_embedbench.limits import BUDGET_UNITS, OPERATORS, SIZE, TIME, Limit, parse_budget, parse_quality
+from pytest_embedbench.limits import (
+    BUDGET_UNITS,
+    MAX_RATES,
+    OPERATORS,
+    SIZE,
+    TIME,
+    Limit,
+    RateLimit,
+    parse_budget,
+    parse_quality,
+)
 from pytest_embedbench.measures import ALIASES
 
 operators = st.sampled_from(sorted(OPERATORS))
@@ -23,9 +33,18 @@ qualities = st.builds(
 
 @st.composite
 def budgets(draw: st.DrawFn) -> Limit:
-    subject = draw(st.sampled_from(sorted(BUDGET_UNITS)))
+    subject = draw(st.sampled_from(sorted(BUDGET_UNITS.keys() - MAX_RATES)))
     unit = draw(st.sampled_from(sorted(BUDGET_UNITS[subject])))
     return Limit(subject, draw(operators), draw(st.floats(0, 1e12)), unit)
+
+
+@st.composite
+def max_rates(draw: st.DrawFn) -> RateLimit:
+    subject = draw(st.sampled_from(sorted(MAX_RATES)))
+    unit = draw(st.sampled_from(sorted(BUDGET_UNITS[subject])))
+    number = draw(st.floats(0, 1e12, exclude_min=True))
+    latency = Limit(f"{subject.split()[0]} p99", "<=", number, draw(st.sampled_from(sorted(TIME))))
+    return RateLimit(subject, draw(operators), draw(st.floats(0, 1e12)), unit, latency=latency)
 
 
 @given(qualities)
@@ -33,7 +52,7 @@ def test_a_quality_limit_prints_as_it_parses(limit: Limit) -> None:
     assert parse_quality(str(limit)) == limit
 
 
-@given(budgets())
+@given(budgets() | max_rates())
 def test_a_budget_prints_as_it_parses(limit: Limit) -> None:
     assert parse_budget(str(limit)) == limit
 
@@ -74,11 +93,27 @@ def test_how_quality_limits_print(text: str, printed: str) -> None:
         ("memory <= 1.5 GB", "memory <= 1.5 GB", 1.5e9),
         ("memory <= 512 MiB", "memory <= 512 MiB", 512 * 2**20),
         ("memory <= 2 GiB", "memory <= 2 GiB", 2 * 2**30),
+        ("query p99 <= 300 ms", "query p99 <= 300 ms", 300),
+        ("memory <= 20 GB", "memory <= 20 GB", 2e10),
+        ("cold start <= 60 s", "cold start <= 60 s", 60_000),
+        ("max rate >= 50/s at p99 <= 500 ms", "query max rate >= 50 /s at p99 <= 500 ms", 50),
+        ("Corpus  Max Rate>50 requests/s  AT P99<=0.5s", "corpus max rate > 50 requests/s at p99 <= 0.5 s", 50),
     ],
 )
 def test_budgets_are_kept_in_the_base_unit(text: str, printed: str, bound: float) -> None:
     limit = parse_budget(text)
     assert (str(limit), limit.bound) == (printed, bound)
+
+
+def test_a_max_rate_is_of_a_side_and_under_its_latency() -> None:
+    limit = parse_budget("max rate >= 50 /s at p99 <= 0.5 s")
+    assert isinstance(limit, RateLimit)
+    assert (limit.side, limit.latency.bound) == ("query", 500)
+    assert limit.latency == parse_budget("query p99 <= 0.5 s")
+    assert (limit.show(70.71), limit.show_bound()) == ("70.7 /s", ">= 50 /s at p99 <= 0.5 s")
+    corpus = parse_budget("corpus max rate >= 50 /s at p99 <= 0.5 s")
+    assert isinstance(corpus, RateLimit)
+    assert (corpus.side, corpus.latency.subject) == ("corpus", "corpus p99")
 
 
 @pytest.mark.parametrize(
@@ -106,9 +141,10 @@ def test_nan_is_never_within_a_limit(op: str) -> None:
     ("limit", "measured", "shown", "bound"),
     [
         (parse_quality("ndcg@10 >= 0.31"), 0.315941, "0.3159", ">= 0.31"),
-        (parse_budget("query p99 <= 1.5 s"), 2345.678, "2.3 s", "<= 1.5 s"),
+        (parse_budget("query p99 <= 1.5 s"), 2345.678, "2.35 s", "<= 1.5 s"),
+        (parse_budget("query p99 <= 0.2 s"), 210.4, "0.210 s", "<= 0.2 s"),
         (parse_budget("query p99 <= 1500 ms"), 2345.678, "2,345.7 ms", "<= 1,500 ms"),
-        (parse_budget("memory <= 2 GB"), 3.25e9, "3.2 GB", "<= 2 GB"),
+        (parse_budget("memory <= 2 GB"), 3.251e9, "3.25 GB", "<= 2 GB"),
         (parse_budget("corpus throughput >= 1234567 tok/s"), 1e6, "1,000,000.0 tok/s", ">= 1,234,567 tok/s"),
     ],
 )
@@ -179,6 +215,60 @@ def test_what_is_said_of_a_wrong_quality_limit(text: str, message: str) -> None:
             "'fast' in 'query p50 <= fast' is not a number; write it as 'query p50 <= 160 ms'",
         ),
         ("query p50", "'query p50' is not a limit; write it as 'query p50 <= 160 ms'"),
+        (
+            "max rate >= 50 /s",
+            (
+                "a max rate under no latency in 'max rate >= 50 /s'; "
+                "write it as 'query max rate >= 50 /s at p99 <= 500 ms'"
+            ),
+        ),
+        (
+            "max rate >= 50 at p99 <= 1 s",
+            "no unit in 'max rate >= 50 at p99 <= 1 s'; query max rate is given in /s or requests/s",
+        ),
+        (
+            "max rates >= 50 /s at p99 <= 1 s",
+            "unknown quantity 'max rates' in 'max rates >= 50 /s at p99 <= 1 s'; did you mean 'max rate'?",
+        ),
+        (
+            "query max rate >= 50 /s at p95 <= 1 s",
+            (
+                "a max rate is at p99 <= a time in ms or s, not at 'p95 <= 1 s' in 'query max rate >= 50 /s at p95 <= 1 s'; "
+                "write 'at p99 <= 500 ms'"
+            ),
+        ),
+        (
+            "max rate >= 50 /s at p99 >= 1 s",
+            (
+                "a max rate is at p99 <= a time in ms or s, not at 'p99 >= 1 s' in 'max rate >= 50 /s at p99 >= 1 s'; "
+                "write 'at p99 <= 500 ms'"
+            ),
+        ),
+        (
+            "max rate >= 50 /s at p99 <= 500",
+            (
+                "a max rate is at p99 <= a time in ms or s, not at 'p99 <= 500' in 'max rate >= 50 /s at p99 <= 500'; "
+                "write 'at p99 <= 500 ms'"
+            ),
+        ),
+        (
+            "max rate >= 50 /s at p99 <= 0 ms",
+            (
+                "a max rate is at p99 <= a time in ms or s, not at 'p99 <= 0 ms' in 'max rate >= 50 /s at p99 <= 0 ms'; "
+                "write 'at p99 <= 500 ms'"
+            ),
+        ),
+        (
+            "max rate >= 50 /s at 500 ms",
+            "'500 ms' is not a limit; write it as 'p99 <= 500 ms'",
+        ),
+        (
+            "query p50 <= 160 ms at p99 <= 1 s",
+            (
+                "only a max rate is at a latency, not query p50 in 'query p50 <= 160 ms at p99 <= 1 s'; "
+                "leave out 'at p99 <= 1 s'"
+            ),
+        ),
     ],
 )
 def test_what_is_said_of_a_wrong_budget(text: str, message: str) -> None:

@@ -196,6 +196,23 @@ GOOD: dict[str, tuple[str, dict[str, list[str]]]] = {
             ]
         },
     ),
+    "a max rate has a load of its own beside the profile": (
+        """
+        [embedbench]
+        models = ["minilm"]
+        profiles = ["b1 c16"]
+        [[checks]]
+        profile = "b1 c16"
+        budget = ["max rate >= 50/s at p99 <= 0.5 s"]
+        """,
+        {
+            "minilm x builtin": [
+                "ndcg@10",
+                "[b1 c16] query max rate >= 50 /s at p99 <= 0.5 s",
+                "[b1 c16]",
+            ]
+        },
+    ),
     "a profile without a budget is reported": (
         '[embedbench]\nmodels = ["minilm"]\n[[checks]]\nprofile = "b8 c2"',
         {"minilm x builtin": ["ndcg@10", "[b8 c2]"]},
@@ -301,6 +318,17 @@ def test_checks_are_values(project: Path) -> None:
         QualityCheck(measure=NDCG10, limit=parse_quality("ndcg@10 >= 0.3")),
         BudgetCheck(shape=LoadShape(1, 16), limit=parse_budget("query p50 <= 2 s"), hardware="L4"),
     )
+
+
+def test_max_rates_under_the_same_latency_are_one_search() -> None:
+    def search(budget: str, shape: LoadShape) -> str:
+        return BudgetCheck(shape=shape, limit=parse_budget(budget)).rate_search
+
+    assert search("max rate >= 50 /s at p99 <= 0.5 s", LoadShape(1, 16)) == "b1 query at p99 <= 500 ms"
+    assert search("query max rate >= 80 /s at p99 <= 500 ms", LoadShape(1, 4)) == "b1 query at p99 <= 500 ms"
+    assert search("corpus max rate >= 50 /s at p99 <= 500 ms", LoadShape(8, 4)) == "b8 corpus at p99 <= 500 ms"
+    assert search("query p99 <= 500 ms", LoadShape(1, 16)) == ""
+    assert BudgetCheck(shape=LoadShape(1, 16)).rate_search == ""
 
 
 def test_what_is_measured_is_the_default_and_what_is_asked_for(project: Path) -> None:
@@ -497,7 +525,7 @@ BAD: dict[str, tuple[str, str, str, str]] = {
     "a number for a definition": ("[models]\nm = 3", f"{NAME}: models.m", "Expected object, got int", TABLE_FIX),
     "a wrong type in a definition": ("[models.m]\npath = 3", f"{NAME}: models.m.path", "Expected str, got int", "give str"),
     "a table for a list of tables": ("[checks]\nquality = []", f"{NAME}: checks", "Expected array, got object", 'write a list, e.g. ["minilm"]'),
-    "an unknown dtype": ("[embedbench]\ndtype = 'fp31'", f"{NAME}: embedbench.dtype", "Invalid enum value 'fp31'", "give one of fp32, bf16, fp16"),
+    "an unknown dtype": ("[embedbench]\ndtype = 'fp31'", f"{NAME}: embedbench.dtype", "Invalid enum value 'fp31'", "give one of fp32, bf16, fp16, auto"),
     "an unknown kind": ("[models.m]\nkind = 'onnx'", f"{NAME}: models.m.kind", "Invalid enum value 'onnx'", "give one of sentence-transformers, bm25, endpoint, callable"),
     "a batch of no tokens": ("[embedbench]\nbatch_tokens = 0", f"{NAME}: embedbench.batch_tokens", "Expected int >= 1", "give int >= 1"),
     "unknown metric in a check": (
@@ -526,6 +554,10 @@ BAD: dict[str, tuple[str, str, str, str]] = {
     "profile of the suite": (
         "[embedbench]\nprofiles = ['b1 c1', 'b0 c1']",
         f"{NAME}: embedbench.profiles[1]", "'b0 c1' is not a load profile", "write texts a request and requests in flight, e.g. 'b1 c16'",
+    ),
+    "a max rate without a latency": (
+        "[[checks]]\nprofile = 'b1 c1'\nbudget = ['max rate >= 50 /s']",
+        f"{NAME}: checks[0].budget[0]", "a max rate under no latency in 'max rate >= 50 /s'", "write it as 'query max rate >= 50 /s at p99 <= 500 ms'",
     ),
     "budget without profile": ("[[checks]]\nbudget = ['memory < 1 GB']", f"{NAME}: checks[0].budget", "needs a load profile", "add profile = 'b1 c16'"),
     "hardware without profile": (

@@ -1,7 +1,7 @@
-"""matplotlib's SVG made fit for a page: colours from its style sheet, ids of its own, a title, nothing else inside.
+"""matplotlib's SVG made fit for a page, or for a file of its own: a title, ids of its own, nothing else inside.
 
 A page's Content-Security-Policy blocks ``style`` attributes, so styles become presentation attributes, and the
-colours that mean something become classes.
+colours that mean something become classes, for which a page has a style sheet; a file brings its own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,12 @@ XLINK = "http://www.w3.org/1999/xlink"
 COLOURS = {"#000001": "ink", "#000002": "muted", "#000003": "grid", "#000004": "accent", "#000005": "paper"}
 """What a chart draws in -> the word of the style sheet: ``fill: #000004`` becomes ``class="fill-accent"``."""
 INK, MUTED, GRID, ACCENT, PAPER = COLOURS
+
+PALETTE = {
+    "light": {"ink": "#1c2128", "muted": "#57606a", "grid": "#d5dbe1", "accent": "#0b57b0", "paper": "#ffffff"},
+    "dark": {"ink": "#e4e9ee", "muted": "#9ca7b3", "grid": "#2e3742", "accent": "#79b8ff", "paper": "#10151b"},
+}
+"""The words' colours in a file, those of ``templates/leaderboard/style.css``."""
 
 _KEPT = frozenset(
     {"fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "stroke-linecap"}
@@ -33,6 +39,35 @@ def for_page(svg: str, *, name: str, title: str, description: str) -> str:
         title: what the picture is, for a screen reader.
         description: what it shows, in words.
     """
+    return _text(_described(svg, name=name, title=title, description=description))
+
+
+def for_file(svg: str, *, name: str, title: str, description: str) -> str:
+    """The picture as a file, on a ground of its own, light or dark as the reader's system is; as ``for_page``."""
+    root = _described(svg, name=name, title=title, description=description)
+    style = ET.Element(f"{{{SVG}}}style")
+    style.text = "text{font-family:system-ui,sans-serif}" + _rules("light")
+    style.text += f"@media(prefers-color-scheme:dark){{{_rules('dark')}}}"
+    _, _, width, height = root.get("viewBox", "").split()
+    root.attrib |= {"width": width, "height": height}
+    root.insert(2, style)
+    root.insert(3, ET.Element(f"{{{SVG}}}rect", {"width": "100%", "height": "100%", "class": "fill-paper"}))
+    return f"{_text(root)}\n"
+
+
+def _rules(scheme: str) -> str:
+    return "".join(
+        f".{key}-{word}{{{key}:{colour}}}" for word, colour in PALETTE[scheme].items() for key in ("fill", "stroke")
+    )
+
+
+def _text(root: ET.Element) -> str:
+    ET.register_namespace("", SVG)
+    ET.register_namespace("xlink", XLINK)
+    return re.sub(r"\s*\n\s*", "\n", ET.tostring(root, encoding="unicode"))
+
+
+def _described(svg: str, *, name: str, title: str, description: str) -> ET.Element:
     root = ET.fromstring(svg)  # noqa: S314 - matplotlib wrote it a moment ago
     for parent in root.iter():
         for child in list(parent):
@@ -48,9 +83,7 @@ def for_page(svg: str, *, name: str, title: str, description: str) -> str:
         element = ET.Element(f"{{{SVG}}}{tag}", id=f"{name}-{tag}")
         element.text = collapse(text)
         root.insert(place, element)
-    ET.register_namespace("", SVG)
-    ET.register_namespace("xlink", XLINK)
-    return re.sub(r"\s*\n\s*", "\n", ET.tostring(root, encoding="unicode"))
+    return root
 
 
 def _used(root: ET.Element) -> list[str]:

@@ -1,0 +1,160 @@
+"""Plots of load profiles as SVG: how latencies are distributed, and what more requests in flight bring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_embedbench.cards.drawing import panels, plain_log_ticks, short, written
+from pytest_embedbench.cards.svg import ACCENT, GRID, MUTED, PAPER, for_file
+from pytest_embedbench.load.quantiles import PERCENTILES, percentile, refusal
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from pytest_embedbench.cards.profile_samples import SampledProfile, Side
+
+MARKED = ("p50", "p90", "p99")
+"""Percentiles that a distribution shows, where there are enough samples for them."""
+_POINTS = 400
+"""A distribution is drawn through every n-th sample and the last one, so that a file stays small."""
+_LOOK: Mapping[str, dict[str, Any]] = {
+    "query": {"color": ACCENT, "linestyle": "-"},
+    "corpus": {"color": MUTED, "linestyle": (0, (4, 2))},
+}
+
+
+class Picture(NamedTuple):
+    """A plot: what tells its file from others of its pair, what it shows, and the file's text."""
+
+    slug: str
+    title: str
+    svg: str
+
+
+def pictures(profiles: Sequence[SampledProfile], about: str) -> Iterator[Picture]:
+    """A distribution for each profile, and throughput against concurrency where a batch size has several.
+
+    Args:
+        profiles: of one pair, in the order of batch and concurrency.
+        about: the pair, as a person says it.
+    """
+    for profile in profiles:
+        title = f"Latency under {profile.shape}: {about}"
+        yield Picture(profile.shape.slug, title, _distribution(profile, title))
+    for batch, group in groupby(profiles, key=lambda profile: profile.shape.batch):
+        if len(several := list(group)) > 1:
+            title = f"Throughput and latency by concurrency, b{batch}: {about}"
+            yield Picture(f"b{batch}-concurrency", title, _by_concurrency(several, f"b{batch}-concurrency", title))
+
+
+def supported(side: Side) -> dict[str, float]:
+    """The marked percentiles (milliseconds) for which there are enough samples."""
+    return {
+        name: percentile(side.latencies_ms, PERCENTILES[name])
+        for name in MARKED
+        if not refusal(name, len(side.latencies_ms))
+    }
+
+
+def _in_words(side: Side) -> str:
+    found = "".join(f", {name} {value:.4g} ms" for name, value in supported(side).items())
+    return f"{side.name}: {len(side.latencies_ms):,} requests{found}"
+
+
+def _distribution(profile: SampledProfile, title: str) -> str:
+    """The share of requests that took at most so long, on a logarithmic axis, one line a side."""
+    name = profile.shape.slug
+    with panels(name, 3.6) as (figure, (axes,)):
+        axes.set_xscale("log")
+        for side in profile.sides:
+            times = side.latencies_ms
+            shares = [100 * rank / len(times) for rank in range(1, len(times) + 1)]
+            step = -(-len(times) // _POINTS)
+            look = _LOOK[side.name]
+            axes.plot(
+                [*times[:-1:step], times[-1]],
+                [*shares[:-1:step], shares[-1]],
+                drawstyle="steps-post",
+                linewidth=1.8,
+                label=_in_words(side),
+                **look,
+            )
+            marks = supported(side)
+            axes.plot(
+                list(marks.values()),
+                [100 * PERCENTILES[mark] for mark in marks],
+                "o",
+                color=look["color"],
+                markeredgecolor=PAPER,
+                markersize=7,
+            )
+        for mark in MARKED:
+            axes.axhline(100 * PERCENTILES[mark], color=GRID, linewidth=0.8, zorder=0)
+        axes.set_yticks([0, *(100 * PERCENTILES[mark] for mark in MARKED)], ["0%", *MARKED])
+        axes.set_ylim(0, 102)
+        plain_log_ticks(
+            axes, [time for side in profile.sides for time in (side.latencies_ms[0], side.latencies_ms[-1])]
+        )
+        axes.set_xlabel("latency of a request, ms (log scale)")
+        axes.set_ylabel("share of requests")
+        axes.grid(visible=True, axis="x", linewidth=0.6)
+        _legend(axes, 1)
+        _heading(figure, title)
+        described = "; ".join(map(_in_words, profile.sides))
+        return for_file(written(figure), name=name, title=title, description=described)
+
+
+def _by_concurrency(profiles: Sequence[SampledProfile], name: str, title: str) -> str:
+    """Texts a second above, p50 and p99 below, against requests in flight."""
+    with panels(name, 5.2, rows=2) as (figure, (above, below)):
+        described = []
+        for index, side in enumerate(("query", "corpus")):
+            points = [(profile.shape.concurrency, profile.sides[index]) for profile in profiles]
+            _line(above, ((clients, found.texts_per_s) for clients, found in points), side, side)
+            for mark, width in (("p50", 1.8), ("p99", 0.9)):
+                marked = [(clients, value) for clients, found in points if (value := supported(found).get(mark))]
+                _line(below, marked, f"{side} {mark}", side, width=width)
+            described += [
+                f"{side} at c{clients}: {found.texts_per_s:.4g} texts/s"
+                + "".join(f", {mark} {value:.4g} ms" for mark, value in supported(found).items() if mark != "p90")
+                for clients, found in points
+            ]
+        clients = [profile.shape.concurrency for profile in profiles]
+        for axes, label in ((above, "texts/s"), (below, "latency, ms")):
+            _concurrency_axis(axes, clients)
+            axes.set_ylabel(label)
+            axes.set_ylim(bottom=0)
+            _legend(axes, 4)
+        below.set_xlabel("requests in flight")
+        _heading(figure, title)
+        return for_file(written(figure), name=name, title=title, description="; ".join(described))
+
+
+def _line(axes: Axes, points: Iterable[tuple[int, float]], label: str, side: str, *, width: float = 1.8) -> None:
+    drawn = list(points)
+    if drawn:
+        axes.plot(*zip(*drawn, strict=True), marker="o", markersize=5, linewidth=width, label=label, **_LOOK[side])
+
+
+def _concurrency_axis(axes: Axes, clients: Sequence[int]) -> None:
+    """A tick at each concurrency that was measured, equal factors equally far apart."""
+    from matplotlib.ticker import NullLocator
+
+    axes.set_xscale("log")
+    axes.set_xticks(clients, [f"c{count}" for count in clients])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.grid(visible=True, axis="y", linewidth=0.6)
+
+
+def _legend(axes: Axes, columns: int) -> None:
+    """Above the axes, where no line is."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize=9, ncols=columns)
+
+
+def _heading(figure: Figure, title: str) -> None:
+    """The beginning of what the picture shows, where it is too long."""
+    what, _, about = title.partition(": ")
+    figure.suptitle(f"{what}: {short(about)}", x=0.01, ha="left", fontsize=11)

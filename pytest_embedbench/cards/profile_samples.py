@@ -1,0 +1,66 @@
+"""The samples behind a result's closed-loop profiles, read again from the files beside it."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pytest_embedbench.errors import ResultError
+from pytest_embedbench.load.shape import LoadShape, parse_shape
+from pytest_embedbench.results.schema import PairResult
+
+
+class Side(NamedTuple):
+    """One side of a profile: its latencies (milliseconds, sorted), and texts answered a second of wall time."""
+
+    name: str
+    latencies_ms: list[float]
+    texts_per_s: float
+
+
+class SampledProfile(NamedTuple):
+    """A profile's shape and its sides, queries first."""
+
+    shape: LoadShape
+    sides: list[Side]
+
+
+def sampled_profiles(path: Path, result: PairResult) -> Iterator[SampledProfile]:
+    """The profiles of the result at ``path`` in the order of batch and concurrency; one without its files is left out.
+
+    Raises:
+        ResultError: a file has no latency samples; the message names it.
+    """
+    profiles = {parse_shape(name): files for name, files in result.embedbench.evidence.samples.items() if _is(name)}
+    for shape, files in sorted(profiles.items()):
+        # A result may come from elsewhere: what it names lies beside it, or is not read.
+        found = {side: path.parent / Path(file).name for side, file in files.items()}
+        if {"query", "corpus"} <= set(found) and all(file.is_file() for file in found.values()):
+            yield SampledProfile(shape, [_read(side, found[side], shape.batch) for side in ("query", "corpus")])
+
+
+def _is(name: str) -> bool:
+    """Is this a closed-loop profile's name? A search for a rate keeps samples too."""
+    try:
+        parse_shape(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _read(side: str, path: Path, batch: int) -> Side:
+    """A side's samples; wall time is from the first send to the last answer, as in its statistics."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [(float(row["sent_s"]), float(row["latency_ms"])) for row in csv.DictReader(file)]
+    except (KeyError, TypeError, ValueError) as error:  # TypeError: a row that is too short
+        raise ResultError(f"{path}: no latency samples: {error}\n  fix: delete it, or measure again") from None
+    seconds = max((sent + latency / 1000 for sent, latency in rows), default=0.0)
+    if not (rows and 0 < seconds < math.inf and min(latency for _, latency in rows) > 0):
+        raise ResultError(
+            f"{path}: no latency samples: there are none, or not of times\n  fix: delete it, or measure again"
+        )
+    return Side(side, sorted(latency for _, latency in rows), batch * len(rows) / seconds)

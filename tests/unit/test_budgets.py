@@ -1,0 +1,188 @@
+"""Verdicts on budgets: the value with its interval, the margin to the limit, and what is not certain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_embedbench.checks.budget import check_budget
+from pytest_embedbench.checks.margin import margin
+from pytest_embedbench.checks.max_rate import check_max_rate
+from pytest_embedbench.limits import OPERATORS, Limit, RateLimit, parse_budget
+from pytest_embedbench.load.quantiles import Interval
+from pytest_embedbench.load.rates import MaxRate, Probe, RateResult
+from pytest_embedbench.load.shape import LoadShape
+from pytest_embedbench.load.statistics import ProfileResult, summarize
+from pytest_embedbench.suite import BudgetCheck
+
+if TYPE_CHECKING:
+    from pytest_embedbench.checks.verdict import Verdict
+
+SIDE = msgspec.structs.replace(
+    summarize([100.0] * 500, batch=1, own_tokens=5000, tokens=6000, seconds=2.0, distinct_texts=500),
+    p99_ms=210.0,
+    max_ms=400.0,
+    intervals_ms={"p50": Interval(100, 100), "p99": Interval(190, 240)},
+    intervals_per_s={"tokens_per_s": Interval(2400, 2600)},
+)
+PROFILE = ProfileResult(shape="b1 c16", hardware="NVIDIA L4", query=SIDE, corpus=SIDE)
+
+
+def judged(text: str, hardware: str = "") -> Verdict:
+    check = BudgetCheck(shape=LoadShape(1, 16), limit=parse_budget(text), hardware=hardware)
+    return check_budget("minilm", "facts", check, PROFILE, 30.0, {"process": 8 * 10**9})
+
+
+@pytest.mark.parametrize(
+    ("budget", "status", "measured", "explanation"),
+    [
+        (
+            "query p99 <= 300 ms",
+            "passed",
+            "210.0 ms",
+            "b1 c16 query p99 is 210.0 ms (95% interval 190.0 to 240.0 ms), must be <= 300 ms: 30% below",
+        ),
+        (
+            "query p99 <= 0.2 s",
+            "failed",
+            "0.210 s",
+            ("b1 c16 query p99 is 0.210 s (95% interval 0.190 to 0.240 s), must be <= 0.2 s: 5% above; "
+            "the interval contains the limit: not certain"),
+        ),
+        (
+            "query p99 <= 211 ms",
+            "passed",
+            "210.0 ms",
+            ("b1 c16 query p99 is 210.0 ms (95% interval 190.0 to 240.0 ms), must be <= 211 ms: 0.5% below; "
+            "the interval contains the limit: not certain"),
+        ),
+        (
+            "query p99 <= 180 ms",
+            "failed",
+            "210.0 ms",
+            "b1 c16 query p99 is 210.0 ms (95% interval 190.0 to 240.0 ms), must be <= 180 ms: 17% above",
+        ),
+        (
+            "corpus throughput >= 5000 tok/s",
+            "failed",
+            "2,500.0 tok/s",
+            "b1 c16 corpus throughput is 2,500.0 tok/s (95% interval 2,400.0 to 2,600.0 tok/s), must be >= 5,000 tok/s: 50% below",
+        ),
+        (
+            "query throughput >= 240 requests/s",
+            "passed",
+            "250.0 requests/s",
+            "b1 c16 query throughput is 250.0 requests/s, must be >= 240 requests/s: 4% above",
+        ),
+        ("memory <= 20 GB", "passed", "8.00 GB", "b1 c16 memory is 8.00 GB, must be <= 20 GB: 60% below"),
+        ("cold start <= 60 s", "passed", "30.0 s", "b1 c16 cold start is 30.0 s, must be <= 60 s: 50% below"),
+        ("query max <= 100 ms", "failed", "400.0 ms", "b1 c16 query max is 400.0 ms, must be <= 100 ms: 4.0 times the limit"),
+    ],
+)  # fmt: skip
+def test_a_verdict_has_value_interval_and_margin(budget: str, status: str, measured: str, explanation: str) -> None:
+    verdict = judged(budget)
+    assert (verdict.status, verdict.measured, verdict.explanation) == (status, measured, explanation)
+
+
+def test_a_budget_for_other_hardware_judges_nothing() -> None:
+    assert judged("query p99 <= 180 ms", "H100").explanation == "binds on H100; this is NVIDIA L4"
+    assert judged("query p99 <= 180 ms", "L4").status == "failed"
+
+
+@given(st.sampled_from(sorted(OPERATORS)), st.floats(1, 1000), st.floats(1, 1000), st.floats(0, 500))
+def test_doubt_is_where_the_intervals_ends_disagree_and_changes_no_verdict(
+    op: str, bound: float, low: float, length: float
+) -> None:
+    limit = Limit("query p99", op, bound, "ms")
+    side = msgspec.structs.replace(SIDE, p99_ms=low + length / 2, intervals_ms={"p99": Interval(low, low + length)})
+    profile = msgspec.structs.replace(PROFILE, query=side)
+    verdict = check_budget("m", "d", BudgetCheck(shape=LoadShape(1, 16), limit=limit), profile, None, {})
+    certain = limit.holds(low) == limit.holds(low + length)
+    assert verdict.explanation.endswith("not certain") != certain
+    assert (verdict.status == "passed") == limit.holds(low + length / 2)
+
+
+@pytest.mark.parametrize(
+    ("value", "bound", "told"),
+    [
+        (210, 300, "30% below"),
+        (300, 300, "at the limit"),
+        (301, 300, "0.3% above"),
+        (599, 300, "100% above"),
+        (600, 300, "2.0 times the limit"),
+        (1, 1e12, "less than 1% of the limit"),
+        (3, 0, "above"),
+        (-1, 0, "below"),
+    ],
+)
+def test_margins(value: float, bound: float, told: str) -> None:
+    assert margin(value, bound) == told
+
+
+def searched(text: str, found: MaxRate, hardware: str = "") -> Verdict:
+    limit = parse_budget(text)
+    assert isinstance(limit, RateLimit)
+    check = BudgetCheck(shape=LoadShape(4, 16), limit=limit, hardware=hardware)
+    result = RateResult(side=limit.side, batch=4, distinct_texts=10_000, hardware="NVIDIA L4", found=found)
+    return check_max_rate(("minilm", "facts"), check, result)
+
+
+FOUND = MaxRate(
+    limit_ms=500,
+    rate=70.0,
+    refuted=75.0,
+    ended="precise",
+    probes=[
+        Probe(rate=70.0, requests=400, holds=True, p99_ms=430, p99_interval_ms=Interval(410, 460)),
+        Probe(rate=75.0, requests=90, holds=False),
+    ],
+)
+TEXT = "query max rate >= 50 /s at p99 <= 500 ms"
+
+
+def test_a_max_rate_is_told_with_its_bracket_and_its_end() -> None:
+    verdict = searched(TEXT, FOUND)
+    assert (verdict.check, verdict.status, verdict.measured) == ("b4 query max rate", "passed", "70.0 /s")
+    assert (verdict.limit, verdict.value) == (">= 50 /s at p99 <= 500 ms", 70)
+    assert verdict.explanation == (
+        "b4 query max rate is 70.0 /s (75.0 /s did not hold), must be >= 50 /s at p99 <= 500 ms: 40% above; "
+        "there p99 is 430.0 ms (95% interval 410.0 to 460.0 ms); 2 rates tried, bracket narrow enough"
+    )
+
+
+@pytest.mark.parametrize(
+    ("bound", "status", "certain"),
+    [(69, "passed", True), (70, "passed", True), (72, "failed", False), (75, "failed", True), (80, "failed", True)],
+)
+def test_a_bracket_around_the_limit_is_not_certain(bound: float, status: str, certain: bool) -> None:
+    verdict = searched(f"max rate >= {bound} /s at p99 <= 500 ms", FOUND)
+    assert verdict.status == status
+    assert ("the bracket contains the limit: not certain" not in verdict.explanation) == certain
+
+
+def test_where_no_rate_failed_or_none_held() -> None:
+    none_failed = searched(TEXT, msgspec.structs.replace(FOUND, refuted=None, ended="time"))
+    assert "(no rate failed)" in none_failed.explanation
+    assert none_failed.explanation.endswith("time was up")
+    one = searched(TEXT, msgspec.structs.replace(FOUND, refuted=None, ended="time", probes=FOUND.probes[:1]))
+    assert one.explanation.endswith("; 1 rate tried, time was up")
+    none_held = searched(TEXT, msgspec.structs.replace(FOUND, rate=0.0, refuted=2.0, ended="probes"))
+    assert none_held.status == "failed"
+    assert "is 0.000 /s (2.00 /s did not hold)" in none_held.explanation
+    assert "there p99" not in none_held.explanation
+
+
+def test_texts_that_are_sent_again_are_told() -> None:
+    many = [msgspec.structs.replace(FOUND.probes[0], requests=3000), FOUND.probes[1]]
+    verdict = searched(TEXT, msgspec.structs.replace(FOUND, probes=many))
+    assert "2 rates tried with 10,000 distinct texts, sent again, bracket" in verdict.explanation
+
+
+def test_a_max_rate_for_other_hardware_judges_nothing() -> None:
+    verdict = searched("max rate >= 500 /s at p99 <= 500 ms", FOUND, "H100")
+    assert (verdict.status, verdict.measured) == ("skipped", "70.0 /s")
+    assert verdict.explanation == "binds on H100; this is NVIDIA L4"
