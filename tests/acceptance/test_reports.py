@@ -117,7 +117,7 @@ def test_junit_properties(project: Project) -> None:
 
 
 OPTIONS = (
-    "model", "dataset", "suite", "profile", "profile-seconds", "fail-fast", "no-conformance", "only", "results", "card",
+    "model", "dataset", "suite", "profile", "profile-seconds", "energy", "fail-fast", "no-conformance", "only", "results", "card",
     "card-template", "leaderboard", "summary", "baseline", "update-baseline", "device", "dtype", "batch-tokens",
     "offline", "fresh", "cache", "no-cache",
 )  # fmt: skip
