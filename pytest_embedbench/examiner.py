@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from pytest_embedbench.conformance.probes import PROBES
 from pytest_embedbench.conformance.subject import Subject
-from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.protocol import Encoder
 from pytest_embedbench.models.source import locate
 from pytest_embedbench.results.conformance import CONFORMANCE, ProbeRecord, read_probes, write_probes
 from pytest_embedbench.results.identity import deciding_libraries, key, model_record
@@ -52,19 +50,13 @@ class Examiner:
         return outcome
 
     def _subject_of(self, model: NamedModel, reference: NamedModel | None, data: Data) -> Subject:
-        encoder = self._encoder(model, data)
+        encoder = self._loader.encoder(model, data)
         if self._subject is None or self._subject.model is not encoder:
             self._subject = Subject(model, encoder)
         if reference:
             with self._loader.beside():
-                self._subject.reference = self._encoder(reference, data)
+                self._subject.reference = self._loader.encoder(reference, data)
         return self._subject
-
-    def _encoder(self, model: NamedModel, data: Data) -> Encoder:
-        encoder = self._loader.model(model, data)
-        if not isinstance(encoder, Encoder):
-            raise ModelError(f"model {model.alias!r} makes no vectors")
-        return encoder
 
     def _asked_of(self, examinee: Examinee, record: ModelRecord, data: Data) -> str:
         reference = examinee.reference

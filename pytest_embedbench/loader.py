@@ -76,6 +76,14 @@ class Loader:
         loaded = self._load(named.base, self.dtype(named, data))
         return loaded.with_prompts(named.prompts) if named.task and isinstance(loaded, Instructed) else loaded
 
+    def encoder(self, named: NamedModel, data: Data) -> Encoder:
+        """The model, which must make vectors.
+
+        Raises:
+            ModelError: it cannot be loaded, or makes none.
+        """
+        return _encoder(named, self.model(named, data))
+
     @contextmanager
     def beside(self) -> Iterator[None]:
         """Load another model while the one in memory stays; afterwards the other one is let go."""
@@ -135,14 +143,8 @@ class Loader:
         key = self._key(base, base.alias, dataset.name, dataset.fingerprint)
         choice = self._tuning.dtype(key)
         if choice is None:
-
-            def load(dtype: str) -> Encoder:
-                model = self._load(base, dtype)
-                if not isinstance(model, Encoder):
-                    raise ModelError(f"model {base.alias!r} makes no vectors")
-                return model
-
-            choice = choose(base.alias, dataset, usual, fast_dtypes(self.device), load)
+            formats = fast_dtypes(self.device)
+            choice = choose(base.alias, dataset, usual, formats, lambda dtype: _encoder(base, self._load(base, dtype)))
             self._tuning.keep_dtype(key, choice)
         self._say(f"{base.alias} on {dataset.name}: {AUTO} chose {choice}")
         return choice.dtype
@@ -154,3 +156,9 @@ class Loader:
         parts = hardware(self.device), f"{torch.get_num_threads()} threads", locate(base).fingerprint[:32]
         versions = library_versions()
         return " | ".join([*parts, f"torch {versions.get('torch')}", *more])
+
+
+def _encoder(named: NamedModel, model: Model) -> Encoder:
+    if not isinstance(model, Encoder):
+        raise ModelError(f"model {named.alias!r} makes no vectors")
+    return model

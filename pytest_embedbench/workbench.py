@@ -23,7 +23,6 @@ from pytest_embedbench.encode.cache import MAX_BYTES, VectorCache
 from pytest_embedbench.encode.found import Cache
 from pytest_embedbench.encode.loop import encode
 from pytest_embedbench.encode.progress import Progress
-from pytest_embedbench.errors import ModelError
 from pytest_embedbench.evaluate.dense import Encoding
 from pytest_embedbench.evaluate.environment import describe, hardware, is_hardware, peak_memory_bytes
 from pytest_embedbench.evaluate.evaluation import Evaluation, depth_for, evaluate
@@ -207,9 +206,8 @@ class Workbench:
         Raises:
             ModelError: the model makes no vectors, or too short ones.
         """
-        facts, model = self.facts(pair), self.model(pair)
-        if not isinstance(model, Encoder):
-            raise ModelError(f"model {pair.model.alias!r} makes no vectors")
+        model = self.loader.encoder(pair.model, partial(self.dataset, pair.dataset))
+        facts = describe_variant(pair.model, model.facts)
         form = self._once(("form", pair.model, pair.dataset.alias), lambda: self._form(pair, model))
         return variant_encoder(model, form, facts)
 
@@ -242,19 +240,16 @@ class Workbench:
         return fit(pair.model.variant, model.facts, sample)
 
     def _once(self, key: object, make: Callable[[], T]) -> T:
-        if key not in self._kept:
-            self._kept[key] = self._once_failing(key, make)
-        return self._kept[key]  # type: ignore[return-value]
-
-    def _once_failing(self, key: object, make: Callable[[], T]) -> T:
-        """Call ``make``, but raise again what it raised before: a model that does not load is tried once."""
+        """What ``make`` gave or raised when it was first asked for this."""
         if error := self._kept.get(("failed", key)):
             raise error  # type: ignore[misc]
-        try:
-            return make()
-        except Exception as error:
-            self._kept["failed", key] = error
-            raise
+        if key not in self._kept:
+            try:
+                self._kept[key] = make()
+            except Exception as error:
+                self._kept["failed", key] = error
+                raise
+        return self._kept[key]  # type: ignore[return-value]
 
     def _evaluate(self, pair: Pair, measures: Sequence[Measure]) -> PairWork:
         self.store.check_writable()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_embedbench.cards.drawing import Picture, heading, legend, panels, plain_log_ticks, written
 from pytest_embedbench.cards.svg import ACCENT, GRID, MUTED, PAPER, for_file
-from pytest_embedbench.load.quantiles import PERCENTILES, percentile, refusal
+from pytest_embedbench.load.quantiles import PERCENTILES, supported
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,17 +41,13 @@ def pictures(profiles: Sequence[SampledProfile], about: str) -> Iterator[Picture
             yield Picture(f"b{batch}-concurrency", title, _by_concurrency(several, f"b{batch}-concurrency", title))
 
 
-def supported(side: Side) -> dict[str, float]:
+def _marks(side: Side) -> dict[str, float]:
     """The marked percentiles (milliseconds) for which there are enough samples."""
-    return {
-        name: percentile(side.latencies_ms, PERCENTILES[name])
-        for name in MARKED
-        if not refusal(name, len(side.latencies_ms))
-    }
+    return {name: value for name in MARKED if (value := supported(name, side.latencies_ms)) is not None}
 
 
 def _in_words(side: Side) -> str:
-    found = "".join(f", {name} {value:.4g} ms" for name, value in supported(side).items())
+    found = "".join(f", {name} {value:.4g} ms" for name, value in _marks(side).items())
     return f"{side.name}: {len(side.latencies_ms):,} requests{found}"
 
 
@@ -73,7 +69,7 @@ def _distribution(profile: SampledProfile, title: str) -> str:
                 label=_in_words(side),
                 **look,
             )
-            marks = supported(side)
+            marks = _marks(side)
             axes.plot(
                 list(marks.values()),
                 [100 * PERCENTILES[mark] for mark in marks],
@@ -106,11 +102,11 @@ def _by_concurrency(profiles: Sequence[SampledProfile], name: str, title: str) -
             points = [(profile.shape.concurrency, profile.sides[index]) for profile in profiles]
             _line(above, ((clients, found.texts_per_s) for clients, found in points), side, side)
             for mark, width in (("p50", 1.8), ("p99", 0.9)):
-                marked = [(clients, value) for clients, found in points if (value := supported(found).get(mark))]
+                marked = [(clients, value) for clients, found in points if (value := _marks(found).get(mark))]
                 _line(below, marked, f"{side} {mark}", side, width=width)
             described += [
                 f"{side} at c{clients}: {found.texts_per_s:.4g} texts/s"
-                + "".join(f", {mark} {value:.4g} ms" for mark, value in supported(found).items() if mark != "p90")
+                + "".join(f", {mark} {value:.4g} ms" for mark, value in _marks(found).items() if mark != "p90")
                 for clients, found in points
             ]
         clients = [profile.shape.concurrency for profile in profiles]

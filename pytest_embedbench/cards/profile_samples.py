@@ -55,6 +55,8 @@ def _read(side: str, path: Path, batch: int) -> Side:
     """A side's samples; wall time is from the first send to the last answer, as in its statistics."""
     rows = columns(path, "sent_s", "latency_ms")
     seconds = max(sent + latency / 1000 for sent, latency in rows)
+    if seconds <= 0:
+        raise _without_times(path)
     return Side(side, sorted(latency for _, latency in rows), batch * len(rows) / seconds)
 
 
@@ -70,7 +72,11 @@ def columns(path: Path, *names: str) -> list[tuple[float, ...]]:
     except (KeyError, TypeError, ValueError) as error:  # TypeError: a row that is too short
         raise ResultError(f"{path}: no latency samples: {error}\n  fix: delete it, or measure again") from None
     if not (rows and all(math.isfinite(value) for row in rows for value in row) and min(row[-1] for row in rows) > 0):
-        raise ResultError(
-            f"{path}: no latency samples: there are none, or not of times\n  fix: delete it, or measure again"
-        )
+        raise _without_times(path)
     return rows
+
+
+def _without_times(path: Path) -> ResultError:
+    return ResultError(
+        f"{path}: no latency samples: there are none, or not of times\n  fix: delete it, or measure again"
+    )

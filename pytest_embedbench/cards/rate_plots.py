@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pytest_embedbench.cards.drawing import Picture, heading, legend, panels, plain_log_ticks, written
 from pytest_embedbench.cards.rate_samples import RateSearch, Tried
 from pytest_embedbench.cards.svg import ACCENT, GRID, MUTED, for_file
-from pytest_embedbench.load.quantiles import PERCENTILES, percentile, refusal
+from pytest_embedbench.load.quantiles import supported
 
 LINES = {"p50": MUTED, "p99": ACCENT}
 
@@ -29,7 +29,7 @@ def _knee(search: RateSearch, title: str) -> str:
         axes.set_xscale("log")
         axes.set_yscale("log")
         for name, colour in LINES.items():
-            points = [(tried.rate, percentile(tried.latencies_ms, PERCENTILES[name])) for tried in _with(search, name)]
+            points = [(tried.rate, marks[name]) for tried in search.tried if name in (marks := _marks(tried))]
             if points:
                 axes.plot(*zip(*points, strict=True), marker="o", markersize=5, linewidth=1.8, color=colour, label=name)
         axes.axhline(search.limit_ms, color=ACCENT, linewidth=0.9, linestyle=(0, (4, 2)), label="limit on p99")
@@ -45,15 +45,11 @@ def _knee(search: RateSearch, title: str) -> str:
         return for_file(written(figure), name=search.slug, title=title, description=described)
 
 
-def _with(search: RateSearch, name: str) -> list[Tried]:
-    """The rates with enough samples for a percentile."""
-    return [tried for tried in search.tried if not refusal(name, len(tried.latencies_ms))]
+def _marks(tried: Tried) -> dict[str, float]:
+    """The percentiles (milliseconds) that are drawn, for which there are enough samples."""
+    return {name: value for name in LINES if (value := supported(name, tried.latencies_ms)) is not None}
 
 
 def _in_words(tried: Tried) -> str:
-    found = "".join(
-        f", {name} {percentile(tried.latencies_ms, PERCENTILES[name]):.4g} ms"
-        for name in LINES
-        if not refusal(name, len(tried.latencies_ms))
-    )
+    found = "".join(f", {name} {value:.4g} ms" for name, value in _marks(tried).items())
     return f"{tried.rate:.4g} /s: {len(tried.latencies_ms):,} requests{found}"

@@ -44,10 +44,10 @@ class SideProfile(NamedTuple):
     samples: list[Sample]
 
 
-def sampled(texts: Sequence[str]) -> list[str]:
-    """The distinct texts that are not empty, in a random order that is the same in every session."""
+def sampled(texts: Sequence[str], chance: random.Random | None = None) -> list[str]:
+    """The distinct texts that are not empty, in a random order that is the same in every session, or by ``chance``."""
     unique, _ = distinct([text for text in texts if text] or [""])
-    random.Random(SEED).shuffle(unique)
+    (chance or random.Random(SEED)).shuffle(unique)
     return unique
 
 

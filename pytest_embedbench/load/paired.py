@@ -15,8 +15,7 @@ from contextlib import AbstractContextManager
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_embedbench.encode.plan import distinct
-from pytest_embedbench.load.closed_loop import SEED, WARM_UP_ROUNDS
+from pytest_embedbench.load.closed_loop import SEED, WARM_UP_ROUNDS, sampled
 from pytest_embedbench.load.ratio import SideSlowdown, Stopped, TimedPair, ratio_of
 from pytest_embedbench.load.server import MicroBatcher
 from pytest_embedbench.load.shape import LoadShape
@@ -107,8 +106,7 @@ def compare_side(
     """
     seconds, confidence, batch_tokens, progress, clock = conditions
     chance = random.Random(SEED)
-    unique, _ = distinct([text for text in texts if text] or [""])
-    chance.shuffle(unique)
+    unique = sampled(texts, chance)
     endless = itertools.cycle(unique)
     turns = _Turns(models)
     pairs: list[TimedPair] = []

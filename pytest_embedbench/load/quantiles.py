@@ -72,3 +72,8 @@ def refusal(name: str, count: int) -> str:
     """Why ``count`` samples give no percentile of this name; "" where they do."""
     needed = fewest(PERCENTILES[name])
     return "" if count >= needed else f"{name} needs {needed} samples, there are {count}"
+
+
+def supported(name: str, ordered: Sequence[float]) -> float | None:
+    """The percentile of this name of sorted samples; None where they are too few for it."""
+    return None if refusal(name, len(ordered)) else percentile(ordered, PERCENTILES[name])

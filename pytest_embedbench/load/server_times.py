@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from pytest_embedbench.load.quantiles import PERCENTILES, percentile, refusal
+from pytest_embedbench.load.quantiles import supported
 
 PARTS = {
     "queue": ("x-queue-time", "queue", "queueing", "wait"),
@@ -46,7 +46,5 @@ def _parts(times: Mapping[str, float]) -> dict[str, float]:
 
 
 def _summary(ordered: list[float]) -> ServerTime:
-    p50, p99 = (
-        None if refusal(name, len(ordered)) else percentile(ordered, PERCENTILES[name]) for name in ("p50", "p99")
-    )
+    p50, p99 = supported("p50", ordered), supported("p99", ordered)
     return ServerTime(mean_ms=sum(ordered) / len(ordered), p50_ms=p50, p99_ms=p99)

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from pytest_embedbench.load.circumstances import Circumstances
-from pytest_embedbench.load.quantiles import PERCENTILES, Interval, interval, percentile, refusal
+from pytest_embedbench.load.quantiles import PERCENTILES, Interval, interval, percentile, refusal, supported
 from pytest_embedbench.load.server_times import ServerTime
 
 Ended = Literal["precise", "time", "requests", "texts"]
@@ -135,13 +135,9 @@ def describe_serving(queue_ms: Sequence[float], batches: Sequence[tuple[int, int
     ordered = sorted(queue_ms)
     processed = sum(padded for _, _, padded in batches)
     padding = processed - sum(tokens for _, tokens, _ in batches)
-
-    def supported(name: str) -> float | None:
-        return None if refusal(name, len(ordered)) else percentile(ordered, PERCENTILES[name])
-
     return Serving(
-        queue_p50_ms=supported("p50"),
-        queue_p99_ms=supported("p99"),
+        queue_p50_ms=supported("p50", ordered),
+        queue_p99_ms=supported("p99", ordered),
         batch_sizes=sorted(Counter(texts for texts, _, _ in batches).items()),
         padding_share=padding / processed if processed else 0.0,
     )

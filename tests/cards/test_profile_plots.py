@@ -132,7 +132,14 @@ def test_a_profile_without_its_samples_is_not_drawn(stored: tuple[Path, PairResu
 
 @pytest.mark.parametrize(
     "text",
-    ["", "sent_s,latency_ms,queue_ms\n", "sent_s,latency_ms\n0\n", "a,b\n1,2\n", "sent_s,latency_ms\n0,many\n"]
+    [
+        "",
+        "sent_s,latency_ms,queue_ms\n",
+        "sent_s,latency_ms\n0\n",
+        "a,b\n1,2\n",
+        "sent_s,latency_ms\n0,many\n",
+        "sent_s,latency_ms\n-5,1\n",
+    ]
     + [f"sent_s,latency_ms\n0,{latency}\n" for latency in ("-1", "0", "nan", "inf")],
 )
 def test_broken_samples_are_an_error_that_names_the_file(stored: tuple[Path, PairResult], text: str) -> None:
