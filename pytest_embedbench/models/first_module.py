@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding, Transformer
 
-from pytest_embedbench.models.packed import PACKED, SPANS, Packing
+from pytest_embedbench.models.packed import SPANS, Packing
 from pytest_embedbench.models.protocol import PreparedText
+from pytest_embedbench.models.text_attention import PACKED
 from pytest_embedbench.models.text_tokenizer import TextTokenizer, tokens
 
 if TYPE_CHECKING:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
-from transformers.activations import ACT2FN
 
 from pytest_embedbench.models.instructions import has_onednn_on_avx512, multiplies_bf16
 
@@ -27,17 +26,35 @@ class How(NamedTuple):
     algorithm: str = ""
 
 
-ACTIVATIONS: dict[type[torch.nn.Module], How] = {
-    type(ACT2FN["gelu"]): How("gelu", "none"),
-    type(ACT2FN["gelu_pytorch_tanh"]): How("gelu", "tanh"),
-    type(ACT2FN["silu"]): How("swish"),
-    torch.nn.SiLU: How("swish"),
+AFTER_NOTHING = How()
+
+ACTIVATIONS = {
+    "transformers.activations.GELUActivation": How("gelu", "none"),
+    "transformers.activations.GELUTanh": How("gelu", "tanh"),
+    "transformers.activations.SiLUActivation": How("swish"),
+    "torch.nn.modules.activation.SiLU": How("swish"),
 }
+"""By the names of their classes: to import those of transformers takes long, and not all models need them."""
 
 
 def fusion_pays(dtype: torch.dtype) -> bool:
     """Is this a CPU on which it is faster, and a number format that it has there?"""
     return multiplies_bf16() if dtype == torch.bfloat16 else dtype == torch.float32 and has_onednn_on_avx512()
+
+
+def activation_after(module: torch.nn.Module) -> How | None:
+    """How oneDNN does what a module does; None where it is not known that it can."""
+    kind = type(module)
+    return ACTIVATIONS.get(f"{kind.__module__}.{kind.__qualname__}")
+
+
+class Layer(Protocol):
+    """A linear layer's weights, shape (outputs, inputs), and bias."""
+
+    @property
+    def weight(self) -> torch.Tensor: ...
+    @property
+    def bias(self) -> torch.Tensor | None: ...
 
 
 class _Pair(NamedTuple):
@@ -54,7 +71,7 @@ def _pairs(model: torch.nn.Module) -> Iterator[_Pair]:
         for first, last in FOLLOWS:
             linear, activation = getattr(around, first, None), getattr(around, last, None)
             # Not of classes derived from these: they may do more.
-            if type(linear) is torch.nn.Linear and activation is not None and type(activation) in ACTIVATIONS:
+            if type(linear) is torch.nn.Linear and activation is not None and activation_after(activation):
                 yield _Pair(linear, around, last, activation)
 
 
@@ -71,9 +88,10 @@ class Fusion:
             return
         self._on = on
         if on:
-            how = {id(pair.linear): ACTIVATIONS[type(pair.activation)] for pair in self._pairs}
+            how = {id(pair.linear): activation_after(pair.activation) for pair in self._pairs}
             for linear in self._linears:
-                linear.forward = partial(_linear, linear, how.get(id(linear), How()))  # type: ignore[method-assign]
+                then = how.get(id(linear)) or AFTER_NOTHING
+                linear.forward = partial(fused_linear, linear, then)  # type: ignore[method-assign]
         else:
             for linear in self._linears:
                 del linear.forward
@@ -81,8 +99,8 @@ class Fusion:
             setattr(pair.around, pair.name, torch.nn.Identity() if on else pair.activation)
 
 
-def _linear(layer: torch.nn.Linear, how: How, states: torch.Tensor) -> torch.Tensor:
+def fused_linear(layer: Layer, then: How, states: torch.Tensor) -> torch.Tensor:
     """The layer's output for states of shape (..., its inputs), through the activation."""
     operation = torch.ops.mkldnn._linear_pointwise  # noqa: SLF001 - torch's own compiler uses it; it has no other name
-    made: torch.Tensor = operation(states, layer.weight, layer.bias, how.name, [], how.algorithm)
+    made: torch.Tensor = operation(states, layer.weight, layer.bias, then.name, [], then.algorithm)
     return made

@@ -72,7 +72,7 @@ class Library:
             **self._first.facts,
         }
 
-    def parameters(self) -> Iterable[torch.nn.Parameter]:
+    def parameters(self) -> Iterable[torch.Tensor]:
         return self.model.parameters()
 
     def prepare(self, texts: Sequence[str], prompt: str) -> list[PreparedText]:

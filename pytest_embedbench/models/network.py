@@ -1,7 +1,7 @@
 """What a loaded checkpoint is to ``SentenceTransformerModel``, whoever runs its modules.
 
-Two fit behind it: ``plain.py`` runs ordinary checkpoints on a CPU with transformers alone, which imports in half the
-time; ``library.py`` runs all others, and everything on GPUs, with sentence-transformers.
+Two fit behind it: ``plain.py`` runs ordinary checkpoints on a CPU without importing what only training needs;
+``library.py`` runs all others, and everything on GPUs, with sentence-transformers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Network(Protocol):
         """What its files and modules say: its share of ``ModelFacts``."""
         ...
 
-    def parameters(self) -> Iterable[torch.nn.Parameter]:
+    def parameters(self) -> Iterable[torch.Tensor]:
         """All weights."""
         ...
 

@@ -7,7 +7,6 @@ length together. The texts' places go through transformers' attention interface.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +14,8 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
 from pytest_embedbench.models.fused import Fusion, fusion_pays
-from pytest_embedbench.models.text_attention import attend
+from pytest_embedbench.models.rounding import near
+from pytest_embedbench.models.text_attention import KERNEL, Span, places_within, spans, within_texts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -24,17 +24,8 @@ NAME = "embedbench_packed"
 SPANS = "embedbench_spans"
 """The feature that says where texts are: rows of start, length, and how many of that length follow each other."""
 
-REPLACED = "sdpa"
-"""The kernel that each text's attention runs through; a checkpoint that asks for another one keeps it, and padding."""
-
 LOCAL = ("sliding_window", "local_attention")
 """Settings of models that attend to a neighbourhood, by masks that are not made here."""
-
-PACKED = f"{REPLACED}, packed"
-"""What the facts of a model say of its attention while it is without padding."""
-
-APART = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
-"""How far numbers of a vector may be apart with padding and without, as a share of the largest: rounding, not more."""
 
 
 def can_pack(model: PreTrainedModel) -> bool:
@@ -44,7 +35,7 @@ def can_pack(model: PreTrainedModel) -> bool:
         "full_attention"
     }
     compatible = getattr(model, "is_backend_compatible", lambda: False)()
-    return bool(compatible and not local and getattr(config, "_attn_implementation", "") == REPLACED)
+    return bool(compatible and not local and getattr(config, "_attn_implementation", "") == KERNEL)
 
 
 class Packing:
@@ -56,6 +47,7 @@ class Packing:
         self._model = model
         self._offset = first_position(model)
         self._fusion = Fusion(model) if fusion_pays(model.dtype) else None
+        self.on = False
 
     def settle(self, vectors: Callable[[], torch.Tensor], expected: torch.Tensor) -> bool:
         """Switch on: with linear layers fused where that pays, without where that changes vectors.
@@ -71,7 +63,8 @@ class Packing:
         return False
 
     def switch(self, *, on: bool, fused: bool = False) -> None:
-        self._model.set_attn_implementation(NAME if on else REPLACED)
+        self.on = on
+        self._model.set_attn_implementation(NAME if on else KERNEL)
         if self._fusion:
             self._fusion.switch(on=on and fused)
 
@@ -80,24 +73,12 @@ class Packing:
 
         Tokens and places have shape (1, tokens).
         """
-        lengths = torch.tensor([len(ids) for ids in batch])
-        starts = lengths.cumsum(0) - lengths
-        places = torch.arange(int(lengths.sum())) - torch.repeat_interleave(starts, lengths)
+        lengths = [len(ids) for ids in batch]
         return {
             "input_ids": torch.tensor([[token for ids in batch for token in ids]]),
-            "position_ids": (places + self._offset)[None],
-            SPANS: spans(lengths.tolist()),
+            "position_ids": (places_within(lengths) + self._offset)[None],
+            SPANS: torch.tensor(spans(lengths)),
         }
-
-
-def near(vectors: Callable[[], torch.Tensor], expected: torch.Tensor) -> bool:
-    """Are these the vectors, but for rounding? Not if there are none."""
-    try:
-        found = vectors()
-    except Exception:  # noqa: BLE001 - whatever a model raises on inputs that it does not know
-        return False
-    apart = (found.float() - expected.float()).abs().max() / expected.float().abs().max()
-    return bool(apart < APART[expected.dtype])
 
 
 def first_position(model: torch.nn.Module) -> int:
@@ -110,16 +91,6 @@ def first_position(model: torch.nn.Module) -> int:
         if isinstance(padding, int) and isinstance(getattr(module, "position_embeddings", None), torch.nn.Embedding):
             return padding + 1
     return 0
-
-
-def spans(lengths: Sequence[int]) -> torch.Tensor:
-    """Rows of start, length, count: texts of one length that follow each other are one row; shape (rows, 3)."""
-    rows, start = [], 0
-    for length, same in groupby(lengths):
-        count = sum(1 for _ in same)
-        rows.append((start, length, count))
-        start += length * count
-    return torch.tensor(rows)
 
 
 def attention(
@@ -139,15 +110,9 @@ def attention(
     tokens, heads, size of a head), as transformers wants it.
     """
     causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
-    made = query.new_empty(1, query.shape[2], query.shape[1], query.shape[3])
-    for start, length, count in more[SPANS].tolist():
-        end = start + length * count
-        q, k, v = (
-            whole[0, :, start:end].reshape(-1, count, length, whole.shape[3]).transpose(0, 1)
-            for whole in (query, key, value)
-        )
-        made[0, start:end] = attend(q, k, v, scale=scaling, causal=causal).transpose(1, 2).flatten(0, 1)
-    return made, None
+    texts = [Span(*span) for span in more[SPANS].tolist()]
+    q, k, v = (whole[0].transpose(0, 1) for whole in (query, key, value))
+    return within_texts(q, k, v, texts, scale=scaling, causal=causal)[None], None
 
 
 def no_mask(*_: Any, **__: Any) -> None:

@@ -25,8 +25,14 @@ KIND = re.compile(
 )
 """Classes of a plain checkpoint's modules, under the names that sentence-transformers has given them over time."""
 
+LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+"""How transformers reads what belongs to a plain checkpoint."""
+
 ADAPTER = "adapter_config.json"
 """Says that a folder holds changes to another model's weights."""
+
+PROCESSORS = {"processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json"}
+"""Files of checkpoints whose input is not text alone."""
 
 ACTIVATIONS = ("torch.nn.modules.activation", "torch.nn.modules.linear")
 
@@ -195,11 +201,12 @@ def _inside(folder: Path, path: str) -> Path:
 
 def _text(folder: Path) -> _Transformer:
     names = {file.name for file in folder.iterdir()}
-    _demand(ADAPTER not in names)
+    _demand(not names & {ADAPTER, *PROCESSORS})
     # Settings of the same module under names that older releases gave them.
     _demand(not any(re.fullmatch(r"sentence_(?!bert_).+_config\.json", name) for name in names))
     for file in ("config.json", "tokenizer_config.json"):
-        _demand("auto_map" not in _settings(folder / file, dict[str, Any]))  # code of the checkpoint's own
+        # Code of the checkpoint's own; a class that makes more than tokens of its input.
+        _demand(not {"auto_map", "processor_class"} & _settings(folder / file, dict[str, Any]).keys())
     text = _settings(folder / "sentence_bert_config.json", _Transformer)
     _demand(not text.do_lower_case and text.modality_config == TEXT)
     return text

@@ -1,10 +1,20 @@
-"""Attention within texts of one length, on a CPU."""
+"""Attention on a CPU among the texts of a batch that stand in one row: within each, those of one length together."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
 
 import torch
 
 from pytest_embedbench.models.instructions import multiplies_bf16
+
+KERNEL = "sdpa"
+"""transformers' name of torch's kernel; a checkpoint that asks for another one keeps it, and padding."""
+
+PACKED = f"{KERNEL}, packed"
+"""What the facts of a model say of its attention while it is without padding."""
 
 SHORT = 256
 """Tokens up to which two products and a softmax in bf16 are faster than torch's kernel, where the CPU multiplies bf16.
@@ -12,6 +22,51 @@ SHORT = 256
 Measured with MiniLM's heads: 452 against 675 µs for four texts of 64 tokens, 1236 against 1854 for one of 256. All
 scores of the texts are in memory at once; torch's kernel holds a part of them.
 """
+
+
+class Span(NamedTuple):
+    """Texts of one length that follow each other in a row."""
+
+    start: int
+    """The first one's first token."""
+    length: int
+    texts: int
+
+
+def spans(lengths: Sequence[int]) -> list[Span]:
+    """Where the texts of these lengths stand."""
+    found, start = [], 0
+    for length, same in groupby(lengths):
+        count = sum(1 for _ in same)
+        found.append(Span(start, length, count))
+        start += length * count
+    return found
+
+
+def places_within(lengths: Sequence[int]) -> torch.Tensor:
+    """Of each token in a row, its place in its text, from 0; shape (tokens,)."""
+    each = torch.tensor(lengths)
+    starts = each.cumsum(0) - each
+    return torch.arange(int(each.sum())) - torch.repeat_interleave(starts, each)
+
+
+def within_texts(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    texts: Sequence[Span],
+    *,
+    scale: float | None,
+    causal: bool,
+) -> torch.Tensor:
+    """Attention within each text of a row. Shapes are (tokens, heads, size of a head), as in ``attend``."""
+    made = query.new_empty(query.shape)
+    for start, length, count in texts:
+        end = start + length * count
+        shape = (count, length, -1, query.shape[2])
+        q, k, v = (whole[start:end].view(shape).transpose(1, 2) for whole in (query, key, value))
+        made[start:end] = attend(q, k, v, scale=scale, causal=causal).transpose(1, 2).flatten(0, 1)
+    return made
 
 
 def attend(

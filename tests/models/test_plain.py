@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_embedbench.models import packed
+from pytest_embedbench.models import bert, packed
 from pytest_embedbench.models.library import Library
 from pytest_embedbench.models.plain import Plain
 from pytest_embedbench.models.plain_files import plain_checkpoint
 from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
+from pytest_embedbench.models.text_attention import spans
 from tests.qwen3.conftest import qwen3_folder, qwen_tokens, tokenizer  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
@@ -241,6 +242,8 @@ UNKNOWN: dict[str, Edit] = {
     "no pooling at all": lambda folder: pool(folder, []),
     "normalized tokens": lambda folder: change(folder / "2_Normalize" / "config.json", module_input_name="tokens"),
     "an adapter": lambda folder: change(folder / "adapter_config.json", peft_type="LORA"),
+    "input of two kinds": lambda folder: change(folder / "preprocessor_config.json", size=224),
+    "a processor": lambda folder: change(folder / "tokenizer_config.json", processor_class="CLIPProcessor"),
     "its own code": lambda folder: change(folder / "config.json", auto_map={"AutoModel": "modeling.Model"}),
     "another family": lambda folder: change(folder / "config_sentence_transformers.json", model_type="SparseEncoder"),
     "requirements": lambda folder: change(folder / "config_sentence_transformers.json", requirements={"a": ">1"}),
@@ -289,8 +292,8 @@ def test_vectors_that_are_not_those_of_texts_alone_take_it(
     minilm_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = vectors(plain(minilm_folder))
-    whole = packed.spans
-    monkeypatch.setattr(packed, "spans", lambda lengths: whole([sum(lengths)]))
+    for module in (bert, packed):
+        monkeypatch.setattr(module, "spans", lambda lengths: spans([sum(lengths)]))
     model = in_it(load(minilm_folder))
     assert model.facts.attention == "sdpa"
     np.testing.assert_allclose(vectors(model), right, atol=1e-6)
@@ -305,11 +308,20 @@ from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
 model = load_model(NamedModel(alias="m", spec=ModelSpec(path=sys.argv[1])), device="cpu", dtype="fp32")
 model.forward(model.prepare(["one text"], "query"), "query")
-print(sorted({"sentence_transformers", "sklearn", "datasets", "pandas", "pyarrow", "torchvision"} & set(sys.modules)))
+print(sorted(set(sys.argv[2:]) & set(sys.modules)))
 """
 
 
-def test_nothing_of_sentence_transformers_is_imported(minilm_folder: Path) -> None:
-    command = [sys.executable, "-c", SCRIPT, str(minilm_folder)]
+FOR_TRAINING = ["sentence_transformers", "sklearn", "datasets", "pandas", "pyarrow", "torchvision"]
+OF_MODELS = ["transformers.modeling_utils", "torch._dynamo", "torch.distributed.tensor", "sympy", "scipy"]
+
+
+@pytest.mark.parametrize(
+    ("model", "without"), [("minilm_folder", FOR_TRAINING + OF_MODELS), ("qwen3_folder", FOR_TRAINING)]
+)
+def test_what_only_training_needs_is_not_imported(
+    request: pytest.FixtureRequest, model: str, without: list[str]
+) -> None:
+    command = [sys.executable, "-c", SCRIPT, str(request.getfixturevalue(model)), *without]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "[]", done.stderr

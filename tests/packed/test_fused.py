@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from transformers import AutoModel
 from transformers.activations import ACT2FN
 
-from pytest_embedbench.models import fused, packed
-from pytest_embedbench.models.fused import Fusion, fusion_pays
+from pytest_embedbench.models import bert, fused, packed, plain
+from pytest_embedbench.models.bert import Bert
+from pytest_embedbench.models.fused import AFTER_NOTHING, Fusion, activation_after, fused_linear, fusion_pays
 from pytest_embedbench.models.plain import Plain
 from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
+from pytest_embedbench.models.transformer import Transformer
 from tests.qwen3.conftest import qwen3_folder, qwen_tokens, tokenizer  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
@@ -34,7 +36,9 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(params=["minilm_folder", "qwen3_folder"])
-def folder(request: pytest.FixtureRequest) -> Path:
+def folder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkpoint that transformers' own modules run."""
+    monkeypatch.setattr(plain, "bert", lambda *_: None)
     return Path(request.getfixturevalue(request.param))
 
 
@@ -57,10 +61,15 @@ def vectors(model: SentenceTransformerModel) -> Vectors:
     return model.forward(model.prepare(TEXTS, "document"), "document")
 
 
-def transformer(model: SentenceTransformerModel) -> torch.nn.Module:
+def body(model: SentenceTransformerModel) -> Transformer:
     assert isinstance(model._network, Plain)
-    found: torch.nn.Module = model._network._model
+    found = model._network._body
+    assert isinstance(found, Transformer)
     return found
+
+
+def transformer(model: SentenceTransformerModel) -> Any:
+    return body(model)._model
 
 
 def state(model: torch.nn.Module) -> dict[str, Any]:
@@ -70,38 +79,75 @@ def state(model: torch.nn.Module) -> dict[str, Any]:
     return {**linears, **others}
 
 
-def test_vectors_are_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Turn the operation on; what it is called with: the names of activations and their variants."""
+    seen: list[tuple[str, str]] = []
+
+    def linear(layer: fused.Layer, then: fused.How, states: torch.Tensor) -> torch.Tensor:
+        seen.append((then.name, then.algorithm))
+        return fused_linear(layer, then, states)
+
+    for module in (bert, packed):
+        monkeypatch.setattr(module, "fusion_pays", lambda _: True)
+    for module in (bert, fused):
+        monkeypatch.setattr(module, "fused_linear", linear)
+    return seen
+
+
+@pytest.fixture
+def wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turn the operation on, and have it give the same numbers whatever it is given."""
+    for module in (bert, packed):
+        monkeypatch.setattr(module, "fusion_pays", lambda _: True)
+    for module in (bert, fused):
+        monkeypatch.setattr(
+            module, "fused_linear", lambda layer, _, states: torch.ones(*states.shape[:-1], len(layer.weight))
+        )
+
+
+def test_vectors_are_the_same(folder: Path, request: pytest.FixtureRequest) -> None:
     usual = load(folder)
-    monkeypatch.setattr(packed, "fusion_pays", lambda _: True)
-    calls: list[tuple[str, str]] = []
-    linear = fused._linear
-
-    def seen(layer: torch.nn.Linear, how: fused.How, states: torch.Tensor) -> torch.Tensor:
-        calls.append((how.name, how.algorithm))
-        return linear(layer, how, states)
-
-    monkeypatch.setattr(fused, "_linear", seen)
+    calls = request.getfixturevalue("calls")
     quick = load(folder)
     calls.clear()
     np.testing.assert_allclose(vectors(quick), vectors(usual), atol=1e-6)
-    layers = quick._network._model.config.num_hidden_layers  # type: ignore[attr-defined]  # load says it is Plain
+    layers = transformer(quick).config.num_hidden_layers
     kind = ("gelu", "none") if quick.facts.architecture == "bert" else ("swish", "")
     assert calls.count(kind) == layers, "an activation in each layer"
     assert calls.count(("none", "")) >= 5 * layers
     assert quick.facts == usual.facts
-    fusion = quick._network._packing._fusion  # type: ignore[attr-defined]
+    fusion = body(quick)._packing._fusion
+    assert fusion
     fusion.switch(on=False)
     assert state(transformer(quick)) == state(transformer(usual)), "all is as it was"
     np.testing.assert_array_equal(vectors(quick), vectors(usual))
 
 
-def test_what_changes_vectors_is_left_off(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_changes_vectors_is_left_off(folder: Path, request: pytest.FixtureRequest) -> None:
     usual = load(folder)
-    monkeypatch.setattr(packed, "fusion_pays", lambda _: True)
-    monkeypatch.setattr(fused, "_linear", lambda layer, how, states: layer.weight.new_zeros(layer.out_features) + 1)
+    request.getfixturevalue("wrong")
     kept = load(folder)
     assert kept.facts == usual.facts
     assert state(transformer(kept)) == state(transformer(usual))
+    np.testing.assert_array_equal(vectors(kept), vectors(usual))
+
+
+def test_berts_vectors_are_the_same(minilm_folder: Path, request: pytest.FixtureRequest) -> None:
+    usual = load(minilm_folder)
+    calls = request.getfixturevalue("calls")
+    quick = load(minilm_folder)
+    assert isinstance(quick._network._body, Bert)  # type: ignore[attr-defined]  # load says it is Plain
+    calls.clear()
+    np.testing.assert_allclose(vectors(quick), vectors(usual), atol=1e-6)
+    assert calls == [("none", ""), ("none", ""), ("gelu", "none"), ("none", "")] * 6
+
+
+def test_what_changes_berts_vectors_is_left_off(minilm_folder: Path, request: pytest.FixtureRequest) -> None:
+    usual = load(minilm_folder)
+    request.getfixturevalue("wrong")
+    kept = load(minilm_folder)
+    assert isinstance(kept._network._body, Bert)  # type: ignore[attr-defined]  # load says it is Plain
     np.testing.assert_array_equal(vectors(kept), vectors(usual))
 
 
@@ -131,7 +177,7 @@ def test_a_layer_and_its_activation(
     states = torch.randn(1, tokens, inputs) * 3
     activation = ACT2FN[name] if name else torch.nn.Identity()
     with torch.inference_mode():
-        found = fused._linear(layer, fused.ACTIVATIONS.get(type(activation), fused.How()), states)
+        found = fused_linear(layer, activation_after(activation) or AFTER_NOTHING, states)
         torch.testing.assert_close(found, activation(layer(states)), atol=2e-6, rtol=1e-5)
 
 

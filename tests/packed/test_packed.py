@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 
-from pytest_embedbench.models.packed import spans
 from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
+from pytest_embedbench.models.text_attention import spans
 from tests.qwen3.conftest import qwen3_folder, qwen_tokens, tokenizer  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def test_a_text_alone_has_the_vector_that_it_has_in_company(minilm_folder: Path)
 
 
 def test_texts_of_one_length_are_attended_to_together() -> None:
-    assert spans([3, 3, 3, 5, 3]).tolist() == [[0, 3, 3], [9, 5, 1], [14, 3, 1]]
+    assert spans([3, 3, 3, 5, 3]) == [(0, 3, 3), (9, 5, 1), (14, 3, 1)]
 
 
 def test_a_model_that_asks_for_another_kernel_is_padded(minilm_folder: Path, tmp_path: Path) -> None:
@@ -106,18 +105,11 @@ def test_a_model_that_asks_for_another_kernel_is_padded(minilm_folder: Path, tmp
 def test_a_model_that_computes_otherwise_without_padding_is_padded(
     minilm_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pytest_embedbench.models import packed
+    from pytest_embedbench.models import bert, packed
 
     right = vectors(loaded(minilm_folder))
-
-    def everywhere(
-        _: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *__: object, **___: object
-    ) -> tuple[torch.Tensor, None]:
-        """Attention that ignores where texts end."""
-        found = torch.nn.functional.scaled_dot_product_attention(query, key, value)
-        return found.transpose(1, 2), None
-
-    monkeypatch.setattr(packed, "attention", everywhere)
+    for module in (bert, packed):  # attention that ignores where texts end
+        monkeypatch.setattr(module, "spans", lambda lengths: spans([sum(lengths)]))
     model = SentenceTransformerModel(
         NamedModel(alias="other", spec=ModelSpec(path=str(minilm_folder))), minilm_folder, device="cpu", dtype="fp32"
     )
