@@ -55,7 +55,7 @@ def embed_evaluation(embed_pair: BoundPair, request: pytest.FixtureRequest) -> E
 
 @pytest.fixture
 def embed_profile(embed_pair: BoundPair) -> Callable[[str], ProfileResult]:
-    """Measure a load: call it with "b1 c16"; the result has .query.p50_ms, .corpus.tokens_per_s and so on."""
+    """Measure a load: call it with "b1 c16" or "b1 r50"; the result has .query.p50_ms, .corpus.p99_ms and so on."""
     from pytest_embedbench.load.shape import parse_shape
 
     def measure(shape: str) -> ProfileResult:

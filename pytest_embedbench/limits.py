@@ -84,9 +84,7 @@ class Limit:
         """The measured value in the limit's own unit: three digits at least, or a score's four decimals."""
         if not self.unit:
             return f"{measured:.4f}"
-        value = measured / self.scale
-        decimals = 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3  # noqa: PLR2004 - of decimal digits
-        return f"{value:,.{decimals}f} {self.unit}"
+        return f"{digits(measured / self.scale)} {self.unit}"
 
     def show_bound(self) -> str:
         return f"{self.op} {_exact(self.number, ',')} {self.unit}".rstrip()
@@ -116,6 +114,12 @@ class RateLimit(Limit):
 
     def __str__(self) -> str:
         return f"{super().__str__()} at {self.at}"
+
+
+def digits(value: float) -> str:
+    """A number with three digits at least: ``1,234.5``, ``7.50``, ``0.750``."""
+    decimals = 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3  # noqa: PLR2004 - of decimal digits
+    return f"{value:,.{decimals}f}"
 
 
 def _exact(number: float, grouping: str = "") -> str:

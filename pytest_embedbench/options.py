@@ -49,7 +49,8 @@ def _what_to_test(add: Add) -> None:
     )  # fmt: skip
     add(
         "--embed-profile", dest="embed_profile", action="append", default=[], metavar="'b1 c16'",
-        help="Also measure this load: b texts a request, c requests in flight. May be repeated.",
+        help="Also measure this load: b texts a request, and c requests in flight or, as in 'b1 r50', r requests a "
+        "second. May be repeated.",
     )  # fmt: skip
     add(
         "--embed-profile-seconds", dest="embed_profile_seconds", type=float, default=20.0, metavar="S",

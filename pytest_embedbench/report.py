@@ -181,11 +181,11 @@ def _line(report: pytest.TestReport) -> Line:
 
 
 def _remarks(properties: Iterable[dict[str, Any]]) -> list[str]:
-    """What passed checks have to say: how near a comparison with the baseline was, and what it could have detected."""
+    """What checks have to say that did not fail: how near a comparison was, what a profile's reader should know."""
     return [
         f"{found[f'{PREFIX}model']} on {found[f'{PREFIX}dataset']}: {line}"
         for found in properties
-        if found.get(f"{PREFIX}verdict") == "passed"
+        if found.get(f"{PREFIX}verdict") in {"passed", "measured"}
         for line in str(found.get(f"{PREFIX}explanation", "")).splitlines()
     ]
 

@@ -35,10 +35,11 @@ from pytest_embedbench.load.circumstances import watching
 from pytest_embedbench.load.closed_loop import profile_side, sampled
 from pytest_embedbench.load.max_rate import max_rate
 from pytest_embedbench.load.notes import notes
+from pytest_embedbench.load.open_loop import OpenLoop, profile_open_side
 from pytest_embedbench.load.paired import Conditions
 from pytest_embedbench.load.rates import RateResult
 from pytest_embedbench.load.ratio import SlowdownResult
-from pytest_embedbench.load.shape import LoadShape
+from pytest_embedbench.load.shape import OpenShape, Shape
 from pytest_embedbench.load.statistics import ProfileResult, SideStatistics
 from pytest_embedbench.loader import Loader
 from pytest_embedbench.measures import Measure
@@ -139,7 +140,7 @@ class Workbench:
         key = ("evaluation", pair.model, pair.dataset.alias, tuple(measures))
         return self._once(key, lambda: self._evaluate(pair, measures))
 
-    def profile(self, pair: Pair, shape: LoadShape, measures: Sequence[Measure]) -> PairResult:
+    def profile(self, pair: Pair, shape: Shape, measures: Sequence[Measure]) -> PairResult:
         """Measure the load profile and add it to the pair's stored result.
 
         Raises:
@@ -354,19 +355,23 @@ class Workbench:
         self.store.save(path, result)
         return PairWork(path=path, result=result, run=done.run, scores=done.scores, dataset=dataset, reused=False)
 
-    def _profile(self, pair: Pair, shape: LoadShape, measures: Sequence[Measure]) -> PairResult:
+    def _profile(self, pair: Pair, shape: Shape, measures: Sequence[Measure]) -> PairResult:
         work = self.evaluation(pair, measures)
         model = self.encoder(pair)
         sides: dict[str, SideStatistics] = {}
         files: dict[str, str] = {}
+        profiled = (
+            partial(profile_open_side, shape=shape)
+            if isinstance(shape, OpenShape)
+            else partial(profile_side, shape=shape)
+        )
         with watching(model.facts, energy=self.settings.energy) as watch:
             for side in SIDES:
                 texts, role = _side(work.dataset, side)
-                measured = profile_side(
+                measured = profiled(
                     model,
                     texts,
                     role,
-                    shape,
                     requests=self.settings.profile_requests,
                     seconds=self.settings.profile_seconds,
                     batch_tokens=self.loader.budget(model).tokens,
@@ -410,15 +415,13 @@ class Workbench:
             and (not other.hardware or is_hardware(other.hardware, machine))
         }
         texts, role = _side(work.dataset, limit.side)
-        with watching(model.facts, energy=self.settings.energy) as watch:
+        loop = OpenLoop(model, texts, role, check.shape.batch, self.loader.budget(model).tokens)
+        with watching(model.facts, energy=self.settings.energy) as watch, loop:
             found, sides = max_rate(
-                model,
-                texts,
-                role,
+                loop,
                 limit_ms=limit.latency.bound,
-                batch=check.shape.batch,
                 seconds=self.settings.profile_seconds,
-                batch_tokens=self.loader.budget(model).tokens,
+                progress=self.progress,
                 asked=sorted(asked),
             )
         result = RateResult(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pytest_embedbench.cards import format as fmt
 from pytest_embedbench.cards.facts import (
@@ -14,6 +14,7 @@ from pytest_embedbench.cards.facts import (
     Facets,
     Field,
     Figure,
+    HighestRate,
     Link,
     Measure,
     Overview,
@@ -21,12 +22,15 @@ from pytest_embedbench.cards.facts import (
     Performance,
     Plot,
     Quality,
+    Rates,
     Reference,
     Section,
     Text,
 )
 from pytest_embedbench.cards.text import item, link_text, link_url, one_line, yaml_value
 from pytest_embedbench.evaluate.environment import short_hardware
+from pytest_embedbench.load.notes import behind
+from pytest_embedbench.load.rates import ENDED, RateResult
 from pytest_embedbench.load.statistics import ProfileResult
 from pytest_embedbench.results.schema import DatasetRecord, ModelRecord, PairResult
 
@@ -144,7 +148,10 @@ def _section(result: PairResult, plots: Sequence[Plot]) -> Section:
     )
     if measures:
         blocks.append(Quality(measures=measures))
-    blocks += [_performance(profile) for profile in details.profiles.values()]
+    for profile in details.profiles.values():
+        blocks += _performance(profile)
+    if details.max_rates:
+        blocks.append(Rates(rows=tuple(map(_highest_rate, details.max_rates.values()))))
     blocks += plots
     if dataset.facts.reference:
         blocks.append(Reference(url=link_url(dataset.facts.reference)))
@@ -162,16 +169,34 @@ def _counts(dataset: DatasetRecord) -> list[Block]:
     return [Counts(counts=(corpus, Count(name="Queries", figure=Figure(text=fmt.count(queries)))))]
 
 
-def _performance(profile: ProfileResult) -> Performance:
-    values = {
-        "Corpus": fmt.rate(profile.corpus.tokens_per_s),
-        "Corpus p50": _latency(profile.corpus.p50_ms),
-        "Query": fmt.rate(profile.query.tokens_per_s),
-        "Query p50": _latency(profile.query.p50_ms),
-    }
-    return Performance(
-        profile=item(f"{short_hardware(profile.hardware)} {profile.shape}"),
-        measures=tuple(Measure(name=name, figure=Figure(text=text)) for name, text in values.items() if text),
+def _performance(profile: ProfileResult) -> Iterator[Block]:
+    """A profile's line; where a side has not shown that it keeps up with an open loop, a text says so instead."""
+    name = item(f"{short_hardware(profile.hardware)} {profile.shape}")
+    sides = {"Corpus": profile.corpus, "Query": profile.query}
+    values: dict[str, str] = {}
+    for side, found in sides.items():
+        if found.arrivals is None:
+            values |= {side: fmt.rate(found.tokens_per_s), f"{side} p50": _latency(found.p50_ms)}
+        elif found.arrivals.kept_up:
+            values |= {f"{side} p50": _latency(found.p50_ms), f"{side} p99": _latency(found.p99_ms)}
+    measures = tuple(Measure(name=name, figure=Figure(text=text)) for name, text in values.items() if text)
+    if measures:
+        yield Performance(profile=name, measures=measures)
+    for side, found in sides.items():
+        if told := behind(found):
+            yield Text(text=one_line(f"{side} under {name}: {told}"))
+
+
+def _highest_rate(search: RateResult) -> HighestRate:
+    found = search.found
+    return HighestRate(
+        side=search.side.capitalize(),
+        batch=Figure(text=fmt.count(search.batch)),
+        limit=Figure(text=fmt.latency(found.limit_ms)),
+        held=Figure(text=fmt.request_rate(found.rate)) if found.rate else None,
+        failed=None if found.refuted is None else Figure(text=fmt.request_rate(found.refuted)),
+        ended=f"{found.tried}, {ENDED[found.ended]}",
+        hardware=one_line(short_hardware(search.hardware), cell=True),
     )
 
 

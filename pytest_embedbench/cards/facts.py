@@ -148,6 +148,27 @@ class Performance(_Tagged, frozen=True, kw_only=True):
         return _first((measure.name, measure.figure) for measure in self.measures)
 
 
+class HighestRate(Fact, frozen=True, kw_only=True):
+    """A search for the highest rate at which p99 is at most ``limit``; a rate is None where none held, or none failed.
+
+    ``batch`` is texts a request, ``ended`` how the search did.
+    """
+
+    side: str
+    batch: Figure
+    limit: Figure
+    held: Figure | None = None
+    failed: Figure | None = None
+    ended: str
+    hardware: str
+
+
+class Rates(_Tagged, frozen=True, kw_only=True):
+    """The table of searches for the highest rate."""
+
+    rows: tuple[HighestRate, ...]
+
+
 class Reference(_Tagged, frozen=True, kw_only=True):
     """A link that stands alone."""
 
@@ -162,7 +183,7 @@ class Plot(_Tagged, frozen=True, kw_only=True):
     url: str
 
 
-Block = Facets | Text | Counts | Quality | Performance | Plot | Reference
+Block = Facets | Text | Counts | Quality | Performance | Rates | Plot | Reference
 B = TypeVar("B", bound=Block)
 
 
@@ -199,6 +220,11 @@ class Section(Fact, frozen=True, kw_only=True):
     def performance(self) -> list[Performance]:
         """The performance blocks, one a profile."""
         return self._all(Performance)
+
+    @property
+    def rates(self) -> list[HighestRate]:
+        """The highest rates, a row a search."""
+        return [row for block in self._all(Rates) for row in block.rows]
 
     @property
     def plots(self) -> list[Plot]:

@@ -10,6 +10,8 @@ import math
 import re
 from typing import TypeVar
 
+from pytest_embedbench.limits import digits
+
 N = TypeVar("N", int, float)
 
 _CARRY = 1000  # a number that rounds to this is shown in the next magnitude
@@ -27,6 +29,11 @@ def rate(value: float, unit: str = "tok/s") -> str:
     else:
         number = _short(value)
     return f"{number} {unit}"
+
+
+def request_rate(per_second: float) -> str:
+    """Return a rate of requests with the digits that verdicts have: "70.0 requests/s"."""
+    return f"{digits(_checked(per_second))} requests/s"
 
 
 def latency(milliseconds: float) -> str:

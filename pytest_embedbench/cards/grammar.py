@@ -8,6 +8,7 @@ what no reader claims inside a section is text. `parsing.parse` adds the proof t
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from pytest_embedbench.cards.errors import CardError
@@ -21,6 +22,7 @@ from pytest_embedbench.cards.facts import (
     Facets,
     Field,
     Figure,
+    HighestRate,
     Link,
     Measure,
     Overview,
@@ -28,6 +30,7 @@ from pytest_embedbench.cards.facts import (
     Performance,
     Plot,
     Quality,
+    Rates,
     Reference,
     Section,
     Text,
@@ -35,6 +38,11 @@ from pytest_embedbench.cards.facts import (
 
 DOT = " \N{MIDDLE DOT} "
 TABLE_HEAD = ("| Field | Value |", "|-------|-------|")
+RATES_HEAD = (
+    "| Side | Texts a request | p99 at most | Highest rate held | Lowest that failed | Search ended | Hardware |",
+    "|------|-----------------|-------------|-------------------|--------------------|--------------|----------|",
+)
+NO_RATE = "none"
 
 # A link's text may hold brackets, but no "](" that would end it.
 _SHOWN = r"(?P<text>(?:\\.|(?!\]\()[^\\])*)"
@@ -43,7 +51,9 @@ _HEADING = re.compile(r"#{1,6}(?: .*)?")
 _ENTRY = re.compile(r"(?P<name>[^\s:#-][^:]*):(?: (?P<value>.*))?")
 _LINK = re.compile(rf"(?P<label>Source|Base model): \[{_SHOWN}\]\({_URL}\)")
 _PLAIN_LINK = re.compile(r"(?P<label>Source|Base model): (?P<text>.+)")
-_ROW = re.compile(r"\| (?P<name>(?:\\\||[^|])*) \| (?P<value>(?:\\\||[^|])*) \|")
+_CELL = r"(?:\\\||[^|])*"
+_ROW = re.compile(rf"\| (?P<name>{_CELL}) \| (?P<value>{_CELL}) \|")
+_RATE = re.compile(r"\|" + rf" ({_CELL}) \|" * 7)
 _FACET = re.compile(r"(?P<name>[^:]+): (?P<value>.*)")
 _COUNT = re.compile(rf"(?P<name>[^:]+): (?P<figure>{NUMBER})(?: \((?P<note>.+)\))?")
 _SCORE = re.compile(rf"(?P<name>.+?): (?P<figure>{NUMBER})")
@@ -178,19 +188,48 @@ def _part(heading: Paragraph, content: list[Paragraph]) -> Part:
 def _overview(content: list[Paragraph]) -> Overview:
     if not content:
         return Overview()
-    number, lines = content[0]
-    for offset, (expected, line) in enumerate(zip(TABLE_HEAD, [*lines, ""], strict=False)):
-        if line != expected:
-            raise _error(number + offset, repr(expected), repr(line) if line else "the end of the table")
-    rows = []
-    for index, line in enumerate(lines[2:], number + 2):
-        match = _ROW.fullmatch(line)
-        if match is None:
-            raise _error(index, "a row '| field | value |'", repr(line))
-        rows.append(Field(name=match["name"], value=match["value"]))
+    rows = _table(content[0], TABLE_HEAD, _ROW, "a row '| field | value |'")
+    fields = tuple(Field(name=match["name"], value=match["value"]) for _, match in rows)
     if content[1:]:
         raise _error(content[1].number, "'## Overview' or '## Benchmarks'", repr(content[1].lines[0]))
-    return Overview(rows=tuple(rows))
+    return Overview(rows=fields)
+
+
+def _table(
+    paragraph: Paragraph, head: tuple[str, str], row: re.Pattern[str], wanted: str
+) -> Iterator[tuple[int, re.Match[str]]]:
+    """The rows below this head, and the line of each."""
+    number, lines = paragraph
+    for offset, (expected, line) in enumerate(zip(head, [*lines, ""], strict=False)):
+        if line != expected:
+            raise _error(number + offset, repr(expected), repr(line) if line else "the end of the table")
+    for index, line in enumerate(lines[2:], number + 2):
+        match = row.fullmatch(line)
+        if match is None:
+            raise _error(index, wanted, repr(line))
+        yield index, match
+
+
+def _rates(paragraph: Paragraph) -> Rates:
+    wanted = "a row '| Query | 1 | 500.0ms | 70.0 requests/s | 75.0 requests/s | ... | ... |'"
+    rows = []
+    for index, match in _table(paragraph, RATES_HEAD, _RATE, wanted):
+        side, batch, limit, held, failed, ended, hardware = match.groups()
+        try:
+            rows.append(
+                HighestRate(
+                    side=side,
+                    batch=Figure(text=batch),
+                    limit=Figure(text=limit),
+                    held=None if held == NO_RATE else Figure(text=held),
+                    failed=None if failed == NO_RATE else Figure(text=failed),
+                    ended=ended,
+                    hardware=hardware,
+                )
+            )
+        except ValueError:
+            raise _error(index, wanted, repr(match[0])) from None
+    return Rates(rows=tuple(rows))
 
 
 def _benchmarks(content: list[Paragraph]) -> Benchmarks:
@@ -207,6 +246,8 @@ def _benchmarks(content: list[Paragraph]) -> Benchmarks:
 
 def _block(paragraph: Paragraph) -> Block:
     number, lines = paragraph
+    if lines[0] == RATES_HEAD[0]:
+        return _rates(paragraph)
     blocks = [_special(line, number + offset) for offset, line in enumerate(lines)]
     if blocks[0] is not None and len(lines) == 1:
         return blocks[0]
@@ -222,6 +263,8 @@ def _special(line: str, number: int) -> Block | None:
     """Return the block that `line` alone is, or None for text."""
     if _HEADING.fullmatch(line):
         raise _error(number, "a line of a section, '### <dataset>' or '## <part>'", repr(line))
+    if line == RATES_HEAD[0]:
+        raise _error(number, "a blank line before the table", repr(line))
     if line.startswith("**Quality"):
         expected = "'**Quality:** ndcg at 10: 0.1234 \N{MIDDLE DOT} ...'"
         if not line.startswith("**Quality:** "):

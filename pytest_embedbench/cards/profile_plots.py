@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_embedbench.cards.drawing import Picture, heading, legend, panels, plain_log_ticks, written
 from pytest_embedbench.cards.svg import ACCENT, GRID, MUTED, PAPER, for_file
 from pytest_embedbench.load.quantiles import PERCENTILES, supported
+from pytest_embedbench.load.shape import LoadShape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,13 +30,15 @@ def pictures(profiles: Sequence[SampledProfile], about: str) -> Iterator[Picture
     """A distribution for each profile, and throughput against concurrency where a batch size has several.
 
     Args:
-        profiles: of one pair, in the order of batch and concurrency.
+        profiles: of one pair, in their shapes' order.
         about: the pair, as a person says it.
     """
     for profile in profiles:
         title = f"Latency under {profile.shape}: {about}"
         yield Picture(profile.shape.slug, title, _distribution(profile, title))
-    for batch, group in groupby(profiles, key=lambda profile: profile.shape.batch):
+    # In an open loop it is not the concurrency that is given.
+    closed = [(profile.shape, profile.sides) for profile in profiles if isinstance(profile.shape, LoadShape)]
+    for batch, group in groupby(closed, key=lambda measured: measured[0].batch):
         if len(several := list(group)) > 1:
             title = f"Throughput and latency by concurrency, b{batch}: {about}"
             yield Picture(f"b{batch}-concurrency", title, _by_concurrency(several, f"b{batch}-concurrency", title))
@@ -94,12 +97,12 @@ def _distribution(profile: SampledProfile, title: str) -> str:
         return for_file(written(figure), name=name, title=title, description=described)
 
 
-def _by_concurrency(profiles: Sequence[SampledProfile], name: str, title: str) -> str:
+def _by_concurrency(measured: Sequence[tuple[LoadShape, Sequence[Side]]], name: str, title: str) -> str:
     """Texts a second above, p50 and p99 below, against requests in flight."""
     with panels(name, 5.2, rows=2) as (figure, (above, below)):
         described = []
         for index, side in enumerate(("query", "corpus")):
-            points = [(profile.shape.concurrency, profile.sides[index]) for profile in profiles]
+            points = [(shape.concurrency, sides[index]) for shape, sides in measured]
             _line(above, ((clients, found.texts_per_s) for clients, found in points), side, side)
             for mark, width in (("p50", 1.8), ("p99", 0.9)):
                 marked = [(clients, value) for clients, found in points if (value := _marks(found).get(mark))]
@@ -109,7 +112,7 @@ def _by_concurrency(profiles: Sequence[SampledProfile], name: str, title: str) -
                 + "".join(f", {mark} {value:.4g} ms" for mark, value in _marks(found).items() if mark != "p90")
                 for clients, found in points
             ]
-        clients = [profile.shape.concurrency for profile in profiles]
+        clients = [shape.concurrency for shape, _ in measured]
         for axes, label in ((above, "texts/s"), (below, "latency, ms")):
             _concurrency_axis(axes, clients)
             axes.set_ylabel(label)

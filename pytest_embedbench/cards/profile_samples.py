@@ -1,4 +1,4 @@
-"""The samples behind a result's closed-loop profiles, read again from the files beside it."""
+"""The samples behind a result's profiles, read again from the files beside it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pytest_embedbench.errors import ResultError
-from pytest_embedbench.load.shape import LoadShape, parse_shape
+from pytest_embedbench.load.shape import Shape, in_order, parse_shape
 from pytest_embedbench.results.schema import PairResult
 
 
@@ -24,18 +24,19 @@ class Side(NamedTuple):
 class SampledProfile(NamedTuple):
     """A profile's shape and its sides, queries first."""
 
-    shape: LoadShape
+    shape: Shape
     sides: list[Side]
 
 
 def sampled_profiles(path: Path, result: PairResult) -> Iterator[SampledProfile]:
-    """The profiles of the result at ``path`` in the order of batch and concurrency; one without its files is left out.
+    """The profiles of the result at ``path`` in their shapes' order; one without its files is left out.
 
     Raises:
         ResultError: a file has no latency samples; the message names it.
     """
     profiles = {parse_shape(name): files for name, files in result.embedbench.evidence.samples.items() if _is(name)}
-    for shape, files in sorted(profiles.items()):
+    for shape in sorted(profiles, key=in_order):
+        files = profiles[shape]
         # A result may come from elsewhere: what it names lies beside it, or is not read.
         found = {side: path.parent / Path(file).name for side, file in files.items()}
         if {"query", "corpus"} <= set(found) and all(file.is_file() for file in found.values()):
@@ -43,7 +44,7 @@ def sampled_profiles(path: Path, result: PairResult) -> Iterator[SampledProfile]
 
 
 def _is(name: str) -> bool:
-    """Is this a closed-loop profile's name? A search for a rate keeps samples too."""
+    """Is this a profile's name? A search for a rate keeps samples too."""
     try:
         parse_shape(name)
     except ValueError:

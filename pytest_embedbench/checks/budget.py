@@ -8,9 +8,12 @@ from pytest_embedbench.checks.margin import compared
 from pytest_embedbench.checks.verdict import Status, Verdict
 from pytest_embedbench.evaluate.environment import is_hardware
 from pytest_embedbench.limits import SIDES, Limit
+from pytest_embedbench.load.notes import behind
 from pytest_embedbench.load.quantiles import Interval
 from pytest_embedbench.load.statistics import ProfileResult, SideStatistics
 from pytest_embedbench.suite import BudgetCheck
+
+OVERLOAD = "did not keep up"
 
 RATE_FIELDS = {"tok/s": "tokens_per_s", "texts/s": "texts_per_s", "requests/s": "requests_per_s"}
 
@@ -26,32 +29,34 @@ def check_budget(
     """Compare a profile with a budget. A budget for other hardware is skipped, with the value it would have had."""
     limit = check.limit
     if limit is None:
-        p50 = profile.query.p50_ms
-        latency = f"mean {profile.query.mean_ms:.1f}" if p50 is None else f"p50 {p50:.1f}"
-        measured = f"query {latency} ms, corpus {profile.corpus.tokens_per_s:,.0f} tok/s"
         return Verdict(
             model=model,
             dataset=dataset,
             check=profile.shape,
             status="measured",
-            measured=measured,
-            explanation=profile.note,
+            measured=f"query {_latency(profile.query)}, corpus {_speed(profile.corpus)}",
+            explanation=f"{profile.shape}: {profile.note}" if profile.note else "",
         )
     name = f"{profile.shape} {limit.subject}"
     value = measured_value(limit, profile, load_seconds, memory)
-    if value is None:
+    if why := _overload(limit, profile):
+        # Whatever was measured: it depends on how long that went on.
+        measured, holds, told = OVERLOAD, False, f"{name} must be {limit.show_bound()}: {why}"
+    elif value is not None and not _refusal(limit, profile):
+        measured, holds = limit.show(value), limit.holds(value)
+        told = compared(name, value, limit, measured_interval(limit, profile))
+    else:
         reason = _refusal(limit, profile) or f"{limit.subject} was not measured here"
         return Verdict(
             model=model, dataset=dataset, check=name, status="skipped", limit=limit.show_bound(), explanation=reason
         )
-    told = compared(name, value, limit, measured_interval(limit, profile))
-    status, explanation = binding(check, profile.hardware, holds=limit.holds(value), told=told)
+    status, explanation = binding(check, profile.hardware, holds=holds, told=told)
     return Verdict(
         model=model,
         dataset=dataset,
         check=name,
         status=status,
-        measured=limit.show(value),
+        measured=measured,
         limit=limit.show_bound(),
         value=value,
         explanation=explanation,
@@ -94,10 +99,31 @@ def measured_value(
     return value
 
 
+def _latency(side: SideStatistics) -> str:
+    if side.arrivals and side.arrivals.kept_up is False:
+        return OVERLOAD
+    return f"mean {side.mean_ms:.1f} ms" if side.p50_ms is None else f"p50 {side.p50_ms:.1f} ms"
+
+
+def _speed(side: SideStatistics) -> str:
+    """Of an open loop, whose throughput is what was asked for, the latency."""
+    return _latency(side) if side.arrivals else f"{side.tokens_per_s:,.0f} tok/s"
+
+
+def _overload(limit: Limit, profile: ProfileResult) -> str:
+    """Why there is no latency to speak of; "" where there may be one, and of load time and memory."""
+    side_name = limit.subject.partition(" ")[0]
+    side = _side(side_name, profile) if side_name in SIDES else None
+    return behind(side) if side and side.arrivals and side.arrivals.kept_up is False else ""
+
+
 def _refusal(limit: Limit, profile: ProfileResult) -> str:
-    """Why there are too few samples for the budget's percentile; "" where that is not so."""
+    """Why the samples do not tell the budget's latency: too few, or too short a load; "" where they do."""
     side_name, _, statistic = limit.subject.partition(" ")
-    why = _side(side_name, profile).refused.get(statistic, "")
+    if side_name not in SIDES:
+        return ""
+    side = _side(side_name, profile)
+    why = side.refused.get(statistic, "") or behind(side)
     return why and f"{side_name} {why}"
 
 

@@ -8,16 +8,11 @@ from pytest_embedbench.checks.budget import binding
 from pytest_embedbench.checks.margin import between, margin
 from pytest_embedbench.checks.verdict import Verdict
 from pytest_embedbench.limits import RateLimit
+from pytest_embedbench.load.rates import ENDED
 
 if TYPE_CHECKING:
-    from pytest_embedbench.load.rates import RateResult, SearchEnded
+    from pytest_embedbench.load.rates import RateResult
     from pytest_embedbench.suite import BudgetCheck
-
-ENDED: dict[SearchEnded, str] = {
-    "precise": "bracket narrow enough",
-    "probes": "the most there are",
-    "time": "time was up",
-}
 
 
 def check_max_rate(pair: tuple[str, str], check: BudgetCheck, result: RateResult) -> Verdict:
@@ -54,5 +49,4 @@ def explain(name: str, limit: RateLimit, result: RateResult) -> str:
         told += f"; there p99 is {limit.latency.show(last.p99_ms)}{between(limit.latency, last.p99_interval_ms)}"
     sent = sum(probe.requests for probe in found.probes) * result.batch
     again = f" with {result.distinct_texts:,} distinct texts, sent again" if sent > result.distinct_texts else ""
-    tried = f"{len(found.probes)} rate{'s' if len(found.probes) > 1 else ''} tried"
-    return f"{told}; {tried}{again}, {ENDED[found.ended]}"
+    return f"{told}; {found.tried}{again}, {ENDED[found.ended]}"

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.evaluate.environment import short_hardware
 from pytest_embedbench.leaderboard.facts import Source
+from pytest_embedbench.load.notes import behind
 from pytest_embedbench.load.shape import parse_shape
 from pytest_embedbench.load.statistics import ProfileResult, SideStatistics
 from pytest_embedbench.results.schema import Details, PairResult
@@ -93,27 +94,34 @@ class Profile(NamedTuple):
 def choose_profile(chosen: Chosen, wanted: str = "") -> tuple[Profile | None, list[str]]:
     """The profile that latencies are taken from: of those that fit ``wanted``, the one that most models have.
 
+    One that has not shown that it keeps up with an open loop's rate has no latency to compare.
+
     Args:
         chosen: the results.
-        wanted: ``b1 c16``, or with hardware as cards write it, ``L4 b1 c16``; empty: any.
+        wanted: ``b1 c16`` or ``b1 r50``, or with hardware as cards write it, ``L4 b1 c16``; empty: any.
 
     Raises:
         ConfigurationError: results have profiles, but none that fits.
     """
+    tried: dict[Profile, set[str]] = defaultdict(set)
     models: dict[Profile, set[str]] = defaultdict(set)
     for name, by_dataset in chosen.items():
         for measured in by_dataset.values():
-            for profile in measured.details.profiles.values():
-                models[Profile(profile.shape, profile.hardware)].add(name)
-    fitting = [profile for profile in models if not wanted or _fits(profile, wanted)]
+            for result in measured.details.profiles.values():
+                profile = Profile(result.shape, result.hardware)
+                tried[profile].add(name)
+                if not behind(result.query):
+                    models[profile].add(name)
+    fitting = [profile for profile in tried if not wanted or _fits(profile, wanted)]
     if not fitting:
-        if models:
-            known = sorted({profile.shape for profile in models})
+        if tried:
+            known = sorted({profile.shape for profile in tried})
             raise ConfigurationError("profile", f"no result has the load profile {wanted!r}", closest(wanted, known))
         return None, []
     best = min(fitting, key=lambda profile: (-len(models[profile]), profile))
-    left = sorted(set().union(*models.values()) - models[best])
-    return best, [f"{name}: no latency, since it was not measured with {best.label}" for name in left]
+    left = sorted(set().union(*tried.values()) - models[best])
+    why = {name: "has not shown that it keeps up" if name in tried[best] else "was not measured" for name in left}
+    return best, [f"{name}: no latency, since it {why[name]} with {best.label}" for name in left]
 
 
 def _fits(profile: Profile, wanted: str) -> bool:
@@ -124,9 +132,10 @@ def _fits(profile: Profile, wanted: str) -> bool:
 
 
 def latency(details: Details, profile: Profile | None) -> SideStatistics | None:
-    """The query side of the profile, where this result has it."""
+    """The query side of the profile, where this result has it and keeps up with it."""
     found: Iterable[ProfileResult] = details.profiles.values() if profile else ()
-    return next((one.query for one in found if Profile(one.shape, one.hardware) == profile), None)
+    sides = (one.query for one in found if Profile(one.shape, one.hardware) == profile)
+    return next((side for side in sides if not behind(side)), None)
 
 
 def list_sources(chosen: Chosen) -> tuple[Source, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pytest_embedbench.load.samples import Answered
@@ -16,12 +17,56 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Encoder, Role
 
 
+PROGRESS_SECONDS = 0.5
+"""Between two looks at what is done so far."""
+
+LEAD_S = 0.05
+"""From the start of an open loop to its time 0, so that the first requests are not late."""
+
+MOST_IN_FLIGHT = 512
+"""Requests of an open loop with a thread or a connection at once; others wait for one, as part of their latency."""
+
+PATIENCE = 0.25
+"""For this share of a load's time, answers are waited for once its time is over: an overload would never end."""
+
+
 class Sent(NamedTuple):
-    """What an open loop had answered, how late each of these was sent (ms), and whether sending ended early."""
+    """What was answered, what ended the load (None: all was sent), and how many requests were given up unanswered."""
 
     answered: list[Answered]
-    lags_ms: list[float]
-    gave_up: bool
+    ended: Ended | None
+    unanswered: int = 0
+
+
+class Onlooker:
+    """Looks now and then at what is answered so far, in another thread than the clients'.
+
+    They write nothing to the terminal, and judge nothing: that would cost the latency they measure.
+    """
+
+    def __init__(
+        self,
+        answered: Sequence[Answered],
+        ended: list[Ended],
+        enough: Callable[[Sequence[float]], bool],
+        advance: Callable[[int], None],
+    ) -> None:
+        self._answered, self._ended, self._enough, self._advance = answered, ended, enough, advance
+        self._seen = 0
+
+    def look(self) -> None:
+        """Tell of the texts answered since the last look; where what there is is enough, add that to ``ended``."""
+        done = self._answered[self._seen :]
+        self._seen += len(done)
+        self._advance(sum(len(one.raw) for one in done))
+        if not self._ended and self._enough([one.sample.latency_ms for one in self._answered[: self._seen]]):
+            self._ended.append("precise")
+
+    def watch(self, thread: Thread) -> None:
+        """Look until the thread has ended."""
+        while thread.is_alive():
+            thread.join(PROGRESS_SECONDS)
+            self.look()
 
 
 class Clients(Protocol):
@@ -34,7 +79,7 @@ class Clients(Protocol):
 
     @property
     def cost(self) -> ClientCost | None:
-        """What the last ``closed`` took of the client itself, where that can be told from the model."""
+        """What the last load took of the client itself, where that can be told from the model."""
         ...
 
     def closed(
@@ -43,21 +88,28 @@ class Clients(Protocol):
         seconds: float = float("inf"),
         enough: Callable[[Sequence[float]], bool] = lambda _: False,
         advance: Callable[[int], None] = lambda _: None,
-    ) -> tuple[list[Answered], Ended | None]:
+    ) -> Sent:
         """Each client sends its next request when the last one was answered, and once at least, however short the time.
 
-        It ends when all are sent, the time is up, or the latencies (milliseconds) are ``enough``; what ended it is None
-        where all were sent. ``advance`` hears of texts done.
+        It ends when all are sent, the time is up, or the latencies (milliseconds) are ``enough``. ``advance`` hears of
+        texts done.
 
         Raises:
             ModelError, or what else the model raises: the first failure ends the load.
         """
         ...
 
-    def open(self, requests: Iterable[tuple[float, list[str]]], give_up: Callable[[float], bool]) -> Sent:
-        """Send each request at its due time (seconds from now), however many are under way.
+    def open(
+        self,
+        requests: Iterable[tuple[float, list[str]]],
+        seconds: float = float("inf"),
+        enough: Callable[[Sequence[float]], bool] = lambda _: False,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> Sent:
+        """Send each request at its due time (seconds from now), however many are under way; latency runs from then.
 
-        ``give_up`` is told every latency, in milliseconds from the due time, and ends the sending.
+        It ends as ``closed`` does, and one request is answered at least. What is under way by then is waited for until
+        ``PATIENCE`` after the time.
 
         Raises:
             As ``closed``.
@@ -66,7 +118,7 @@ class Clients(Protocol):
 
 
 def clients_of(model: Encoder, role: Role, shape: LoadShape, batch_tokens: int) -> AbstractContextManager[Clients]:
-    """The clients that fit the model; ``shape.concurrency`` of them in a closed loop."""
+    """The clients that fit the model; ``shape.concurrency`` of them where they send in a closed loop."""
     wire = model.wire() if isinstance(model, Wired) else None
     if wire is not None and shape.batch <= wire.most_texts:
         from pytest_embedbench.load.endpoint_clients import EndpointClients

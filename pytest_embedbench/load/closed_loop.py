@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from pytest_embedbench.encode.plan import distinct
-from pytest_embedbench.load.clients import Clients, clients_of
+from pytest_embedbench.load.clients import Clients, Sent, clients_of
 from pytest_embedbench.load.enough import precise, settled
 from pytest_embedbench.load.samples import Sample, statistics_of
 from pytest_embedbench.load.shape import LoadShape
@@ -67,29 +67,49 @@ def profile_side(
     Texts are drawn without repetition, so that no cache answers; where a dataset holds too few of them, the profile
     is shorter rather than repetitive, unless that would leave fewer requests than clients.
     """
+    with clients_of(model, role, shape, batch_tokens) as clients:
+
+        def send(counted: Sequence[list[str]]) -> Sent:
+            return clients.closed(counted, seconds, precise, progress.advance)
+
+        return measured(clients, texts, role, shape, send, requests=requests, seconds=seconds, progress=progress)
+
+
+def measured(
+    clients: Clients,
+    texts: Sequence[str],
+    role: Role,
+    shape: LoadShape,
+    send: Callable[[Sequence[list[str]]], Sent],
+    *,
+    requests: int,
+    seconds: float,
+    progress: Progress,
+) -> SideProfile:
+    """Warm up with a closed loop of this shape, then ``send`` the requests that count, ``requests`` of them at most."""
     unique = sampled(texts)
     batches = [unique[start : start + shape.batch] for start in range(0, len(unique), shape.batch)]
     batches = [batch for batch in batches if len(batch) == shape.batch] or [(unique * shape.batch)[: shape.batch]]
-    with clients_of(model, role, shape, batch_tokens) as clients:
-        # From the end: what is counted is the same in every session, however long warm-up takes.
-        warm_up = _warm_up(clients, batches[::-1], shape.concurrency, seconds)
-        counted = batches[: len(batches) - warm_up.requests][:requests]
-        ran_out: Ended = "requests" if len(counted) == requests else "texts"
-        if len(counted) < shape.concurrency:
-            counted = (batches * (shape.concurrency // len(batches) + 1))[: shape.concurrency]
-        formed = len(clients.batches)
-        progress.start(f"{role} load", sum(map(len, counted)))
-        try:
-            answered, stopped = clients.closed(counted, seconds, precise, progress.advance)
-        finally:
-            progress.finish()
-        statistics = msgspec.structs.replace(
-            statistics_of(answered, shape.batch, clients.batches[formed:]),
-            ended=stopped or ran_out,
-            warm_up=warm_up,
-            client=clients.cost,
-        )
-    return SideProfile(statistics, [one.sample for one in answered])
+    # From the end: what is counted is the same in every session, however long warm-up takes.
+    warm_up = _warm_up(clients, batches[::-1], shape.concurrency, seconds)
+    counted = batches[: len(batches) - warm_up.requests][:requests]
+    ran_out: Ended = "requests" if len(counted) == requests else "texts"
+    if len(counted) < shape.concurrency:
+        counted = (batches * (shape.concurrency // len(batches) + 1))[: shape.concurrency]
+    formed = len(clients.batches)
+    progress.start(f"{role} load", sum(map(len, counted)))
+    try:
+        sent = send(counted)
+    finally:
+        progress.finish()
+    statistics = msgspec.structs.replace(
+        statistics_of(sent.answered, shape.batch, clients.batches[formed:]),
+        unanswered=sent.unanswered,
+        ended=sent.ended or ran_out,
+        warm_up=warm_up,
+        client=clients.cost,
+    )
+    return SideProfile(statistics, [one.sample for one in sent.answered])
 
 
 def _warm_up(clients: Clients, batches: Sequence[list[str]], count: int, seconds: float) -> WarmUp:
@@ -100,7 +120,7 @@ def _warm_up(clients: Clients, batches: Sequence[list[str]], count: int, seconds
     medians: list[float] = []
     while sent < most and len(medians) < WARM_UP_WINDOWS:
         window = batches[sent : min(most, sent + size)]
-        answered, _ = clients.closed(window)
+        answered = clients.closed(window).answered
         sent += len(window)
         medians.append(median(one.sample.latency_ms for one in answered))
         if settled(medians):

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import wait
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from pytest_embedbench.endpoint.answers import HttpAnswer
 from pytest_embedbench.load.calibration import capacity_per_s, null_server
-from pytest_embedbench.load.clients import Sent
+from pytest_embedbench.load.clients import LEAD_S, MOST_IN_FLIGHT, PATIENCE, PROGRESS_SECONDS, Onlooker, Sent
 from pytest_embedbench.load.http_client import ConnectionLostError, HttpClient
 from pytest_embedbench.load.samples import Answered, Sample
 from pytest_embedbench.load.server import Batch
 from pytest_embedbench.load.statistics import ClientCost, Ended
-from pytest_embedbench.load.thread_clients import LEAD_S, PROGRESS_SECONDS
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -72,7 +72,7 @@ class EndpointClients:
         seconds: float = float("inf"),
         enough: Callable[[Sequence[float]], bool] = lambda _: False,
         advance: Callable[[int], None] = lambda _: None,
-    ) -> tuple[list[Answered], Ended | None]:
+    ) -> Sent:
         written = [self._job(raw) for raw in requests]
         self._first, jobs = written[0], iter(written)
         answered: list[Answered] = []
@@ -89,25 +89,14 @@ class EndpointClients:
                 answered.append(await self._ask(job, start, time.perf_counter() - start))
 
         async def clients() -> None:
-            start, used = time.perf_counter(), time.thread_time()
-            async with asyncio.TaskGroup() as group:
-                for _ in range(self._shape.concurrency):
-                    group.create_task(client(start))
-            self._share = (time.thread_time() - used) / (time.perf_counter() - start)
+            start = time.perf_counter()
+            with self._accounted():
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(self._shape.concurrency):
+                        group.create_task(client(start))
 
-        shown = 0
-
-        def look() -> None:
-            nonlocal shown
-            done = answered[shown:]
-            shown += len(done)
-            advance(sum(len(one.raw) for one in done))
-            if not ended and enough([one.sample.latency_ms for one in answered]):
-                ended.append("precise")
-
-        self._do(clients(), look)
-        look()
-        return answered, ended[0] if ended else None
+        self._watch(clients(), Onlooker(answered, ended, enough, advance))
+        return Sent(answered, ended[0] if ended else None)
 
     @cached_property
     def cost(self) -> ClientCost | None:
@@ -123,31 +112,60 @@ class EndpointClients:
             capacity = self._do(capacity_per_s(url, job.body, read, self._shape.concurrency))
         return ClientCost(cpu_share=self._share, capacity_per_s=capacity)
 
-    def open(self, requests: Iterable[tuple[float, list[str]]], give_up: Callable[[float], bool]) -> Sent:
+    def open(
+        self,
+        requests: Iterable[tuple[float, list[str]]],
+        seconds: float = float("inf"),
+        enough: Callable[[Sequence[float]], bool] = lambda _: False,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> Sent:
         jobs = [(due, self._job(raw)) for due, raw in requests]
         answered: list[Answered] = []
-        lags_ms: list[float] = []
-        over = asyncio.Event()
+        ended: list[Ended] = []
+        under_way: list[asyncio.Task[None]] = []
+        connections = asyncio.Semaphore(MOST_IN_FLIGHT)
 
         async def one(start: float, due: float, job: _Job) -> None:
-            lag_ms = (time.perf_counter() - start - due) * 1000
-            answered.append(await self._ask(job, start, due))
-            lags_ms.append(lag_ms)
-            if give_up(answered[-1].sample.latency_ms):
-                over.set()
+            async with connections:
+                lag_ms = (time.perf_counter() - start - due) * 1000
+                done = await self._ask(job, start, due)
+            answered.append(done._replace(sample=done.sample._replace(lag_ms=lag_ms)))
+
+        async def send(start: float, group: asyncio.TaskGroup) -> None:
+            for due, job in jobs:
+                # Not even those that are late go without letting answers in.
+                await asyncio.sleep(max(0.0, start + min(due, seconds) - time.perf_counter()))
+                if due > seconds and not ended:
+                    ended.append("time")
+                if ended:
+                    return
+                under_way.append(group.create_task(one(start, due, job)))
 
         async def clients() -> None:
             start = time.perf_counter() + LEAD_S
-            async with asyncio.TaskGroup() as group:
-                for due, job in jobs:
-                    # Not even those that are late go without letting answers in.
-                    await asyncio.sleep(max(0.0, start + due - time.perf_counter()))
-                    if over.is_set():
-                        return
-                    group.create_task(one(start, due, job))
+            with self._accounted():
+                async with asyncio.TaskGroup() as group:
+                    await send(start, group)
+                    left = max(0.0, start + seconds * (1 + PATIENCE) - time.perf_counter())
+                    await asyncio.wait(under_way, timeout=left)
+                    if not answered:  # one at least, however short the time
+                        await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                    for late in under_way:
+                        late.cancel()
 
-        self._do(clients())
-        return Sent(answered, lags_ms, over.is_set())
+        self._watch(clients(), Onlooker(answered, ended, enough, advance))
+        return Sent(answered, ended[0] if ended else None, len(under_way) - len(answered))
+
+    @contextmanager
+    def _accounted(self) -> Iterator[None]:
+        """Keep which share of a core the loop's thread takes meanwhile."""
+        start, used = time.perf_counter(), time.thread_time()
+        yield
+        self._share = (time.thread_time() - used) / (time.perf_counter() - start)
+
+    def _watch(self, clients: Coroutine[Any, Any, None], onlooker: Onlooker) -> None:
+        self._do(clients, onlooker.look)
+        onlooker.look()
 
     def _job(self, raw: list[str]) -> _Job:
         texts = self._prepare(raw, self._role)

@@ -12,7 +12,7 @@ from pytest_embedbench.load.quantiles import PERCENTILES, fewest, percentile
 from pytest_embedbench.load.rates import MaxRate, Probe, SearchEnded
 
 if TYPE_CHECKING:
-    from pytest_embedbench.models.protocol import Encoder, Role
+    from pytest_embedbench.encode.progress import Progress
 
 SHARE = PERCENTILES["p99"]
 
@@ -23,15 +23,7 @@ MOST_PROBES = 16
 
 
 def max_rate(
-    model: Encoder,
-    texts: Sequence[str],
-    role: Role,
-    *,
-    limit_ms: float,
-    batch: int,
-    seconds: float,
-    batch_tokens: int,
-    asked: Sequence[float] = (),
+    loop: OpenLoop, *, limit_ms: float, seconds: float, progress: Progress, asked: Sequence[float] = ()
 ) -> tuple[MaxRate, list[OpenSide]]:
     """Search for about ``seconds``; what was found, and each probe's samples.
 
@@ -39,23 +31,23 @@ def max_rate(
     requests alone would follow each other without a gap.
     """
     sides: list[OpenSide] = []
-    with OpenLoop(model, texts, role, batch, batch_tokens) as loop:
 
-        def probe(rate: float) -> Probe:
-            requests = needed(rate, limit_ms)
-            late = 0
+    def probe(rate: float) -> Probe:
+        requests = needed(rate, limit_ms)
 
-            def hopeless(latency_ms: float) -> bool:
-                nonlocal late
-                late += latency_ms > limit_ms
-                return late > allowed(requests)
+        def hopeless(latencies_ms: Sequence[float]) -> bool:
+            return sum(latency > limit_ms for latency in latencies_ms) > allowed(requests)
 
-            side = loop.run(rate, requests, hopeless)
-            sides.append(side)
-            return judge(side, limit_ms)
+        progress.start(f"{loop.role} at {rate:.3g}/s load", requests * loop.batch)
+        try:
+            side = loop.run(rate, requests, hopeless, progress.advance)
+        finally:
+            progress.finish()
+        sides.append(side)
+        return judge(side, limit_ms)
 
-        start = 1000 / loop.alone_ms()
-        return search(probe, start, limit_ms=limit_ms, seconds=seconds, asked=asked), sides
+    start = 1000 / loop.alone_ms()
+    return search(probe, start, limit_ms=limit_ms, seconds=seconds, asked=asked), sides
 
 
 def needed(rate: float, limit_ms: float) -> int:
@@ -84,7 +76,7 @@ def judge(side: OpenSide, limit_ms: float) -> Probe:
         p50_ms=None if side.gave_up else statistics.p50_ms,
         p99_ms=p99,
         p99_interval_ms=None if side.gave_up else statistics.intervals_ms.get("p99"),
-        lag_ms=percentile(sorted(side.lags_ms), SHARE),
+        lag_ms=percentile(sorted(sample.lag_ms or 0.0 for sample in side.samples), SHARE),
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from pytest_embedbench.limits import digits
 from pytest_embedbench.load.statistics import SideStatistics
 
 BUSY = 0.5
-"""A load client that works for more of a core's time, or of what it can do, adds to the latencies that it measures."""
+"""A load client that works for more of a core's time, or of what it can do, adds to the latencies that it measures; so
+does one whose own delay is a larger share of them."""
 
 
 def notes(sides: Mapping[str, SideStatistics]) -> str:
@@ -15,9 +17,29 @@ def notes(sides: Mapping[str, SideStatistics]) -> str:
     return "; ".join(note for name, side in sides.items() for note in _of(name, side))
 
 
+def behind(side: SideStatistics) -> str:
+    """Why the server is not known to keep up with the rate of an open loop; "" where it does, and of a closed one."""
+    if side.arrivals is None or side.arrivals.kept_up:
+        return ""
+    if side.arrivals.kept_up is None:
+        return (
+            "too short to tell whether the server keeps up: requests came for "
+            f"{side.arrivals.seconds:.3g} s, and one took {side.mean_ms / 1000:.3g} s (mean)"
+        )
+    left = f", and {side.unanswered:,} requests had no answer in the end" if side.unanswered else ""
+    return (
+        f"the server did not keep up: it answered {digits(side.requests_per_s)} of {side.arrivals.rate_per_s:.12g} "
+        f"requests/s{left}; latency grows for as long as that lasts"
+    )
+
+
 def _of(name: str, side: SideStatistics) -> Iterator[str]:
     if side.distinct_texts < side.texts:
         yield f"only {side.distinct_texts} distinct {name} texts for {side.texts} sent: some were sent again"
+    if told := behind(side):
+        yield f"{name}: {told}"
+    elif side.arrivals and side.arrivals.lag_ms > BUSY * (side.p99_ms or side.max_ms):
+        yield f"{name}: the load generator itself was late, by up to {side.arrivals.lag_ms:.3g} ms (p99)"
     client = side.client
     if client and max(client.cpu_share, side.requests_per_s / client.capacity_per_s) > BUSY:
         yield (

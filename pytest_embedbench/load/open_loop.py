@@ -13,33 +13,63 @@ from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from pytest_embedbench.load.clients import clients_of
-from pytest_embedbench.load.closed_loop import SEED, sampled
+import msgspec
+
+from pytest_embedbench.load.clients import Sent, clients_of
+from pytest_embedbench.load.closed_loop import SEED, SideProfile, measured, sampled
+from pytest_embedbench.load.enough import precise
+from pytest_embedbench.load.overload import arrivals_of
 from pytest_embedbench.load.samples import Sample, statistics_of
-from pytest_embedbench.load.shape import LoadShape
+from pytest_embedbench.load.shape import LoadShape, OpenShape
 from pytest_embedbench.load.statistics import SideStatistics
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from pytest_embedbench.encode.progress import Progress
     from pytest_embedbench.models.protocol import Encoder, Role
 
 WARM_UP_REQUESTS = 20
-"""Sent one by one before the first due time."""
+"""Sent one by one before the first rate of a search."""
+
+WARM_UP_CLIENTS = 4
+"""Of a profile: requests of an open loop meet each other, so that what a server does with several is warmed up too."""
+
+
+def profile_open_side(
+    model: Encoder,
+    texts: Sequence[str],
+    role: Role,
+    shape: OpenShape,
+    *,
+    requests: int,
+    seconds: float,
+    batch_tokens: int,
+    progress: Progress,
+) -> SideProfile:
+    """Profile one role at one rate, as ``profile_side`` does in a closed loop; the first request is due at once."""
+    warm_up = LoadShape(shape.batch, WARM_UP_CLIENTS)
+    with clients_of(model, role, warm_up, batch_tokens) as clients:
+
+        def send(counted: Sequence[list[str]]) -> Sent:
+            due = itertools.islice(arrivals(shape.rate, random.Random(SEED)), len(counted))
+            return clients.open(zip(due, counted, strict=True), seconds, precise, progress.advance)
+
+        found = measured(clients, texts, role, warm_up, send, requests=requests, seconds=seconds, progress=progress)
+    came = arrivals_of(found.samples, shape.rate, found.statistics.unanswered)
+    return found._replace(statistics=msgspec.structs.replace(found.statistics, arrivals=came))
 
 
 class OpenSide(NamedTuple):
-    """One side's statistics at a rate, the samples behind them, and the load generator's part in them.
+    """One side's statistics at a rate, and the samples behind them.
 
-    ``sent_s`` of a sample is when it was due. ``lags_ms`` is how late each was really sent, which is part of its
-    latency. ``gave_up`` says that it ended early, as ``give_up`` asked for; then ``statistics`` are of the
-    requests until then.
+    ``sent_s`` of a sample is when it was due. ``gave_up`` says that it ended early, as ``hopeless`` asked for; then
+    ``statistics`` are of the requests until then.
     """
 
     rate: float
     statistics: SideStatistics
     samples: list[Sample]
-    lags_ms: list[float]
     gave_up: bool
 
 
@@ -47,7 +77,7 @@ class OpenLoop:
     """Loads one server, rate after rate; use as a context manager. Texts go round, in the closed loop's order."""
 
     def __init__(self, model: Encoder, texts: Sequence[str], role: Role, batch: int, batch_tokens: int) -> None:
-        self._batch = batch
+        self.role, self.batch = role, batch
         self._clients = clients_of(model, role, LoadShape(batch, 1), batch_tokens)
         self._texts = itertools.cycle(sampled(texts))
         self._chance = random.Random(SEED)
@@ -63,11 +93,19 @@ class OpenLoop:
 
     def alone_ms(self) -> float:
         """Warm up, request by request; the median latency of the second half."""
-        answered, _ = self._running.closed(list(self._requests(WARM_UP_REQUESTS)))
+        answered = self._running.closed(list(self._requests(WARM_UP_REQUESTS))).answered
         return median(one.sample.latency_ms for one in answered[WARM_UP_REQUESTS // 2 :])
 
-    def run(self, rate: float, requests: int, give_up: Callable[[float], bool] = lambda _: False) -> OpenSide:
-        """Send so many requests at ``rate`` a second; stop sending once ``give_up`` says so of a latency (ms).
+    def run(
+        self,
+        rate: float,
+        requests: int,
+        hopeless: Callable[[Sequence[float]], bool] = lambda _: False,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> OpenSide:
+        """Send so many requests at ``rate`` a second; stop sending once ``hopeless`` says so of the latencies (ms).
+
+        ``advance`` hears of texts done.
 
         Raises:
             ModelError, or what else the model raises: the first failure ends the load.
@@ -75,14 +113,18 @@ class OpenLoop:
         formed = len(self._running.batches)
         due = itertools.islice(arrivals(rate, self._chance), requests)
         timed = zip(due, self._requests(requests), strict=True)
-        sent = self._running.open(timed, give_up)
-        statistics = statistics_of(sent.answered, self._batch, self._running.batches[formed:])
-        return OpenSide(rate, statistics, [one.sample for one in sent.answered], sent.lags_ms, sent.gave_up)
+        sent = self._running.open(timed, enough=hopeless, advance=advance)
+        statistics = statistics_of(sent.answered, self.batch, self._running.batches[formed:])
+        samples = [one.sample for one in sent.answered]
+        return OpenSide(rate, statistics, samples, gave_up=sent.ended is not None)
 
     def _requests(self, count: int) -> Iterator[list[str]]:
-        return ([next(self._texts) for _ in range(self._batch)] for _ in range(count))
+        return ([next(self._texts) for _ in range(self.batch)] for _ in range(count))
 
 
 def arrivals(rate: float, chance: random.Random) -> Iterator[float]:
-    """Times in seconds at which requests of a Poisson process are due, ``rate`` a second, without end."""
-    return itertools.accumulate(chance.expovariate(rate) for _ in itertools.repeat(None))
+    """Times in seconds at which requests of a Poisson process are due, ``rate`` a second, without end.
+
+    They count from the first one: at a low rate the time before it could take all that there is.
+    """
+    return itertools.accumulate((chance.expovariate(rate) for _ in itertools.repeat(None)), initial=0.0)

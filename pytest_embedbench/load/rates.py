@@ -12,6 +12,13 @@ from pytest_embedbench.load.quantiles import Interval
 SearchEnded = Literal["precise", "probes", "time"]
 """The bracket was narrow, so many rates were tried, or the time was up."""
 
+ENDED: dict[SearchEnded, str] = {
+    "precise": "bracket narrow enough",
+    "probes": "the most there are",
+    "time": "time was up",
+}
+"""In words, after how many rates were tried."""
+
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):
     """One rate (requests a second) that was tried.
@@ -40,6 +47,11 @@ class MaxRate(msgspec.Struct, frozen=True, kw_only=True):
     refuted: float | None
     ended: SearchEnded
     probes: list[Probe]
+
+    @property
+    def tried(self) -> str:
+        """How many rates were tried: ``7 rates tried``."""
+        return f"{len(self.probes)} rate{'s' if len(self.probes) > 1 else ''} tried"
 
 
 class RateResult(msgspec.Struct, frozen=True, kw_only=True):

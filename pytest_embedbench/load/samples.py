@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 class Sample(NamedTuple):
     """One request: when it was sent, or due in an open loop (seconds), and how long it took and waited.
 
-    ``queue_ms`` is the part of the latency before its batch began; None where only a server knows.
+    ``queue_ms`` is the part of the latency before its batch began; None where only a server knows. ``lag_ms`` is how
+    late it was really sent in an open loop, which is part of its latency too.
     """
 
     sent_s: float
     latency_ms: float
     queue_ms: float | None = None
+    lag_ms: float | None = None
 
 
 class Answered(NamedTuple):

@@ -115,6 +115,13 @@ class MicroBatcher:
         vectors, queue_ms = request.answer.result()
         return Served(vectors, prepared, queue_ms)
 
+    def drop_waiting(self) -> None:
+        """Serve nobody that still waits for a batch: their ``serve`` raises ``concurrent.futures.CancelledError``."""
+        with self._changed:
+            for request in self._waiting:
+                request.answer.cancel()
+            self._waiting.clear()
+
     def _hand_out(self) -> None:
         """Give what waits to workers that are free; the lock is held."""
         while self._waiting and self._running < self._workers:

@@ -1,14 +1,21 @@
-"""The shape of a load, as users write it: ``b1 c16`` is 1 text a request, 16 requests in flight."""
+"""The shape of a load, as users write it.
+
+``b1 c16`` is 1 text a request and 16 requests in flight, ``b1 r50`` is 1 text a request and 50 requests a second.
+"""
 
 from __future__ import annotations
 
+import math
 import re
-from typing import NamedTuple
+from dataclasses import dataclass
+from decimal import Decimal
 
-_PATTERN = re.compile(r"b(\d+)[\s_-]+c(\d+)", re.IGNORECASE)
+_PATTERN = re.compile(r"b(\d+)[\s_-]+(?:c(\d+)|r(\d+(?:\.\d+)?))", re.IGNORECASE)
 
 
-class LoadShape(NamedTuple):
+# Not tuples: b1 c50 and b1 r50 would be equal.
+@dataclass(frozen=True)
+class LoadShape:
     """A closed-loop load: ``batch`` texts a request, ``concurrency`` requests in flight."""
 
     batch: int
@@ -23,14 +30,51 @@ class LoadShape(NamedTuple):
         return f"b{self.batch}-c{self.concurrency}"
 
 
-def parse_shape(text: str) -> LoadShape:
-    """Read ``b1 c16`` (or ``b1-c16``).
+@dataclass(frozen=True)
+class OpenShape:
+    """An open-loop load: ``batch`` texts a request, ``rate`` requests a second, however many are in flight."""
+
+    batch: int
+    rate: float
+
+    def __str__(self) -> str:
+        return f"b{self.batch} r{_plain(self.rate)}"
+
+    @property
+    def slug(self) -> str:
+        """As a closed loop's."""
+        return f"b{self.batch}-r{_plain(self.rate)}"
+
+
+Shape = LoadShape | OpenShape
+
+
+def in_order(shape: Shape) -> tuple[int, bool, float]:
+    """The key that shapes are sorted by: batch, closed loops before open ones, concurrency or rate."""
+    if isinstance(shape, OpenShape):
+        return shape.batch, True, shape.rate
+    return shape.batch, False, shape.concurrency
+
+
+def parse_shape(text: str) -> Shape:
+    """Read ``b1 c16`` (or ``b1-c16``), or ``b1 r50``, whose rate may have a fraction.
 
     Raises:
         ValueError: it is not of that form, or a number is zero.
     """
-    match = _PATTERN.fullmatch(text.strip())
-    if not match or "0" in (match[1].lstrip("0") or "0", match[2].lstrip("0") or "0"):
-        msg = f"{text!r} is not a load profile; write texts a request and requests in flight, e.g. 'b1 c16'"
-        raise ValueError(msg)
-    return LoadShape(int(match[1]), int(match[2]))
+    if match := _PATTERN.fullmatch(text.strip()):
+        batch, concurrency, rate = int(match[1]), int(match[2] or 0), float(match[3] or 0)
+        if batch and concurrency:
+            return LoadShape(batch, concurrency)
+        if batch and 0 < rate < math.inf:
+            return OpenShape(batch, rate)
+    msg = (
+        f"{text!r} is not a load profile; write texts a request and requests in flight, e.g. 'b1 c16', "
+        "or texts a request and requests a second, e.g. 'b1 r50'"
+    )
+    raise ValueError(msg)
+
+
+def _plain(rate: float) -> str:
+    """The shortest decimal number that reads back as the same rate, without an exponent."""
+    return f"{Decimal(repr(rate)).normalize():f}"

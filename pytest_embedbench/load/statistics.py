@@ -48,6 +48,21 @@ class ClientCost(msgspec.Struct, frozen=True, kw_only=True):
     capacity_per_s: float
 
 
+class Arrivals(msgspec.Struct, frozen=True, kw_only=True):
+    """How requests came in an open loop, and whether the server kept up with them; see overload.py.
+
+    ``rate_per_s`` is what was asked for, ``seconds`` is from the first request to the last one, ``lag_ms`` the p99 of
+    how late the load generator itself was, and ``growth`` by how many seconds latency grew in a second. ``kept_up`` is
+    None where the load was too short to tell.
+    """
+
+    rate_per_s: float
+    seconds: float
+    lag_ms: float
+    growth: float
+    kept_up: bool | None
+
+
 class SideStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """One side (queries or corpus) of a profile. Latencies in milliseconds, rates per second of wall time.
 
@@ -80,6 +95,10 @@ class SideStatistics(msgspec.Struct, frozen=True, kw_only=True):
     refused: dict[str, str] = {}
     """``p99`` -> why there is none."""
     ended: Ended | None = None
+    unanswered: int = 0
+    """Requests of an open loop that were given up when its time was over; they are in no other number."""
+    arrivals: Arrivals | None = None
+    """None of a closed loop."""
     warm_up: WarmUp | None = None
     serving: Serving | None = None
     """None where a server that is not ours gathers requests."""
@@ -89,7 +108,7 @@ class SideStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProfileResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A closed-loop profile: its shape, the hardware it ran on and its state, and both sides."""
+    """A load profile: its shape, the hardware it ran on and its state, and both sides."""
 
     shape: str
     hardware: str

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Self
 
-from pytest_embedbench.load.clients import Sent
+from pytest_embedbench.load.clients import Onlooker, Sent
+from pytest_embedbench.load.open_threads import OpenThreads
 from pytest_embedbench.load.samples import Answered, Sample
 from pytest_embedbench.load.server import Batch, MicroBatcher
 from pytest_embedbench.load.statistics import Ended
@@ -17,15 +17,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pytest_embedbench.models.protocol import Encoder, Role
-
-PROGRESS_SECONDS = 0.5
-"""Between two looks at what is done so far."""
-
-MOST_IN_FLIGHT = 512
-"""Requests of an open loop that have a thread at once; others wait for one, and that is part of their latency."""
-
-LEAD_S = 0.05
-"""From the start of an open loop to its time 0, so that the first requests are not late."""
 
 
 class ThreadClients:
@@ -55,7 +46,7 @@ class ThreadClients:
         seconds: float = float("inf"),
         enough: Callable[[Sequence[float]], bool] = lambda _: False,
         advance: Callable[[int], None] = lambda _: None,
-    ) -> tuple[list[Answered], Ended | None]:
+    ) -> Sent:
         answered: list[Answered] = []
         errors: list[BaseException] = []
         ended: list[Ended] = []
@@ -84,56 +75,18 @@ class ThreadClients:
         threads = [threading.Thread(target=client, daemon=True) for _ in range(self._count)]
         for thread in threads:
             thread.start()
-        # The clients write nothing to the terminal, and judge nothing: that would cost the latency they measure.
-        for count in _while_alive(threads, answered):
-            advance(count)
-            if not ended and enough([one.sample.latency_ms for one in list(answered)]):
-                ended.append("precise")
+        onlooker = Onlooker(answered, ended, enough, advance)
+        for thread in threads:
+            onlooker.watch(thread)
         if errors:
             raise errors[0]
-        return answered, ended[0] if ended else None
+        return Sent(answered, ended[0] if ended else None)
 
-    def open(self, requests: Iterable[tuple[float, list[str]]], give_up: Callable[[float], bool]) -> Sent:
-        answered: list[Answered] = []
-        lags_ms: list[float] = []
-        errors: list[BaseException] = []
-        lock, over = threading.Lock(), threading.Event()
-        start = time.perf_counter() + LEAD_S
-
-        def one(due: float, batch: list[str]) -> None:
-            lag_ms = (time.perf_counter() - start - due) * 1000
-            try:
-                served = self._server.serve(batch, self._role)
-            except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-                errors.append(error)
-                over.set()
-                return
-            took = (time.perf_counter() - start - due) * 1000
-            with lock:
-                answered.append(Answered(Sample(due, took, served.queue_ms), batch, served.texts))
-                lags_ms.append(lag_ms)
-                if give_up(took):
-                    over.set()
-
-        pool = ThreadPoolExecutor(MOST_IN_FLIGHT, "embedbench-client")
-        try:
-            for due, batch in requests:
-                if over.wait(max(0.0, start + due - time.perf_counter())):
-                    break
-                pool.submit(one, due, batch)
-        finally:
-            pool.shutdown(cancel_futures=over.is_set())
-        if errors:
-            raise errors[0]
-        return Sent(answered, lags_ms, over.is_set())
-
-
-def _while_alive(threads: Sequence[threading.Thread], answered: Sequence[Answered]) -> Iterator[int]:
-    """Texts answered since the last look, look by look, until the threads have ended."""
-    shown = 0
-    for thread in threads:
-        while thread.is_alive():
-            thread.join(PROGRESS_SECONDS)
-            done = len(answered)
-            yield sum(len(one.raw) for one in answered[shown:done])
-            shown = done
+    def open(
+        self,
+        requests: Iterable[tuple[float, list[str]]],
+        seconds: float = float("inf"),
+        enough: Callable[[Sequence[float]], bool] = lambda _: False,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> Sent:
+        return OpenThreads(self._server, self._role, seconds).run(requests, enough, advance)

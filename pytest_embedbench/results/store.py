@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pytest_embedbench.load.samples import Sample
 
 SAMPLE_COLUMNS = ("sent_s", "latency_ms", "queue_ms")
+OPEN_COLUMNS = (*SAMPLE_COLUMNS, "lag_ms")
+"""Of an open loop's samples."""
 
 NO_REVISION = "no_revision_available"
 """MTEB's word for a model without a revision."""
@@ -122,14 +124,15 @@ class Store:
     def save_samples(self, path: Path, shape: str, side: str, samples: Sequence[Sample]) -> str:
         """Write raw latency samples as CSV; the file's name. A wait that only a server knows is empty."""
         target = path.with_suffix(f".{shape}.{side}.csv")
-        write_atomically(target, _table(SAMPLE_COLUMNS, (_cells(sample) for sample in samples)))
+        columns = SAMPLE_COLUMNS if samples[0].lag_ms is None else OPEN_COLUMNS
+        write_atomically(target, _table(columns, (_cells(sample, columns) for sample in samples)))
         return target.name
 
     def save_rate_samples(self, path: Path, search: str, sides: Sequence[OpenSide]) -> str:
         """Write the samples of every rate that a search tried, in its order, as one CSV; the file's name."""
-        rows = ((f"{side.rate:.6g}", *_cells(sample)) for side in sides for sample in side.samples)
+        rows = ((f"{side.rate:.6g}", *_cells(sample, OPEN_COLUMNS)) for side in sides for sample in side.samples)
         target = path.with_suffix(f".{search}.csv")
-        write_atomically(target, _table(("rate_per_s", *SAMPLE_COLUMNS), rows))
+        write_atomically(target, _table(("rate_per_s", *OPEN_COLUMNS), rows))
         return target.name
 
     def save(self, path: Path, result: PairResult) -> None:
@@ -148,10 +151,10 @@ class Store:
                 yield path, result
 
 
-def _cells(sample: Sample) -> tuple[str, str, str]:
-    """A sample in the order of ``SAMPLE_COLUMNS``."""
-    waited = "" if sample.queue_ms is None else f"{sample.queue_ms:.4f}"
-    return f"{sample.sent_s:.6f}", f"{sample.latency_ms:.4f}", waited
+def _cells(sample: Sample, columns: Sequence[str]) -> list[str]:
+    """A sample in the order of the columns: seconds to 1 us, milliseconds to 0.1 us; empty where it is not known."""
+    values = ((name, getattr(sample, name)) for name in columns)
+    return ["" if value is None else f"{value:.{6 if name.endswith('_s') else 4}f}" for name, value in values]
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

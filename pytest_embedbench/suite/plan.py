@@ -15,7 +15,7 @@ from pytest_embedbench import catalog
 from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.limits import Limit, RateLimit, parse_budget, parse_quality
-from pytest_embedbench.load.shape import LoadShape, parse_shape
+from pytest_embedbench.load.shape import LoadShape, OpenShape, Shape, in_order, parse_shape
 from pytest_embedbench.measures import DEFAULT_MEASURES, Measure, parse_measure
 from pytest_embedbench.models.spec import NamedModel
 from pytest_embedbench.suite.examinees import Examinee, examinees
@@ -42,7 +42,7 @@ class BudgetCheck(msgspec.Struct, frozen=True, kw_only=True):
     A max rate has a load of its own, of which the profile says how many texts a request has.
     """
 
-    shape: LoadShape
+    shape: Shape
     limit: Limit | None = None
     hardware: str = ""
 
@@ -206,6 +206,9 @@ def _speeds(table: RegressionTable, names: Names, models: list[NamedModel]) -> l
         problem = f"{against.alias!r} makes no vectors, so it has no load to compare"
         raise ConfigurationError(f"{at}.speed_against", problem, "name an embedding model")
     shape = _parse(parse_shape, table.profile or "b1 c1", f"{at}.profile")
+    if isinstance(shape, OpenShape):
+        problem = f"'{shape}' sends at a rate, but two models are timed with requests in flight"
+        raise ConfigurationError(f"{at}.profile", problem, "write e.g. 'b1 c16'")
     return [
         SlowdownCheck(
             shape=shape, side=side, against=against, max_slowdown=table.max_slowdown, confidence=table.confidence
@@ -214,7 +217,7 @@ def _speeds(table: RegressionTable, names: Names, models: list[NamedModel]) -> l
     ]
 
 
-def _completed(checks: list[Check], measures: list[Measure], shapes: list[LoadShape]) -> tuple[Check, ...]:
+def _completed(checks: list[Check], measures: list[Measure], shapes: list[Shape]) -> tuple[Check, ...]:
     """Quality first, then load; what the suite wants reported but not limited gets a check without a limit."""
     quality = [check for check in checks if isinstance(check, QualityCheck)]
     limited = {check.measure for check in quality}
@@ -223,7 +226,7 @@ def _completed(checks: list[Check], measures: list[Measure], shapes: list[LoadSh
     budgets = [check for check in checks if isinstance(check, BudgetCheck)]
     profiled = {check.shape for check in budgets if not check.rate_search}
     budgets += [BudgetCheck(shape=shape) for shape in shapes if shape not in profiled]
-    return tuple(dict.fromkeys([*quality, *sorted(budgets, key=lambda check: check.shape)]))
+    return tuple(dict.fromkeys([*quality, *sorted(budgets, key=lambda check: in_order(check.shape))]))
 
 
 def _checks_of(table: CheckTable, at: str) -> list[Check]:
@@ -240,8 +243,18 @@ def _checks_of(table: CheckTable, at: str) -> list[Check]:
         return checks
     shape = _parse(parse_shape, table.profile, f"{at}.profile")
     budgets = [_parse(parse_budget, text, f"{at}.budget[{index}]") for index, text in enumerate(table.budget)]
+    if isinstance(shape, OpenShape):
+        _refuse_throughput(shape, budgets, f"{at}.budget")
     checks += [BudgetCheck(shape=shape, limit=limit, hardware=table.hardware) for limit in budgets]
     return checks if budgets else [*checks, BudgetCheck(shape=shape)]
+
+
+def _refuse_throughput(shape: OpenShape, budgets: Iterable[Limit], at: str) -> None:
+    for index, limit in enumerate(budgets):
+        if limit.subject.endswith(" throughput"):
+            problem = f"throughput under '{shape}' is what is sent, not what the model can do"
+            fix = "add a profile such as 'b1 c16' for it, or write 'max rate >= 50 /s at p99 <= 500 ms'"
+            raise ConfigurationError(f"{at}[{index}]", problem, fix)
 
 
 def _parse(parser: Callable[[str], T], text: str, where: str) -> T:

@@ -38,6 +38,7 @@ OPTIONS = {
         ["--embed-profile[0]: 'b1x4' is not a load profile", "'b1 c16'"],
     ),
     "no clients": (["--embed-model=minilm", "--embed-profile=b1 c0"], ["--embed-profile[0]: 'b1 c0'"]),
+    "no rate": (["--embed-model=minilm", "--embed-profile=b1 r0"], ["--embed-profile[0]: 'b1 r0'", "'b1 r50'"]),
     "batch": (["--embed-model=minilm", "--embed-batch-tokens=0"], ["--embed-batch-tokens: 0 is not"]),
     "batch, plain": (["--embed-batch-tokens=-1"], ["--embed-batch-tokens: -1 is not"]),
     "seconds": (["--embed-model=minilm", "--embed-profile-seconds=-1"], ["--embed-profile-seconds: -1.0 is not"]),
@@ -101,6 +102,14 @@ SUITES = {
     "no unit": (
         HEAD + "[[checks]]\nprofile = 'b1 c1'\nbudget = ['corpus throughput >= 5']\n",
         ["embedbench.toml: checks[0].budget[0]: no unit", "fix: corpus throughput is given in tok/s or"],
+    ),
+    "throughput at a rate": (
+        HEAD + "[[checks]]\nprofile = 'b1 r50'\nbudget = ['query throughput >= 5 texts/s']\n",
+        ["embedbench.toml: checks[0].budget[0]: throughput under 'b1 r50' is what is sent", "fix: *'b1 c16'*max rate"],
+    ),
+    "speed at a rate": (
+        HEAD + "[regression]\nmax_slowdown = 2\nspeed_against = 'bge-small-en-v1.5'\nprofile = 'b1 r50'\n",
+        ["embedbench.toml: regression.profile: 'b1 r50' sends at a rate", "fix: write e.g. 'b1 c16'"],
     ),
     "no profile": (
         HEAD + "[[checks]]\nbudget = ['query p50 <= 160 ms']\n",

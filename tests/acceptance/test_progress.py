@@ -145,3 +145,12 @@ def test_failing_fast_shows_the_falling_bound(project: Project) -> None:
     shown = [float(bound) for bound in re.findall(r"ndcg@10 <= (\d\.\d{4}) after \d+% of the corpus:", written)]
     assert len(shown) > 1
     assert shown == sorted(shown, reverse=True), "it only falls"
+
+
+def test_a_search_for_the_highest_rate_shows_the_rate_that_it_tries(project: Project) -> None:
+    project.suite(more="[[checks]]\nprofile = 'b1 c1'\nbudget = ['max rate >= 0.001 /s at p99 <= 100 ms']\n")
+    project.write("slow.py", "")  # as fast as it is
+    written = terminal(project, "-v", "-k", "budget", "--embed-profile-seconds=0.1")
+    bar = re.compile(r"query at [\d.]+(?:e\+\d+)?/s load:\s+(\d+)%\|[^\r]*text/s")
+    assert bar.search(written)
+    assert not bar.search("\n".join(screen(written))), "it is wiped when the rate has been tried"

@@ -142,10 +142,13 @@ def test_load_profiles(project: Project) -> None:
             assert profile.corpus.texts == 2 * profile.corpus.requests
             with pytest.raises(ValueError, match="is not a load profile"):
                 embed_profile("2x2")
+            at_a_rate = embed_profile("b1 r20")
+            assert at_a_rate.query.arrivals.rate_per_s == 20
+            assert at_a_rate.query.texts == at_a_rate.query.requests
         """,
     )
     project.run("test_it.py").assert_outcomes(passed=1)
-    assert set(project.result().embedbench.profiles) == {"b2 c2"}
+    assert set(project.result().embedbench.profiles) == {"b2 c2", "b1 r20"}
 
 
 def test_what_the_marker_leaves_open_comes_from_the_suite(project: Project) -> None:

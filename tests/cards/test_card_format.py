@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_embedbench.cards import Figure, metric_label, metric_name
-from pytest_embedbench.cards.format import count, latency, parameters, rate, score
+from pytest_embedbench.cards.format import count, latency, parameters, rate, request_rate, score
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,15 @@ def test_figure(text: str, value: float, unit: str) -> None:
 def test_no_figure(text: str) -> None:
     with pytest.raises(ValueError, match="expected a number"):
         Figure(text=text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.25, "0.250 requests/s"), (7.5, "7.50 requests/s"), (70, "70.0 requests/s"), (12_345.6, "12,345.6 requests/s")],
+)
+def test_request_rate(value: float, text: str) -> None:
+    assert request_rate(value) == text
+    assert (Figure(text=text).value, Figure(text=text).unit) == (value, "requests/s")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from pytest_embedbench.cards import (
     parse,
     render,
 )
+from pytest_embedbench.cards.grammar import RATES_HEAD
 
 
 def test_reference_page_comes_back_byte_for_byte(reference_page: str) -> None:
@@ -165,6 +166,18 @@ SECTION = "# t\n\n## Benchmarks\n\n### a\n\n"
         (SECTION + "**Quality:** ndcg at 10: good\n", 7, "found 'ndcg at 10: good'"),
         (SECTION + "**Performance (L4):** Corpus fast\n", 7, "found 'Corpus fast'"),
         (SECTION + "**Performance L4:** Corpus 1 tok/s\n", 7, "expected '**Performance (L4 b1 c16):**"),
+        (SECTION + f"{RATES_HEAD[0]}\n", 8, "expected '|------|---"),
+        (
+            SECTION + f"{RATES_HEAD[0]}\n{RATES_HEAD[1]}\n| Query | 1 |\n",
+            9,
+            "a row '| Query | 1 | 500.0ms | 70.0 requests/s",
+        ),
+        (
+            SECTION + f"{RATES_HEAD[0]}\n{RATES_HEAD[1]}\n| Query | 1 | 9.0ms | fast | none | time was up | L4 |\n",
+            9,
+            "found '| Query | 1 | 9.0ms | fast | none | time was up | L4 |'",
+        ),
+        (SECTION + f"text\n{RATES_HEAD[0]}\n", 8, "a blank line before the table"),
         (SECTION + "[Reference](a b)\n", 7, "expected '[Reference](address)'"),
         (SECTION + "#### b\n", 7, "found '#### b'"),
         (SECTION + "Domain: x\ntext\n", 8, "expected a blank line beside the facets line, found 'text'"),

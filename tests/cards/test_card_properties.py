@@ -20,12 +20,14 @@ from pytest_embedbench.cards import (
     Facets,
     Field,
     Figure,
+    HighestRate,
     Link,
     Measure,
     Overview,
     Performance,
     Plot,
     Quality,
+    Rates,
     Reference,
     Section,
     Text,
@@ -182,6 +184,17 @@ counts = st.builds(
     note=value,
 )
 facets = st.builds(Field, name=st.sampled_from(["Domain", "Task", "Language"]), value=value)
+request_rates = figures(st.floats(0, 1e6).map(printed.request_rate))
+rates = st.builds(
+    HighestRate,
+    side=st.sampled_from(["Query", "Corpus"]),
+    batch=figures(st.integers(1, 10**4).map(printed.count)),
+    limit=figures(st.floats(0, 1e6).map(printed.latency)),
+    held=st.none() | request_rates,
+    failed=st.none() | request_rates,
+    ended=st.sampled_from(["7 rates tried, bracket narrow enough", "1 rate tried, time was up"]),
+    hardware=cell,
+)
 blocks: st.SearchStrategy[Block] = st.one_of(
     st.builds(Facets, fields=tuples(facets, 1)),
     st.builds(Text, text=line),
@@ -192,6 +205,7 @@ blocks: st.SearchStrategy[Block] = st.one_of(
         profile=st.sampled_from(["", "L4 b1 c16", "Xeon (2 sockets) b8 c1"]),
         measures=tuples(st.builds(Measure, name=speed, figure=figures(speeds)), 1),
     ),
+    st.builds(Rates, rows=tuples(rates)),
     st.builds(Plot, text=outside.map(link_text), url=st.sampled_from(["a.b1-c4.svg", "a%20b.svg"])),
     st.builds(Reference, text=outside.map(link_text), url=url),
 )

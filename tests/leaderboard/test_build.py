@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.errors import ConfigurationError, ResultError
 from pytest_embedbench.leaderboard import Leaderboard, build_leaderboard
 from pytest_embedbench.leaderboard.facts import ModelEntry, Record
+from pytest_embedbench.load.statistics import Arrivals
 from pytest_embedbench.rating.judgments import Judgment
 from pytest_embedbench.rating.rate import rate
 from pytest_embedbench.rating.ratings import Ratings
 
 if TYPE_CHECKING:
-    from tests.leaderboard.conftest import MakeResult, Worlds
+    from tests.leaderboard.conftest import MakeResult, Stored, Worlds
 
 Judge = Callable[..., Judgment]
 
@@ -142,6 +144,30 @@ def test_latencies_of_other_hardware_are_absent_and_noted(make_result: MakeResul
     assert c.datasets[0].latency is None
     assert not c.on_front
     assert board.notes == ("c: no latency, since it was not measured with b1 c4 on NVIDIA L4",)
+
+
+@pytest.mark.parametrize("kept_up", [False, None])
+def test_a_model_that_does_not_keep_up_with_a_rate_has_no_latency(
+    make_result: MakeResult, kept_up: bool | None
+) -> None:
+    def at_a_rate(stored: Stored, *, kept_up: bool | None) -> Stored:
+        path, result = stored
+        (profile,) = result.embedbench.profiles.values()
+        came = Arrivals(rate_per_s=50, seconds=9, lag_ms=0.1, growth=0.0, kept_up=kept_up)
+        profile = replace(profile, shape="b1 r50", query=replace(profile.query, arrivals=came))
+        return path, replace(result, embedbench=replace(result.embedbench, profiles={"b1 r50": profile}))
+
+    results = [
+        at_a_rate(make_result("a", "d", {"q": 0.4}, p50=1.0), kept_up=True),
+        at_a_rate(make_result("b", "d", {"q": 0.5}, p50=2.0), kept_up=kept_up),
+    ]
+    board = build_leaderboard(results, None, [], profile="b1 r50")
+    latency = entry(board, "a").latency
+    assert latency is not None
+    assert latency.value == 1
+    assert entry(board, "b").latency is None
+    assert entry(board, "b").datasets[0].latency is None
+    assert board.notes == ("b: no latency, since it has not shown that it keeps up with b1 r50 on NVIDIA L4",)
 
 
 @pytest.mark.parametrize("wanted", ["b1 c4", "b1-c4", "L4 b1 c4", "b1 c4 on NVIDIA L4"])

@@ -13,9 +13,9 @@ from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.load.closed_loop import SideProfile, profile_side
 from pytest_embedbench.load.max_rate import max_rate
-from pytest_embedbench.load.open_loop import OpenLoop
+from pytest_embedbench.load.open_loop import OpenLoop, profile_open_side
 from pytest_embedbench.load.server_times import ServerTime, by_part
-from pytest_embedbench.load.shape import LoadShape
+from pytest_embedbench.load.shape import LoadShape, OpenShape
 from pytest_embedbench.load.statistics import SideStatistics
 from pytest_embedbench.models.endpoint import EndpointModel
 from pytest_embedbench.models.form import VectorForm
@@ -184,7 +184,53 @@ def test_an_open_loop_of_an_endpoint(server: Server, model: VariantEncoder) -> N
     assert server.peak > 30
 
 
+def open_profile(model: VariantEncoder, shape: OpenShape, *, seconds: float = 3600) -> SideProfile:
+    return profile_open_side(
+        model, TEXTS, "query", shape, requests=10**6, seconds=seconds, batch_tokens=4096, progress=Silence()
+    )
+
+
+def test_a_profile_at_one_rate(server: Server, model: VariantEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_embedbench.load.open_loop.precise", lambda _: False)
+    side = open_profile(model, OpenShape(1, 1000)).statistics
+    assert (side.ended, side.unanswered, side.distinct_texts) == ("texts", 0, side.requests)
+    sent = [text for request in server.requests for text in request["input"]]
+    assert len(sent) == len(set(sent)), "none is sent twice"
+    assert side.arrivals is not None
+    assert side.arrivals.rate_per_s == 1000
+    assert side.arrivals.lag_ms >= 0
+    assert side.client is not None, "what the client itself takes"
+    one = open_profile(model, OpenShape(1, 0.001), seconds=0.05).statistics
+    assert (one.requests, one.ended) == (1, "time")
+
+
+def test_connections_have_an_end_and_waiting_for_one_is_part_of_the_latency(
+    server: Server, model: VariantEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_embedbench.load.endpoint_clients.MOST_IN_FLIGHT", 4)
+    server.seconds = lambda: 0.05
+    with OpenLoop(model, TEXTS, "query", 1, 4096) as loop:
+        side = loop.run(1000, 40)
+    assert server.peak <= 4
+    last = max(side.samples)
+    assert last.lag_ms is not None
+    assert last.latency_ms - 50 >= last.lag_ms > 100
+
+
+def test_a_profile_that_an_endpoint_does_not_keep_up_with(server: Server, model: VariantEncoder) -> None:
+    """One request is done after the other: 50 a second, and 400 come."""
+    under_way = itertools.count(1)
+    server.seconds = lambda: 0.02 if len(server.requests) < 60 else 0.02 * next(under_way)
+    side = open_profile(model, OpenShape(1, 400), seconds=0.5).statistics
+    assert side.ended == "time"
+    assert side.unanswered > 50
+    assert side.arrivals is not None
+    assert side.arrivals.kept_up is False
+    assert not [thread for thread in threading.enumerate() if thread.name == "embedbench-load"]
+
+
 def test_the_highest_rate_of_an_endpoint(server: Server, model: VariantEncoder) -> None:
-    found, sides = max_rate(model, TEXTS, "query", limit_ms=30, batch=1, seconds=2, batch_tokens=4096)
+    with OpenLoop(model, TEXTS, "query", 1, 4096) as loop:
+        found, sides = max_rate(loop, limit_ms=30, seconds=2, progress=Silence())
     assert [len(side.samples) for side in sides] == [probe.requests for probe in found.probes]
     assert found.ended in {"time", "precise"}

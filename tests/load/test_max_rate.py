@@ -12,6 +12,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.load.max_rate import (
     MOST_PROBES,
     PRECISION,
@@ -20,7 +21,7 @@ from pytest_embedbench.load.max_rate import (
     needed,
     search,
 )
-from pytest_embedbench.load.open_loop import arrivals
+from pytest_embedbench.load.open_loop import OpenLoop, arrivals
 from pytest_embedbench.load.quantiles import fewest, percentile
 from pytest_embedbench.load.rates import MaxRate, Probe
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
@@ -161,9 +162,25 @@ class Model:
         return np.zeros((len(batch), 2), np.float32)
 
 
+class Heard(Silence):
+    """Progress that is kept: each bar's label and total, and the texts done of it."""
+
+    def __init__(self) -> None:
+        self.bars: list[tuple[str, int, int]] = []
+
+    def start(self, label: str, total: int) -> None:
+        self.bars.append((label, total, 0))
+
+    def advance(self, tokens: int) -> None:
+        label, total, done = self.bars[-1]
+        self.bars[-1] = label, total, done + tokens
+
+
 def test_a_real_server_holds_no_more_than_it_can_do() -> None:
     texts = [f"text {number}" for number in range(2000)]
-    found, sides = max_rate(Model(), texts, "query", limit_ms=40, batch=1, seconds=4, batch_tokens=10)
+    progress = Heard()
+    with OpenLoop(Model(), texts, "query", 1, 10) as loop:
+        found, sides = max_rate(loop, limit_ms=40, seconds=4, progress=progress)
     assert found.rate <= 500 * (1 + PRECISION)
     assert [side.rate for side in sides] == [probe.rate for probe in found.probes]
     assert [len(side.samples) for side in sides] == [probe.requests for probe in found.probes]
@@ -176,3 +193,6 @@ def test_a_real_server_holds_no_more_than_it_can_do() -> None:
             assert probe.holds == (probe.p99_ms <= 40)
             assert probe.requests == needed(probe.rate, 40)
         assert probe.lag_ms >= 0
+    assert progress.bars == [
+        (f"query at {probe.rate:.3g}/s load", needed(probe.rate, 40), probe.requests) for probe in found.probes
+    ], "each rate is shown with what is done of it"

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from pytest_embedbench.load.notes import notes
-from pytest_embedbench.load.statistics import ClientCost, SideStatistics, summarize
+from pytest_embedbench.load.statistics import Arrivals, ClientCost, SideStatistics, summarize
 
 
 def side(*, distinct: int = 20, client: ClientCost | None = None) -> SideStatistics:
@@ -28,3 +28,38 @@ def test_a_client_that_may_be_what_was_measured(share: float, capacity: float) -
     found = notes({"query": side(client=ClientCost(cpu_share=share, capacity_per_s=capacity)), "corpus": side()})
     part = f"{share:.0%} of a core; 2,000 of the {capacity:,.0f} requests/s that it can do"
     assert found == f"query: the load client itself was busy ({part})"
+
+
+def arrived(*, kept_up: bool | None, lag_ms: float = 0.1, unanswered: int = 0) -> SideStatistics:
+    came = Arrivals(rate_per_s=2500.5, seconds=0.004, lag_ms=lag_ms, growth=0.0, kept_up=kept_up)
+    return replace(side(), arrivals=came, unanswered=unanswered)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (arrived(kept_up=True), ""),
+        (
+            arrived(kept_up=False),
+            "the server did not keep up: it answered 2,000.0 of 2500.5 requests/s; latency grows for as long as that lasts",
+        ),
+        (
+            arrived(kept_up=False, unanswered=1234),
+            (
+                "the server did not keep up: it answered 2,000.0 of 2500.5 requests/s, and 1,234 requests had no answer "
+                "in the end; latency grows for as long as that lasts"
+            ),
+        ),
+        (
+            arrived(kept_up=None),
+            "too short to tell whether the server keeps up: requests came for 0.004 s, and one took 0.005 s (mean)",
+        ),
+    ],
+)
+def test_an_open_loop_that_does_not_show_that_the_server_keeps_up(found: SideStatistics, said: str) -> None:
+    assert notes({"query": found, "corpus": side()}) == (said and f"query: {said}")
+
+
+def test_a_load_generator_that_is_late() -> None:
+    said = "corpus: the load generator itself was late, by up to 2.6 ms (p99)"
+    assert notes({"query": side(), "corpus": arrived(kept_up=True, lag_ms=2.6)}) == said

@@ -215,17 +215,25 @@ def test_samples_are_a_table(tmp_path: Path) -> None:
 def test_samples_of_a_search_have_their_rate(tmp_path: Path) -> None:
     side = summarize([1.0], batch=1, own_tokens=1, tokens=1, seconds=1.0, distinct_texts=1)
     sides = [
-        OpenSide(1234.5678, side, [Sample(0.0, 12.34567, 0.25), Sample(0.5, 1.0)], [0.0], gave_up=False),
-        OpenSide(50.0, side, [Sample(0.25, 2.0)], [0.0], gave_up=True),
+        OpenSide(1234.5678, side, [Sample(0.0, 12.34567, 0.25, 0.125), Sample(0.5, 1.0, None, 0.0)], gave_up=False),
+        OpenSide(50.0, side, [Sample(0.25, 2.0, None, 0.00001)], gave_up=True),
     ]
     name = Store(tmp_path).save_rate_samples(tmp_path / "facts.json", "b1.query.max-rate-p99-500ms", sides)
     assert name == "facts.b1.query.max-rate-p99-500ms.csv"
     assert (tmp_path / name).read_text("utf-8").splitlines() == [
-        "rate_per_s,sent_s,latency_ms,queue_ms",
-        "1234.57,0.000000,12.3457,0.2500",
-        "1234.57,0.500000,1.0000,",
-        "50,0.250000,2.0000,",
+        "rate_per_s,sent_s,latency_ms,queue_ms,lag_ms",
+        "1234.57,0.000000,12.3457,0.2500,0.1250",
+        "1234.57,0.500000,1.0000,,0.0000",
+        "50,0.250000,2.0000,,0.0000",
     ]
+
+
+def test_samples_of_an_open_loop_say_how_late_they_were_sent(tmp_path: Path) -> None:
+    samples = [Sample(0.0, 12.5, 0.25, 0.125), Sample(0.5, 1.0, None, 0.0)]
+    name = Store(tmp_path).save_samples(tmp_path / "facts.json", "b1-r0.5", "query", samples)
+    assert name == "facts.b1-r0.5.query.csv"
+    rows = "sent_s,latency_ms,queue_ms,lag_ms\n0.000000,12.5000,0.2500,0.1250\n0.500000,1.0000,,0.0000\n"
+    assert (tmp_path / name).read_text("utf-8") == rows
 
 
 def test_the_lock_lets_one_in(tmp_path: Path) -> None:

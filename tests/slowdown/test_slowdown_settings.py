@@ -103,6 +103,7 @@ def test_speed_alone_needs_no_baseline_of_quality(tmp_path: Path) -> None:
         ('max_slowdown = nan\nspeed_against = "minilm"', "max_slowdown", ""),
         ('max_slowdown = "10%"\nspeed_against = "minilm"', "max_slowdown", "Expected float"),
         (f'{SPEED}profile = "c4"', "profile", "'c4' is not a load profile"),
+        (f'{SPEED}profile = "b1 r50"', "profile", "'b1 r50' sends at a rate"),
         (f"{SPEED}max_slowdwon = 2", "max_slowdwon", "unknown key 'max_slowdwon'"),
     ],
 )

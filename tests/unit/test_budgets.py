@@ -15,8 +15,8 @@ from pytest_embedbench.checks.max_rate import check_max_rate
 from pytest_embedbench.limits import OPERATORS, Limit, RateLimit, parse_budget
 from pytest_embedbench.load.quantiles import Interval
 from pytest_embedbench.load.rates import MaxRate, Probe, RateResult
-from pytest_embedbench.load.shape import LoadShape
-from pytest_embedbench.load.statistics import ProfileResult, summarize
+from pytest_embedbench.load.shape import LoadShape, OpenShape
+from pytest_embedbench.load.statistics import Arrivals, ProfileResult, summarize
 from pytest_embedbench.suite import BudgetCheck
 
 if TYPE_CHECKING:
@@ -121,6 +121,55 @@ def test_doubt_is_where_the_intervals_ends_disagree_and_changes_no_verdict(
 )
 def test_margins(value: float, bound: float, told: str) -> None:
     assert margin(value, bound) == told
+
+
+# At a rate
+
+
+def at_a_rate(*, kept_up: bool | None, **changes: float | None) -> ProfileResult:
+    came = Arrivals(rate_per_s=300, seconds=1.5, lag_ms=0.1, growth=0.2, kept_up=kept_up)
+    side = msgspec.structs.replace(SIDE, arrivals=came, **changes)
+    return ProfileResult(shape="b1 r300", hardware="NVIDIA L4", query=side, corpus=side)
+
+
+def judged_at_a_rate(text: str, profile: ProfileResult, hardware: str = "") -> Verdict:
+    limit = parse_budget(text) if text else None
+    check = BudgetCheck(shape=OpenShape(1, 300), limit=limit, hardware=hardware)
+    return check_budget("minilm", "facts", check, profile, 30.0, {"process": 8 * 10**9})
+
+
+def test_a_budget_at_a_rate_is_like_any_other() -> None:
+    verdict = judged_at_a_rate("query p99 <= 300 ms", at_a_rate(kept_up=True))
+    assert (verdict.check, verdict.status, verdict.value) == ("b1 r300 query p99", "passed", 210)
+    assert verdict.explanation.startswith("b1 r300 query p99 is 210.0 ms (95% interval 190.0 to 240.0 ms), must be")
+
+
+@pytest.mark.parametrize("p99", [210.0, None])
+def test_no_latency_passes_where_the_server_does_not_keep_up(p99: float | None) -> None:
+    """The value depends on how long the load lasted; with few answers there is none, and that is no excuse."""
+    profile = at_a_rate(kept_up=False, p99_ms=p99)
+    verdict = judged_at_a_rate("query p99 <= 300 ms", profile)
+    assert (verdict.status, verdict.measured, verdict.value) == ("failed", "did not keep up", p99)
+    assert verdict.explanation == (
+        "b1 r300 query p99 must be <= 300 ms: the server did not keep up: it answered 250.0 of 300 requests/s; "
+        "latency grows for as long as that lasts"
+    )
+    assert judged_at_a_rate("query p99 <= 300 ms", profile, "H100").status == "skipped"
+    assert judged_at_a_rate("memory <= 20 GB", profile).status == "passed", "that is no latency"
+    assert judged_at_a_rate("", profile).measured == "query did not keep up, corpus did not keep up"
+
+
+def test_a_load_too_short_to_tell_passes_nothing() -> None:
+    verdict = judged_at_a_rate("query p99 <= 300 ms", at_a_rate(kept_up=None))
+    assert verdict.status == "skipped"
+    assert verdict.explanation.startswith(
+        "query too short to tell whether the server keeps up: requests came for 1.5 s"
+    )
+
+
+def test_what_is_reported_at_a_rate_is_latency() -> None:
+    verdict = judged_at_a_rate("", at_a_rate(kept_up=True))
+    assert (verdict.status, verdict.measured) == ("measured", "query p50 100.0 ms, corpus p50 100.0 ms")
 
 
 def searched(text: str, found: MaxRate, hardware: str = "") -> Verdict:

@@ -16,7 +16,7 @@ from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.load.closed_loop import WARM_UP_ROUNDS, WARM_UP_WINDOW, SideProfile, profile_side
 from pytest_embedbench.load.quantiles import percentile
 from pytest_embedbench.load.server import Batch, MicroBatcher
-from pytest_embedbench.load.shape import LoadShape, parse_shape
+from pytest_embedbench.load.shape import LoadShape, OpenShape, Shape, in_order, parse_shape
 from pytest_embedbench.load.statistics import WarmUp, summarize
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
@@ -44,11 +44,42 @@ def test_spellings_of_a_shape(text: str) -> None:
     assert parse_shape(text) == LoadShape(batch=1, concurrency=16)
 
 
-@pytest.mark.parametrize("text", ["", "b1", "c16", "c16 b1", "b1c16", "b0 c1", "b1 c0", "b1 c00", "b-1 c2", "1 16"])
+@given(st.integers(1, 10**6), st.floats(0, exclude_min=True, allow_infinity=False))
+def test_a_shape_with_a_rate_prints_as_it_parses(batch: int, rate: float) -> None:
+    shape = OpenShape(batch, rate)
+    assert parse_shape(str(shape)) == shape
+    assert parse_shape(shape.slug) == shape
+
+
+@pytest.mark.parametrize(
+    ("text", "rate", "printed"),
+    [("b1 r50", 50, "b1 r50"), ("B1-R50.0", 50, "b1 r50"), (" b1  r0.5 ", 0.5, "b1 r0.5"), ("b1_r007", 7, "b1 r7")],
+)
+def test_spellings_of_a_rate(text: str, rate: float, printed: str) -> None:
+    assert parse_shape(text) == OpenShape(batch=1, rate=rate)
+    assert str(parse_shape(text)) == printed
+
+
+def test_the_two_kinds_of_load_are_never_the_same() -> None:
+    shapes: list[Shape] = [OpenShape(1, 50), LoadShape(2, 1), LoadShape(1, 50), OpenShape(1, 0.5), LoadShape(1, 4)]
+    assert len(set(shapes)) == 5
+    assert " ".join(map(str, sorted(shapes, key=in_order))) == "b1 c4 b1 c50 b1 r0.5 b1 r50 b2 c1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "b1", "c16", "c16 b1", "b1c16", "b0 c1", "b1 c0", "b1 c00", "b-1 c2", "1 16", "b1 c1.5", "b1 c4 r5"),
+        *("b1 r0", "b1 r0.0", "b0 r5", "b1 r", "b1 r.5", "b1 r5.", "b1 r-5", "b1 r1e3", "b1 rinf", f"b1 r{'9' * 400}"),
+    ],
+)
 def test_what_is_said_of_a_wrong_shape(text: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole message is compared
         parse_shape(text)
-    fix = "write texts a request and requests in flight, e.g. 'b1 c16'"
+    fix = (
+        "write texts a request and requests in flight, e.g. 'b1 c16', "
+        "or texts a request and requests a second, e.g. 'b1 r50'"
+    )
     assert str(caught.value) == f"{text!r} is not a load profile; {fix}"
 
 

@@ -213,6 +213,27 @@ GOOD: dict[str, tuple[str, dict[str, list[str]]]] = {
             ]
         },
     ),
+    "a rate is a profile as well, and never that of as many requests in flight": (
+        """
+        [embedbench]
+        models = ["minilm"]
+        profiles = ["b1-r50.0", "b1 c50", "b1 r0.5"]
+        [[checks]]
+        profile = "b1 r50"
+        hardware = "L4"
+        budget = ["query p99 <= 160 ms", "memory <= 2 GB", "max rate >= 50/s at p99 <= 0.5 s"]
+        """,
+        {
+            "minilm x builtin": [
+                "ndcg@10",
+                "[b1 c50]",
+                "[b1 r0.5]",
+                "[b1 r50 on L4] query p99 <= 160 ms",
+                "[b1 r50 on L4] memory <= 2 GB",
+                "[b1 r50 on L4] query max rate >= 50 /s at p99 <= 0.5 s",
+            ]
+        },
+    ),
     "a profile without a budget is reported": (
         '[embedbench]\nmodels = ["minilm"]\n[[checks]]\nprofile = "b8 c2"',
         {"minilm x builtin": ["ndcg@10", "[b8 c2]"]},
@@ -508,6 +529,7 @@ DATASET_FIX = (
     "or define it in [datasets.NAME]"
 )
 SPLIT_FIX = "choose with split = ... or --embed-dataset FOLDER@SPLIT"
+SHAPE_FIX = "write texts a request and requests in flight, e.g. 'b1 c16', or texts a request and requests a second, e.g. 'b1 r50'"
 CHECK_KEYS = "known are budget, dataset, hardware, model, profile, quality"
 
 BAD: dict[str, tuple[str, str, str, str]] = {
@@ -549,15 +571,20 @@ BAD: dict[str, tuple[str, str, str, str]] = {
     ),
     "profile of a check": (
         "[[checks]]\nprofile = 'c16'",
-        f"{NAME}: checks[0].profile", "'c16' is not a load profile", "write texts a request and requests in flight, e.g. 'b1 c16'",
+        f"{NAME}: checks[0].profile", "'c16' is not a load profile", SHAPE_FIX,
     ),
     "profile of the suite": (
         "[embedbench]\nprofiles = ['b1 c1', 'b0 c1']",
-        f"{NAME}: embedbench.profiles[1]", "'b0 c1' is not a load profile", "write texts a request and requests in flight, e.g. 'b1 c16'",
+        f"{NAME}: embedbench.profiles[1]", "'b0 c1' is not a load profile", SHAPE_FIX,
     ),
     "a max rate without a latency": (
         "[[checks]]\nprofile = 'b1 c1'\nbudget = ['max rate >= 50 /s']",
         f"{NAME}: checks[0].budget[0]", "a max rate under no latency in 'max rate >= 50 /s'", "write it as 'query max rate >= 50 /s at p99 <= 500 ms'",
+    ),
+    "a throughput at a rate": (
+        "[[checks]]\nprofile = 'b1 r50'\nbudget = ['query p50 <= 9 ms', 'corpus throughput >= 50 texts/s']",
+        f"{NAME}: checks[0].budget[1]", "throughput under 'b1 r50' is what is sent, not what the model can do",
+        "add a profile such as 'b1 c16' for it, or write 'max rate >= 50 /s at p99 <= 500 ms'",
     ),
     "budget without profile": ("[[checks]]\nbudget = ['memory < 1 GB']", f"{NAME}: checks[0].budget", "needs a load profile", "add profile = 'b1 c16'"),
     "hardware without profile": (
@@ -682,6 +709,7 @@ def test_errors_in_pyproject_name_the_key_as_it_stands_there(project: Path, text
         ({"models": ("minlm",)}, "--embed-model", "unknown model 'minlm'; did you mean 'minilm'?"),
         ({"datasets": ("bultin",)}, "--embed-dataset", "unknown dataset 'bultin'; did you mean 'builtin'?"),
         ({"profiles": ("b1 c1", "fast")}, "--embed-profile[1]", "'fast' is not a load profile"),
+        ({"profiles": ("b1 r0",)}, "--embed-profile[0]", "'b1 r0' is not a load profile"),
     ],
     ids=str,
 )

@@ -1,0 +1,94 @@
+"""An open loop in threads: one sends when requests are due, and each request under way has one of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING
+
+from pytest_embedbench.load.clients import LEAD_S, MOST_IN_FLIGHT, PATIENCE, PROGRESS_SECONDS, Onlooker, Sent
+from pytest_embedbench.load.samples import Answered, Sample
+
+if TYPE_CHECKING:
+    from pytest_embedbench.load.server import MicroBatcher
+    from pytest_embedbench.load.statistics import Ended
+    from pytest_embedbench.models.protocol import Role
+
+
+class OpenThreads:
+    """One load, for ``Clients.open`` to ``run`` once."""
+
+    def __init__(self, server: MicroBatcher, role: Role, seconds: float) -> None:
+        self._server, self._role, self._seconds = server, role, seconds
+        self._answered: list[Answered] = []
+        self._ended: list[Ended] = []
+        self._errors: list[BaseException] = []
+        self._under_way: list[Future[None]] = []
+        self._over = threading.Event()
+        self._pool = ThreadPoolExecutor(MOST_IN_FLIGHT, "embedbench-client")
+
+    def run(
+        self,
+        requests: Iterable[tuple[float, list[str]]],
+        enough: Callable[[Sequence[float]], bool],
+        advance: Callable[[int], None],
+    ) -> Sent:
+        def last(latencies_ms: Sequence[float]) -> bool:
+            found = enough(latencies_ms)
+            if found:
+                self._over.set()
+            return found
+
+        onlooker = Onlooker(self._answered, self._ended, last, advance)
+        start = time.perf_counter() + LEAD_S
+        sender = threading.Thread(target=self._send, args=(requests, start), daemon=True)
+        sender.start()
+        try:
+            onlooker.watch(sender)
+            self._wait(start + self._seconds * (1 + PATIENCE), onlooker)
+        finally:
+            self._over.set()
+            sender.join()
+            for future in self._under_way:
+                future.cancel()
+            self._server.drop_waiting()
+            self._pool.shutdown()
+        if self._errors:
+            raise self._errors[0]
+        ended = self._ended[0] if self._ended else None
+        return Sent(self._answered, ended, len(self._under_way) - len(self._answered))
+
+    def _send(self, requests: Iterable[tuple[float, list[str]]], start: float) -> None:
+        for due, batch in requests:
+            self._over.wait(max(0.0, start + min(due, self._seconds) - time.perf_counter()))
+            if due > self._seconds and not self._ended:
+                self._ended.append("time")
+            if self._ended or self._over.is_set():
+                return
+            self._under_way.append(self._pool.submit(self._one, start, due, batch))
+
+    def _one(self, start: float, due: float, batch: list[str]) -> None:
+        lag_ms = (time.perf_counter() - start - due) * 1000
+        try:
+            served = self._server.serve(batch, self._role)
+        except CancelledError:  # nobody waits for it any more
+            return
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            self._errors.append(error)
+            self._over.set()
+            return
+        took = (time.perf_counter() - start - due) * 1000
+        self._answered.append(Answered(Sample(due, took, served.queue_ms, lag_ms), batch, served.texts))
+
+    def _wait(self, give_up: float, onlooker: Onlooker) -> None:
+        """Wait for what is under way, and for one answer at least; where the load was ended, not for the rest."""
+        left = [future for future in self._under_way if not future.done()]
+        if self._ended:
+            for future in left[MOST_IN_FLIGHT:]:
+                future.cancel()
+            left = left[:MOST_IN_FLIGHT]
+        while left and not self._errors and (not self._answered or time.perf_counter() < give_up):
+            left = list(wait(left, PROGRESS_SECONDS).not_done)
+            onlooker.look()
