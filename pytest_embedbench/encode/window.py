@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 TEXTS = 8192
 """Texts of a window: enough for neighbours of like length."""
 
+FIRST = 1024
+"""Texts of the first one: the model waits while it is tokenized."""
+
 CHARACTERS = 8_000_000
 """Characters that end a window earlier: about 2 million tokens, which take 70 MB."""
 
@@ -24,15 +27,15 @@ def windows(texts: Sequence[str], first: Sequence[int] = ()) -> Iterator[list[in
         yield list(first)
     apart = set(first)
     window: list[int] = []
-    characters = 0
+    most, characters = TEXTS if first else FIRST, 0
     for place, text in enumerate(texts):
         if place in apart:
             continue
         window.append(place)
         characters += len(text)
-        if len(window) == TEXTS or characters >= CHARACTERS:
+        if len(window) == most or characters >= CHARACTERS:
             yield window
-            window, characters = [], 0
+            window, most, characters = [], TEXTS, 0
     if window:
         yield window
 

@@ -155,7 +155,8 @@ class Bert:
         if self._fused:
             return fused_linear(layer, then, states)
         made = torch.nn.functional.linear(states, *layer)
-        return torch.nn.functional.gelu(made) if then is GELU else made
+        # In place, for which there is no public name: it is the largest tensor of all.
+        return torch.ops.aten.gelu_(made) if then is GELU else made
 
 
 class _Taken:

@@ -59,6 +59,7 @@ def vectors_of(texts: Sequence[str]) -> list[list[float]]:
 @pytest.fixture
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(window_module, "TEXTS", 3)
+    monkeypatch.setattr(window_module, "FIRST", 3)
 
 
 def streamed(model: Letters, texts: Sequence[str], **more: object) -> Stream:
@@ -70,12 +71,15 @@ def test_windows_cover_every_text_once(texts: list[str], data: st.DataObject) ->
     first = data.draw(st.lists(st.sampled_from(range(len(texts))), unique=True)) if texts else []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(window_module, "TEXTS", 4)
+        patch.setattr(window_module, "FIRST", 2)
         patch.setattr(window_module, "CHARACTERS", 9)
         found = list(windows(texts, first))
     if first:
         assert found.pop(0) == first
     rest = [place for window in found for place in window]
     assert rest == [place for place in range(len(texts)) if place not in first]
+    if not first:
+        assert len(found[0] if found else []) <= 2, "the model waits for its tokens"
     for window in found:
         assert len(window) <= 4
         assert sum(len(texts[place]) for place in window[:-1]) < 9, "it would have ended before"
