@@ -149,11 +149,12 @@ def test_no_text_at_all() -> None:
 
 
 def test_tokenization_is_in_bulk_but_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(window, "FIRST", 2)
     monkeypatch.setattr(window, "TEXTS", 3)
     model = LetterModel()
     texts = ["a", "bb", "a", "ccc", "dddd", "bb", "e"]
     encoded = encode(model, texts, "document", batch_tokens=8, progress=Silence())
-    assert model.prepared == [["a", "bb", "ccc"], ["dddd", "e"]]
+    assert model.prepared == [["a", "bb"], ["ccc", "dddd", "e"]]
     assert encoded.vectors[encoded.indices].tolist() == [vector_of(text, "document") for text in texts]
 
 
