@@ -38,15 +38,15 @@ def check_budget(
             explanation=f"{profile.shape}: {profile.note}" if profile.note else "",
         )
     name = f"{profile.shape} {limit.subject}"
-    value = measured_value(limit, profile, load_seconds, memory)
+    value, refusal = measured_value(limit, profile, load_seconds, memory), _refusal(limit, profile)
     if why := _overload(limit, profile):
         # Whatever was measured: it depends on how long that went on.
         measured, holds, told = OVERLOAD, False, f"{name} must be {limit.show_bound()}: {why}"
-    elif value is not None and not _refusal(limit, profile):
+    elif value is not None and not refusal:
         measured, holds = limit.show(value), limit.holds(value)
         told = compared(name, value, limit, measured_interval(limit, profile))
     else:
-        reason = _refusal(limit, profile) or f"{limit.subject} was not measured here"
+        reason = refusal or f"{limit.subject} was not measured here"
         return Verdict(
             model=model, dataset=dataset, check=name, status="skipped", limit=limit.show_bound(), explanation=reason
         )

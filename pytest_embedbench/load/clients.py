@@ -38,28 +38,37 @@ class Sent(NamedTuple):
     unanswered: int = 0
 
 
+class Course(NamedTuple):
+    """How long a load goes on: for so many seconds, or until its latencies (milliseconds) are ``enough``.
+
+    ``advance`` hears of texts done.
+    """
+
+    seconds: float = float("inf")
+    enough: Callable[[Sequence[float]], bool] = lambda _: False
+    advance: Callable[[int], None] = lambda _: None
+
+
+WHOLE = Course()
+"""Until all is sent."""
+
+
 class Onlooker:
     """Looks now and then at what is answered so far, in another thread than the clients'.
 
     They write nothing to the terminal, and judge nothing: that would cost the latency they measure.
     """
 
-    def __init__(
-        self,
-        answered: Sequence[Answered],
-        ended: list[Ended],
-        enough: Callable[[Sequence[float]], bool],
-        advance: Callable[[int], None],
-    ) -> None:
-        self._answered, self._ended, self._enough, self._advance = answered, ended, enough, advance
+    def __init__(self, answered: Sequence[Answered], ended: list[Ended], course: Course) -> None:
+        self._answered, self._ended, self._course = answered, ended, course
         self._seen = 0
 
     def look(self) -> None:
         """Tell of the texts answered since the last look; where what there is is enough, add that to ``ended``."""
         done = self._answered[self._seen :]
         self._seen += len(done)
-        self._advance(sum(len(one.raw) for one in done))
-        if not self._ended and self._enough([one.sample.latency_ms for one in self._answered[: self._seen]]):
+        self._course.advance(sum(len(one.raw) for one in done))
+        if not self._ended and self._course.enough([one.sample.latency_ms for one in self._answered[: self._seen]]):
             self._ended.append("precise")
 
     def watch(self, thread: Thread) -> None:
@@ -82,30 +91,17 @@ class Clients(Protocol):
         """What the last load took of the client itself, where that can be told from the model."""
         ...
 
-    def closed(
-        self,
-        requests: Sequence[list[str]],
-        seconds: float = float("inf"),
-        enough: Callable[[Sequence[float]], bool] = lambda _: False,
-        advance: Callable[[int], None] = lambda _: None,
-    ) -> Sent:
+    def closed(self, requests: Sequence[list[str]], course: Course = WHOLE) -> Sent:
         """Each client sends its next request when the last one was answered, and once at least, however short the time.
 
-        It ends when all are sent, the time is up, or the latencies (milliseconds) are ``enough``. ``advance`` hears of
-        texts done.
+        It ends when all are sent, or with its course.
 
         Raises:
             ModelError, or what else the model raises: the first failure ends the load.
         """
         ...
 
-    def open(
-        self,
-        requests: Iterable[tuple[float, list[str]]],
-        seconds: float = float("inf"),
-        enough: Callable[[Sequence[float]], bool] = lambda _: False,
-        advance: Callable[[int], None] = lambda _: None,
-    ) -> Sent:
+    def open(self, requests: Iterable[tuple[float, list[str]]], course: Course = WHOLE) -> Sent:
         """Send each request at its due time (seconds from now), however many are under way; latency runs from then.
 
         It ends as ``closed`` does, and one request is answered at least. What is under way by then is waited for until

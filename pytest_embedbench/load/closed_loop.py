@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from pytest_embedbench.encode.plan import distinct
-from pytest_embedbench.load.clients import Clients, Sent, clients_of
+from pytest_embedbench.load.clients import Clients, Course, Sent, clients_of
 from pytest_embedbench.load.enough import precise, settled
 from pytest_embedbench.load.samples import Sample, statistics_of
 from pytest_embedbench.load.shape import LoadShape
@@ -70,7 +70,7 @@ def profile_side(
     with clients_of(model, role, shape, batch_tokens) as clients:
 
         def send(counted: Sequence[list[str]]) -> Sent:
-            return clients.closed(counted, seconds, precise, progress.advance)
+            return clients.closed(counted, Course(seconds, precise, progress.advance))
 
         return measured(clients, texts, role, shape, send, requests=requests, seconds=seconds, progress=progress)
 

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from pytest_embedbench.endpoint.answers import HttpAnswer
 from pytest_embedbench.load.calibration import capacity_per_s, null_server
-from pytest_embedbench.load.clients import LEAD_S, MOST_IN_FLIGHT, PATIENCE, PROGRESS_SECONDS, Onlooker, Sent
+from pytest_embedbench.load.clients import (
+    LEAD_S,
+    MOST_IN_FLIGHT,
+    PATIENCE,
+    PROGRESS_SECONDS,
+    WHOLE,
+    Course,
+    Onlooker,
+    Sent,
+)
 from pytest_embedbench.load.http_client import ConnectionLostError, HttpClient
 from pytest_embedbench.load.samples import Answered, Sample
 from pytest_embedbench.load.server import Batch
@@ -66,13 +75,7 @@ class EndpointClients:
         self._thread.join()
         self._loop.close()
 
-    def closed(
-        self,
-        requests: Sequence[list[str]],
-        seconds: float = float("inf"),
-        enough: Callable[[Sequence[float]], bool] = lambda _: False,
-        advance: Callable[[int], None] = lambda _: None,
-    ) -> Sent:
+    def closed(self, requests: Sequence[list[str]], course: Course = WHOLE) -> Sent:
         written = [self._job(raw) for raw in requests]
         self._first, jobs = written[0], iter(written)
         answered: list[Answered] = []
@@ -80,7 +83,7 @@ class EndpointClients:
 
         async def client(start: float) -> None:
             while True:
-                late = time.perf_counter() - start >= seconds and len(answered) >= self._shape.concurrency
+                late = time.perf_counter() - start >= course.seconds and len(answered) >= self._shape.concurrency
                 if late and not ended:
                     ended.append("time")
                 job = None if ended else next(jobs, None)
@@ -95,7 +98,7 @@ class EndpointClients:
                     for _ in range(self._shape.concurrency):
                         group.create_task(client(start))
 
-        self._watch(clients(), Onlooker(answered, ended, enough, advance))
+        self._watch(clients(), Onlooker(answered, ended, course))
         return Sent(answered, ended[0] if ended else None)
 
     @cached_property
@@ -112,13 +115,7 @@ class EndpointClients:
             capacity = self._do(capacity_per_s(url, job.body, read, self._shape.concurrency))
         return ClientCost(cpu_share=self._share, capacity_per_s=capacity)
 
-    def open(
-        self,
-        requests: Iterable[tuple[float, list[str]]],
-        seconds: float = float("inf"),
-        enough: Callable[[Sequence[float]], bool] = lambda _: False,
-        advance: Callable[[int], None] = lambda _: None,
-    ) -> Sent:
+    def open(self, requests: Iterable[tuple[float, list[str]]], course: Course = WHOLE) -> Sent:
         jobs = [(due, self._job(raw)) for due, raw in requests]
         answered: list[Answered] = []
         ended: list[Ended] = []
@@ -134,8 +131,8 @@ class EndpointClients:
         async def send(start: float, group: asyncio.TaskGroup) -> None:
             for due, job in jobs:
                 # Not even those that are late go without letting answers in.
-                await asyncio.sleep(max(0.0, start + min(due, seconds) - time.perf_counter()))
-                if due > seconds and not ended:
+                await asyncio.sleep(max(0.0, start + min(due, course.seconds) - time.perf_counter()))
+                if due > course.seconds and not ended:
                     ended.append("time")
                 if ended:
                     return
@@ -146,14 +143,14 @@ class EndpointClients:
             with self._accounted():
                 async with asyncio.TaskGroup() as group:
                     await send(start, group)
-                    left = max(0.0, start + seconds * (1 + PATIENCE) - time.perf_counter())
+                    left = max(0.0, start + course.seconds * (1 + PATIENCE) - time.perf_counter())
                     await asyncio.wait(under_way, timeout=left)
                     if not answered:  # one at least, however short the time
                         await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                     for late in under_way:
                         late.cancel()
 
-        self._watch(clients(), Onlooker(answered, ended, enough, advance))
+        self._watch(clients(), Onlooker(answered, ended, course))
         return Sent(answered, ended[0] if ended else None, len(under_way) - len(answered))
 
     @contextmanager

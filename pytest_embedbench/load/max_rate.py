@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_embedbench.load.open_loop import OpenLoop, OpenSide
-from pytest_embedbench.load.quantiles import PERCENTILES, fewest, percentile
+from pytest_embedbench.load.quantiles import PERCENTILES, fewest
 from pytest_embedbench.load.rates import MaxRate, Probe, SearchEnded
+from pytest_embedbench.load.samples import lateness_ms
 
 if TYPE_CHECKING:
     from pytest_embedbench.encode.progress import Progress
@@ -76,7 +77,7 @@ def judge(side: OpenSide, limit_ms: float) -> Probe:
         p50_ms=None if side.gave_up else statistics.p50_ms,
         p99_ms=p99,
         p99_interval_ms=None if side.gave_up else statistics.intervals_ms.get("p99"),
-        lag_ms=percentile(sorted(sample.lag_ms or 0.0 for sample in side.samples), SHARE),
+        lag_ms=lateness_ms(side.samples),
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
-from pytest_embedbench.load.clients import Sent, clients_of
+from pytest_embedbench.load.clients import Course, Sent, clients_of
 from pytest_embedbench.load.closed_loop import SEED, SideProfile, measured, sampled
 from pytest_embedbench.load.enough import precise
 from pytest_embedbench.load.overload import arrivals_of
@@ -53,7 +53,7 @@ def profile_open_side(
 
         def send(counted: Sequence[list[str]]) -> Sent:
             due = itertools.islice(arrivals(shape.rate, random.Random(SEED)), len(counted))
-            return clients.open(zip(due, counted, strict=True), seconds, precise, progress.advance)
+            return clients.open(zip(due, counted, strict=True), Course(seconds, precise, progress.advance))
 
         found = measured(clients, texts, role, warm_up, send, requests=requests, seconds=seconds, progress=progress)
     came = arrivals_of(found.samples, shape.rate, found.statistics.unanswered)
@@ -113,7 +113,7 @@ class OpenLoop:
         formed = len(self._running.batches)
         due = itertools.islice(arrivals(rate, self._chance), requests)
         timed = zip(due, self._requests(requests), strict=True)
-        sent = self._running.open(timed, enough=hopeless, advance=advance)
+        sent = self._running.open(timed, Course(enough=hopeless, advance=advance))
         statistics = statistics_of(sent.answered, self.batch, self._running.batches[formed:])
         samples = [one.sample for one in sent.answered]
         return OpenSide(rate, statistics, samples, gave_up=sent.ended is not None)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
-from pytest_embedbench.load.clients import LEAD_S, MOST_IN_FLIGHT, PATIENCE, PROGRESS_SECONDS, Onlooker, Sent
+from pytest_embedbench.load.clients import LEAD_S, MOST_IN_FLIGHT, PATIENCE, PROGRESS_SECONDS, Course, Onlooker, Sent
 from pytest_embedbench.load.samples import Answered, Sample
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class OpenThreads:
     """One load, for ``Clients.open`` to ``run`` once."""
 
-    def __init__(self, server: MicroBatcher, role: Role, seconds: float) -> None:
-        self._server, self._role, self._seconds = server, role, seconds
+    def __init__(self, server: MicroBatcher, role: Role, course: Course) -> None:
+        self._server, self._role, self._course = server, role, course
         self._answered: list[Answered] = []
         self._ended: list[Ended] = []
         self._errors: list[BaseException] = []
@@ -29,25 +29,20 @@ class OpenThreads:
         self._over = threading.Event()
         self._pool = ThreadPoolExecutor(MOST_IN_FLIGHT, "embedbench-client")
 
-    def run(
-        self,
-        requests: Iterable[tuple[float, list[str]]],
-        enough: Callable[[Sequence[float]], bool],
-        advance: Callable[[int], None],
-    ) -> Sent:
+    def run(self, requests: Iterable[tuple[float, list[str]]]) -> Sent:
         def last(latencies_ms: Sequence[float]) -> bool:
-            found = enough(latencies_ms)
+            found = self._course.enough(latencies_ms)
             if found:
                 self._over.set()
             return found
 
-        onlooker = Onlooker(self._answered, self._ended, last, advance)
+        onlooker = Onlooker(self._answered, self._ended, self._course._replace(enough=last))
         start = time.perf_counter() + LEAD_S
         sender = threading.Thread(target=self._send, args=(requests, start), daemon=True)
         sender.start()
         try:
             onlooker.watch(sender)
-            self._wait(start + self._seconds * (1 + PATIENCE), onlooker)
+            self._wait(start + self._course.seconds * (1 + PATIENCE), onlooker)
         finally:
             self._over.set()
             sender.join()
@@ -62,8 +57,8 @@ class OpenThreads:
 
     def _send(self, requests: Iterable[tuple[float, list[str]]], start: float) -> None:
         for due, batch in requests:
-            self._over.wait(max(0.0, start + min(due, self._seconds) - time.perf_counter()))
-            if due > self._seconds and not self._ended:
+            self._over.wait(max(0.0, start + min(due, self._course.seconds) - time.perf_counter()))
+            if due > self._course.seconds and not self._ended:
                 self._ended.append("time")
             if self._ended or self._over.is_set():
                 return

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from pytest_embedbench.load.quantiles import PERCENTILES, percentile
-from pytest_embedbench.load.samples import Sample
+from pytest_embedbench.load.samples import Sample, lateness_ms
 from pytest_embedbench.load.statistics import Arrivals
 
 GROWTH = 0.10
@@ -39,7 +38,7 @@ def arrivals_of(samples: Sequence[Sample], rate: float, unanswered: int) -> Arri
     return Arrivals(
         rate_per_s=rate,
         seconds=ordered[-1].sent_s,
-        lag_ms=percentile(sorted(sample.lag_ms or 0.0 for sample in samples), PERCENTILES["p99"]),
+        lag_ms=lateness_ms(samples),
         growth=growth,
         kept_up=kept_up,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from pytest_embedbench.load.quantiles import Interval
+from pytest_embedbench.load.quantiles import PERCENTILES, Interval, percentile
 from pytest_embedbench.load.rate_interval import rate_interval
 from pytest_embedbench.load.server_times import by_part
 from pytest_embedbench.load.statistics import SideStatistics, describe_serving, summarize
@@ -58,6 +58,11 @@ def statistics_of(answered: Sequence[Answered], batch: int, formed: Sequence[Bat
         serving=describe_serving(waits, formed) if waits else None,
         server=by_part(one.server_ms for one in answered),
     )
+
+
+def lateness_ms(samples: Sequence[Sample]) -> float:
+    """How late an open loop's load generator itself was, p99."""
+    return percentile(sorted(sample.lag_ms or 0.0 for sample in samples), PERCENTILES["p99"])
 
 
 def _rate_intervals(answered: Sequence[Answered], batch: int, seconds: float) -> dict[str, Interval]:

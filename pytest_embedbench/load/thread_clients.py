@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Self
 
-from pytest_embedbench.load.clients import Onlooker, Sent
+from pytest_embedbench.load.clients import WHOLE, Course, Onlooker, Sent
 from pytest_embedbench.load.open_threads import OpenThreads
 from pytest_embedbench.load.samples import Answered, Sample
 from pytest_embedbench.load.server import Batch, MicroBatcher
@@ -40,13 +40,7 @@ class ThreadClients:
     def batches(self) -> Sequence[Batch]:
         return self._server.batches
 
-    def closed(
-        self,
-        requests: Sequence[list[str]],
-        seconds: float = float("inf"),
-        enough: Callable[[Sequence[float]], bool] = lambda _: False,
-        advance: Callable[[int], None] = lambda _: None,
-    ) -> Sent:
+    def closed(self, requests: Sequence[list[str]], course: Course = WHOLE) -> Sent:
         answered: list[Answered] = []
         errors: list[BaseException] = []
         ended: list[Ended] = []
@@ -56,7 +50,7 @@ class ThreadClients:
 
         def take() -> list[str] | None:
             with lock:
-                if time.perf_counter() - start >= seconds and len(answered) >= self._count and not ended:
+                if time.perf_counter() - start >= course.seconds and len(answered) >= self._count and not ended:
                     ended.append("time")
                 return None if ended else next(queue, None)
 
@@ -75,18 +69,12 @@ class ThreadClients:
         threads = [threading.Thread(target=client, daemon=True) for _ in range(self._count)]
         for thread in threads:
             thread.start()
-        onlooker = Onlooker(answered, ended, enough, advance)
+        onlooker = Onlooker(answered, ended, course)
         for thread in threads:
             onlooker.watch(thread)
         if errors:
             raise errors[0]
         return Sent(answered, ended[0] if ended else None)
 
-    def open(
-        self,
-        requests: Iterable[tuple[float, list[str]]],
-        seconds: float = float("inf"),
-        enough: Callable[[Sequence[float]], bool] = lambda _: False,
-        advance: Callable[[int], None] = lambda _: None,
-    ) -> Sent:
-        return OpenThreads(self._server, self._role, seconds).run(requests, enough, advance)
+    def open(self, requests: Iterable[tuple[float, list[str]]], course: Course = WHOLE) -> Sent:
+        return OpenThreads(self._server, self._role, course).run(requests)

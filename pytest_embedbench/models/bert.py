@@ -10,25 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file
 
-from pytest_embedbench.models.fused import AFTER_NOTHING, How, fused_linear, fusion_pays
-from pytest_embedbench.models.rounding import near
+from pytest_embedbench.models.fused import AFTER_NOTHING, GELU, How, fused_linear, fusion_pays, settled
 from pytest_embedbench.models.text_attention import KERNEL, Span, places_within, spans, within_texts
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-FIRST_PLACE: Mapping[str, Callable[[Any], int]] = {
-    "bert": lambda _: 0,
-    "roberta": lambda config: config.pad_token_id + 1,
-    "xlm-roberta": lambda config: config.pad_token_id + 1,
-    "camembert": lambda config: config.pad_token_id + 1,
-}
-"""Kinds of models that compute as BERT does, and the number that each gives to the first place of a text."""
+KINDS = {"bert": False, "roberta": True, "xlm-roberta": True, "camembert": True}
+"""Kinds of models that compute as BERT does; do they count places from behind the padding's number, or from 0?"""
 
 USUAL = {
     "hidden_act": "gelu",
@@ -39,8 +30,6 @@ USUAL = {
 }
 """Settings under which a model computes what is written here."""
 
-GELU = How("gelu", "none")
-
 NOT_STATES = {"pooler.dense.weight", "pooler.dense.bias"}
 """Weights for what is made of the states: not used in embedding texts."""
 
@@ -48,7 +37,7 @@ NOT_STATES = {"pooler.dense.weight", "pooler.dense.bias"}
 def bert(folder: Path, config: Any, dtype: torch.dtype) -> Bert | None:
     """The model in a folder; None where it is of another kind, or its settings or weights are not the usual ones."""
     file = folder / "model.safetensors"
-    if config.model_type not in FIRST_PLACE or not file.exists():
+    if config.model_type not in KINDS or not file.exists():
         return None
     kernel = getattr(config, "_attn_implementation", None)
     if kernel not in {None, KERNEL} or any(getattr(config, name, usual) != usual for name, usual in USUAL.items()):
@@ -96,7 +85,7 @@ class Bert:
 
     def __init__(self, weights: dict[str, torch.Tensor], config: Any) -> None:
         self.architecture = str(config.model_type)
-        self._first = FIRST_PLACE[self.architecture](config)
+        self._first = config.pad_token_id + 1 if KINDS[self.architecture] else 0
         self._heads: int = config.num_attention_heads
         self._fused = False
         taken = _Taken(weights, config.layer_norm_eps)
@@ -127,11 +116,10 @@ class Bert:
 
     def settle(self, vectors: Callable[[], torch.Tensor], expected: torch.Tensor) -> bool:
         """Fuse linear layers where that pays and leaves vectors as they are."""
-        for fused in (True, False) if fusion_pays(self._words.dtype) else (False,):
-            self._fused = fused
-            if near(vectors, expected):
-                return True
-        return False
+        return settled(self._switch, vectors, expected, pays=fusion_pays(self._words.dtype))
+
+    def _switch(self, fused: bool) -> None:  # noqa: FBT001 - a switch
+        self._fused = fused
 
     def states(self, row: Sequence[Sequence[int]]) -> torch.Tensor:
         lengths = [len(ids) for ids in row]

@@ -13,8 +13,7 @@ import torch
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
-from pytest_embedbench.models.fused import Fusion, fusion_pays
-from pytest_embedbench.models.rounding import near
+from pytest_embedbench.models.fused import Fusion, fusion_pays, settled
 from pytest_embedbench.models.text_attention import KERNEL, Span, places_within, spans, within_texts
 
 if TYPE_CHECKING:
@@ -55,12 +54,11 @@ class Packing:
         Off, and False, where vectors are not as expected either way: a model may do with its inputs what nobody here
         knows.
         """
-        for fused in (True, False) if self._fusion else (False,):
-            self.switch(on=True, fused=fused)
-            if near(vectors, expected):
-                return True
+        if not settled(
+            lambda fused: self.switch(on=True, fused=fused), vectors, expected, pays=self._fusion is not None
+        ):
             self.switch(on=False)
-        return False
+        return self.on
 
     def switch(self, *, on: bool, fused: bool = False) -> None:
         self.on = on

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel
 
-from pytest_embedbench.models.bert import FIRST_PLACE, bert
+from pytest_embedbench.models.bert import KINDS, bert
 from pytest_embedbench.models.transformer import Transformer
 
 SIZES = {"hidden_size": 24, "num_attention_heads": 3, "num_hidden_layers": 2, "intermediate_size": 40}
@@ -40,7 +40,7 @@ def saved(folder: Path, kind: str, **more: Any) -> Path:
     return folder
 
 
-@pytest.fixture(params=FIRST_PLACE)
+@pytest.fixture(params=KINDS)
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return saved(tmp_path, request.param)
 
