@@ -155,6 +155,10 @@ def _libraries(minilm: SentenceTransformerModel, tmp_path_factory: pytest.TempPa
     """Import all that a run imports, before pytester takes its snapshot of the modules: torch imports only once."""
     import scipy.stats  # noqa: F401 - numpy's libraries import only once, too
 
+    # A class whose module is gone from `sys.modules` takes no attention of ours: transformers reads that module's text.
+    import transformers.models.bert.modeling_bert
+    import transformers.models.qwen3.modeling_qwen3  # noqa: F401
+
     import pytest_embedbench.baselines
     import pytest_embedbench.cards.write
     import pytest_embedbench.cli
@@ -163,6 +167,7 @@ def _libraries(minilm: SentenceTransformerModel, tmp_path_factory: pytest.TempPa
     import pytest_embedbench.evaluate.fail_fast
     import pytest_embedbench.leaderboard.make
     import pytest_embedbench.models.library
+    import pytest_embedbench.models.transformer
     import pytest_embedbench.plausibility.check
     import pytest_embedbench.progress
     import pytest_embedbench.update
