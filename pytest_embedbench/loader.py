@@ -130,7 +130,7 @@ class Loader:
                 raise error
             started = time.perf_counter()
             try:
-                model = load_model(base, device=self.device, dtype=dtype)
+                model = load_model(base, device=self.device, dtype=dtype, memory=self._tuning)
             except Exception as error:
                 self._failed[base, dtype] = error
                 raise

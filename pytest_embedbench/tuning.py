@@ -1,14 +1,14 @@
-"""What was found out about a machine, kept for the next session: batch budgets and number formats that suit models.
+"""What was found out, kept for the next session: what suits models on this machine, and what their settings come to.
 
-It may be lost at any time, and is then found out again: a file that cannot be read counts as empty, one that cannot be
-written changes nothing.
+The first are batch budgets and number formats. It may be lost at any time, and is then found out again: a file that
+cannot be read counts as empty, one that cannot be written changes nothing.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from filelock import FileLock, Timeout
@@ -20,10 +20,18 @@ from pytest_embedbench.results.store import write_atomically
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_embedbench.models.ready import Ready
+
 FILE = "tuning-1.json"
 """In the cache's folder; the digit is the version of its layout."""
 
+READY_FOLDER = "ready-1"
+"""In the cache's folder: a file for each checkpoint."""
+
 LOCK_SECONDS = 10.0
+
+
+Content = TypeVar("Content")
 
 
 class Tuned(msgspec.Struct, kw_only=True):
@@ -34,12 +42,13 @@ class Tuned(msgspec.Struct, kw_only=True):
 
 
 class Tuning:
-    """A folder's file; without a folder all is forgotten at once.
+    """A folder's files; without a folder all is forgotten at once.
 
     Unless what is ``remembered`` is wanted, it is only written: everything is found out anew.
     """
 
     def __init__(self, folder: Path | None, *, remembered: bool = True) -> None:
+        self._folder = folder
         self._path = folder and folder / FILE
         self._remembered = remembered
 
@@ -62,11 +71,20 @@ class Tuning:
     def keep_dtype(self, key: str, choice: DtypeChoice) -> None:
         self._change(lambda tuned: tuned.dtypes.update({key: choice}))
 
+    def ready(self, name: str) -> Ready | None:
+        """What a checkpoint's settings came to: also where all is found out anew, as nothing was measured for it."""
+        from pytest_embedbench.models.ready import Ready
+
+        return _read(self._folder / READY_FOLDER / f"{name}.json", Ready) if self._folder else None
+
+    def keep_ready(self, name: str, ready: Ready) -> None:
+        if self._folder is not None:
+            with suppress(OSError):
+                begin_folder(self._folder)
+                write_atomically(self._folder / READY_FOLDER / f"{name}.json", msgspec.json.encode(ready).decode())
+
     def _read(self) -> Tuned:
-        if self._path is not None:
-            with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
-                return msgspec.json.decode(self._path.read_bytes(), type=Tuned)
-        return Tuned()
+        return (self._path and _read(self._path, Tuned)) or Tuned()
 
     def _change(self, change: Callable[[Tuned], None]) -> None:
         if self._path is None:
@@ -78,3 +96,9 @@ class Tuning:
                 change(tuned)
                 text = msgspec.json.format(msgspec.json.encode(tuned, order="deterministic"), indent=1)
                 write_atomically(self._path, text.decode())
+
+
+def _read(file: Path, kind: type[Content]) -> Content | None:
+    with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    return None

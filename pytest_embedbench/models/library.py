@@ -11,6 +11,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
 
 from pytest_embedbench.errors import ModelError
+from pytest_embedbench.models.bars import without_bars
 from pytest_embedbench.models.first_module import Static, TextTransformer, first_module
 from pytest_embedbench.models.packed import Packing, can_pack
 from pytest_embedbench.models.probe import PROBE
@@ -30,14 +31,15 @@ class Library:
     def __init__(self, model: NamedModel, folder: Path, how: Backend, dtype: torch.dtype | None) -> None:
         spec = model.spec
         try:
-            self.model = SentenceTransformer(
-                str(folder),
-                device=how.device,
-                trust_remote_code=spec.trust_remote_code,
-                local_files_only=True,
-                backend=spec.backend,
-                model_kwargs=how.arguments,
-            )
+            with without_bars():
+                self.model = SentenceTransformer(
+                    str(folder),
+                    device=how.device,
+                    trust_remote_code=spec.trust_remote_code,
+                    local_files_only=True,
+                    backend=spec.backend,
+                    model_kwargs=how.arguments,
+                )
         except Exception as error:
             raise ModelError(f"model {model.alias!r}: {folder} does not load: {error}") from error
         first = first_module(self.model, spec.max_seq_length)

@@ -12,6 +12,7 @@ from pytest_embedbench.models.source import checkpoint_dtype, locate
 
 if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Model
+    from pytest_embedbench.models.ready import Memory
     from pytest_embedbench.models.spec import NamedModel
 
 
@@ -37,8 +38,8 @@ def usual_dtype(model: NamedModel, device: str) -> str:
     return (folder and checkpoint_dtype(folder)) or "fp32"
 
 
-def load_model(model: NamedModel, *, device: str, dtype: str) -> Model:
-    """Load the model.
+def load_model(model: NamedModel, *, device: str, dtype: str, memory: Memory | None = None) -> Model:
+    """Load the model; what takes long to read of its settings is kept in ``memory``.
 
     Raises:
         ModelError: it is not to be had, its files do not load, or its server does not answer.
@@ -63,7 +64,7 @@ def load_model(model: NamedModel, *, device: str, dtype: str) -> Model:
             from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
         except ImportError as error:
             raise ModelError(f"model {model.alias!r} needs sentence-transformers and torch: {error}") from error
-        return SentenceTransformerModel(model, folder, device=device or best_device(), dtype=dtype)
+        return SentenceTransformerModel(model, folder, device=device or best_device(), dtype=dtype, memory=memory)
 
 
 @contextmanager

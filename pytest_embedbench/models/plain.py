@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from pytest_embedbench.models.bert import bert
 from pytest_embedbench.models.plain_files import LOCAL, Normalize, NotPlainError, PlainCheckpoint, plain_checkpoint
 from pytest_embedbench.models.probe import PROBE
+from pytest_embedbench.models.ready import Memory, ReadyTokenizer, keep, remembered
 from pytest_embedbench.models.text_attention import PACKED
 from pytest_embedbench.models.text_tokenizer import TextTokenizer, tokens
 
@@ -43,7 +43,7 @@ class Body(Protocol):
         ...
 
 
-def plain_network(folder: Path, dtype: torch.dtype, max_length: int | None) -> Plain | None:
+def plain_network(folder: Path, dtype: torch.dtype, max_length: int | None, memory: Memory | None) -> Plain | None:
     """The checkpoint in a folder, cutting texts at so many tokens; None where sentence-transformers must load it.
 
     That is so where its files ask for more than is done here, or where its vectors in a batch are not those of each
@@ -53,7 +53,7 @@ def plain_network(folder: Path, dtype: torch.dtype, max_length: int | None) -> P
     if checkpoint is None:
         return None
     try:
-        network = Plain(checkpoint, dtype, max_length)
+        network = Plain(checkpoint, dtype, max_length, memory)
         return network if network.pack() else None
     except Exception:  # noqa: BLE001 - whatever loading or a model raises: sentence-transformers is asked then
         return None
@@ -62,24 +62,14 @@ def plain_network(folder: Path, dtype: torch.dtype, max_length: int | None) -> P
 class Plain:
     """A ``Network`` of transformers' model and tokenizer; its batches have no padding."""
 
-    def __init__(self, checkpoint: PlainCheckpoint, dtype: torch.dtype, max_length: int | None) -> None:
+    def __init__(
+        self, checkpoint: PlainCheckpoint, dtype: torch.dtype, max_length: int | None, memory: Memory | None
+    ) -> None:
         self.declared: Mapping[str, str | None] = checkpoint.prompts
         self._checkpoint = checkpoint
-        config = AutoConfig.from_pretrained(checkpoint.transformer, **LOCAL)
-        body = bert(checkpoint.transformer, config, dtype)
-        if body:
-            self._body: Body = body
-            read = AutoTokenizer.from_pretrained
-        else:
-            # These imports take longer than that of torch.
-            from transformers import AutoProcessor
-
-            from pytest_embedbench.models.transformer import Transformer
-
-            self._body = Transformer(checkpoint.transformer, config, dtype)
-            read = AutoProcessor.from_pretrained
+        self._body, tokenizer = _as_remembered(checkpoint, dtype, memory) or _as_told(checkpoint, dtype, memory)
         self._after = torch.nn.Sequential(*checkpoint.after).to(dtype)
-        self._tokenizer = TextTokenizer(_tokenizer(read, checkpoint, config), max_length)
+        self._tokenizer = TextTokenizer(tokenizer, max_length)
         self.notice = self._tokenizer.notice
 
     def pack(self) -> bool:
@@ -121,11 +111,41 @@ class Plain:
         return vectors
 
 
-def _tokenizer(read: Callable[..., Any], checkpoint: PlainCheckpoint, config: Any) -> PreTrainedTokenizerBase:
+def _as_remembered(
+    checkpoint: PlainCheckpoint, dtype: torch.dtype, memory: Memory | None
+) -> tuple[Body, ReadyTokenizer] | None:
+    """The model and its tokenizer without any of transformers, where it was loaded before."""
+    ready = remembered(checkpoint.transformer, memory)
+    body = ready and bert(checkpoint.transformer, ready.sizes, dtype)
+    return (body, ReadyTokenizer(ready.tokenizer)) if ready and body else None
+
+
+def _as_told(checkpoint: PlainCheckpoint, dtype: torch.dtype, memory: Memory | None) -> tuple[Body, Any]:
+    """The model and its tokenizer as transformers reads the checkpoint's settings."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    config = AutoConfig.from_pretrained(checkpoint.transformer, **LOCAL)
+    body = bert(checkpoint.transformer, config, dtype)
+    if body:
+        tokenizer = _tokenizer(AutoTokenizer.from_pretrained, checkpoint, config)
+        keep(checkpoint.transformer, memory, config, tokenizer)
+        return body, tokenizer
+    # These imports take longer than that of torch.
+    from transformers import AutoProcessor
+
+    from pytest_embedbench.models.transformer import Transformer
+
+    other = Transformer(checkpoint.transformer, config, dtype)
+    return other, _tokenizer(AutoProcessor.from_pretrained, checkpoint, config)
+
+
+def _tokenizer(read: Callable[..., Any], checkpoint: PlainCheckpoint, config: Any) -> Any:
     """The tokenizer, as sentence-transformers' Transformer loads it: cutting where the checkpoint's settings say.
 
     Without such a setting it cuts where the model has no more positions.
     """
+    from transformers import PreTrainedTokenizerBase
+
     longest = checkpoint.max_seq_length
     given = {} if longest is None else {"model_max_length": longest}
     tokenizer = read(checkpoint.transformer, **LOCAL, **given)

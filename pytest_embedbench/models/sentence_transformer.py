@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 import torch
-from transformers.utils import logging
 
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models import cores
@@ -27,28 +25,19 @@ if TYPE_CHECKING:
 
     from pytest_embedbench.models.network import Network
     from pytest_embedbench.models.protocol import Vectors
+    from pytest_embedbench.models.ready import Memory
     from pytest_embedbench.models.spec import NamedModel
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """Keep transformers from drawing its own bar while it loads weights: it would stand in failure reports."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def _network(model: NamedModel, folder: Path, how: Backend, dtype: torch.dtype | None, *, packed: bool) -> Network:
+def _network(
+    model: NamedModel, folder: Path, how: Backend, dtype: torch.dtype | None, memory: Memory | None, *, packed: bool
+) -> Network:
     """Load the checkpoint: with transformers alone where that is the same, else with sentence-transformers."""
     on_cpu = how.device == "cpu" and packed
     if on_cpu and dtype is not None and not model.spec.trust_remote_code:
-        plain = plain_network(folder, dtype, model.spec.max_seq_length)
+        plain = plain_network(folder, dtype, model.spec.max_seq_length, memory)
         if plain:
             return plain
     try:
@@ -64,16 +53,25 @@ def _network(model: NamedModel, folder: Path, how: Backend, dtype: torch.dtype |
 class SentenceTransformerModel:
     """An ``Encoder`` over a checkpoint of sentence-transformers' kind.
 
-    On a CPU its batches have no padding where the model allows that and ``packed`` does not forbid it.
+    On a CPU its batches have no padding where the model allows that and ``packed`` does not forbid it. What takes long
+    to read of its settings is kept in ``memory``, and taken from it.
     """
 
-    def __init__(self, model: NamedModel, folder: Path, *, device: str, dtype: str, packed: bool = True) -> None:
+    def __init__(
+        self,
+        model: NamedModel,
+        folder: Path,
+        *,
+        device: str,
+        dtype: str,
+        packed: bool = True,
+        memory: Memory | None = None,
+    ) -> None:
         spec = model.spec
         how = Backend(device, {"dtype": DTYPES.get(dtype), "use_safetensors": True}, ())
         if spec.backend != "torch":
             how, dtype = backend(model, folder, device, dtype), ""
-        with _without_bars():
-            self._network = _network(model, folder, how, DTYPES.get(dtype), packed=packed)
+        self._network = _network(model, folder, how, DTYPES.get(dtype), memory, packed=packed)
         self._prompt_with(model.prompts)
         notices = (*how.notices, self._widened(folder, device, dtype), self._network.notice)
         self._facts = ModelFacts(

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import AutoModel
 
+from pytest_embedbench.models.bars import without_bars
 from pytest_embedbench.models.packed import Packing, can_pack
 from pytest_embedbench.models.plain_files import LOCAL, NotPlainError
 
@@ -25,7 +26,8 @@ class Transformer:
             raise NotPlainError  # half a model, or one of several
         if hasattr(config, "use_cache"):
             config.use_cache = False
-        self._model = AutoModel.from_pretrained(folder, config=config, dtype=dtype, use_safetensors=True, **LOCAL)
+        with without_bars():
+            self._model = AutoModel.from_pretrained(folder, config=config, dtype=dtype, use_safetensors=True, **LOCAL)
         if not can_pack(self._model):
             raise NotPlainError
         self.architecture = str(self._model.config.model_type)

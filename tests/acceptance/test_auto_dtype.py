@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -72,9 +72,9 @@ def test_the_suite_may_ask_for_it_and_probes_run_in_the_chosen_format(project_wi
     suite.write_text(text.replace("[embedbench]\n", '[embedbench]\ndtype = "auto"\n'), encoding="utf-8")
     loaded: list[str] = []
 
-    def counted(model: NamedModel, *, device: str, dtype: str) -> Model:
-        loaded.append(dtype)
-        return load_model(model, device=device, dtype=dtype)
+    def counted(model: NamedModel, **options: Any) -> Model:
+        loaded.append(options["dtype"])
+        return load_model(model, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loader, "load_model", counted)

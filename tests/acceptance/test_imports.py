@@ -26,3 +26,14 @@ def test_evaluating_minilm_imports_neither_trainers_nor_data_frames(project: Pro
     modules = set(json.loads((project.folder / "imported.json").read_text("utf-8")))
     assert {"torch", "transformers"} <= modules, "it was evaluated"
     assert modules & NEEDLESS == set()
+
+
+def test_the_next_run_needs_nothing_of_transformers(project: Project) -> None:
+    project.write("conftest.py", WATCH)
+    project.suite("recall@1 >= 0.1")
+    for arguments, needed in (((), True), (("--embed-fresh",), False), (("--embed-fresh", "--embed-no-cache"), True)):
+        result = project.spawn("--embed-only", *arguments)
+        assert result.ret == 0, project.text(result)
+        modules = set(json.loads((project.folder / "imported.json").read_text("utf-8")))
+        assert "torch" in modules, "it was evaluated"
+        assert ("transformers" in modules) == needed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -97,9 +97,9 @@ def test_two_models_are_loaded_once_each_and_come_after_everything_else(
     suite(project, 1000, models='"mine", "minilm", "bm25"', more='\n        [models.mine]\n        path = "mine"')
     loaded: list[str] = []
 
-    def watched(model: NamedModel, *, device: str, dtype: str) -> Model:
+    def watched(model: NamedModel, **options: Any) -> Model:
         loaded.append(model.alias)
-        return load_model(model, device=device, dtype=dtype)
+        return load_model(model, **options)
 
     monkeypatch.setattr("pytest_embedbench.loader.load_model", watched)
     result = project.run("-v", SHORT)
