@@ -40,7 +40,7 @@ from pytest_embedbench.evaluate.early import EarlyFailure, outlook
 from pytest_embedbench.evaluate.metrics import means, score
 from pytest_embedbench.evaluate.order import Order
 from pytest_embedbench.evaluate.run import Run
-from pytest_embedbench.evaluate.search import search
+from pytest_embedbench.evaluate.search import Search
 from pytest_embedbench.limits import Limit
 from pytest_embedbench.measures import parse_measure
 from pytest_embedbench.models.load import load_model
@@ -95,7 +95,9 @@ class System:
         return np.asarray(self.queries @ self.docs[docs].T, dtype=np.float32)
 
     def run(self, dataset: Dataset) -> Run:
-        return search(self.docs, [[doc] for doc in dataset.doc_ids], self.queries, dataset.judged_queries, 100)
+        search = Search([[doc] for doc in dataset.doc_ids], self.queries, dataset.judged_queries, 100)
+        search.push(range(len(self.docs)), self.docs)
+        return search.run()
 
 
 class Proof(NamedTuple):

@@ -56,13 +56,14 @@ class Embeddings(msgspec.Struct, frozen=True):
         usage = self.usage or _Usage()
         return usage.prompt_tokens or usage.total_tokens or 0
 
-    def vectors(self, count: int) -> NDArray[np.float32]:
+    def vectors(self, count: int, dimensions: int | None = None) -> NDArray[np.float32]:
         """The vectors in the order of the request's texts, shape (count, dimensions).
 
         Where the items have an ``index`` it decides; servers may answer in any order.
 
         Raises:
-            AnswerError: not one vector for each text, vectors of different lengths, or broken base64.
+            AnswerError: not one vector for each text, vectors of different lengths, or of another one than those of an
+                earlier answer (``dimensions``), or broken base64.
         """
         if len(self.data) != count:
             raise AnswerError(f"{len(self.data)} vectors came for {count} texts")
@@ -73,6 +74,8 @@ class Embeddings(msgspec.Struct, frozen=True):
         lengths = {len(row) for row in rows}
         if len(lengths) > 1 or 0 in lengths:
             raise AnswerError(f"the vectors of one answer have {sorted(lengths)} dimensions")
+        if dimensions not in {None, *lengths}:
+            raise AnswerError(f"an answer has {lengths.pop()} dimensions, the first one had {dimensions}")
         ordered = np.empty((count, *lengths), np.float32)
         ordered[places] = rows
         return ordered

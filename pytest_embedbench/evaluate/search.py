@@ -121,12 +121,3 @@ class Search:
             for row, query in enumerate(self._query_ids)
         }
         return Run(rankings).cut(self._depth)
-
-
-def search(
-    vectors: Vectors, groups: Sequence[Sequence[str]], queries: Vectors, query_ids: Sequence[str], depth: int
-) -> Run:
-    """Rank documents whose vectors are all there, shape (texts, dimensions); arguments are those of ``Search``."""
-    found = Search(groups, queries, query_ids, depth)
-    found.push(range(len(vectors)), vectors)
-    return found.run()

@@ -11,7 +11,7 @@ from sentence_transformers.sentence_transformer.modules import StaticEmbedding, 
 
 from pytest_embedbench.models.packed import SPANS, Packing
 from pytest_embedbench.models.protocol import PreparedText
-from pytest_embedbench.models.text_attention import PACKED
+from pytest_embedbench.models.text_attention import packed_attention
 from pytest_embedbench.models.text_tokenizer import TextTokenizer, tokens
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ class TextTransformer:
     @property
     def facts(self) -> dict[str, Any]:
         config = self.module.config
-        kernel = PACKED if self.packing else getattr(config, "_attn_implementation", None)
+        own = str(getattr(config, "_attn_implementation", None) or "")
         return {
             "architecture": str(getattr(config, "model_type", "")),
             "max_tokens": self._tokenizer.max_length,
-            "attention": str(kernel or ""),
+            "attention": packed_attention(self.module.model.dtype) if self.packing else own,
             "padding_side": self._tokenizer.padding_side,
         }
 

@@ -18,7 +18,7 @@ from pytest_embedbench.models.bert import bert
 from pytest_embedbench.models.plain_files import LOCAL, Normalize, NotPlainError, PlainCheckpoint, plain_checkpoint
 from pytest_embedbench.models.probe import PROBE
 from pytest_embedbench.models.ready import Memory, ReadyTokenizer, keep, remembered
-from pytest_embedbench.models.text_attention import PACKED
+from pytest_embedbench.models.text_attention import packed_attention
 from pytest_embedbench.models.text_tokenizer import TextTokenizer, tokens
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Plain:
         self, checkpoint: PlainCheckpoint, dtype: torch.dtype, max_length: int | None, memory: Memory | None
     ) -> None:
         self.declared: Mapping[str, str | None] = checkpoint.prompts
-        self._checkpoint = checkpoint
+        self._checkpoint, self._dtype = checkpoint, dtype
         self._body, tokenizer = _as_remembered(checkpoint, dtype, memory) or _as_told(checkpoint, dtype, memory)
         self._after = torch.nn.Sequential(*checkpoint.after).to(dtype)
         self._tokenizer = TextTokenizer(tokenizer, max_length)
@@ -89,7 +89,7 @@ class Plain:
             "max_tokens": self._tokenizer.max_length,
             "pooling": str(pooling),
             "padding_side": self._tokenizer.padding_side,
-            "attention": PACKED,
+            "attention": packed_attention(self._dtype),
         }
 
     def parameters(self) -> Iterable[torch.Tensor]:

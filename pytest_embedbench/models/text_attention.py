@@ -13,9 +13,6 @@ from pytest_embedbench.models.instructions import multiplies_bf16
 KERNEL = "sdpa"
 """transformers' name of torch's kernel; a checkpoint that asks for another one keeps it, and padding."""
 
-PACKED = f"{KERNEL}, packed"
-"""What the facts of a model say of its attention while it is without padding."""
-
 SHORT = 256
 """Tokens up to which two products and a softmax in bf16 are faster than torch's kernel, where the CPU multiplies bf16.
 
@@ -69,6 +66,17 @@ def within_texts(
     return made
 
 
+def packed_attention(dtype: torch.dtype) -> str:
+    """What the facts of a model say of its attention while it is without padding."""
+    products = f"products to {SHORT} tokens, " if products_pay(dtype) else ""
+    return f"{products}{KERNEL}, packed"
+
+
+def products_pay(dtype: torch.dtype) -> bool:
+    """Are two products and a softmax faster than the kernel on this CPU, for short texts?"""
+    return dtype == torch.bfloat16 and multiplies_bf16()
+
+
 def attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scale: float | None, causal: bool
 ) -> torch.Tensor:
@@ -76,7 +84,7 @@ def attend(
 
     Shapes are (texts, heads, tokens, size of a head). ``scale`` None is one over the root of that size.
     """
-    if query.dtype == torch.bfloat16 and query.shape[2] <= SHORT and multiplies_bf16():
+    if query.shape[2] <= SHORT and products_pay(query.dtype):
         return by_products(query, key, value, scale=scale, causal=causal)
     return torch.nn.functional.scaled_dot_product_attention(
         query,

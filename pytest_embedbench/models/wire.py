@@ -82,11 +82,9 @@ class Wire:
         except EndpointError as error:
             raise ModelError(f"model {self._alias!r}: {error}") from None
         try:
-            vectors = said.vectors(len(batch))
+            vectors = said.vectors(len(batch), self._dimensions)
         except EndpointError as error:
             raise self.failure(str(error)) from None
-        if vectors.shape[1] != self._dimensions:
-            raise self.failure(f"an answer has {vectors.shape[1]} dimensions, the first one had {self._dimensions}")
         if not np.isfinite(vectors).all():
             raise self.failure("a vector holds NaN or infinity")
         return Answered(vectors, self._counter.counted(batch, said.tokens), server_times(answer.headers))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+from pytest_embedbench.models.sentence_transformer import DTYPES, SentenceTransformerModel
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
-from pytest_embedbench.models.text_attention import spans
+from pytest_embedbench.models.text_attention import packed_attention, spans
 from tests.qwen3.conftest import qwen3_folder, qwen_tokens, tokenizer  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ TEXTS = [" ".join((WORDS * 20)[: 1 + 7 * number % 211]) for number in range(40)]
 def loaded(folder: Path, *, pack: bool = True, dtype: str = "fp32", **spec: object) -> SentenceTransformerModel:
     named = NamedModel(alias="model", spec=ModelSpec(path=str(folder), **spec))  # type: ignore[arg-type]
     model = SentenceTransformerModel(named, folder, device="cpu", dtype=dtype, packed=pack)
-    assert model.facts.attention == ("sdpa, packed" if pack else "sdpa")
+    assert model.facts.attention == (packed_attention(DTYPES[dtype]) if pack else "sdpa")
     return model
 
 

@@ -13,7 +13,7 @@ from pytest_embedbench.models import text_attention
 from pytest_embedbench.models.plain import Plain
 from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
-from pytest_embedbench.models.text_attention import SHORT, attend, by_products
+from pytest_embedbench.models.text_attention import SHORT, attend, by_products, packed_attention
 from tests.qwen3.conftest import qwen3_folder, qwen_tokens, tokenizer  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def test_vectors_are_near(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
     quick = load("bf16")
     one, other = (model.forward(model.prepare(texts, "document"), "document") for model in (exact, quick))
     assert (1 - (one * other).sum(axis=1)).max() < 1e-3
+    assert quick.facts.attention == "products to 256 tokens, sdpa, packed"
     assert calls
     assert set(calls) == {folder == "qwen3_folder"}
 
@@ -109,5 +110,9 @@ def test_where_it_is_used(
 ) -> None:
     monkeypatch.setattr(text_attention, "multiplies_bf16", lambda: native)
     monkeypatch.setattr(text_attention, "by_products", lambda *_, **__: "written out")
+    assert (
+        packed_attention(dtype)
+        == ("products to 256 tokens, " if native and dtype == torch.bfloat16 else "") + "sdpa, packed"
+    )
     states = torch.zeros(1, 1, length, 8, dtype=dtype)
     assert (attend(states, states, states, scale=None, causal=False) == "written out") is written_out

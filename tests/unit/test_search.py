@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_embedbench.evaluate import search as search_module
 from pytest_embedbench.evaluate.run import Ranking, Run
-from pytest_embedbench.evaluate.search import search
+from pytest_embedbench.evaluate.search import Search
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 # Whole numbers, so that inner products are exact and ties are real; few of them, so that ties are many.
 coordinates = st.integers(-2, 2)
 ids = st.text(st.sampled_from("aBz09-_é日𝕏"), min_size=1, max_size=4)
+
+
+def search(
+    vectors: Vectors, groups: Sequence[Sequence[str]], queries: Vectors, query_ids: Sequence[str], depth: int
+) -> Run:
+    """Rank documents whose vectors are all there."""
+    found = Search(groups, queries, query_ids, depth)
+    found.push(range(len(vectors)), vectors)
+    return found.run()
 
 
 @st.composite
