@@ -45,6 +45,7 @@ OURS = ("fp32", "auto")
 MATRICES = {"matrix fp32": "fp32", "matrix bf16": "bf16"}
 """The machine itself, number format by name."""
 
+PAGE_CACHE = Path("/proc/sys/vm/drop_caches")
 START_DOCUMENTS = 32
 PEER_VERSIONS = """
 import json
@@ -120,19 +121,26 @@ class Benchmark:
             operations=operations(read_shape(MODEL), lengths),
         )
 
-    def start(self, source: Path) -> None:
-        """From the process's start to the first batch in the model: with no bytecode at hand, and with it.
+    def start(self, source: Path, *, from_disk: bool) -> None:
+        """From the process's start to the first batch in the model, in a first run and after it.
 
-        The system's page cache is as it is: emptying it takes rights that a benchmark should not have.
+        "No bytecode" is a first run too, with none of the libraries' bytecode either.
         """
         collection = copy(source, self.work / "start", START_DOCUMENTS)
-        self.book.begin("start", ["cold", "warm"])
-        for repetition in range(self.repetitions):
-            bytecode = self.work / f"bytecode-{repetition}"
-            for system, environment in (("cold", {"PYTHONPYCACHEPREFIX": str(bytecode)}), ("warm", {})):
-                record = ours.evaluate(collection.folder, "fp32", self.work, environment=environment)
-                self._note("start", system, record)
-            shutil.rmtree(bytecode)
+        bytecode = self.work / "bytecode"
+        cached, uncached = ["no bytecode", "start" + FIRST, "start"], ["from disk" + FIRST, "from disk"]
+        self.book.begin("start", [*cached, *uncached])
+        # What is read from the disk last decides how fast the next start is, so these come after all others.
+        for system in [*cached * self.repetitions, *(uncached * self.repetitions if from_disk else [])]:
+            if system == "no bytecode" or system.endswith(FIRST):
+                ours.forget(self.work, "fp32")
+            if system in uncached:
+                os.sync()
+                PAGE_CACHE.write_text("3", "utf-8")
+            environment = {"PYTHONPYCACHEPREFIX": str(bytecode)} if system == "no bytecode" else {}
+            record = ours.evaluate(collection.folder, "fp32", self.work, environment=environment)
+            self._note("start", system, record)
+            shutil.rmtree(bytecode, ignore_errors=True)
 
     def growth(self, source: Path, sizes: list[int], mean_words: float | None) -> None:
         """Collections of different sizes and the same kind of texts."""
@@ -176,7 +184,7 @@ def main() -> None:
         parts = []
         try:
             if not chosen.no_start:
-                benchmark.start(SHARED / "data" / DATASETS[0])
+                benchmark.start(SHARED / "data" / DATASETS[0], from_disk=chosen.from_disk)
             for dataset in chosen.datasets:
                 source = Path(dataset) if "/" in dataset else SHARED / "data" / dataset
                 parts.append(benchmark.collection(source, chosen.documents, chosen.systems))
@@ -196,6 +204,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--documents", type=int, help="only so many of each collection, relevant ones first")
     parser.add_argument("--no-start", action="store_true", help="leave out the time to the first token")
+    parser.add_argument(
+        "--from-disk", action="store_true", help="measure starts with the system's page cache emptied, too (root only)"
+    )
     parser.add_argument(
         "--growth", nargs="*", type=int, default=[], metavar="DOCUMENTS", help="sizes of made-up corpora"
     )

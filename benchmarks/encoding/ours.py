@@ -18,6 +18,15 @@ HERE = Path(__file__).resolve().parent
 SUITE = '[embedbench]\nmetrics = ["ndcg@10"]\n'
 
 
+def _cache(work: Path, dtype: str) -> Path:
+    return work / f"cache-{dtype}"
+
+
+def forget(work: Path, dtype: str) -> None:
+    """Remove all that earlier runs kept."""
+    shutil.rmtree(_cache(work, dtype), ignore_errors=True)
+
+
 def evaluate(
     collection: Path, dtype: str, work: Path, *, environment: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
@@ -26,7 +35,7 @@ def evaluate(
     ``work`` keeps the number format's cache folder between calls, without its vectors: what a run finds out about the
     machine is there for the next one, and all vectors are made and written, as in a user's first run on a collection.
     """
-    cache = work / f"cache-{dtype}"
+    cache = _cache(work, dtype)
     for file in cache.glob("*.sqlite*"):
         file.unlink()
     folder = work / f"run-{dtype}"
