@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding, Transformer
 
-from pytest_embedbench.models.packed import SPANS, Packing
+from pytest_embedbench.models.packed import ROW, Packing
 from pytest_embedbench.models.protocol import PreparedText
 from pytest_embedbench.models.text_attention import packed_attention
 from pytest_embedbench.models.text_tokenizer import TextTokenizer, tokens
@@ -68,12 +68,12 @@ class TextTransformer:
 
     @property
     def facts(self) -> dict[str, Any]:
-        config = self.module.config
+        config, model = self.module.config, self.module.model
         own = str(getattr(config, "_attn_implementation", None) or "")
         return {
             "architecture": str(getattr(config, "model_type", "")),
             "max_tokens": self._tokenizer.max_length,
-            "attention": packed_attention(self.module.model.dtype) if self.packing else own,
+            "attention": packed_attention(model.dtype, model.device.type) if self.packing else own,
             "padding_side": self._tokenizer.padding_side,
         }
 
@@ -83,7 +83,7 @@ class TextTransformer:
     def pack(self, packing: Packing) -> None:
         """Take batches without padding from now on."""
         if self.module.model_forward_params is not None:
-            self.module.model_forward_params |= {SPANS}
+            self.module.model_forward_params |= {ROW}
         self.packing = packing
 
     def features(self, batch: Sequence[PreparedText]) -> dict[str, Any]:

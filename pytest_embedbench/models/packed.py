@@ -1,7 +1,7 @@
-"""Batches without padding, on a CPU: all texts in one row, attention within each.
+"""Batches without padding: all texts in one row, attention within each.
 
-The linear layers see the tokens of a batch as one matrix, and no padding; attention runs text by text, those of one
-length together. The texts' places go through transformers' attention interface.
+The linear layers see the tokens of a batch as one matrix, and no padding. Where texts stand in the row goes through
+transformers' attention interface.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
 from pytest_embedbench.models.fused import Fusion, fusion_pays, settled
-from pytest_embedbench.models.text_attention import KERNEL, Span, places_within, spans, within_texts
+from pytest_embedbench.models.text_attention import KERNEL, Row, places_within, row_of, within_texts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 NAME = "embedbench_packed"
-SPANS = "embedbench_spans"
-"""The feature that says where texts are: rows of start, length, and how many of that length follow each other."""
+ROW = "embedbench_row"
+"""The feature that says where texts stand: a ``Row``."""
+
+GPU = "cuda"
 
 LOCAL = ("sliding_window", "local_attention")
 """Settings of models that attend to a neighbourhood, by masks that are not made here."""
@@ -45,7 +47,7 @@ class Packing:
         AttentionMaskInterface.register(NAME, no_mask)
         self._model = model
         self._offset = first_position(model)
-        self._fusion = Fusion(model) if fusion_pays(model.dtype) else None
+        self._fusion = Fusion(model) if model.device.type == "cpu" and fusion_pays(model.dtype) else None
         self.on = False
 
     def settle(self, vectors: Callable[[], torch.Tensor], expected: torch.Tensor) -> bool:
@@ -66,7 +68,7 @@ class Packing:
         if self._fusion:
             self._fusion.switch(on=on and fused)
 
-    def inputs(self, batch: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
+    def inputs(self, batch: Sequence[Sequence[int]]) -> dict[str, torch.Tensor | Row]:
         """The tokens of a batch in one row, their places in their texts, and what attention needs to tell these apart.
 
         Tokens and places have shape (1, tokens).
@@ -75,7 +77,7 @@ class Packing:
         return {
             "input_ids": torch.tensor([[token for ids in batch for token in ids]]),
             "position_ids": (places_within(lengths) + self._offset)[None],
-            SPANS: torch.tensor(spans(lengths)),
+            ROW: row_of(lengths),
         }
 
 
@@ -108,9 +110,13 @@ def attention(
     tokens, heads, size of a head), as transformers wants it.
     """
     causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
-    texts = [Span(*span) for span in more[SPANS].tolist()]
+    row: Row = more[ROW]
     q, k, v = (whole[0].transpose(0, 1) for whole in (query, key, value))
-    return within_texts(q, k, v, texts, scale=scaling, causal=causal)[None], None
+    if query.device.type == GPU:
+        from pytest_embedbench.models.gpu_attention import within_texts_on_gpu
+
+        return within_texts_on_gpu(q, k, v, row, scale=scaling, causal=causal)[None], None
+    return within_texts(q, k, v, row.spans, scale=scaling, causal=causal)[None], None
 
 
 def no_mask(*_: Any, **__: Any) -> None:

@@ -35,8 +35,8 @@ def _network(
     model: NamedModel, folder: Path, how: Backend, dtype: torch.dtype | None, memory: Memory | None, *, packed: bool
 ) -> Network:
     """Load the checkpoint: with transformers alone where that is the same, else with sentence-transformers."""
-    on_cpu = how.device == "cpu" and packed
-    if on_cpu and dtype is not None and not model.spec.trust_remote_code:
+    packed = packed and torch.device(how.device).type in {"cpu", "cuda"}
+    if how.device == "cpu" and packed and dtype is not None and not model.spec.trust_remote_code:
         plain = plain_network(folder, dtype, model.spec.max_seq_length, memory)
         if plain:
             return plain
@@ -45,7 +45,7 @@ def _network(
     except ImportError as error:
         raise ModelError(f"model {model.alias!r} needs sentence-transformers: {error}") from error
     network = Library(model, folder, how, dtype)
-    if on_cpu:
+    if packed:
         network.pack()
     return network
 
@@ -53,7 +53,7 @@ def _network(
 class SentenceTransformerModel:
     """An ``Encoder`` over a checkpoint of sentence-transformers' kind.
 
-    On a CPU its batches have no padding where the model allows that and ``packed`` does not forbid it. What takes long
+    Its batches have no padding where the model allows that and ``packed`` does not forbid it. What takes long
     to read of its settings is kept in ``memory``, and taken from it.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import NamedTuple
 
 import torch
@@ -28,6 +28,24 @@ class Span(NamedTuple):
     """The first one's first token."""
     length: int
     texts: int
+
+
+class Row(NamedTuple):
+    """The texts of a batch in one row: where they stand, for either kind of device."""
+
+    spans: list[Span]
+    bounds: torch.Tensor
+    """Where each text begins, and where the last one ends: shape (texts + 1,), int32."""
+    longest: int
+
+    def to(self, device: torch.device) -> Row:
+        return self._replace(bounds=self.bounds.to(device))
+
+
+def row_of(lengths: Sequence[int]) -> Row:
+    """A row of texts of these lengths."""
+    bounds = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32)
+    return Row(spans(lengths), bounds, max(lengths))
 
 
 def spans(lengths: Sequence[int]) -> list[Span]:
@@ -66,8 +84,10 @@ def within_texts(
     return made
 
 
-def packed_attention(dtype: torch.dtype) -> str:
+def packed_attention(dtype: torch.dtype, device: str = "cpu") -> str:
     """What the facts of a model say of its attention while it is without padding."""
+    if device == "cuda":
+        return "flash, packed"
     products = f"products to {SHORT} tokens, " if products_pay(dtype) else ""
     return f"{products}{KERNEL}, packed"
 

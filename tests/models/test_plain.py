@@ -20,7 +20,7 @@ from pytest_embedbench.models.plain import Plain
 from pytest_embedbench.models.plain_files import plain_checkpoint
 from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
-from pytest_embedbench.models.text_attention import spans
+from pytest_embedbench.models.text_attention import row_of, spans
 from tests.qwen3.conftest import qwen3_folder, qwen_tokens, tokenizer  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
@@ -308,8 +308,8 @@ def test_vectors_that_are_not_those_of_texts_alone_take_it(
     minilm_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = vectors(plain(minilm_folder))
-    for module in (bert, packed):
-        monkeypatch.setattr(module, "spans", lambda lengths: spans([sum(lengths)]))
+    monkeypatch.setattr(bert, "spans", lambda lengths: spans([sum(lengths)]))
+    monkeypatch.setattr(packed, "row_of", lambda lengths: row_of([sum(lengths)]))
     model = in_it(load(minilm_folder))
     assert model.facts.attention == "sdpa"
     np.testing.assert_allclose(vectors(model), right, atol=1e-6)

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_embedbench.models.sentence_transformer import DTYPES, SentenceTransformerModel
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
-from pytest_embedbench.models.text_attention import packed_attention, spans
+from pytest_embedbench.models.text_attention import packed_attention, row_of, spans
 from tests.qwen3.conftest import qwen3_folder, qwen_tokens, tokenizer  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
@@ -108,8 +108,9 @@ def test_a_model_that_computes_otherwise_without_padding_is_padded(
     from pytest_embedbench.models import bert, packed
 
     right = vectors(loaded(minilm_folder))
-    for module in (bert, packed):  # attention that ignores where texts end
-        monkeypatch.setattr(module, "spans", lambda lengths: spans([sum(lengths)]))
+    # Attention that ignores where texts end.
+    monkeypatch.setattr(bert, "spans", lambda lengths: spans([sum(lengths)]))
+    monkeypatch.setattr(packed, "row_of", lambda lengths: row_of([sum(lengths)]))
     model = SentenceTransformerModel(
         NamedModel(alias="other", spec=ModelSpec(path=str(minilm_folder))), minilm_folder, device="cpu", dtype="fp32"
     )
