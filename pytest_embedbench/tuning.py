@@ -48,7 +48,6 @@ class Tuning:
     """
 
     def __init__(self, folder: Path | None, *, remembered: bool = True) -> None:
-        self._folder = folder
         self._path = folder and folder / FILE
         self._remembered = remembered
 
@@ -75,16 +74,19 @@ class Tuning:
         """What a checkpoint's settings came to: also where all is found out anew, as nothing was measured for it."""
         from pytest_embedbench.models.ready import Ready
 
-        return _read(self._folder / READY_FOLDER / f"{name}.json", Ready) if self._folder else None
+        return _read(self._ready_file(name), Ready)
 
     def keep_ready(self, name: str, ready: Ready) -> None:
-        if self._folder is not None:
+        if file := self._ready_file(name):
             with suppress(OSError):
-                begin_folder(self._folder)
-                write_atomically(self._folder / READY_FOLDER / f"{name}.json", msgspec.json.encode(ready).decode())
+                begin_folder(file.parent.parent)
+                write_atomically(file, msgspec.json.encode(ready).decode())
+
+    def _ready_file(self, name: str) -> Path | None:
+        return self._path and self._path.with_name(READY_FOLDER) / f"{name}.json"
 
     def _read(self) -> Tuned:
-        return (self._path and _read(self._path, Tuned)) or Tuned()
+        return _read(self._path, Tuned) or Tuned()
 
     def _change(self, change: Callable[[Tuned], None]) -> None:
         if self._path is None:
@@ -98,7 +100,8 @@ class Tuning:
                 write_atomically(self._path, text.decode())
 
 
-def _read(file: Path, kind: type[Content]) -> Content | None:
-    with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return msgspec.json.decode(file.read_bytes(), type=kind)
+def _read(file: Path | None, kind: type[Content]) -> Content | None:
+    if file is not None:
+        with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return msgspec.json.decode(file.read_bytes(), type=kind)
     return None

@@ -89,7 +89,7 @@ class EndpointModel:
                 return
             try:
                 reply = done.result()
-                vectors = reply.value.vectors(len(batch), self.probe.shape[1])
+                vectors = self._vectors(reply.value, len(batch), self.probe.shape[1])
                 texts = self._counter.counted(batch, reply.value.tokens)
                 outcome.set_result(Answered(vectors, texts, server_times(reply.headers)))
             except EndpointError as error:
@@ -120,7 +120,7 @@ class EndpointModel:
     def _probe(self) -> Vectors:
         try:
             reply = self._ask([Sent(text, 0) for text in PROBE], "document").result()
-            vectors = reply.value.vectors(len(PROBE))
+            vectors = self._vectors(reply.value, len(PROBE))
         except EndpointError as error:
             raise ModelError(f"model {self._alias!r}: {error}") from None
         if self._spec.dimensions not in {None, vectors.shape[1]}:
@@ -128,6 +128,12 @@ class EndpointModel:
             fix = f"leave dimensions out and cut them here, as {self._alias}@dim={self._spec.dimensions}"
             raise ModelError(f"model {self._alias!r}: {message}\n  fix: {fix}")
         return vectors
+
+    def _vectors(self, said: Embeddings, count: int, dimensions: int | None = None) -> Vectors:
+        try:
+            return said.vectors(count, dimensions)
+        except EndpointError as error:
+            raise EndpointError(f"{self._spec.url}: {error}") from None
 
     def close(self) -> None:
         """Close the connections; requests under way are cancelled."""

@@ -11,7 +11,7 @@ from sentence_transformers.sentence_transformer.modules import StaticEmbedding, 
 
 from pytest_embedbench.models.packed import ROW, Packing
 from pytest_embedbench.models.protocol import PreparedText
-from pytest_embedbench.models.text_attention import packed_attention
+from pytest_embedbench.models.text_attention import Row
 from pytest_embedbench.models.text_tokenizer import TextTokenizer, tokens
 
 if TYPE_CHECKING:
@@ -68,12 +68,12 @@ class TextTransformer:
 
     @property
     def facts(self) -> dict[str, Any]:
-        config, model = self.module.config, self.module.model
+        config = self.module.config
         own = str(getattr(config, "_attn_implementation", None) or "")
         return {
             "architecture": str(getattr(config, "model_type", "")),
             "max_tokens": self._tokenizer.max_length,
-            "attention": packed_attention(model.dtype, model.device.type) if self.packing else own,
+            "attention": self.packing.attention if self.packing else own,
             "padding_side": self._tokenizer.padding_side,
         }
 
@@ -89,19 +89,20 @@ class TextTransformer:
     def features(self, batch: Sequence[PreparedText]) -> dict[str, Any]:
         row = tokens(batch)
         if self.packing:
-            return {**self.packing.inputs(row), **flattened(row)}
+            inputs = self.packing.inputs(row)
+            return {**inputs, **flattened(inputs[ROW])}
         return self._tokenizer.padded(row)
 
     def prompt_length(self, prompt: str) -> int | None:
         return self._tokenizer.prompt_length(prompt)
 
 
-def flattened(batch: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
+def flattened(row: Row) -> dict[str, torch.Tensor]:
     """What sentence-transformers' pooling takes to tell texts in one row apart; made for flash attention on GPUs."""
-    lengths = torch.tensor([len(ids) for ids in batch])
+    lengths = row.bounds.diff()
     return {
-        "cu_seq_lens_q": torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)]),
-        "seq_idx": torch.repeat_interleave(torch.arange(len(batch)), lengths)[None],
+        "cu_seq_lens_q": row.bounds,
+        "seq_idx": torch.repeat_interleave(torch.arange(len(lengths)), lengths)[None],
     }
 
 

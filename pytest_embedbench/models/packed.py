@@ -14,7 +14,7 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
 from pytest_embedbench.models.fused import Fusion, fusion_pays, settled
-from pytest_embedbench.models.text_attention import KERNEL, Row, places_within, row_of, within_texts
+from pytest_embedbench.models.text_attention import KERNEL, Row, packed_attention, places_within, row_of, within_texts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -50,6 +50,11 @@ class Packing:
         self._fusion = Fusion(model) if model.device.type == "cpu" and fusion_pays(model.dtype) else None
         self.on = False
 
+    @property
+    def attention(self) -> str:
+        """What the facts of the model say of its attention while this is on."""
+        return "flash, packed" if self._model.device.type == GPU else packed_attention(self._model.dtype)
+
     def settle(self, vectors: Callable[[], torch.Tensor], expected: torch.Tensor) -> bool:
         """Switch on: with linear layers fused where that pays, without where that changes vectors.
 
@@ -68,10 +73,10 @@ class Packing:
         if self._fusion:
             self._fusion.switch(on=on and fused)
 
-    def inputs(self, batch: Sequence[Sequence[int]]) -> dict[str, torch.Tensor | Row]:
+    def inputs(self, batch: Sequence[Sequence[int]]) -> dict[str, Any]:
         """The tokens of a batch in one row, their places in their texts, and what attention needs to tell these apart.
 
-        Tokens and places have shape (1, tokens).
+        Tokens and places are tensors of shape (1, tokens), the last is a ``Row``.
         """
         lengths = [len(ids) for ids in batch]
         return {

@@ -17,12 +17,10 @@ from tokenizers import Tokenizer
 
 from pytest_embedbench.models.checkpoint import LONGEST
 from pytest_embedbench.models.probe import PROBE
-
-READ = {".json", ".jinja", ".model", ".txt"}
-"""Kinds of files of a checkpoint in which settings and vocabularies are."""
+from pytest_embedbench.models.source import SETTINGS, fingerprint_folder
 
 READERS = "transformers", "tokenizers"
-"""Packages that decide what is made of these."""
+"""Packages that decide what is made of a checkpoint's settings."""
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +48,7 @@ class FastTokenizer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """A checkpoint's settings, read; ``origin`` is the digest of the files that they come from."""
+    """A checkpoint's settings, read; ``origin`` is the digest of the files that they come from, and who read them."""
 
     origin: str
     sizes: Sizes
@@ -101,8 +99,7 @@ def remembered(folder: Path, memory: Memory | None) -> Ready | None:
 
 def keep(folder: Path, memory: Memory | None, config: Any, tokenizer: Any) -> None:
     """Keep the configuration and the tokenizer that transformers made of a checkpoint, if they will do as well then."""
-    made = fast(tokenizer) if memory else None
-    if memory and made:
+    if memory and (made := fast(tokenizer)):
         sizes = msgspec.convert(config, Sizes, from_attributes=True)
         memory.keep_ready(_name(folder), Ready(origin=_origin(folder), sizes=sizes, tokenizer=made))
 
@@ -130,8 +127,4 @@ def _name(folder: Path) -> str:
 
 
 def _origin(folder: Path) -> str:
-    digest = hashlib.sha256("".join(f"{package} {version(package)}\n" for package in READERS).encode())
-    for file in sorted(file for file in folder.iterdir() if file.suffix in READ and file.is_file()):
-        digest.update(f"{file.name} {file.stat().st_size}\n".encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+    return " ".join([fingerprint_folder(folder, SETTINGS), *(f"{package} {version(package)}" for package in READERS)])

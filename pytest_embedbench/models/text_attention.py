@@ -84,10 +84,8 @@ def within_texts(
     return made
 
 
-def packed_attention(dtype: torch.dtype, device: str = "cpu") -> str:
+def packed_attention(dtype: torch.dtype) -> str:
     """What the facts of a model say of its attention while it is without padding."""
-    if device == "cuda":
-        return "flash, packed"
     products = f"products to {SHORT} tokens, " if products_pay(dtype) else ""
     return f"{products}{KERNEL}, packed"
 

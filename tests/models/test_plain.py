@@ -21,6 +21,7 @@ from pytest_embedbench.models.plain_files import plain_checkpoint
 from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 from pytest_embedbench.models.text_attention import row_of, spans
+from tests.models.conftest import change
 from tests.qwen3.conftest import qwen3_folder, qwen_tokens, tokenizer  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
@@ -51,12 +52,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def copy(minilm_folder: Path, tmp_path: Path) -> Path:
-    """Return a copy of MiniLM's folder, to be changed."""
-    return Path(shutil.copytree(minilm_folder, tmp_path / "copy"))
 
 
 class Kept:
@@ -100,12 +95,6 @@ def reference(folder: Path, dtype: torch.dtype = torch.float32) -> SentenceTrans
 
 def vectors(model: SentenceTransformerModel, role: Role = "document", texts: Sequence[str] = TEXTS) -> Vectors:
     return model.forward(model.prepare(texts, role), role)
-
-
-def change(file: Path, **values: object) -> None:
-    found = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps({**found, **values}), "utf-8")
 
 
 def pool(folder: Path, mode: object, **more: object) -> None:
@@ -319,10 +308,9 @@ def test_vectors_that_are_not_those_of_texts_alone_take_it(
 
 SCRIPT = """
 import sys
+from pathlib import Path
 from pytest_embedbench.models.load import load_model
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
-
-from pathlib import Path
 from pytest_embedbench.tuning import Tuning
 
 named, memory = NamedModel(alias="m", spec=ModelSpec(path=sys.argv[1])), Tuning(Path(sys.argv[2]))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,14 +20,9 @@ from pytest_embedbench.models.probe import PROBE
 from pytest_embedbench.models.ready import ReadyTokenizer, fast
 from pytest_embedbench.models.text_tokenizer import TextTokenizer
 from pytest_embedbench.tuning import READY_FOLDER, Tuning
+from tests.models.conftest import change
 
 Watch = Callable[[Path], bool]
-
-
-@pytest.fixture
-def copy(minilm_folder: Path, tmp_path: Path) -> Path:
-    """Return a copy of MiniLM's folder, to be changed."""
-    return Path(shutil.copytree(minilm_folder, tmp_path / "copy"))
 
 
 @pytest.fixture
@@ -56,10 +49,6 @@ def reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watch:
 
 def kept(tmp_path: Path) -> list[Path]:
     return list((tmp_path / "cache" / READY_FOLDER).iterdir())
-
-
-def change(file: Path, **values: object) -> None:
-    file.write_text(json.dumps({**json.loads(file.read_text("utf-8")), **values}), "utf-8")
 
 
 # Tokens
