@@ -24,15 +24,15 @@ from scipy.stats import bootstrap
 from tabulate import tabulate
 
 from pytest_embedbench import catalog
+from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.datasets.load import dataset_path, load_dataset
 from pytest_embedbench.datasets.spec import NamedDataset
-from pytest_embedbench.datasets.types import Dataset
+from pytest_embedbench.datasets.types import Dataset, Role
 from pytest_embedbench.evaluate.evaluation import evaluate
 from pytest_embedbench.evaluate.metrics import Scores, means
-from pytest_embedbench.measures import parse_measure
 from pytest_embedbench.models.load import load_model
-from pytest_embedbench.models.protocol import Model, PreparedText, Role
-from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
+from pytest_embedbench.models.protocol import Model, PreparedText
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from encoding.floor import operations, read_shape, token_counts
 from encoding.process import finish
 from encoding.tables import FIRST, last_line, page
 
-from pytest_embedbench.evaluate.environment import hardware, library_versions
+from pytest_embedbench.machine.environment import hardware, library_versions
 
 HERE = Path(__file__).resolve().parent
 SHARED = Path(os.environ.get("EMBEDBENCH_SHARED") or HERE.parents[1] / "shared")

@@ -29,20 +29,20 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
+from pytest_embedbench.core.batching import batches, distinct
+from pytest_embedbench.core.limits import Limit
+from pytest_embedbench.core.measures import parse_measure
+from pytest_embedbench.core.runs import Run
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.encode.loop import encode
-from pytest_embedbench.encode.plan import batches, distinct
 from pytest_embedbench.encode.progress import Silence
-from pytest_embedbench.evaluate.blocks import Blocks, batch_budget
-from pytest_embedbench.evaluate.early import EarlyFailure, outlook
+from pytest_embedbench.evaluate.fail_fast.blocks import Blocks, batch_budget
+from pytest_embedbench.evaluate.fail_fast.order import Order
+from pytest_embedbench.evaluate.fail_fast.proof import EarlyFailure, outlook
 from pytest_embedbench.evaluate.metrics import means, score
-from pytest_embedbench.evaluate.order import Order
-from pytest_embedbench.evaluate.run import Run
 from pytest_embedbench.evaluate.search import Search
-from pytest_embedbench.limits import Limit
-from pytest_embedbench.measures import parse_measure
 from pytest_embedbench.models.load import load_model
 from pytest_embedbench.models.protocol import Encoder
 from pytest_embedbench.models.spec import ModelSpec, NamedModel

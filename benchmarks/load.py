@@ -25,12 +25,13 @@ from tabulate import tabulate
 
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
+from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.load.closed_loop import sampled
 from pytest_embedbench.load.quantiles import percentile
 from pytest_embedbench.load.server import MicroBatcher
 from pytest_embedbench.models.load import load_model
-from pytest_embedbench.models.protocol import Encoder, Role
-from pytest_embedbench.models.sentence_transformer import DTYPES
+from pytest_embedbench.models.local.sentence_transformer import DTYPES
+from pytest_embedbench.models.protocol import Encoder
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
 SHARED = Path(os.environ.get("EMBEDBENCH_SHARED") or Path(__file__).resolve().parents[2] / "shared")

@@ -16,9 +16,9 @@ from collections.abc import Callable
 import msgspec
 from tabulate import tabulate
 
-from pytest_embedbench.endpoint.answers import HttpAnswer
-from pytest_embedbench.endpoint.embeddings import Embeddings, request
-from pytest_embedbench.load.calibration import capacity_per_s, null_server
+from pytest_embedbench.load.clients.calibration import capacity_per_s, null_server
+from pytest_embedbench.remote.answers import HttpAnswer
+from pytest_embedbench.remote.embeddings import Embeddings, request
 
 GOAL = 5000
 BODY = msgspec.json.encode(request("m", ["what do whales breathe through"], dimensions=None, encoding="float"))

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.evaluate.evaluation import evaluate
 from pytest_embedbench.evaluate.metrics import Scores, means
-from pytest_embedbench.measures import parse_measure
 from pytest_embedbench.models.callable import CallableModel
 from pytest_embedbench.suite.names import Names, Overrides
 from pytest_embedbench.suite.tables import SuiteFile
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from sentence_transformers import SentenceTransformer
 
+    from pytest_embedbench.datasets.types import Role
     from pytest_embedbench.models.callable import Encode
-    from pytest_embedbench.models.protocol import Role
 
 
 class ModelScores(NamedTuple):

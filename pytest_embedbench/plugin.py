@@ -9,17 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_embedbench.errors import ConfigurationError
-from pytest_embedbench.fixtures import embed_dataset, embed_evaluation, embed_model, embed_pair, embed_profile
-from pytest_embedbench.options import add_options
-from pytest_embedbench.session import (
-    DEFAULT_NODE,
-    DEFAULT_SUITE,
-    KEY,
-    SUITE_NAME,
-    EmbedSession,
-    is_suite,
-    marker_arguments,
-)
+from pytest_embedbench.session.fixtures import embed_dataset, embed_evaluation, embed_model, embed_pair, embed_profile
+from pytest_embedbench.session.options import add_options
+from pytest_embedbench.session.state import KEY, EmbedSession
+from pytest_embedbench.session.suites import marker_arguments
+from pytest_embedbench.suite.find import DEFAULT_NODE, DEFAULT_SUITE, SUITE_NAME, is_suite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    from pytest_embedbench import hookspecs
+    from pytest_embedbench.session import hookspecs
 
     pluginmanager.add_hookspecs(hookspecs)
 
@@ -60,13 +54,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     session = config.stash[KEY] = EmbedSession(config)
     if session.option("offline"):
-        from pytest_embedbench.offline import stay_offline
+        from pytest_embedbench.session.offline import stay_offline
 
         patch = pytest.MonkeyPatch()
         config.add_cleanup(patch.undo)
         stay_offline(patch)
     if session.option("update_baseline"):
-        from pytest_embedbench.update import BaselineUpdate
+        from pytest_embedbench.session.baseline_update import BaselineUpdate
 
         config.pluginmanager.register(BaselineUpdate(config), "embedbench-update-baseline")
     config.args[:] = [_packaged(argument) for argument in config.args]
@@ -91,14 +85,14 @@ def _check_options(session: EmbedSession) -> None:
     if not (seconds := session.option("profile_seconds")) > 0:
         raise pytest.UsageError(f"--embed-profile-seconds: {seconds} is not a positive number of seconds")
     if session.option("energy"):
-        from pytest_embedbench.load.energy import missing_extra
+        from pytest_embedbench.machine.energy import missing_extra
 
         if missing := missing_extra():
             raise pytest.UsageError(f"--embed-energy: codecarbon is not installed\n  fix: {missing}")
     try:
         _ = session.cache_bytes
         if session.option("baseline"):
-            from pytest_embedbench.baselines import option_source, read
+            from pytest_embedbench.session.baselines import option_source, read
 
             if named := option_source(session):
                 read(session, named)
@@ -134,7 +128,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         ours = file_path.parent == parent.config.rootpath and is_suite(file_path)
     if not ours and file_path != DEFAULT_SUITE:
         return None
-    from pytest_embedbench.collect import SuiteFile
+    from pytest_embedbench.session.collect import SuiteFile
 
     if file_path == DEFAULT_SUITE:
         return SuiteFile.from_parent(parent, path=file_path, nodeid=DEFAULT_NODE)
@@ -143,7 +137,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "embed_pair" in metafunc.fixturenames:
-        from pytest_embedbench.collect import parametrize
+        from pytest_embedbench.session.collect import parametrize
 
         parametrize(metafunc)
     elif marker := metafunc.definition.get_closest_marker("embedbench"):
@@ -165,7 +159,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     for item in items:
         if pair := getattr(getattr(item, "callspec", None), "params", {}).get("embed_pair"):
-            from pytest_embedbench.report import pair_properties
+            from pytest_embedbench.session.properties import pair_properties
 
             item.user_properties += pair_properties(pair[1])
     items.sort(key=lambda item: LAST.get(_kind(item), 0))  # stable
@@ -180,7 +174,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.stash[KEY].option("fail_fast"):
-        from pytest_embedbench.items import keep_selected_checks
+        from pytest_embedbench.session.items import keep_selected_checks
 
         keep_selected_checks(session.items)
 
@@ -218,7 +212,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
     session = item.config.stash[KEY]
     if not (session.shares_device or _is_embedbench(item)):
         return (yield)
-    from pytest_embedbench.load.device_lock import hold
+    from pytest_embedbench.machine.device_lock import hold
 
     with hold(session.devices(item.session.items), alone=_measures_load(item)):
         return (yield)
@@ -229,13 +223,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep a pair's items on one worker where the user chose no distribution mode: its work is done once."""
     if config.getoption("dist", "no") != "load" or not config.getoption("embed_only"):
         return None
-    from pytest_embedbench.distribution import PairScheduling
+    from pytest_embedbench.session.xdist import PairScheduling
 
     return PairScheduling(config, log)
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    scores = sys.modules.get("pytest_embedbench.scores")
+    scores = sys.modules.get("pytest_embedbench.session.python_tests")
     if scores is None:  # then nothing here can be a score
         return None
     if not isinstance(left, scores.Score):
@@ -250,7 +244,7 @@ def pytest_report_header(config: pytest.Config) -> list[str] | None:
     session = config.stash[KEY]
     if not session.asked:
         return None
-    from pytest_embedbench.report import header
+    from pytest_embedbench.session.terminal import header
 
     return header(session)
 
@@ -266,6 +260,6 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
         if any(name.startswith("embedbench_") for name, _ in getattr(report, "user_properties", ()))
     ]
     if reports:
-        from pytest_embedbench.report import summarize
+        from pytest_embedbench.session.terminal import summarize
 
         summarize(terminalreporter, config.stash[KEY], reports)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 
 pytest_plugins = ["pytester"]
 
@@ -65,7 +65,7 @@ def minilm_folder() -> Path:
 @pytest.fixture(scope="session")
 def minilm(minilm_folder: Path) -> SentenceTransformerModel:
     """Load MiniLM once, in fp32 on the CPU."""
-    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
     from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
     named = NamedModel(alias="minilm", spec=ModelSpec(path=str(minilm_folder)))

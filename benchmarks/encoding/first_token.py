@@ -20,7 +20,7 @@ from typing import Any
 from encoding.process import STARTED
 
 WRITTEN_TO = "BENCHMARK_FIRST_TOKEN"
-MODULE, CLASS, METHOD = "pytest_embedbench.models.sentence_transformer", "SentenceTransformerModel", "forward"
+MODULE, CLASS, METHOD = "pytest_embedbench.models.local.sentence_transformer", "SentenceTransformerModel", "forward"
 
 
 class _Wrapping(Loader):

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from pytest_embedbench.checks.margin import compared
 from pytest_embedbench.checks.verdict import Status, Verdict
-from pytest_embedbench.evaluate.environment import is_hardware
-from pytest_embedbench.limits import SIDES, Limit
+from pytest_embedbench.core.limits import SIDES, Limit
 from pytest_embedbench.load.notes import behind
 from pytest_embedbench.load.quantiles import Interval
 from pytest_embedbench.load.statistics import ProfileResult, SideStatistics
-from pytest_embedbench.suite import BudgetCheck
+from pytest_embedbench.machine.environment import is_hardware
+from pytest_embedbench.suite.checks import BudgetCheck
 
 OVERLOAD = "did not keep up"
 

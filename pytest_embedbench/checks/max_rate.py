@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from pytest_embedbench.checks.budget import binding
 from pytest_embedbench.checks.margin import between, margin
 from pytest_embedbench.checks.verdict import Verdict
-from pytest_embedbench.limits import RateLimit
+from pytest_embedbench.core.limits import RateLimit
 from pytest_embedbench.load.rates import ENDED
 
 if TYPE_CHECKING:
     from pytest_embedbench.load.rates import RateResult
-    from pytest_embedbench.suite import BudgetCheck
+    from pytest_embedbench.suite.checks import BudgetCheck
 
 
 def check_max_rate(pair: tuple[str, str], check: BudgetCheck, result: RateResult) -> Verdict:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from pytest_embedbench.checks.verdict import Verdict
+from pytest_embedbench.core.measures import Measure
 from pytest_embedbench.errors import ProvenFailure
-from pytest_embedbench.measures import Measure
-from pytest_embedbench.suite import QualityCheck
+from pytest_embedbench.suite.checks import QualityCheck
 
 WORST = 5
 """Queries shown with a failed threshold."""

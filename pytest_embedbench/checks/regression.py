@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pytest_embedbench.checks.paired import Paired, detectable_drop, holm, level, queries_needed
+from pytest_embedbench.checks.significance import Paired, detectable_drop, holm, level, queries_needed
 from pytest_embedbench.checks.verdict import Verdict
-from pytest_embedbench.suite import RegressionCheck
+from pytest_embedbench.suite.checks import RegressionCheck
 
 LOST = 10
 """Queries shown with a regression."""

@@ -8,7 +8,7 @@ from pytest_embedbench.checks.verdict import Verdict
 
 if TYPE_CHECKING:
     from pytest_embedbench.load.ratio import SideSlowdown, SlowdownResult
-    from pytest_embedbench.suite import SlowdownCheck
+    from pytest_embedbench.suite.checks import SlowdownCheck
 
 TOLERANCE = 1e-9
 """Rounding in floating point: a ratio of just ``max_slowdown`` is within it."""

@@ -43,8 +43,8 @@ def cache(context: click.Context, folder: Path | None) -> None:
 @click.pass_obj
 def prune(folder: Path, *, older_than: float | None, max_size: str | None, model: str | None, everything: bool) -> None:
     """Remove vectors from the embedding cache, and damaged files that were moved aside."""
+    from pytest_embedbench.core.limits import parse_size
     from pytest_embedbench.errors import closest
-    from pytest_embedbench.limits import parse_size
 
     if everything and (older_than is not None or max_size or model):
         raise click.UsageError("--all goes with no other choice")

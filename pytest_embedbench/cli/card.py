@@ -15,7 +15,7 @@ import click
 )
 def card(results: Path, out: Path, template: Path | None) -> None:
     """Write the model cards of a RESULTS folder."""
-    from pytest_embedbench.cards.write import write_cards
+    from pytest_embedbench.reports.cards.write import write_cards
     from pytest_embedbench.results.store import Store
 
     found = list(Store(results).results())

@@ -61,7 +61,7 @@ def compare(
     The test is a paired randomization test over queries, two-sided. With --fail-on-regression A is the baseline: the
     test is one-sided, as in pytest, and a drop of more than --max-drop that is significant is a regression.
     """
-    from pytest_embedbench.measures import parse_measure
+    from pytest_embedbench.core.measures import parse_measure
     from pytest_embedbench.results.sides import match, read_side
 
     names = list(dict.fromkeys(str(parse_measure(metric)) for metric in metrics))
@@ -89,9 +89,9 @@ def _models(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def _compared(found: Sequence[Match], metrics: Sequence[str], confidence: float, gate: float | None) -> list[Line]:
-    from pytest_embedbench.checks.paired import compare as compare_values
-    from pytest_embedbench.checks.paired import holm
     from pytest_embedbench.checks.regression import adjust_together
+    from pytest_embedbench.checks.significance import compare as compare_values
+    from pytest_embedbench.checks.significance import holm
 
     every = [(both, metric) for both in found for metric in metrics]
     paired = []
@@ -114,7 +114,7 @@ def _compared(found: Sequence[Match], metrics: Sequence[str], confidence: float,
 def _line(
     both: Match, metric: str, tested: Tested, p: tuple[float, float], confidence: float, gate: float | None
 ) -> Line:
-    from pytest_embedbench.checks.paired import level
+    from pytest_embedbench.checks.significance import level
 
     found = tested.found
     if not found.changed:

@@ -62,7 +62,7 @@ def doctor(context: click.Context, dataset: str, model: str, *, as_json: bool) -
 
 
 def _names(*, dataset: str = "", model: str = "") -> Names:
-    from pytest_embedbench.session import SUITE_NAME, is_suite
+    from pytest_embedbench.suite.find import SUITE_NAME, is_suite
     from pytest_embedbench.suite.names import Names, Overrides
     from pytest_embedbench.suite.tables import SuiteFile, decode
 

@@ -22,7 +22,7 @@ def hub(results: Path, out: Path, source_url: str) -> None:
     OUT/<org>__<model>/README.md is the model card with a `model-index` in its front matter, and .eval_results/ has a
     file for each dataset that is on the Hub. Nothing is uploaded.
     """
-    from pytest_embedbench.cards.hub import write_hub
+    from pytest_embedbench.reports.cards.hub_readme import write_hub
     from pytest_embedbench.results.store import Store
 
     found = [result for _, result in Store(results).results()]
@@ -44,8 +44,8 @@ def hub(results: Path, out: Path, source_url: str) -> None:
 def qrels(data: str, out: Path) -> None:
     """Write a dataset's judgments for trec_eval: trec_eval -c OUT RESULT.run.trec gives our means."""
     from pytest_embedbench.cli.data import find_datasets
+    from pytest_embedbench.core.files import write_atomically
     from pytest_embedbench.datasets.load import load_dataset
-    from pytest_embedbench.results.store import write_atomically
     from pytest_embedbench.results.trec import dump_qrels
 
     (named,) = find_datasets([data])

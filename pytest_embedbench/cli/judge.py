@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from pytest_embedbench.rating.judge_entries import Entry
+    from pytest_embedbench.rating.judges.entries import Entry
 
 
 @click.command("judge")
@@ -74,13 +74,13 @@ def judge(  # noqa: PLR0913 - click gives each option as an argument
     from tqdm import tqdm
 
     from pytest_embedbench.cli.data import find_datasets
-    from pytest_embedbench.endpoint.settings import EndpointSettings
-    from pytest_embedbench.rating.judge_data import match_datasets
-    from pytest_embedbench.rating.judge_entries import read_entries
-    from pytest_embedbench.rating.judge_llm import Account, JudgeSettings, open_questions, questions
-    from pytest_embedbench.rating.judge_llm import judge as ask
-    from pytest_embedbench.rating.judge_log import open_log
-    from pytest_embedbench.rating.judge_summary import summary
+    from pytest_embedbench.rating.judges.data import match_datasets
+    from pytest_embedbench.rating.judges.entries import read_entries
+    from pytest_embedbench.rating.judges.llm import Account, JudgeSettings, open_questions, questions
+    from pytest_embedbench.rating.judges.llm import judge as ask
+    from pytest_embedbench.rating.judges.log import open_log
+    from pytest_embedbench.rating.judges.summary import summary
+    from pytest_embedbench.remote.settings import EndpointSettings
 
     if (price_in is None) != (price_out is None):
         raise click.UsageError("--price-in and --price-out go together")

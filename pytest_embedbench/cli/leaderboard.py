@@ -85,10 +85,10 @@ def leaderboard(  # noqa: PLR0913 - click gives each option as an argument
     Files that follow the first one after --judgments are judgments too: --judgments A.csv B.jsonl
     """
     from pytest_embedbench.cli.data import find_datasets
-    from pytest_embedbench.leaderboard.make import Choices, make_leaderboard, rate_judgments
-    from pytest_embedbench.measures import parse_measure
+    from pytest_embedbench.core.measures import parse_measure
     from pytest_embedbench.rating.files import read_judgments
-    from pytest_embedbench.rating.judge_entries import read_entries
+    from pytest_embedbench.rating.judges.entries import read_entries
+    from pytest_embedbench.reports.leaderboard.make import Choices, make_leaderboard, rate_judgments
 
     files = [*judgments, *(path for path in paths if not path.is_dir())]
     folders = [path for path in paths if path.is_dir()]

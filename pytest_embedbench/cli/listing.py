@@ -48,7 +48,7 @@ def _files(spec: DatasetSpec) -> str:
 
 
 def _model_row(alias: str, spec: ModelSpec) -> list[str]:
-    from pytest_embedbench.cards import format as fmt
+    from pytest_embedbench.reports.cards import format as fmt
 
     price = spec.price_per_million_tokens
     return [

@@ -23,9 +23,9 @@ def score(run: Path, data: str, metrics: tuple[str, ...], name: str, out: Path |
     has the run and the values per query, so that `card`, `compare`, `leaderboard` and `judge` can use it.
     """
     from pytest_embedbench.cli.data import find_datasets
+    from pytest_embedbench.core.measures import DEFAULT_MEASURES, parse_measure
     from pytest_embedbench.datasets.load import load_dataset
     from pytest_embedbench.evaluate.metrics import means
-    from pytest_embedbench.measures import DEFAULT_MEASURES, parse_measure
     from pytest_embedbench.results.external import compare_with_data, read_external, score_external, store_external
     from pytest_embedbench.results.store import Store
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from pytest_embedbench.conformance.outcome import Outcome, Probe, judged, skipped
 from pytest_embedbench.conformance.samples import TEXTS
 from pytest_embedbench.conformance.subject import Subject, distances
-from pytest_embedbench.models.protocol import ROLES
+from pytest_embedbench.datasets.types import ROLES
 from pytest_embedbench.models.spec import TASK
 
 if TYPE_CHECKING:
-    from pytest_embedbench.models.protocol import Role
+    from pytest_embedbench.datasets.types import Role
 
 UNKNOWN = "neither its definition nor the catalogue says what it should be"
 

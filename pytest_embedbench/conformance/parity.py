@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_embedbench.conformance.outcome import Outcome, Probe, judged, skipped
 from pytest_embedbench.conformance.samples import TEXTS
 from pytest_embedbench.conformance.subject import Subject, distances
-from pytest_embedbench.models.protocol import ROLES
+from pytest_embedbench.datasets.types import ROLES
 
 
 def _parity(subject: Subject) -> Outcome:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_embedbench.conformance import context, declaration, odd, parity, repeat, sense, shape
+from pytest_embedbench.conformance import context, declaration, odd, parity, repeat, sense
+from pytest_embedbench.conformance import vectors as shape
 
 PROBES = {
     probe.name: probe

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_embedbench import catalog
+from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.protocol import SERVED, Encoder, Role
+from pytest_embedbench.models.protocol import SERVED, Encoder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from pytest_embedbench import hub
 from pytest_embedbench.datasets.gather import Content, collect_judgments, texts_by_id, whole_grade
 from pytest_embedbench.datasets.types import Finding
 from pytest_embedbench.errors import DatasetError
+from pytest_embedbench.remote import hub
 
 MISSING = "ir_datasets is not installed; pip install 'pytest-embedbench[irds]'"
 PARTS = ("docs", "queries", "qrels")

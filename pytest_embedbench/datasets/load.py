@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 
-from pytest_embedbench import hub
 from pytest_embedbench.datasets.collection import read_collection
-from pytest_embedbench.datasets.doctor.quick import with_findings
+from pytest_embedbench.datasets.doctor.judgments import judgment_findings
+from pytest_embedbench.datasets.doctor.texts import text_findings
 from pytest_embedbench.datasets.files import open_root
 from pytest_embedbench.datasets.gather import Content
 from pytest_embedbench.datasets.irds import MISSING, read_ir_dataset
@@ -19,7 +20,8 @@ from pytest_embedbench.datasets.tables import is_table
 from pytest_embedbench.datasets.triples import read_triples
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.errors import DatasetError
-from pytest_embedbench.hub import Snapshot
+from pytest_embedbench.remote import hub
+from pytest_embedbench.remote.hub import Snapshot
 
 BUILTIN = "builtin:"
 """The ``path`` of the collection that ships with the plugin."""
@@ -122,3 +124,8 @@ def _from_hub(spec: DatasetSpec, get: Callable[..., Snapshot]) -> Snapshot:
 def _refuse_split(spec: DatasetSpec, name: str, reason: str) -> None:
     if spec.split:
         raise UnknownSplitError(f"{name}: no split {spec.split!r}: {reason}")
+
+
+def with_findings(dataset: Dataset) -> Dataset:
+    """The dataset with what is wrong with its texts and judgments, beside what its reader found in the files."""
+    return replace(dataset, findings=(*dataset.findings, *text_findings(dataset), *judgment_findings(dataset)))

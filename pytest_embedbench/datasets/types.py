@@ -114,3 +114,9 @@ class Dataset:
             feed("r", query, sorted(self.qrels[query].items()))
         feed("drop_self", self.drop_self)
         return digest.hexdigest()
+
+
+Role = Literal["query", "document"]
+
+
+ROLES: tuple[Role, Role] = ("query", "document")

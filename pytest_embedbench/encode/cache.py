@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 import msgspec
 import numpy as np
 
-from pytest_embedbench.encode.found import Found
+from pytest_embedbench.datasets.types import Role
+from pytest_embedbench.encode.lookup import Found
 from pytest_embedbench.encode.vector_file import FRESH_SECONDS, Row, VectorFile
-from pytest_embedbench.models.protocol import ModelFacts, PreparedText, Role
+from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

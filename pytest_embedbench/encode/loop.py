@@ -17,20 +17,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_embedbench.encode.budget import Budget
-from pytest_embedbench.encode.found import NoCache
+from pytest_embedbench.core.batching import batches, distinct
+from pytest_embedbench.encode.batch_budget import Budget
+from pytest_embedbench.encode.lookup import NoCache
 from pytest_embedbench.encode.memory import DoesNotFitError, halving
-from pytest_embedbench.encode.plan import batches, distinct
-from pytest_embedbench.encode.served import answers
 from pytest_embedbench.encode.window import Job, Window, windows
 from pytest_embedbench.encode.workers import forwarded
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.protocol import Answered, ParallelEncoder, PreparedText, ServedEncoder
+from pytest_embedbench.models.protocol import Answered, ParallelEncoder, PreparedText, ServedEncoder, refuse_broken
+from pytest_embedbench.models.served.requests import answers
 
 if TYPE_CHECKING:
-    from pytest_embedbench.encode.found import Cache
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.encode.lookup import Cache
     from pytest_embedbench.encode.progress import Progress
-    from pytest_embedbench.models.protocol import Encoder, Role, Vectors
+    from pytest_embedbench.models.protocol import Encoder, Vectors
 
     Tokenized = Callable[[], list[PreparedText]]
 
@@ -306,18 +307,3 @@ def _tokenizing(model: Encoder, role: Role) -> Iterator[Callable[[Sequence[str]]
 
 def _prepare(model: Encoder, texts: Sequence[str], role: Role) -> list[PreparedText]:
     return model.prepare(texts, role) if texts else []
-
-
-def refuse_broken(vectors: Vectors, texts: Sequence[str], role: Role) -> None:
-    """Check what a model gave for these texts.
-
-    Raises:
-        ModelError: too few or too many vectors, or one that holds NaN or infinity; the message names its text.
-    """
-    if len(vectors) != len(texts):
-        raise ModelError(f"the model gave {len(vectors)} vectors for {len(texts)} texts")
-    if not texts:
-        return
-    broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(broken):
-        raise ModelError(f"the vector of this {role} holds NaN or infinity: {texts[broken[0]][:200]!r}")

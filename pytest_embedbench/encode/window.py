@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from pytest_embedbench.encode.found import Found
+    from pytest_embedbench.encode.lookup import Found
     from pytest_embedbench.models.protocol import PreparedText, Vectors
 
 TEXTS = 8192

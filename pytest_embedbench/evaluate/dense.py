@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_embedbench.encode.budget import USUAL, Budget
+from pytest_embedbench.core.batching import distinct
+from pytest_embedbench.encode.batch_budget import USUAL, Budget
 from pytest_embedbench.encode.loop import Encoded, Stream, Work, encode
-from pytest_embedbench.encode.plan import distinct
 from pytest_embedbench.encode.progress import Progress, Silence
-from pytest_embedbench.evaluate.fail_fast import TOLERANCE, FailFast, encode_or_prove, obstacle
+from pytest_embedbench.encode.variants import VectorForm, calibration, fit
+from pytest_embedbench.evaluate.fail_fast.encoding import TOLERANCE, FailFast, encode_or_prove, obstacle
 from pytest_embedbench.evaluate.search import Search
-from pytest_embedbench.models.form import VectorForm, calibration, fit
 
 if TYPE_CHECKING:
-    from pytest_embedbench.datasets.types import Dataset
-    from pytest_embedbench.encode.found import Cache
-    from pytest_embedbench.evaluate.run import Run
-    from pytest_embedbench.models.protocol import Encoder, Role, Vectors
+    from pytest_embedbench.core.runs import Run
+    from pytest_embedbench.datasets.types import Dataset, Role
+    from pytest_embedbench.encode.lookup import Cache
+    from pytest_embedbench.models.protocol import Encoder, Vectors
     from pytest_embedbench.models.variants import Variant
 
     Part = tuple[Sequence[int], Vectors]

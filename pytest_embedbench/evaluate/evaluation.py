@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from pytest_embedbench.core.measures import Measure
+from pytest_embedbench.core.runs import Run
 from pytest_embedbench.datasets.types import Dataset
+from pytest_embedbench.encode.variants import VectorForm
 from pytest_embedbench.evaluate.dense import Encoding, rank
-from pytest_embedbench.evaluate.fail_fast import FailFast
+from pytest_embedbench.evaluate.fail_fast.encoding import FailFast
 from pytest_embedbench.evaluate.metrics import Scores, score
-from pytest_embedbench.evaluate.run import Run
-from pytest_embedbench.measures import Measure
-from pytest_embedbench.models.form import VectorForm
 from pytest_embedbench.models.protocol import Encoder, Model
 from pytest_embedbench.models.variants import WHOLE, Variant
 

@@ -12,9 +12,9 @@ from ctypes import c_float
 
 import pytrec_eval
 
+from pytest_embedbench.core.measures import Measure
+from pytest_embedbench.core.runs import Ranking, Run
 from pytest_embedbench.datasets.types import Qrels
-from pytest_embedbench.evaluate.run import Ranking, Run
-from pytest_embedbench.measures import Measure
 
 TREC_NAMES = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P"}
 RECIPROCAL_RANK = "recip_rank"

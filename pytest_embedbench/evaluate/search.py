@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from pytest_embedbench.evaluate.run import Run
+from pytest_embedbench.core.runs import Run
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

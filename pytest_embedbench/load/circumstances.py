@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pytest_embedbench.load.energy import Energy, metered
+from pytest_embedbench.machine.energy import Energy, metered
 
 if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import ModelFacts

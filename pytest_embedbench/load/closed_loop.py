@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from pytest_embedbench.encode.plan import distinct
-from pytest_embedbench.load.clients import Clients, Course, Sent, clients_of
-from pytest_embedbench.load.enough import precise, settled
+from pytest_embedbench.core.batching import distinct
+from pytest_embedbench.load.clients.choose import clients_of
+from pytest_embedbench.load.clients.course import Clients, Course, Sent
 from pytest_embedbench.load.samples import Sample, statistics_of
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.load.statistics import Ended, SideStatistics, WarmUp
+from pytest_embedbench.load.stopping import precise, settled
 
 if TYPE_CHECKING:
+    from pytest_embedbench.datasets.types import Role
     from pytest_embedbench.encode.progress import Progress
-    from pytest_embedbench.models.protocol import Encoder, Role
+    from pytest_embedbench.models.protocol import Encoder
 
 SEED = 20260615
 """The sample of texts is the same in every session, so that sessions compare."""

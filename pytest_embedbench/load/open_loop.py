@@ -15,19 +15,21 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
-from pytest_embedbench.load.clients import Course, Sent, clients_of
+from pytest_embedbench.load.clients.choose import clients_of
+from pytest_embedbench.load.clients.course import Course, Sent
 from pytest_embedbench.load.closed_loop import SEED, SideProfile, measured, sampled
-from pytest_embedbench.load.enough import precise
 from pytest_embedbench.load.overload import arrivals_of
 from pytest_embedbench.load.samples import Sample, statistics_of
 from pytest_embedbench.load.shape import LoadShape, OpenShape
 from pytest_embedbench.load.statistics import SideStatistics
+from pytest_embedbench.load.stopping import precise
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from pytest_embedbench.datasets.types import Role
     from pytest_embedbench.encode.progress import Progress
-    from pytest_embedbench.models.protocol import Encoder, Role
+    from pytest_embedbench.models.protocol import Encoder
 
 WARM_UP_REQUESTS = 20
 """Sent one by one before the first rate of a search."""

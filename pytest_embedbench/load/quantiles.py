@@ -9,7 +9,8 @@ so an interval is somewhat narrower than it should be.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from statistics import fmean, stdev
 from typing import NamedTuple
 
 PERCENTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
@@ -77,3 +78,28 @@ def refusal(name: str, count: int) -> str:
 def supported(name: str, ordered: Sequence[float]) -> float | None:
     """The percentile of this name of sorted samples; None where they are too few for it."""
     return None if refusal(name, len(ordered)) else percentile(ordered, PERCENTILES[name])
+
+
+WINDOWS = 20
+"""Equal parts of a run, whose rates are taken for independent samples of the rate."""
+FEWEST_REQUESTS = 5 * WINDOWS
+"""Requests that a rate's interval needs: with fewer, windows differ by which one a single request falls into."""
+
+
+def rate_interval(answered: Iterable[tuple[float, float]], seconds: float) -> Interval | None:
+    """The interval at 95% of a mean rate a second, by Student's t; None where there are too few requests.
+
+    ``answered`` has the end of each request, in seconds up to ``seconds``, and how much it counts for.
+    """
+    from scipy.special import stdtrit
+
+    windows = [0.0] * WINDOWS
+    requests = 0
+    for end, amount in answered:
+        windows[min(int(end / seconds * WINDOWS), WINDOWS - 1)] += amount
+        requests += 1
+    if requests < FEWEST_REQUESTS:
+        return None
+    rates = [amount / (seconds / WINDOWS) for amount in windows]
+    half = float(stdtrit(WINDOWS - 1, 1 - TAIL)) * stdev(rates) / math.sqrt(WINDOWS)
+    return Interval(max(0.0, fmean(rates) - half), fmean(rates) + half)

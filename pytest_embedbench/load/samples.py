@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from pytest_embedbench.load.quantiles import PERCENTILES, Interval, percentile
-from pytest_embedbench.load.rate_interval import rate_interval
-from pytest_embedbench.load.server_times import by_part
-from pytest_embedbench.load.statistics import SideStatistics, describe_serving, summarize
+from pytest_embedbench.load.quantiles import PERCENTILES, Interval, percentile, rate_interval
+from pytest_embedbench.load.statistics import SideStatistics, by_part, describe_serving, summarize
 
 if TYPE_CHECKING:
     from pytest_embedbench.load.server import Batch

@@ -13,9 +13,9 @@ from concurrent.futures import Executor, Future
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from pytest_embedbench.encode.loop import refuse_broken
-from pytest_embedbench.load.threads import one_thread, with_all_cores
-from pytest_embedbench.models.protocol import SERVED, ParallelEncoder, PreparedText, Role
+from pytest_embedbench.datasets.types import Role
+from pytest_embedbench.machine.threads import one_thread, with_all_cores
+from pytest_embedbench.models.protocol import SERVED, ParallelEncoder, PreparedText, refuse_broken
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pytest_embedbench.core.runs import Run
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.evaluate.run import Run
 from pytest_embedbench.models.protocol import ModelFacts
 
 if TYPE_CHECKING:

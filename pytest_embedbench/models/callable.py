@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from pytest_embedbench.encode.loop import refuse_broken
+from pytest_embedbench.datasets.types import ROLES, Role
 from pytest_embedbench.errors import ModelError, closest
-from pytest_embedbench.models.probe import PROBE, UNIT
-from pytest_embedbench.models.protocol import ROLES, ModelFacts, PreparedText, Role, spoken
-from pytest_embedbench.models.token_counts import CHARACTERS_PER_TOKEN, Counter, UsageCounter, counter
+from pytest_embedbench.models.protocol import ModelFacts, PreparedText, refuse_broken, spoken
+from pytest_embedbench.models.sample_texts import PROBE, UNIT
+from pytest_embedbench.models.served.token_counts import CHARACTERS_PER_TOKEN, Counter, UsageCounter, counter
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.protocol import Role
+from pytest_embedbench.models.served.token_counts import tokenizer_file
 from pytest_embedbench.models.source import settings_folder
 from pytest_embedbench.models.spec import NamedModel
-from pytest_embedbench.models.token_counts import tokenizer_file
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

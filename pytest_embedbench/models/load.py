@@ -11,8 +11,8 @@ from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.source import checkpoint_dtype, locate
 
 if TYPE_CHECKING:
+    from pytest_embedbench.models.local.remembered import Memory
     from pytest_embedbench.models.protocol import Model
-    from pytest_embedbench.models.ready import Memory
     from pytest_embedbench.models.spec import NamedModel
 
 
@@ -49,7 +49,7 @@ def load_model(model: NamedModel, *, device: str, dtype: str, memory: Memory | N
 
         return BM25Model()
     if model.spec.kind == "endpoint":
-        from pytest_embedbench.models.endpoint import EndpointModel
+        from pytest_embedbench.models.served.endpoint import EndpointModel
 
         return EndpointModel(model)
     if model.spec.kind == "callable":
@@ -61,7 +61,7 @@ def load_model(model: NamedModel, *, device: str, dtype: str, memory: Memory | N
         raise ModelError(f"model {model.alias!r} has no files to load")
     with _uncollected():
         try:
-            from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+            from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
         except ImportError as error:
             raise ModelError(f"model {model.alias!r} needs sentence-transformers and torch: {error}") from error
         return SentenceTransformerModel(model, folder, device=device or best_device(), dtype=dtype, memory=memory)

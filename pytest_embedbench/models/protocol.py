@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
+
+from pytest_embedbench.datasets.types import Role
+from pytest_embedbench.errors import ModelError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -14,14 +17,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from pytest_embedbench.core.runs import Run
     from pytest_embedbench.datasets.types import Dataset
-    from pytest_embedbench.evaluate.run import Run
 
     Vectors = NDArray[np.float32]
-
-Role = Literal["query", "document"]
-
-ROLES: tuple[Role, Role] = ("query", "document")
 
 SERVED = "endpoint"
 """What the facts of a model that runs elsewhere give as its device."""
@@ -157,3 +156,20 @@ Model = Encoder | Retriever
 def spoken(prompts: Mapping[Role, str]) -> dict[str, str]:
     """The prompts that there are, as facts say them."""
     return {role: prompt for role, prompt in prompts.items() if prompt}
+
+
+def refuse_broken(vectors: Vectors, texts: Sequence[str], role: Role) -> None:
+    """Check what a model gave for these texts.
+
+    Raises:
+        ModelError: too few or too many vectors, or one that holds NaN or infinity; the message names its text.
+    """
+    if len(vectors) != len(texts):
+        raise ModelError(f"the model gave {len(vectors)} vectors for {len(texts)} texts")
+    if not texts:
+        return
+    import numpy as np
+
+    broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(broken):
+        raise ModelError(f"the vector of this {role} holds NaN or infinity: {texts[broken[0]][:200]!r}")

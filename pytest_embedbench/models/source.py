@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.hub import HubError, Snapshot, snapshot
 from pytest_embedbench.models.backend import backend_patterns
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
+from pytest_embedbench.remote.hub import HubError, Snapshot, snapshot
 
 WEIGHTS = "*.safetensors"
 LOADED = ("*.json", WEIGHTS, "*.txt", "*.model")
@@ -58,7 +58,7 @@ def locate(model: NamedModel) -> Source:
     if model.spec.kind == "bm25":
         return Source(None, "", "bm25")
     if model.spec.kind == "endpoint":
-        from pytest_embedbench.models.endpoint import endpoint_fingerprint
+        from pytest_embedbench.models.served.endpoint import endpoint_fingerprint
 
         return Source(None, model.spec.revision, endpoint_fingerprint(model))
     if model.spec.kind == "callable":

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from pytest_embedbench.models.protocol import Role
+from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.models.variants import Precision, Variant
 
 Encoding = Literal["float", "base64"]

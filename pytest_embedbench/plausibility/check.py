@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from pytest_embedbench.catalog import published
-from pytest_embedbench.measures import Measure
-from pytest_embedbench.plausibility.bounds import FIRST, Bound, binary_bounds, graded_bounds
+from pytest_embedbench.core.measures import Measure
 from pytest_embedbench.plausibility.exact import CUTS, rr_range
+from pytest_embedbench.plausibility.inequalities import FIRST, Bound, binary_bounds, graded_bounds
 from pytest_embedbench.plausibility.latency import check_fixed_ratios, check_samples
 from pytest_embedbench.plausibility.rows import Finding, Judgments, Level, Row, finding
 from pytest_embedbench.plausibility.signs import (

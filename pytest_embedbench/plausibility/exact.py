@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_embedbench.plausibility.bounds import discount, discounts
+from pytest_embedbench.plausibility.inequalities import discount, discounts
 from pytest_embedbench.plausibility.rows import Value
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from pytest_embedbench.measures import Measure
+from pytest_embedbench.core.measures import Measure
 
 Judgments = Literal["binary", "graded", ""]
 """Whether relevant documents have all one grade; empty: not known."""

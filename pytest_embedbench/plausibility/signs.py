@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pytest_embedbench.catalog import published
-from pytest_embedbench.measures import Measure, parse_measure
+from pytest_embedbench.core.measures import Measure, parse_measure
 from pytest_embedbench.plausibility.rows import Finding, Row, Value, finding
 
 DIFFERENCE = 0.01

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_embedbench.cards.errors import CardError
-from pytest_embedbench.cards.facts import Card, Figure, Section
-from pytest_embedbench.cards.format import metric_name
-from pytest_embedbench.cards.parsing import parse
+from pytest_embedbench.core.measures import Measure, parse_measure
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.load.statistics import SideStatistics
-from pytest_embedbench.measures import Measure, parse_measure
 from pytest_embedbench.plausibility.rows import Row, Value
+from pytest_embedbench.reports.cards.facts import Card, Figure, Section
+from pytest_embedbench.reports.cards.format import metric_name
+from pytest_embedbench.reports.cards.parsing import parse
+from pytest_embedbench.reports.errors import CardError
 from pytest_embedbench.results import mteb
 from pytest_embedbench.results.schema import UNSEEN, PairResult
 

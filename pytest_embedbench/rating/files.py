@@ -16,9 +16,9 @@ from typing import Any
 
 import msgspec
 
+from pytest_embedbench.core.files import write_atomically
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.rating.judgments import Judgment
-from pytest_embedbench.results.store import write_atomically
 
 REQUIRED = ("dataset", "query_id", "model_a", "model_b", "outcome")
 JSON_LINES = frozenset({".jsonl", ".ndjson", ".json"})

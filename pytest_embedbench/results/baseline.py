@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from pytest_embedbench.core.files import write_atomically
 from pytest_embedbench.errors import BaselineError, ConfigurationError
-from pytest_embedbench.results.store import write_atomically
 
 if TYPE_CHECKING:
+    from pytest_embedbench.core.runs import Run
     from pytest_embedbench.datasets.types import Qrels
     from pytest_embedbench.evaluate.metrics import Scores
-    from pytest_embedbench.evaluate.run import Run
     from pytest_embedbench.results.schema import PairResult
 
 SCHEMA_VERSION = 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pytest_embedbench.conformance.outcome import Outcome
-from pytest_embedbench.results.store import write_atomically
+from pytest_embedbench.core.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

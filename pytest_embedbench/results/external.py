@@ -11,11 +11,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from pytest_embedbench import catalog
+from pytest_embedbench.core.measures import Measure
+from pytest_embedbench.core.runs import Run
 from pytest_embedbench.datasets.types import Dataset, Finding
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.evaluate.metrics import Scores, score
-from pytest_embedbench.evaluate.run import Run
-from pytest_embedbench.measures import Measure
 from pytest_embedbench.models.spec import ModelSpec
 from pytest_embedbench.results.record import dataset_record, with_scores
 from pytest_embedbench.results.schema import Details, Evidence, ModelRecord, PairResult

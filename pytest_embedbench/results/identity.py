@@ -7,7 +7,7 @@ import hashlib
 import msgspec
 
 from pytest_embedbench.datasets.types import Dataset
-from pytest_embedbench.evaluate.environment import library_versions
+from pytest_embedbench.machine.environment import library_versions
 from pytest_embedbench.models.source import locate
 from pytest_embedbench.models.spec import NamedModel
 from pytest_embedbench.results.schema import ModelRecord

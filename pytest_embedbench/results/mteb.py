@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pytest_embedbench import catalog
+from pytest_embedbench.core.measures import Measure
 from pytest_embedbench.datasets.types import DatasetFacts
 from pytest_embedbench.errors import ResultError
-from pytest_embedbench.measures import Measure
 from pytest_embedbench.models.spec import ModelSpec
 from pytest_embedbench.results.record import UNKNOWN_LANGUAGE
 from pytest_embedbench.results.schema import UNSEEN, DatasetRecord, Details, ModelRecord, PairResult

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.evaluate.metrics import Scores, means
-from pytest_embedbench.measures import parse_measure
 from pytest_embedbench.results.schema import DatasetRecord, PairResult
 
 UNKNOWN_LANGUAGE = ["und-Zyyy"]

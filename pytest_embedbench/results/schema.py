@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from pytest_embedbench.datasets.types import DatasetFacts, Finding
-from pytest_embedbench.evaluate.environment import Environment
 from pytest_embedbench.load.rates import RateResult
 from pytest_embedbench.load.ratio import SlowdownResult
 from pytest_embedbench.load.statistics import ProfileResult
+from pytest_embedbench.machine.environment import Environment
 from pytest_embedbench.models.protocol import ModelFacts
 from pytest_embedbench.models.spec import ModelSpec
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import os
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,13 +14,14 @@ from typing import TYPE_CHECKING
 import msgspec
 from filelock import FileLock
 
+from pytest_embedbench.core.files import file_name, write_atomically
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.results.schema import ModelRecord, PairResult
 from pytest_embedbench.results.trec import dump_run, parse_run
 
 if TYPE_CHECKING:
+    from pytest_embedbench.core.runs import Run
     from pytest_embedbench.evaluate.metrics import Scores
-    from pytest_embedbench.evaluate.run import Run
     from pytest_embedbench.load.open_loop import OpenSide
     from pytest_embedbench.load.samples import Sample
 
@@ -32,27 +31,6 @@ OPEN_COLUMNS = (*SAMPLE_COLUMNS, "lag_ms")
 
 NO_REVISION = "no_revision_available"
 """MTEB's word for a model without a revision."""
-
-
-def write_atomically(path: Path, content: str) -> None:
-    """Write a text file so that a killed process leaves the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # noqa: PTH101 - mkstemp made it private
-        os.replace(temporary, path)  # noqa: PTH105
-    except BaseException:
-        os.unlink(temporary)  # noqa: PTH108
-        raise
-
-
-def file_name(name: str) -> str:
-    """A name as one folder or file: ``org/model`` becomes ``org__model``, and none leads out of its folder."""
-    return re.sub(r"[^\w.@=+-]", "_", name.replace("/", "__")).lstrip(".") or "_"
 
 
 class Store:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, unquote
 
+from pytest_embedbench.core.runs import Ranking, Run
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.errors import ResultError
-from pytest_embedbench.evaluate.run import Ranking, Run
 
 COLUMNS = 6
 _UNSAFE = re.compile(r"[\s%]")

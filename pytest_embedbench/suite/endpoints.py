@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from pytest_embedbench.endpoint.settings import EndpointSettings
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
+from pytest_embedbench.remote.settings import EndpointSettings
 from pytest_embedbench.suite.kinds import refuse_blind_cut
 
 SCHEMES = ("http://", "https://")

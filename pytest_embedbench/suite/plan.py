@@ -7,81 +7,26 @@ import re
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import TypeVar, get_args
 
 import msgspec
 
 from pytest_embedbench import catalog
+from pytest_embedbench.core.limits import Limit, parse_budget, parse_quality
+from pytest_embedbench.core.measures import DEFAULT_MEASURES, Measure, parse_measure
 from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.errors import ConfigurationError, closest
-from pytest_embedbench.limits import Limit, RateLimit, parse_budget, parse_quality
-from pytest_embedbench.load.shape import LoadShape, OpenShape, Shape, in_order, parse_shape
-from pytest_embedbench.measures import DEFAULT_MEASURES, Measure, parse_measure
+from pytest_embedbench.load.shape import OpenShape, Shape, in_order, parse_shape
 from pytest_embedbench.models.spec import NamedModel
+from pytest_embedbench.suite.checks import BudgetCheck, Check, Pair, QualityCheck, RegressionCheck, Side, SlowdownCheck
 from pytest_embedbench.suite.examinees import Examinee, examinees
 from pytest_embedbench.suite.names import Names, Overrides
 from pytest_embedbench.suite.tables import CheckTable, RegressionTable, Settings, SuiteFile, decode
 
 T = TypeVar("T")
 
-Side = Literal["query", "corpus"]
 
 GLOB = re.compile(r"[*?\[]")
-
-
-class QualityCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """A measure and its limit; without a limit the value is only reported."""
-
-    measure: Measure
-    limit: Limit | None = None
-
-
-class BudgetCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """A load profile and a budget on it; ``hardware`` is where the budget binds ("" is everywhere).
-
-    A max rate has a load of its own, of which the profile says how many texts a request has.
-    """
-
-    shape: Shape
-    limit: Limit | None = None
-    hardware: str = ""
-
-    @property
-    def rate_search(self) -> str:
-        """What is searched for, with a max rate: ``b1 query at p99 <= 500 ms``; "" where the profile is measured."""
-        limit = self.limit
-        if not isinstance(limit, RateLimit):
-            return ""
-        return f"b{self.shape.batch} {limit.side} at p99 <= {limit.latency.bound:.12g} ms"
-
-
-class RegressionCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """A measure whose mean may not fall by more than ``max_drop`` below the baseline's, where that is significant."""
-
-    measure: Measure
-    max_drop: float
-    confidence: float
-
-
-class SlowdownCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """One side of a load under which a model may take at most ``max_slowdown`` times as long as another one."""
-
-    shape: LoadShape
-    side: Side
-    against: NamedModel
-    max_slowdown: float
-    confidence: float
-
-
-Check = QualityCheck | BudgetCheck | RegressionCheck | SlowdownCheck
-
-
-class Pair(msgspec.Struct, frozen=True, kw_only=True):
-    """One model on one dataset with the checks it must pass."""
-
-    model: NamedModel
-    dataset: NamedDataset
-    checks: tuple[Check, ...]
 
 
 class Suite(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
     from pytest_embedbench.results.schema import PairResult
 
 OTHERS_OFF = ("-p", "no:hypothesispytest", "-p", "no:anyio")
@@ -159,26 +159,27 @@ def _libraries(minilm: SentenceTransformerModel, tmp_path_factory: pytest.TempPa
     import transformers.models.bert.modeling_bert
     import transformers.models.qwen3.modeling_qwen3  # noqa: F401
 
-    import pytest_embedbench.baselines
-    import pytest_embedbench.cards.write
     import pytest_embedbench.cli
-    import pytest_embedbench.collect
-    import pytest_embedbench.distribution
     import pytest_embedbench.evaluate.fail_fast
-    import pytest_embedbench.leaderboard.make
-    import pytest_embedbench.models.library
-    import pytest_embedbench.models.transformer
+    import pytest_embedbench.models.local.library_network
+    import pytest_embedbench.models.local.transformer
     import pytest_embedbench.plausibility.check
-    import pytest_embedbench.progress
-    import pytest_embedbench.update
+    import pytest_embedbench.reports.cards.write
+    import pytest_embedbench.reports.leaderboard.make
+    import pytest_embedbench.session.baseline_update
+    import pytest_embedbench.session.baselines
+    import pytest_embedbench.session.collect
+    import pytest_embedbench.session.progress
+    import pytest_embedbench.session.xdist
     from pytest_embedbench import catalog
+    from pytest_embedbench.core.measures import parse_measure
     from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
     from pytest_embedbench.encode.progress import Silence
+    from pytest_embedbench.engine.pair_work import WorkSettings
+    from pytest_embedbench.engine.workbench import Workbench
     from pytest_embedbench.load.shape import LoadShape
-    from pytest_embedbench.measures import parse_measure
     from pytest_embedbench.models.spec import NamedModel
-    from pytest_embedbench.suite import Pair
-    from pytest_embedbench.workbench import Workbench, WorkSettings
+    from pytest_embedbench.suite.checks import Pair
 
     bench = Workbench(WorkSettings(results=tmp_path_factory.mktemp("warm"), profile_requests=5), Silence())
     model = NamedModel(alias="minilm", spec=catalog.models()["minilm"])
@@ -189,7 +190,7 @@ def _libraries(minilm: SentenceTransformerModel, tmp_path_factory: pytest.TempPa
     (data / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n", "utf-8")
     dataset = NamedDataset(alias="data", spec=DatasetSpec(path=str(data)))
     bench.profile(Pair(model=model, dataset=dataset, checks=()), LoadShape(1, 1), [parse_measure("ndcg@10")])
-    pytest_embedbench.cards.write.write_cards(bench.store.results(), tmp_path_factory.mktemp("cards"))
+    pytest_embedbench.reports.cards.write.write_cards(bench.store.results(), tmp_path_factory.mktemp("cards"))
     return minilm
 
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_embedbench import dtype_choice, loader
+from pytest_embedbench.engine import dtype_choice, loader
 from pytest_embedbench.models.load import load_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_embedbench.models.protocol import Encoder, Model, Role, Vectors
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.protocol import Encoder, Model, Vectors
     from pytest_embedbench.models.spec import NamedModel
     from tests.acceptance.conftest import Project
 

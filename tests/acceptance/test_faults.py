@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_embedbench.cards import parse
+from pytest_embedbench.reports.cards import parse
 from pytest_embedbench.results.trec import parse_run
 
 if TYPE_CHECKING:

@@ -44,11 +44,16 @@ def test_nothing_heavy_is_imported(project: Project, arguments: tuple[str, ...])
     assert ours == {
         "pytest_embedbench",
         "pytest_embedbench.errors",
-        "pytest_embedbench.fixtures",
-        "pytest_embedbench.hookspecs",
-        "pytest_embedbench.options",
+        "pytest_embedbench.session.fixtures",
+        "pytest_embedbench.session.hookspecs",
+        "pytest_embedbench.session.options",
         "pytest_embedbench.plugin",
         "pytest_embedbench.session",
+        "pytest_embedbench.session.paths",
+        "pytest_embedbench.session.state",
+        "pytest_embedbench.session.suites",
+        "pytest_embedbench.suite",
+        "pytest_embedbench.suite.find",
     }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import pytrec_eval
 
-from pytest_embedbench.cards import parse, render
+from pytest_embedbench.reports.cards import parse, render
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_embedbench.cards import parse
 from pytest_embedbench.load.quantiles import percentile
+from pytest_embedbench.reports.cards import parse
 
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Project

@@ -68,7 +68,7 @@ def test_a_second_run_does_not_load_the_model(evaluated: Project) -> None:
         import sys
 
         def pytest_unconfigure():
-            assert "pytest_embedbench.workbench" in sys.modules
+            assert "pytest_embedbench.engine.workbench" in sys.modules
             loaded = {"sentence_transformers", "transformers"} & set(sys.modules)
             assert not loaded, loaded
         """,

@@ -101,7 +101,7 @@ def test_two_models_are_loaded_once_each_and_come_after_everything_else(
         loaded.append(model.alias)
         return load_model(model, **options)
 
-    monkeypatch.setattr("pytest_embedbench.loader.load_model", watched)
+    monkeypatch.setattr("pytest_embedbench.engine.loader.load_model", watched)
     result = project.run("-v", SHORT)
     result.assert_outcomes(passed=5, skipped=2)
     ran = [line.split("::", 1)[1].split()[0] for line in result.outlines if line.startswith("embedbench.toml::")]

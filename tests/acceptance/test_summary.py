@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from pytest_embedbench.summary import CUT, MOST_BYTES, Line, Summary, markdown, publish
+from pytest_embedbench.reports.markdown_summary import CUT, MOST_BYTES, Line, Summary, markdown, publish
 
 if TYPE_CHECKING:
     from pathlib import Path

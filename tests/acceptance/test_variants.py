@@ -9,7 +9,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_embedbench.models.protocol import PreparedText, Role
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.protocol import PreparedText
     from tests.acceptance.conftest import Project
 
 MINILM = "sentence-transformers__all-MiniLM-L6-v2"
@@ -35,7 +36,7 @@ class Watch:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from pytest_embedbench.models.load import load_model
-        from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+        from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 
         self.loaded: list[str] = []
         self.texts = 0
@@ -49,7 +50,7 @@ class Watch:
             self.texts += len(batch)
             return forward(model, batch, role)
 
-        monkeypatch.setattr("pytest_embedbench.loader.load_model", watched_load)
+        monkeypatch.setattr("pytest_embedbench.engine.loader.load_model", watched_load)
         monkeypatch.setattr(SentenceTransformerModel, "forward", watched_forward)
 
 
@@ -60,7 +61,7 @@ def watch(project: Project, monkeypatch: pytest.MonkeyPatch) -> Watch:
 
 
 def test_variants_share_the_model_and_its_vectors(project: Project, watch: Watch) -> None:
-    from pytest_embedbench.cards import parse
+    from pytest_embedbench.reports.cards import parse
 
     suite(project, *ALL)
     result = project.run()

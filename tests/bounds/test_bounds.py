@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_embedbench.evaluate.bounds import Known, upper_bounds
+from pytest_embedbench.core.measures import Measure
+from pytest_embedbench.core.runs import Run
+from pytest_embedbench.evaluate.fail_fast.bounds import Known, upper_bounds
 from pytest_embedbench.evaluate.metrics import score
-from pytest_embedbench.evaluate.run import Run
-from pytest_embedbench.measures import Measure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

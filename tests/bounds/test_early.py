@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from pytest_embedbench.core.limits import Limit, parse_quality
+from pytest_embedbench.core.measures import parse_measure
+from pytest_embedbench.core.runs import Run
 from pytest_embedbench.datasets.types import Dataset
-from pytest_embedbench.evaluate.early import EarlyFailure, Outlook, outlook
+from pytest_embedbench.evaluate.fail_fast.proof import EarlyFailure, Outlook, outlook
 from pytest_embedbench.evaluate.metrics import means, score
-from pytest_embedbench.evaluate.run import Run
-from pytest_embedbench.limits import Limit, parse_quality
-from pytest_embedbench.measures import parse_measure
 
 Scores = NDArray[np.float32]
 NAMES = [f"{family}@{k}" for family in ("ndcg", "map", "mrr", "recall", "precision") for k in (1, 3, 10)]

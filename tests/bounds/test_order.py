@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_embedbench.core.runs import Run
 from pytest_embedbench.datasets.types import Dataset
-from pytest_embedbench.evaluate.blocks import Blocks, batch_budget
-from pytest_embedbench.evaluate.lexical import Lexicon
-from pytest_embedbench.evaluate.order import Order
-from pytest_embedbench.evaluate.run import Run
+from pytest_embedbench.evaluate.fail_fast.blocks import Blocks, batch_budget
+from pytest_embedbench.evaluate.fail_fast.order import Order
+from pytest_embedbench.evaluate.fail_fast.word_overlap import Lexicon
 
 WORDS = ["cell", "gene", "heart", "lung", "yeast"]
 texts = st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join)

@@ -16,11 +16,11 @@ from scipy.stats import bootstrap
 from tokenizers import Tokenizer
 
 from pytest_embedbench import catalog
+from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.datasets.load import dataset_path, load_dataset
 from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.evaluate.evaluation import evaluate
-from pytest_embedbench.measures import parse_measure
 from pytest_embedbench.models.load import load_model
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from pytest_embedbench.models.protocol import Role, Vectors
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.protocol import Vectors
 
 FACTS = ModelFacts(
     prompts={"query": "ask: "}, max_tokens=512, dtype="fp32", device="cuda:0", attention="sdpa", pooling="mean"

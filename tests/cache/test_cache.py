@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pytest_embedbench.encode.cache import SpaceKey, default_folder, text_digest
-from pytest_embedbench.encode.found import Found
+from pytest_embedbench.encode.lookup import Found
 from pytest_embedbench.encode.loop import encode
 from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.encode.vector_file import FRESH_SECONDS
@@ -23,7 +23,8 @@ from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_embedbench.models.protocol import Role, Vectors
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.protocol import Vectors
     from tests.cache.conftest import Desk
 
 TEXTS = ["one", "two", "three", "", "three", "\ud800 half a character", "a\0b", "日本", "x" * 100]

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.encode.progress import Silence
-from pytest_embedbench.measures import parse_measure
+from pytest_embedbench.engine.pair_work import WorkSettings
+from pytest_embedbench.engine.workbench import Workbench
 from pytest_embedbench.results.store import Store
-from pytest_embedbench.suite import BudgetCheck, Overrides, read_suite
-from pytest_embedbench.workbench import Workbench, WorkSettings
+from pytest_embedbench.suite.checks import BudgetCheck
+from pytest_embedbench.suite.names import Overrides
+from pytest_embedbench.suite.plan import read_suite
 
 if TYPE_CHECKING:
     from pytest_embedbench.results.schema import PairResult

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_embedbench.cards import Figure, metric_label, metric_name
-from pytest_embedbench.cards.format import count, latency, parameters, rate, request_rate, score
+from pytest_embedbench.reports.cards import Figure, metric_label, metric_name
+from pytest_embedbench.reports.cards.format import count, latency, parameters, rate, request_rate, score
 
 
 @pytest.mark.parametrize(

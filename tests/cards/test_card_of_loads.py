@@ -10,13 +10,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from pytest_embedbench.cards import HighestRate, parse, render
-from pytest_embedbench.cards.build import build_card
-from pytest_embedbench.cards.facts import Figure
 from pytest_embedbench.load.quantiles import Interval
 from pytest_embedbench.load.rates import MaxRate, Probe, RateResult
 from pytest_embedbench.load.statistics import Arrivals, ProfileResult, SideStatistics, summarize
 from pytest_embedbench.models.spec import ModelSpec
+from pytest_embedbench.reports.cards import HighestRate, parse, render
+from pytest_embedbench.reports.cards.build import build_card
+from pytest_embedbench.reports.cards.facts import Figure
 from pytest_embedbench.results.schema import DatasetRecord, Details, ModelRecord, PairResult
 
 SIDE = summarize([100.0] * 400, batch=1, own_tokens=5000, tokens=6000, seconds=2.0, distinct_texts=400)

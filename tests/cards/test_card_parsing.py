@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from pytest_embedbench.cards import (
+from pytest_embedbench.reports.cards import (
     Card,
     CardError,
     Counts,
@@ -18,7 +18,7 @@ from pytest_embedbench.cards import (
     parse,
     render,
 )
-from pytest_embedbench.cards.grammar import RATES_HEAD
+from pytest_embedbench.reports.cards.grammar import RATES_HEAD
 
 
 def test_reference_page_comes_back_byte_for_byte(reference_page: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_embedbench.cards import (
+from pytest_embedbench.reports.cards import (
     Benchmarks,
     Block,
     Card,
@@ -34,8 +34,8 @@ from pytest_embedbench.cards import (
     parse,
     render,
 )
-from pytest_embedbench.cards import format as printed
-from pytest_embedbench.cards.text import item, link_text, link_url, one_line, yaml_value
+from pytest_embedbench.reports.cards import format as printed
+from pytest_embedbench.reports.text import item, link_text, link_url, one_line, yaml_value
 
 T = TypeVar("T")
 PAGE = (Path(__file__).parent / "page.md").read_bytes().decode("utf-8")

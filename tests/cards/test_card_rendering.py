@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_embedbench.cards import (
+from pytest_embedbench.reports.cards import (
     Benchmarks,
     Card,
     CardError,
@@ -29,8 +29,8 @@ from pytest_embedbench.cards import (
     parse,
     render,
 )
-from pytest_embedbench.cards.format import count, latency, parameters, rate, score
-from pytest_embedbench.cards.text import one_line
+from pytest_embedbench.reports.cards.format import count, latency, parameters, rate, score
+from pytest_embedbench.reports.text import one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,7 +134,7 @@ def _with_text(text: str) -> Card:
     ],
 )
 def test_a_card_that_would_read_back_as_another_is_refused(card: Card) -> None:
-    with pytest.raises(CardError, match=r"(the card does not print as a card|would read back as).*cards\.text"):
+    with pytest.raises(CardError, match=r"(the card does not print as a card|would read back as).*reports\.text"):
         render(card)
 
 
@@ -249,7 +249,7 @@ def test_a_template_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_jinja_is_imported_only_to_render() -> None:
-    code = "import sys, pytest_embedbench.cards; sys.exit('jinja2' in sys.modules)"
+    code = "import sys, pytest_embedbench.reports.cards; sys.exit('jinja2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_embedbench.cards.text import item, link_text, link_url, one_line, yaml_value
+from pytest_embedbench.reports.text import item, link_text, link_url, one_line, yaml_value
 
 
 @pytest.mark.parametrize(

@@ -14,18 +14,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_embedbench.cards import parse
-from pytest_embedbench.cards.profile_plots import pictures
-from pytest_embedbench.cards.profile_samples import SampledProfile, Side, sampled_profiles
-from pytest_embedbench.cards.svg import PALETTE, SVG
-from pytest_embedbench.cards.write import write_cards
+from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.engine.pair_work import WorkSettings
+from pytest_embedbench.engine.workbench import Workbench
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.load.shape import LoadShape, OpenShape, Shape
-from pytest_embedbench.measures import parse_measure
+from pytest_embedbench.reports.cards import parse
+from pytest_embedbench.reports.cards.plots import pictures
+from pytest_embedbench.reports.cards.samples import SampledProfile, Side, sampled_profiles
+from pytest_embedbench.reports.cards.write import write_cards
+from pytest_embedbench.reports.svg import PALETTE, SVG
+from pytest_embedbench.reports.templates import templates_folder
 from pytest_embedbench.results.store import Store
-from pytest_embedbench.suite import Overrides, read_suite
-from pytest_embedbench.workbench import Workbench, WorkSettings
+from pytest_embedbench.suite.names import Overrides
+from pytest_embedbench.suite.plan import read_suite
 
 if TYPE_CHECKING:
     from pytest_embedbench.results.schema import PairResult
@@ -167,7 +170,7 @@ def test_percentiles_are_marked_where_there_are_enough_samples() -> None:
 
 
 def test_a_file_has_the_colours_of_the_leaderboard() -> None:
-    css = Path(sys.modules["pytest_embedbench"].__path__[0], "templates/leaderboard/style.css").read_text("utf-8")
+    css = (templates_folder() / "leaderboard" / "style.css").read_text("utf-8")
     light, dark = css.split("@media (prefers-color-scheme: dark)")[:2]
     for scheme, text in (("light", light), ("dark", dark)):
         for word, colour in PALETTE[scheme].items():

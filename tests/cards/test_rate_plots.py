@@ -8,12 +8,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from pytest_embedbench.cards import parse
-from pytest_embedbench.cards.rate_plots import rate_pictures
-from pytest_embedbench.cards.rate_samples import RateSearch, Tried, rate_searches
-from pytest_embedbench.cards.svg import SVG
-from pytest_embedbench.cards.write import write_cards
 from pytest_embedbench.errors import ResultError
+from pytest_embedbench.reports.cards import parse
+from pytest_embedbench.reports.cards.plots import rate_pictures
+from pytest_embedbench.reports.cards.samples import RateSearch, Tried, rate_searches
+from pytest_embedbench.reports.cards.write import write_cards
+from pytest_embedbench.reports.svg import SVG
 
 if TYPE_CHECKING:
     from pytest_embedbench.results.schema import PairResult

@@ -10,9 +10,9 @@ import pytest
 
 from pytest_embedbench import catalog
 from pytest_embedbench.catalog import published
+from pytest_embedbench.core.measures import Measure, parse_measure
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
-from pytest_embedbench.measures import Measure, parse_measure
 from pytest_embedbench.plausibility.check import check_row
 from pytest_embedbench.plausibility.rows import Row, Value
 from pytest_embedbench.suite.names import Names, Overrides

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 import numpy as np
 
+from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.protocol import SERVED, ModelFacts, PreparedText, Role
-from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
+from pytest_embedbench.models.protocol import SERVED, ModelFacts, PreparedText
 
 Change = Callable[["Broken", np.ndarray, Sequence[PreparedText], Role], np.ndarray]
 

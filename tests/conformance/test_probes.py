@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_embedbench.conformance.outcome import Outcome
-    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 
 
 def _module() -> ModuleType:

@@ -14,7 +14,7 @@ from pytest_embedbench.models.checkpoint import LONGEST, token_counter
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
 if TYPE_CHECKING:
-    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 
 TEXTS = ["", "a", "How does a volcano erupt?", "Überraschung 日本 \N{VOLCANO}", "word " * 250]
 

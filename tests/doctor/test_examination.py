@@ -13,11 +13,11 @@ import pytest
 from pytest_embedbench.datasets.doctor.examination import examine
 from pytest_embedbench.datasets.doctor.languages import scripts, spread
 from pytest_embedbench.datasets.doctor.lengths import summarize
-from pytest_embedbench.datasets.doctor.quick import with_findings
+from pytest_embedbench.datasets.load import with_findings
 from pytest_embedbench.datasets.types import DatasetFacts
 
 if TYPE_CHECKING:
-    from pytest_embedbench.models.protocol import Role
+    from pytest_embedbench.datasets.types import Role
     from tests.doctor.conftest import MakeDataset
 
 ENGLISH = [
@@ -108,9 +108,9 @@ def test_grades_that_are_all_alike_and_not_1(make_dataset: MakeDataset) -> None:
 
 def test_a_grade_that_is_all_alike_changes_no_score() -> None:
     """``one-grade`` says so."""
+    from pytest_embedbench.core.measures import parse_measure
+    from pytest_embedbench.core.runs import Run
     from pytest_embedbench.evaluate.metrics import means, score
-    from pytest_embedbench.evaluate.run import Run
-    from pytest_embedbench.measures import parse_measure
 
     run = Run({"q1": [("d2", 2.0), ("d1", 1.0)], "q2": [("d2", 1.0)]})
     measures = [parse_measure(name) for name in ("ndcg@10", "map@10", "mrr@10", "recall@1")]

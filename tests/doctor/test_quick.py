@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_embedbench import catalog
-from pytest_embedbench.datasets.doctor.quick import with_findings
-from pytest_embedbench.datasets.load import load_dataset
+from pytest_embedbench.datasets.load import load_dataset, with_findings
 from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.datasets.types import Dataset, Finding
 

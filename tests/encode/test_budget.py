@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_embedbench.encode.budget import CANDIDATES, USUAL, WORTH, Budget
+from pytest_embedbench.encode.batch_budget import CANDIDATES, USUAL, WORTH, Budget
 from pytest_embedbench.encode.loop import encode
 from pytest_embedbench.encode.memory import out_of_memory
 from pytest_embedbench.encode.progress import Silence
@@ -21,7 +21,8 @@ from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_embedbench.models.protocol import Role, Vectors
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.protocol import Vectors
 
 TRIED = (10, 20, 40)
 ENOUGH = WORTH * 40 * 6

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pytest_embedbench import dtype_choice
 from pytest_embedbench.datasets.types import Dataset
-from pytest_embedbench.dtype_choice import DtypeChoice, choose, sample
+from pytest_embedbench.engine import dtype_choice
+from pytest_embedbench.engine.dtype_choice import DtypeChoice, choose, sample
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.hardware import fast_dtypes
+from pytest_embedbench.machine.cpu import fast_dtypes
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_embedbench.models.protocol import Role, Vectors
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.protocol import Vectors
 
 
 def dataset(docs: Sequence[str], queries: Sequence[str] = ("one",)) -> Dataset:

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_embedbench.encode import window as window_module
-from pytest_embedbench.encode.budget import Budget
-from pytest_embedbench.encode.found import Found
+from pytest_embedbench.encode.batch_budget import Budget
+from pytest_embedbench.encode.lookup import Found
 from pytest_embedbench.encode.loop import Stream, encode
 from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.encode.window import Window, windows
@@ -24,7 +24,8 @@ from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_embedbench.models.protocol import Role, Vectors
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.protocol import Vectors
 
 
 class Letters:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_embedbench.dtype_choice import DtypeChoice, Trial
-from pytest_embedbench.tuning import FILE, Tuning
+from pytest_embedbench.engine.dtype_choice import DtypeChoice, Trial
+from pytest_embedbench.engine.tuning import FILE, Tuning
 
 if TYPE_CHECKING:
     from pathlib import Path

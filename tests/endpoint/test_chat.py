@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_embedbench.endpoint.chat import Answer, Chat
-from pytest_embedbench.endpoint.client import Endpoint
-from pytest_embedbench.endpoint.errors import AnswerError, EndpointError
-from pytest_embedbench.endpoint.settings import EndpointSettings
+from pytest_embedbench.remote.chat import Answer, Chat
+from pytest_embedbench.remote.client import Endpoint
+from pytest_embedbench.remote.errors import AnswerError, EndpointError
+from pytest_embedbench.remote.settings import EndpointSettings
 
 if TYPE_CHECKING:
     from tests.conftest import FakeServer

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from pytest_embedbench.endpoint.answers import LONGEST_MESSAGE
-from pytest_embedbench.endpoint.client import Endpoint, Reply
-from pytest_embedbench.endpoint.errors import AnswerError, EndpointError
-from pytest_embedbench.endpoint.retry_after import retry_after_seconds
-from pytest_embedbench.endpoint.settings import EndpointSettings
 from pytest_embedbench.errors import ConfigurationError, EmbedbenchError
+from pytest_embedbench.remote.answers import LONGEST_MESSAGE
+from pytest_embedbench.remote.client import Endpoint, Reply
+from pytest_embedbench.remote.errors import AnswerError, EndpointError
+from pytest_embedbench.remote.retries import retry_after_seconds
+from pytest_embedbench.remote.settings import EndpointSettings
 
 if TYPE_CHECKING:
     from tests.conftest import FakeServer

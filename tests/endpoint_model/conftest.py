@@ -16,7 +16,7 @@ import pytest
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
 if TYPE_CHECKING:
-    from pytest_embedbench.models.endpoint import EndpointModel
+    from pytest_embedbench.models.served.endpoint import EndpointModel
 
 SERVE = Path(__file__).parents[2] / "examples" / "endpoint" / "serve.py"
 NAME = "all-MiniLM-L6-v2"
@@ -86,8 +86,8 @@ Connect = Callable[..., "EndpointModel"]
 @pytest.fixture
 def connect(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
     """Return a function that gives the model behind the proxy, as a definition with these keys does."""
-    from pytest_embedbench.endpoint.settings import EndpointSettings
-    from pytest_embedbench.models import endpoint
+    from pytest_embedbench.models.served import endpoint
+    from pytest_embedbench.remote.settings import EndpointSettings
 
     # Retries wait half a second and more; here they need not.
     monkeypatch.setattr(endpoint, "EndpointSettings", lambda **keys: EndpointSettings(**{"backoff": 0.01, **keys}))

@@ -11,7 +11,7 @@ from pytest_embedbench.conformance.subject import Subject
 from tests.endpoint_model.conftest import named
 
 if TYPE_CHECKING:
-    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
     from tests.endpoint_model.conftest import Connect, Proxy
 
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_embedbench.endpoint.embeddings import Embeddings, request, server_times
-from pytest_embedbench.endpoint.errors import AnswerError
+from pytest_embedbench.remote.embeddings import Embeddings, request, server_times
+from pytest_embedbench.remote.errors import AnswerError
 
 ROWS = np.array([[0.1, -2.5, 3.0], [1e-8, 7.0, -0.0], [4.0, 5.0, 6.0]], np.float32)
 

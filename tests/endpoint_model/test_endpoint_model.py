@@ -15,12 +15,12 @@ from pytest_embedbench.encode.cache import VectorCache
 from pytest_embedbench.encode.loop import Encoded, encode
 from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.endpoint import EndpointModel, endpoint_fingerprint
 from pytest_embedbench.models.protocol import Encoder, ServedEncoder
+from pytest_embedbench.models.served.endpoint import EndpointModel, endpoint_fingerprint
 from tests.endpoint_model.conftest import named
 
 if TYPE_CHECKING:
-    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
     from tests.endpoint_model.conftest import Connect, Proxy
 
 TEXTS = [f"the {word} number {number}" for number in range(20) for word in ("whale", "castle")]

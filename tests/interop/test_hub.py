@@ -12,13 +12,13 @@ from huggingface_hub import ModelCard, parse_eval_result_entries
 from huggingface_hub.repocard_data import model_index_to_eval_results
 from msgspec.structs import replace
 
-from pytest_embedbench.cards.build import build_card
-from pytest_embedbench.cards.hub import readme
-from pytest_embedbench.cards.rendering import render
 from pytest_embedbench.catalog import datasets
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.models.spec import ModelSpec
-from pytest_embedbench.results.hub import dump_entries, eval_entries
+from pytest_embedbench.reports.cards.build import build_card
+from pytest_embedbench.reports.cards.hub_readme import readme
+from pytest_embedbench.reports.cards.rendering import render
+from pytest_embedbench.results.hub_metadata import dump_entries, eval_entries
 from pytest_embedbench.results.schema import PairResult
 from pytest_embedbench.results.store import Store
 from tests.interop.conftest import embedbench
@@ -26,7 +26,7 @@ from tests.interop.conftest import embedbench
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_embedbench.workbench import PairWork
+    from pytest_embedbench.engine.pair_work import PairWork
 
 HOSTILE = "org/a: b # 'c' \"d\" --- <e>"
 

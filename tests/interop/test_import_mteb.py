@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_embedbench.cards import parse
-from pytest_embedbench.measures import parse_measure
+from pytest_embedbench.core.measures import parse_measure
+from pytest_embedbench.reports.cards import parse
 from pytest_embedbench.results.store import Store
 from tests.interop.conftest import embedbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_embedbench.engine.pair_work import PairWork
     from pytest_embedbench.results.schema import PairResult
-    from pytest_embedbench.workbench import PairWork
 
 REVISION = "8b3219a92973c328a8e22fadcfa821b5dc75636a"
 

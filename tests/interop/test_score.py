@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytrec_eval
 
-from pytest_embedbench.measures import parse_measure
+from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.results.external import read_external
 from pytest_embedbench.results.store import Store, parse_per_query
 from tests.interop.conftest import embedbench
@@ -18,8 +18,8 @@ from tests.interop.conftest import embedbench
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_embedbench.engine.pair_work import PairWork
     from pytest_embedbench.results.schema import PairResult
-    from pytest_embedbench.workbench import PairWork
     from tests.conftest import MakeBeir
 
 DOCS = [{"_id": f"d{number}", "text": f"text {number}"} for number in range(30)]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from pytest_embedbench.core.measures import Measure, parse_measure
+from pytest_embedbench.core.runs import Run
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.evaluate.metrics import means, score
-from pytest_embedbench.evaluate.run import Run
-from pytest_embedbench.measures import Measure, parse_measure
 from pytest_embedbench.models.spec import ModelSpec
 from pytest_embedbench.results.schema import DatasetRecord, Details, Evidence, ModelRecord, PairResult
 from pytest_embedbench.results.store import Store

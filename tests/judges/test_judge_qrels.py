@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.errors import EmbedbenchError, ResultError
-from pytest_embedbench.measures import parse_measure
 from pytest_embedbench.rating.files import read_judgments, write_judgments
-from pytest_embedbench.rating.judge_entries import read_entries, sample_queries
-from pytest_embedbench.rating.judge_qrels import judge_by_qrels
+from pytest_embedbench.rating.judges.entries import read_entries, sample_queries
+from pytest_embedbench.rating.judges.qrels import judge_by_qrels
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,9 +16,9 @@ from click.testing import CliRunner, Result
 
 from pytest_embedbench.cli import main
 from pytest_embedbench.errors import ConfigurationError
-from pytest_embedbench.rating import judge_log
 from pytest_embedbench.rating.files import read_judgments
-from pytest_embedbench.rating.judge_log import open_log
+from pytest_embedbench.rating.judges import log as judge_log
+from pytest_embedbench.rating.judges.log import open_log
 from pytest_embedbench.rating.judgments import Judgment
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def test_a_file_of_other_settings_is_refused(court: Court, change: list[str]) ->
 
 
 def test_another_wording_of_the_question_is_another_judge(court: Court, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pytest_embedbench.rating import judge_llm
+    from pytest_embedbench.rating.judges import llm as judge_llm
 
     court.judge()
     monkeypatch.setattr(judge_llm, "PROMPT", "0123456789ab")

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, Protocol
 
 import pytest
 
+from pytest_embedbench.core.runs import Run
 from pytest_embedbench.datasets.types import Dataset
-from pytest_embedbench.evaluate.environment import Environment
-from pytest_embedbench.evaluate.run import Run
 from pytest_embedbench.load.statistics import ProfileResult, summarize
+from pytest_embedbench.machine.environment import Environment
 from pytest_embedbench.models.spec import ModelSpec
 from pytest_embedbench.rating.judgments import Judgment, Outcome
 from pytest_embedbench.rating.rate import rate

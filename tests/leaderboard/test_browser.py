@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from pytest_embedbench.leaderboard import build_leaderboard, write_leaderboard
+from pytest_embedbench.reports.leaderboard import build_leaderboard, write_leaderboard
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Dialog, Page

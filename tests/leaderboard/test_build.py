@@ -13,12 +13,12 @@ from msgspec.structs import replace
 
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.errors import ConfigurationError, ResultError
-from pytest_embedbench.leaderboard import Leaderboard, build_leaderboard
-from pytest_embedbench.leaderboard.facts import ModelEntry, Record
 from pytest_embedbench.load.statistics import Arrivals
 from pytest_embedbench.rating.judgments import Judgment
 from pytest_embedbench.rating.rate import rate
 from pytest_embedbench.rating.ratings import Ratings
+from pytest_embedbench.reports.leaderboard import Leaderboard, build_leaderboard
+from pytest_embedbench.reports.leaderboard.facts import ModelEntry, Record
 
 if TYPE_CHECKING:
     from tests.leaderboard.conftest import MakeResult, Stored, Worlds

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_embedbench.cards.text import collapse, literal
-from pytest_embedbench.leaderboard import build_leaderboard, write_leaderboard
 from pytest_embedbench.rating.judgments import Judgment
+from pytest_embedbench.reports.leaderboard import build_leaderboard, write_leaderboard
+from pytest_embedbench.reports.text import collapse, literal
 
 markdown = pytest.importorskip("markdown_it", reason="needs markdown-it-py, which the extra docs brings")
 

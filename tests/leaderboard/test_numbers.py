@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_embedbench.leaderboard.numbers import means_over, pareto, shared_by_all, standings
+from pytest_embedbench.reports.leaderboard.numbers import means_over, pareto, shared_by_all, standings
 
 points = st.dictionaries(
     st.text("abcdef", min_size=1, max_size=2),

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_embedbench.cards import CardError, drawing
 from pytest_embedbench.errors import ConfigurationError
-from pytest_embedbench.leaderboard import build_leaderboard, write_leaderboard
-from pytest_embedbench.leaderboard.facts import Leaderboard
 from pytest_embedbench.rating.judgments import Judgment
 from pytest_embedbench.rating.rate import rate
 from pytest_embedbench.rating.ratings import Ratings
+from pytest_embedbench.reports import drawing
+from pytest_embedbench.reports.cards import CardError
+from pytest_embedbench.reports.leaderboard import build_leaderboard, write_leaderboard
+from pytest_embedbench.reports.leaderboard.facts import Leaderboard
 
 if TYPE_CHECKING:
     from tests.leaderboard.conftest import MakeResult, Worlds

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_embedbench.load.device_lock import hold, physical
+from pytest_embedbench.machine.device_lock import hold, physical
 
 ENOUGH = 30.0
 """Seconds that a thread may take that nothing holds up."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_embedbench.load.circumstances import watching
-from pytest_embedbench.load.energy import missing_extra
+from pytest_embedbench.machine.energy import missing_extra
 from pytest_embedbench.models.protocol import ModelFacts
 
 CPU = ModelFacts(device="cpu")

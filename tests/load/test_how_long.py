@@ -27,7 +27,8 @@ from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_embedbench.models.protocol import Role, Vectors
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.protocol import Vectors
 
 TEXTS = [f"text {number}" for number in range(4000)]
 
@@ -98,7 +99,7 @@ def test_warm_up_takes_a_part_of_the_time_at_most(monkeypatch: pytest.MonkeyPatc
 def test_a_side_ends_when_its_percentiles_are_precise(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever judges is held up until some requests are answered, and then holds up no client."""
     enough = threading.Event()
-    monkeypatch.setattr("pytest_embedbench.load.clients.PROGRESS_SECONDS", 0.001)
+    monkeypatch.setattr("pytest_embedbench.load.clients.course.PROGRESS_SECONDS", 0.001)
     asked: list[int] = []
 
     def precise(latencies: Sequence[float]) -> bool:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_embedbench.load.calibration import capacity_per_s, null_server
-from pytest_embedbench.load.http_client import ConnectionLostError, HttpClient
-from pytest_embedbench.load.null_server import answer as null_answer
+from pytest_embedbench.load.clients.calibration import capacity_per_s, null_server
+from pytest_embedbench.load.clients.http import ConnectionLostError, HttpClient
+from pytest_embedbench.load.clients.null_server import answer as null_answer
 from tests.load.conftest import answer
 
 if TYPE_CHECKING:
-    from pytest_embedbench.endpoint.answers import HttpAnswer
+    from pytest_embedbench.remote.answers import HttpAnswer
     from tests.load.conftest import Server
 
 KEY = "sk-0123456789abcdef"

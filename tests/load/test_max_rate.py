@@ -29,7 +29,8 @@ from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_embedbench.models.protocol import Role, Vectors
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.protocol import Vectors
 
 
 def queue(service_s: float, rate: float, requests: int) -> list[float]:

@@ -19,7 +19,8 @@ from pytest_embedbench.models.protocol import SERVED, ModelFacts, PreparedText
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pytest_embedbench.models.protocol import Role, Vectors
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.protocol import Vectors
 
 TEXTS = [f"text {number}" for number in range(300)]
 
@@ -83,7 +84,7 @@ def test_what_a_stall_keeps_waiting_counts_from_when_it_was_due(
     device: str, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first batch stalls. A closed loop would see one slow request; here all that were due meanwhile are slow."""
-    monkeypatch.setattr("pytest_embedbench.load.open_threads.MOST_IN_FLIGHT", threads)
+    monkeypatch.setattr("pytest_embedbench.load.clients.threads.MOST_IN_FLIGHT", threads)
     with loop(Model(lambda number: 0.3 if number == 0 else 0.0, device)) as open_loop:
         side = open_loop.run(200, 80)
     first = min(sample.sent_s for sample in side.samples)
@@ -93,7 +94,7 @@ def test_what_a_stall_keeps_waiting_counts_from_when_it_was_due(
 
 
 def test_it_stops_sending_when_there_is_no_use_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_embedbench.load.clients.PROGRESS_SECONDS", 0.01)
+    monkeypatch.setattr("pytest_embedbench.load.clients.course.PROGRESS_SECONDS", 0.01)
     model = Model(lambda _: 0.002)
     done: list[int] = []
     with loop(model) as open_loop:

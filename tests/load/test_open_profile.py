@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_embedbench.core.limits import digits
 from pytest_embedbench.encode.progress import Silence
-from pytest_embedbench.limits import digits
 from pytest_embedbench.load.closed_loop import SEED, SideProfile
 from pytest_embedbench.load.notes import behind
 from pytest_embedbench.load.open_loop import WARM_UP_CLIENTS, arrivals, profile_open_side
@@ -29,7 +29,8 @@ from tests.load.test_max_rate import queue
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_embedbench.models.protocol import Role, Vectors
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.protocol import Vectors
 
 TEXTS = [f"text {number}" for number in range(2000)]
 ALONE = 10
@@ -93,7 +94,7 @@ def test_it_ends_for_the_same_reasons_as_a_closed_loop(monkeypatch: pytest.Monke
     monkeypatch.setattr("pytest_embedbench.load.open_loop.precise", lambda _: False)
     assert profile(OpenShape(1, 2000), requests=50).statistics.ended == "requests"
     assert profile(OpenShape(1, 2000), texts=80).statistics.ended == "texts"
-    monkeypatch.setattr("pytest_embedbench.load.clients.PROGRESS_SECONDS", 0.001)
+    monkeypatch.setattr("pytest_embedbench.load.clients.course.PROGRESS_SECONDS", 0.001)
     monkeypatch.setattr("pytest_embedbench.load.open_loop.precise", lambda latencies: len(latencies) >= 20)
     side = profile(OpenShape(1, 100)).statistics
     assert (side.ended, side.unanswered) == ("precise", 0), "what was under way then has been waited for"

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from pytest_embedbench.load.enough import NARROW, SETTLED, precise, settled
 from pytest_embedbench.load.quantiles import CONFIDENCE, PERCENTILES, fewest, interval, percentile, refusal
+from pytest_embedbench.load.stopping import NARROW, SETTLED, precise, settled
 
 shares = st.sampled_from(sorted(PERCENTILES.values())) | st.floats(0.02, 0.98)
 

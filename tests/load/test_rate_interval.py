@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_embedbench.load.rate_interval import FEWEST, rate_interval
+from pytest_embedbench.load.quantiles import FEWEST_REQUESTS, rate_interval
 from pytest_embedbench.load.samples import Answered, Sample, statistics_of
 from pytest_embedbench.models.protocol import PreparedText
 
-requests = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1000)), min_size=FEWEST, max_size=3 * FEWEST)
+requests = st.lists(
+    st.tuples(st.floats(0, 1), st.floats(0, 1000)), min_size=FEWEST_REQUESTS, max_size=3 * FEWEST_REQUESTS
+)
 
 
 @given(requests, st.floats(0.1, 1000))
@@ -53,8 +55,8 @@ def test_what_comes_in_clumps_is_less_certain() -> None:
 
 
 def test_a_few_requests_have_no_interval() -> None:
-    assert rate_interval([(number / 100, 1.0) for number in range(FEWEST - 1)], 1.0) is None
-    assert rate_interval([(number / 100, 1.0) for number in range(FEWEST)], 1.0) is not None
+    assert rate_interval([(number / 100, 1.0) for number in range(FEWEST_REQUESTS - 1)], 1.0) is None
+    assert rate_interval([(number / 100, 1.0) for number in range(FEWEST_REQUESTS)], 1.0) is not None
 
 
 def test_the_statistics_of_a_load_have_intervals_of_their_rates() -> None:
@@ -66,4 +68,4 @@ def test_the_statistics_of_a_load_have_intervals_of_their_rates() -> None:
     requests_per_s = found.intervals_per_s["requests_per_s"]
     assert found.intervals_per_s["texts_per_s"] == pytest.approx([2 * end for end in requests_per_s])
     assert found.intervals_per_s["tokens_per_s"] == pytest.approx([15 * end for end in requests_per_s])
-    assert statistics_of(answered[: FEWEST - 1], 2, []).intervals_per_s == {}
+    assert statistics_of(answered[: FEWEST_REQUESTS - 1], 2, []).intervals_per_s == {}

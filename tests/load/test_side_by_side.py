@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from pytest_embedbench.encode.variants import VectorForm, variant_encoder
 from pytest_embedbench.load.server import Batch, MicroBatcher
-from pytest_embedbench.models import cores
-from pytest_embedbench.models.form import VectorForm
+from pytest_embedbench.machine import threads as cores
 from pytest_embedbench.models.protocol import ModelFacts, ParallelEncoder, PreparedText
-from pytest_embedbench.models.variant_encoder import variant_encoder
 from pytest_embedbench.models.variants import WHOLE
 
 if TYPE_CHECKING:
@@ -23,8 +22,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
+    from pytest_embedbench.datasets.types import Role
     from pytest_embedbench.load.server import Served
-    from pytest_embedbench.models.protocol import Role, Vectors
+    from pytest_embedbench.models.protocol import Vectors
 
 PATIENCE_S = 30
 """How long a test waits for what must happen at once, before it says that it did not."""

@@ -23,8 +23,8 @@ from pytest_embedbench.models.source import fingerprint_folder, loaded
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
 if TYPE_CHECKING:
-    from pytest_embedbench.models.protocol import Role
-    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 
 FILES = {"onnx": "onnx/model.onnx", "openvino": "openvino/openvino_model.xml"}
 LIBRARIES = {"onnx": "optimum.onnxruntime", "openvino": "optimum.intel"}

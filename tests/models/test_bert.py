@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel
 
-from pytest_embedbench.models.bert import KINDS, bert
-from pytest_embedbench.models.transformer import Transformer
+from pytest_embedbench.models.local.bert import KINDS, bert
+from pytest_embedbench.models.local.transformer import Transformer
 
 SIZES = {"hidden_size": 24, "num_attention_heads": 3, "num_hidden_layers": 2, "intermediate_size": 40}
 ROW = [[5, 6, 7], [8, 9, 10], [11], [12, 3, 4, 5, 6, 7, 8, 9, 10, 11]]

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.encode.loop import encode
 from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.callable import ESTIMATED, CallableModel
 from pytest_embedbench.models.load import load_model, usual_dtype
-from pytest_embedbench.models.protocol import Encoder, Instructed, Role
+from pytest_embedbench.models.protocol import Encoder, Instructed
 from pytest_embedbench.models.source import locate
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 

@@ -10,8 +10,8 @@ import pytest
 
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.models.spec import NamedModel
-from pytest_embedbench.suite import Suite, read_suite
 from pytest_embedbench.suite.names import Overrides
+from pytest_embedbench.suite.plan import Suite, read_suite
 
 
 def suite(folder: Path, text: str, *models: str) -> Suite:

@@ -14,21 +14,23 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_embedbench.models import bert, packed
-from pytest_embedbench.models.library import Library
-from pytest_embedbench.models.plain import Plain
-from pytest_embedbench.models.plain_files import plain_checkpoint
-from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+from pytest_embedbench.models.fast import packed
+from pytest_embedbench.models.fast.attention import row_of, spans
+from pytest_embedbench.models.local import bert
+from pytest_embedbench.models.local.library_network import Library
+from pytest_embedbench.models.local.plain_checkpoint import plain_checkpoint
+from pytest_embedbench.models.local.plain_network import Plain
+from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
-from pytest_embedbench.models.text_attention import row_of, spans
 from tests.models.conftest import change
 from tests.qwen3.conftest import qwen3_folder, qwen_tokens, tokenizer  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from pytest_embedbench.models.protocol import Role, Vectors
-    from pytest_embedbench.models.ready import Memory, Ready
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.local.remembered import Memory, Ready
+    from pytest_embedbench.models.protocol import Vectors
 
     Edit = Callable[[Path], object]
 
@@ -81,7 +83,7 @@ def plain(folder: Path, **how: Any) -> SentenceTransformerModel:
 def in_library(monkeypatch: pytest.MonkeyPatch, folder: Path, **how: Any) -> SentenceTransformerModel:
     """The same as sentence-transformers runs it, batches without padding where they can be."""
     with monkeypatch.context() as patch:
-        patch.setattr("pytest_embedbench.models.sentence_transformer.plain_network", lambda *_: None)
+        patch.setattr("pytest_embedbench.models.local.sentence_transformer.plain_network", lambda *_: None)
         model = load(folder, **how)
     assert isinstance(model._network, Library)
     return model

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
-from pytest_embedbench.models import ready
-from pytest_embedbench.models.plain import plain_network
-from pytest_embedbench.models.probe import PROBE
-from pytest_embedbench.models.ready import ReadyTokenizer, fast
-from pytest_embedbench.models.text_tokenizer import TextTokenizer
-from pytest_embedbench.tuning import READY_FOLDER, Tuning
+from pytest_embedbench.engine.tuning import READY_FOLDER, Tuning
+from pytest_embedbench.models.local import remembered as ready
+from pytest_embedbench.models.local.plain_network import plain_network
+from pytest_embedbench.models.local.remembered import ReadyTokenizer, fast
+from pytest_embedbench.models.local.text_tokenizer import TextTokenizer
+from pytest_embedbench.models.sample_texts import PROBE
 from tests.models.conftest import change
 
 Watch = Callable[[Path], bool]
@@ -28,7 +28,7 @@ Watch = Callable[[Path], bool]
 @pytest.fixture
 def reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watch:
     """Return what loads a checkpoint and says whether transformers read its settings for that."""
-    from pytest_embedbench.models import plain
+    from pytest_embedbench.models.local import plain_network as plain
 
     read: list[Path] = []
     as_told = plain._as_told

@@ -21,7 +21,7 @@ from pytest_embedbench.models.source import locate
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
 if TYPE_CHECKING:
-    from pytest_embedbench.models.protocol import Role
+    from pytest_embedbench.datasets.types import Role
 
 TEXTS = [
     "short",

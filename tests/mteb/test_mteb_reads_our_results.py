@@ -15,11 +15,13 @@ import pytest
 from click.testing import CliRunner
 
 from pytest_embedbench.cli import main
+from pytest_embedbench.core.measures import DEFAULT_MEASURES
 from pytest_embedbench.encode.progress import Silence
-from pytest_embedbench.measures import DEFAULT_MEASURES
+from pytest_embedbench.engine.pair_work import PairWork, WorkSettings
+from pytest_embedbench.engine.workbench import Workbench
 from pytest_embedbench.results.store import Store
-from pytest_embedbench.suite import Overrides, read_suite
-from pytest_embedbench.workbench import PairWork, Workbench, WorkSettings
+from pytest_embedbench.suite.names import Overrides
+from pytest_embedbench.suite.plan import read_suite
 
 MTEB_PYTHON = os.environ.get("EMBEDBENCH_MTEB_PYTHON", "")
 

@@ -58,6 +58,11 @@ def test_wheel_holds_every_file_of_the_package_and_nothing_else(in_wheel: set[st
         for path in PACKAGE.rglob("*")
         if path.is_file() and not IGNORED & set(path.parts)
     }
+    expected |= {
+        f"pytest_embedbench/{path.relative_to(ROOT).as_posix()}"
+        for path in (ROOT / "templates").rglob("*")
+        if path.is_file()
+    }
     assert {name for name in in_wheel if ".dist-info/" not in name} == expected
 
 
@@ -70,7 +75,7 @@ def test_wheel_holds_every_file_of_the_package_and_nothing_else(in_wheel: set[st
         "datasets/builtin/corpus.jsonl",
         "datasets/builtin/queries.jsonl",
         "datasets/builtin/qrels/test.tsv",
-        "default_suite/embedbench.toml",
+        "suite/default/embedbench.toml",
         "templates/model_card.md.j2",
     ],
 )
@@ -84,7 +89,8 @@ def test_wheel_carries_licence_and_version(in_wheel: set[str]) -> None:
 
 
 def test_sdist_can_be_built_and_tested(in_sdist: set[str], in_wheel: set[str]) -> None:
-    assert {name for name in in_wheel if ".dist-info/" not in name} <= in_sdist
+    sources = {name.replace("pytest_embedbench/templates/", "templates/") for name in in_wheel}
+    assert {name for name in sources if ".dist-info/" not in name} <= in_sdist
     assert {
         "pyproject.toml",
         "README.md",

@@ -14,13 +14,16 @@ from hypothesis import strategies as st
 from transformers import AutoModel
 from transformers.activations import ACT2FN
 
-from pytest_embedbench.models import bert, fused, packed, plain
-from pytest_embedbench.models.bert import Bert
-from pytest_embedbench.models.fused import AFTER_NOTHING, Fusion, activation_after, fused_linear, fusion_pays
-from pytest_embedbench.models.plain import Plain
-from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+from pytest_embedbench.models.fast import linear as fused
+from pytest_embedbench.models.fast import packed
+from pytest_embedbench.models.fast.linear import AFTER_NOTHING, Fusion, activation_after, fused_linear, fusion_pays
+from pytest_embedbench.models.local import bert
+from pytest_embedbench.models.local import plain_network as plain
+from pytest_embedbench.models.local.bert import Bert
+from pytest_embedbench.models.local.plain_network import Plain
+from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
+from pytest_embedbench.models.local.transformer import Transformer
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
-from pytest_embedbench.models.transformer import Transformer
 from tests.qwen3.conftest import qwen3_folder, qwen_tokens, tokenizer  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_embedbench.models import packed
-from pytest_embedbench.models.library import Library
-from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+from pytest_embedbench.models.fast import packed
+from pytest_embedbench.models.fast.attention import row_of
+from pytest_embedbench.models.local.library_network import Library
+from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
-from pytest_embedbench.models.text_attention import row_of
 from tests.qwen3.conftest import qwen3_folder, qwen_tokens, tokenizer  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def vectors(model: SentenceTransformerModel) -> Vectors:
 @pytest.fixture
 def _as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a CPU take the way of a GPU, to sentence-transformers' modules and that attention."""
-    monkeypatch.setattr("pytest_embedbench.models.sentence_transformer.plain_network", lambda *_: None)
+    monkeypatch.setattr("pytest_embedbench.models.local.sentence_transformer.plain_network", lambda *_: None)
     monkeypatch.setattr(packed, "GPU", "cpu")
 
 

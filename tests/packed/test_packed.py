@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pytest_embedbench.models.sentence_transformer import DTYPES, SentenceTransformerModel
+from pytest_embedbench.models.fast.attention import packed_attention, row_of, spans
+from pytest_embedbench.models.local.sentence_transformer import DTYPES, SentenceTransformerModel
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
-from pytest_embedbench.models.text_attention import packed_attention, row_of, spans
 from tests.qwen3.conftest import qwen3_folder, qwen_tokens, tokenizer  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_embedbench.models.protocol import Role, Vectors
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.protocol import Vectors
 
 SENTENCE = "a volcano erupts when molten rock ash and gas escape from a chamber below the crust of the earth"
 WORDS = SENTENCE.split()
@@ -105,7 +106,8 @@ def test_a_model_that_asks_for_another_kernel_is_padded(minilm_folder: Path, tmp
 def test_a_model_that_computes_otherwise_without_padding_is_padded(
     minilm_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pytest_embedbench.models import bert, packed
+    from pytest_embedbench.models.fast import packed
+    from pytest_embedbench.models.local import bert
 
     right = vectors(loaded(minilm_folder))
     # Attention that ignores where texts end.

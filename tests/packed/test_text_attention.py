@@ -9,11 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_embedbench.models import text_attention
-from pytest_embedbench.models.plain import Plain
-from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+from pytest_embedbench.models.fast import attention as text_attention
+from pytest_embedbench.models.fast.attention import SHORT, attend, by_products, packed_attention
+from pytest_embedbench.models.local.plain_network import Plain
+from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
-from pytest_embedbench.models.text_attention import SHORT, attend, by_products, packed_attention
 from tests.qwen3.conftest import qwen3_folder, qwen_tokens, tokenizer  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 import pytest
 
+from pytest_embedbench.core.measures import Measure, parse_measure
+from pytest_embedbench.core.runs import Run
 from pytest_embedbench.evaluate.metrics import means, score
-from pytest_embedbench.evaluate.run import Run
-from pytest_embedbench.measures import Measure, parse_measure
 from pytest_embedbench.plausibility.rows import Judgments, Row, Value
 
 CUTS = (1, 3, 5, 10, 20, 100)

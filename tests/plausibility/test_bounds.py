@@ -8,7 +8,8 @@ from math import log2
 import numpy as np
 import pytest
 
-from pytest_embedbench.plausibility.bounds import (
+from pytest_embedbench.plausibility.check import check_row
+from pytest_embedbench.plausibility.inequalities import (
     AP_BELOW_NDCG,
     BINARY,
     GRADED,
@@ -18,7 +19,6 @@ from pytest_embedbench.plausibility.bounds import (
     ndcg_over_rr,
     precision_over_rr,
 )
-from pytest_embedbench.plausibility.check import check_row
 from tests.plausibility.conftest import EVERY, MakeRow
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_embedbench.measures import Measure
-from pytest_embedbench.plausibility.bounds import ap_over_rr, ndcg_over_rr
+from pytest_embedbench.core.measures import Measure
 from pytest_embedbench.plausibility.check import check_row
 from pytest_embedbench.plausibility.exact import CUTS, corners, rr_range
+from pytest_embedbench.plausibility.inequalities import ap_over_rr, ndcg_over_rr
 from pytest_embedbench.plausibility.rows import Value
 from tests.plausibility.conftest import MakeRow, MeasuredMeans
 from tests.plausibility.test_bounds import single_query

@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from pytest_embedbench.cards.write import write_cards
 from pytest_embedbench.cli import main
+from pytest_embedbench.core.measures import DEFAULT_MEASURES, Measure
 from pytest_embedbench.encode.progress import Silence
-from pytest_embedbench.measures import DEFAULT_MEASURES, Measure
+from pytest_embedbench.engine.pair_work import WorkSettings
+from pytest_embedbench.engine.workbench import Workbench
 from pytest_embedbench.plausibility.check import check_result
 from pytest_embedbench.plausibility.rows import Value
 from pytest_embedbench.plausibility.sources import read_rows
+from pytest_embedbench.reports.cards.write import write_cards
 from pytest_embedbench.results.store import Store
-from pytest_embedbench.suite import Overrides, read_suite
-from pytest_embedbench.workbench import Workbench, WorkSettings
+from pytest_embedbench.suite.names import Overrides
+from pytest_embedbench.suite.plan import read_suite
 
 CARD = """# org/model
 

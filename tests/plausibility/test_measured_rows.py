@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from pytest_embedbench.measures import Measure, parse_measure
+from pytest_embedbench.core.measures import Measure, parse_measure
 from pytest_embedbench.plausibility.check import check_row
 from pytest_embedbench.plausibility.rows import Judgments, Row, Value
 from pytest_embedbench.plausibility.sources import read_rows

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from pytest_embedbench.catalog import datasets, models, published
-from pytest_embedbench.measures import parse_measure
+from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.plausibility.check import check_row
 from pytest_embedbench.plausibility.rows import Row, Value
 from tests.plausibility.conftest import MakeRow

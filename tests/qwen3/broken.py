@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer, processors
 
-from pytest_embedbench.models.protocol import PreparedText, Role
-from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+from pytest_embedbench.datasets.types import Role
+from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
+from pytest_embedbench.models.protocol import PreparedText
 from tests.qwen3.checkpoint import PROMPT, pool, prompt
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from tests.acceptance.conftest import _libraries, project  # noqa: F401 - fixtur
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
     from tests.qwen3.plain import PlainQwen3
 
     Load = Callable[..., SentenceTransformerModel]
@@ -44,7 +44,7 @@ def qwen3_folder(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="session")
 def load() -> Load:
     """Return a function that loads a folder; further keys are of the model's definition."""
-    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
     from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
     def load(folder: Path, *, dtype: str = "fp32", packed: bool = True, **spec: Any) -> SentenceTransformerModel:

@@ -18,8 +18,9 @@ from tests.qwen3.checkpoint import PROMPT
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_embedbench.models.protocol import Encoder, Role
-    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.models.protocol import Encoder
     from tests.qwen3.conftest import Load
 
 MIXED = [*TEXTS, LONG]

@@ -15,7 +15,7 @@ from pytest_embedbench.models.spec import ModelSpec, NamedModel
 from tests.qwen3.checkpoint import write_json
 
 if TYPE_CHECKING:
-    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
     from tests.qwen3.conftest import Load
 
 CUT = "texts are cut at 8,192 tokens, the model takes 32,768; max_seq_length says otherwise"
@@ -32,7 +32,7 @@ def copy(qwen3_folder: Path, tmp_path: Path) -> Path:
 
 
 def test_on_a_cpu_weights_are_fp32_and_a_notice_names_format_and_size(qwen3_folder: Path) -> None:
-    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 
     model = named(qwen3_folder)
     dtype = usual_dtype(model, "cpu")

@@ -10,8 +10,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_embedbench.models.protocol import PreparedText, Role
-    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.models.protocol import PreparedText
     from tests.acceptance.conftest import Project
 
 CLAIMS = "Given a claim, find documents that refute it"
@@ -26,7 +27,7 @@ class Watch:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from pytest_embedbench.models.load import load_model
-        from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+        from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 
         self.loaded: list[str] = []
         self.texts: dict[Role, int] = {"query": 0, "document": 0}
@@ -40,7 +41,7 @@ class Watch:
             self.texts[role] += len(batch)
             return forward(model, batch, role)
 
-        monkeypatch.setattr("pytest_embedbench.loader.load_model", watched_load)
+        monkeypatch.setattr("pytest_embedbench.engine.loader.load_model", watched_load)
         monkeypatch.setattr(SentenceTransformerModel, "forward", watched_forward)
 
 

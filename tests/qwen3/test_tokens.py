@@ -13,7 +13,7 @@ from tests.qwen3.checkpoint import PROMPT
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 
 END = 151643
 

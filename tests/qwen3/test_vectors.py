@@ -12,12 +12,13 @@ import pytest
 
 from pytest_embedbench.encode.loop import encode
 from pytest_embedbench.encode.progress import Silence
-from pytest_embedbench.models.library import Library
+from pytest_embedbench.models.local.library_network import Library
 from tests.qwen3.checkpoint import INSTRUCTION, PROMPT, write_json
 
 if TYPE_CHECKING:
-    from pytest_embedbench.models.protocol import Encoder, Role, Vectors
-    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.models.protocol import Encoder, Vectors
     from tests.qwen3.conftest import Load
     from tests.qwen3.plain import PlainQwen3
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pytest_embedbench.cli import main
-from pytest_embedbench.evaluate.run import Run
+from pytest_embedbench.core.runs import Run
 from pytest_embedbench.models.spec import ModelSpec
 from pytest_embedbench.results.baseline import Baseline, dump_baseline, entry_of
 from pytest_embedbench.results.schema import DatasetRecord, Details, Evidence, ModelRecord, PairResult

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from pytest_embedbench.checks import paired
-from pytest_embedbench.checks.paired import compare, detectable_drop, holm, queries_needed
+from pytest_embedbench.checks import significance as paired
+from pytest_embedbench.checks.significance import compare, detectable_drop, holm, queries_needed
 
 GRADES = st.sampled_from([0.0, 0.25, 1 / 3, 0.5, 0.63093, 1.0])
 P_VALUES = st.lists(st.floats(0, 1), max_size=12)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from pytest_embedbench.checks.paired import compare
 from pytest_embedbench.checks.regression import LostQuery, adjust_together, check_regression
+from pytest_embedbench.checks.significance import compare
 from pytest_embedbench.checks.verdict import Verdict
-from pytest_embedbench.measures import Measure
-from pytest_embedbench.suite import RegressionCheck
+from pytest_embedbench.core.measures import Measure
+from pytest_embedbench.suite.checks import RegressionCheck
 
 LOST = LostQuery("q1", "what is it", 1.0, 0.5, "d1", "d9", "d1", 1, 0)
 

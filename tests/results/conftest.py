@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pytest_embedbench.datasets.types import DatasetFacts, Finding
-from pytest_embedbench.evaluate.environment import describe
 from pytest_embedbench.load.quantiles import Interval
 from pytest_embedbench.load.rates import MaxRate, Probe, RateResult
 from pytest_embedbench.load.statistics import ProfileResult, summarize
+from pytest_embedbench.machine.environment import describe
 from pytest_embedbench.models.protocol import ModelFacts
 from pytest_embedbench.models.spec import ModelSpec
 from pytest_embedbench.results.schema import DatasetRecord, Details, Evidence, ModelRecord, PairResult

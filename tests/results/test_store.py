@@ -15,20 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_embedbench.core.files import file_name, write_atomically
+from pytest_embedbench.core.runs import Run
 from pytest_embedbench.errors import ResultError
-from pytest_embedbench.evaluate.run import Run
 from pytest_embedbench.load.open_loop import OpenSide
 from pytest_embedbench.load.samples import Sample
 from pytest_embedbench.load.statistics import summarize
 from pytest_embedbench.results.schema import MTEB_VERSION, PairResult
-from pytest_embedbench.results.store import (
-    NO_REVISION,
-    Store,
-    dump_per_query,
-    file_name,
-    parse_per_query,
-    write_atomically,
-)
+from pytest_embedbench.results.store import NO_REVISION, Store, dump_per_query, parse_per_query
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"]))
 

@@ -7,8 +7,8 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_embedbench.core.runs import Run
 from pytest_embedbench.errors import ResultError
-from pytest_embedbench.evaluate.run import Run
 from pytest_embedbench.results.trec import COLUMNS, dump_run, parse_run
 
 # White space, percent signs and what splitlines takes for line ends; no lone surrogates, which UTF-8 cannot hold.

@@ -12,7 +12,9 @@ import pytest
 
 from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.load.closed_loop import WARM_UP_ROUNDS
-from pytest_embedbench.load.paired import (
+from pytest_embedbench.load.ratio import ratio_of
+from pytest_embedbench.load.shape import LoadShape
+from pytest_embedbench.load.side_by_side import (
     FEWEST,
     FEWEST_TO_STOP,
     LOOK_EVERY,
@@ -21,14 +23,13 @@ from pytest_embedbench.load.paired import (
     PairedSide,
     compare_side,
 )
-from pytest_embedbench.load.ratio import ratio_of
-from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pytest_embedbench.models.protocol import Role, Vectors
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.protocol import Vectors
 
 TEXTS = [f"text {number}" for number in range(2000)]
 SHAPES = [LoadShape(1, 1), LoadShape(3, 1), LoadShape(1, 4), LoadShape(2, 16)]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pytest_embedbench.load.paired import FEWEST_TO_STOP, NARROW, _stop
 from pytest_embedbench.load.ratio import BATCHES, TimedPair, dump_pairs, parse_pairs, ratio_of
+from pytest_embedbench.load.side_by_side import FEWEST_TO_STOP, NARROW, _stop
 
 times = st.floats(1e-4, 1e7)
 pair = st.builds(TimedPair, sent_s=st.floats(0, 1e6), model_ms=times, baseline_ms=times, model_first=st.integers(0, 1))

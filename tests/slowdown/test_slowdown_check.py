@@ -9,8 +9,7 @@ from pytest_embedbench.checks.slowdown import check_slowdown, skipped_slowdown
 from pytest_embedbench.load.ratio import SideSlowdown, SlowdownResult
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
-from pytest_embedbench.suite import SlowdownCheck
-from pytest_embedbench.suite.plan import Side
+from pytest_embedbench.suite.checks import Side, SlowdownCheck
 
 SIDE = SideSlowdown(
     ratio=1.2,

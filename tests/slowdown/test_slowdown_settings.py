@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_embedbench.errors import ConfigurationError
-from pytest_embedbench.suite import Overrides, RegressionCheck, SlowdownCheck, Suite, read_suite
+from pytest_embedbench.suite.checks import RegressionCheck, SlowdownCheck
+from pytest_embedbench.suite.names import Overrides
+from pytest_embedbench.suite.plan import Suite, read_suite
 
 if TYPE_CHECKING:
     from pathlib import Path

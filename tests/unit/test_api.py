@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from pytest_embedbench.api import evaluate_model
+from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.errors import ConfigurationError, ModelError
 from pytest_embedbench.evaluate.evaluation import evaluate
 from pytest_embedbench.evaluate.metrics import means
-from pytest_embedbench.measures import parse_measure
 
 if TYPE_CHECKING:
-    from pytest_embedbench.models.protocol import Role
-    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
     from tests.conftest import MakeBeir
 
 WORDS = ["first", "second", "third"]

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from pytest_embedbench.checks.budget import check_budget
 from pytest_embedbench.checks.margin import margin
 from pytest_embedbench.checks.max_rate import check_max_rate
-from pytest_embedbench.limits import OPERATORS, Limit, RateLimit, parse_budget
+from pytest_embedbench.core.limits import OPERATORS, Limit, RateLimit, parse_budget
 from pytest_embedbench.load.quantiles import Interval
 from pytest_embedbench.load.rates import MaxRate, Probe, RateResult
 from pytest_embedbench.load.shape import LoadShape, OpenShape
 from pytest_embedbench.load.statistics import Arrivals, ProfileResult, summarize
-from pytest_embedbench.suite import BudgetCheck
+from pytest_embedbench.suite.checks import BudgetCheck
 
 if TYPE_CHECKING:
     from pytest_embedbench.checks.verdict import Verdict

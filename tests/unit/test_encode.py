@@ -14,10 +14,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_embedbench.core.batching import batches, distinct
 from pytest_embedbench.encode import window
 from pytest_embedbench.encode.cache import VectorCache
 from pytest_embedbench.encode.loop import encode
-from pytest_embedbench.encode.plan import batches, distinct
 from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import Encoder, ModelFacts, ParallelEncoder, PreparedText
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pytest_embedbench.models.protocol import Role, Vectors
-    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.models.protocol import Vectors
 
 PROMPT_TOKENS = {"query": 2, "document": 0}
 

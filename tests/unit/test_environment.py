@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import pytest
 
-from pytest_embedbench.evaluate.environment import (
+from pytest_embedbench.machine.environment import (
     cores,
     cpu_name,
     describe,

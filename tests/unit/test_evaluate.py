@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from pytest_embedbench.core.measures import Measure, parse_measure
+from pytest_embedbench.core.runs import Run
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.evaluate.evaluation import depth_for, evaluate
 from pytest_embedbench.evaluate.metrics import means
-from pytest_embedbench.evaluate.run import Run
-from pytest_embedbench.measures import Measure, parse_measure
 from pytest_embedbench.models.bm25 import BM25Model
 from pytest_embedbench.models.load import load_model
 from pytest_embedbench.models.protocol import Encoder, ModelFacts, PreparedText, Retriever
@@ -23,7 +23,8 @@ from pytest_embedbench.models.spec import ModelSpec, NamedModel
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_embedbench.models.protocol import Role, Vectors
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.protocol import Vectors
 
 NDCG = [Measure("ndcg", 10)]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_embedbench.limits import (
+from pytest_embedbench.core.limits import (
     BUDGET_UNITS,
     MAX_RATES,
     OPERATORS,
@@ -19,7 +19,7 @@ from pytest_embedbench.limits import (
     parse_budget,
     parse_quality,
 )
-from pytest_embedbench.measures import ALIASES
+from pytest_embedbench.core.measures import ALIASES
 
 operators = st.sampled_from(sorted(OPERATORS))
 scores = st.floats(0, 1)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_embedbench.measures import ALIASES, DEFAULT_MEASURES, Measure, parse_measure
+from pytest_embedbench.core.measures import ALIASES, DEFAULT_MEASURES, Measure, parse_measure
 
 measures = st.builds(Measure, st.sampled_from(sorted(set(ALIASES.values()))), st.integers(1, 10**6))
 

@@ -9,9 +9,9 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_embedbench.core.measures import Measure, parse_measure
+from pytest_embedbench.core.runs import Ranking, Run
 from pytest_embedbench.evaluate.metrics import means, score
-from pytest_embedbench.evaluate.run import Ranking, Run
-from pytest_embedbench.measures import Measure, parse_measure
 
 Judged = dict[str, int]
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.evaluate.evaluation import Evaluation, evaluate
 from pytest_embedbench.evaluate.metrics import means
-from pytest_embedbench.measures import parse_measure
-from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 
 pytestmark = pytest.mark.slow
 

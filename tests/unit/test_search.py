@@ -10,8 +10,8 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_embedbench.core.runs import Ranking, Run
 from pytest_embedbench.evaluate import search as search_module
-from pytest_embedbench.evaluate.run import Ranking, Run
 from pytest_embedbench.evaluate.search import Search
 
 if TYPE_CHECKING:

@@ -16,14 +16,14 @@ from pytest_embedbench.load.closed_loop import profile_side
 from pytest_embedbench.load.server import MicroBatcher
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.models.load import load_model
+from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 from pytest_embedbench.models.protocol import Encoder
-from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from pytest_embedbench.models.protocol import Role
+    from pytest_embedbench.datasets.types import Role
 
 TEXTS = [
     "short",

@@ -11,21 +11,16 @@ from textwrap import dedent
 import pytest
 
 from pytest_embedbench import catalog
+from pytest_embedbench.core.limits import parse_budget, parse_quality
+from pytest_embedbench.core.measures import DEFAULT_MEASURES, Measure
 from pytest_embedbench.datasets.load import BUILTIN
 from pytest_embedbench.datasets.spec import DatasetSpec
 from pytest_embedbench.errors import ConfigurationError, closest
-from pytest_embedbench.limits import parse_budget, parse_quality
 from pytest_embedbench.load.shape import LoadShape
-from pytest_embedbench.measures import DEFAULT_MEASURES, Measure
 from pytest_embedbench.models.spec import ModelSpec
-from pytest_embedbench.suite import (
-    BudgetCheck,
-    Check,
-    Overrides,
-    QualityCheck,
-    Suite,
-    read_suite,
-)
+from pytest_embedbench.suite.checks import BudgetCheck, Check, QualityCheck
+from pytest_embedbench.suite.names import Overrides
+from pytest_embedbench.suite.plan import Suite, read_suite
 
 HEADER = "query-id\tcorpus-id\tscore\n"
 NDCG10 = Measure("ndcg", 10)
@@ -764,7 +759,7 @@ def test_reading_a_suite_imports_nothing_heavy(project: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from pytest_embedbench.suite import read_suite
+from pytest_embedbench.suite.plan import read_suite
 assert len(read_suite(Path({str(write(project, text))!r})).pairs) == 6
 heavy = {{"torch", "numpy", "scipy", "transformers", "sentence_transformers", "pytrec_eval", "huggingface_hub",
          "bm25s", "jinja2"}}

@@ -11,7 +11,8 @@ from pytest_embedbench import catalog
 from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.models.spec import NamedModel
 from pytest_embedbench.models.variants import WHOLE, Variant
-from pytest_embedbench.suite import Overrides, read_suite
+from pytest_embedbench.suite.names import Overrides
+from pytest_embedbench.suite.plan import read_suite
 
 NAME = "embedbench.toml"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"

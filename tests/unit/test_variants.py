@@ -11,29 +11,29 @@ import msgspec
 import numpy as np
 import pytest
 
+from pytest_embedbench.core.measures import Measure
 from pytest_embedbench.datasets.load import BUILTIN, load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.datasets.types import Dataset
-from pytest_embedbench.encode.budget import Budget
+from pytest_embedbench.encode import variants as form_module
+from pytest_embedbench.encode.batch_budget import Budget
 from pytest_embedbench.encode.loop import encode
 from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.variants import VectorForm, calibration, describe_variant, fit, variant_encoder
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.evaluate.dense import Encoding
 from pytest_embedbench.evaluate.evaluation import evaluate
 from pytest_embedbench.evaluate.metrics import means
-from pytest_embedbench.measures import Measure
-from pytest_embedbench.models import form as form_module
-from pytest_embedbench.models.form import VectorForm, calibration, describe_variant, fit
+from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 from pytest_embedbench.models.protocol import Encoder, ModelFacts, PreparedText
-from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
-from pytest_embedbench.models.variant_encoder import variant_encoder
 from pytest_embedbench.models.variants import WHOLE, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_embedbench.models.protocol import Role, Vectors
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.protocol import Vectors
 
 INT8 = Variant(precision="int8")
 BINARY = Variant(precision="binary")

@@ -8,9 +8,7 @@ from typing import Protocol
 import msgspec
 
 from pytest_embedbench.datasets.doctor.languages import spread
-from pytest_embedbench.datasets.types import Dataset, Finding
-from pytest_embedbench.load.quantiles import percentile
-from pytest_embedbench.models.protocol import Role
+from pytest_embedbench.datasets.types import Dataset, Finding, Role
 
 SAMPLE = 20_000
 """Texts of a side whose tokens are counted, evenly spaced."""
@@ -55,14 +53,17 @@ def summarize(values: Sequence[int]) -> Lengths | None:
     """None where there is nothing to summarize."""
     if not values:
         return None
+    import numpy as np
+
     ordered = sorted(values)
+    p50, p90, p99 = (float(value) for value in np.percentile(ordered, [50, 90, 99]))
     return Lengths(
         texts=len(ordered),
         shortest=ordered[0],
         mean=sum(ordered) / len(ordered),
-        p50=percentile(ordered, 0.50),
-        p90=percentile(ordered, 0.90),
-        p99=percentile(ordered, 0.99),
+        p50=p50,
+        p90=p90,
+        p99=p99,
         longest=ordered[-1],
     )
 

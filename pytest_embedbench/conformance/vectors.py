@@ -1,0 +1,70 @@
+"""Vectors as such: how many dimensions, all finite, of length 1 where that is declared."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pytest_embedbench.conformance.outcome import Outcome, Probe, judged, skipped
+from pytest_embedbench.conformance.samples import TEXTS
+from pytest_embedbench.conformance.subject import Subject
+from pytest_embedbench.datasets.types import ROLES
+
+
+def _dimension(subject: Subject) -> Outcome:
+    declared = subject.spec.dimensions or (subject.declared and subject.declared.dimensions) or subject.facts.dimensions
+    found = {role: subject.alone(TEXTS[:1], role).shape[1] for role in ROLES}
+    limit = f"= {declared}" if declared else ""
+    problems = [
+        f"a {role} has {size} dimensions, {declared} are declared"
+        for role, size in found.items()
+        if declared and size != declared
+    ]
+    if found["query"] != found["document"]:
+        problems.append(f"a query has {found['query']} dimensions and a document {found['document']}")
+    return judged(
+        problems,
+        "usual cause: another checkpoint than the one named, or a server that cuts vectors\n"
+        "fix: correct the model's path, or dimensions in its definition",
+        measured=" and ".join(map(str, dict.fromkeys(found.values()))),
+        limit=limit,
+        value=found["document"],
+    )
+
+
+def _finite(subject: Subject) -> Outcome:
+    values = {role: int((~np.isfinite(subject.together(TEXTS, role))).any(axis=1).sum()) for role in ROLES}
+    bad = sum(values.values())
+    return judged(
+        [f"{count} of {len(TEXTS)} {role} vectors hold NaN or infinity" for role, count in values.items() if count],
+        "usual cause: fp16 overflows in a model that was trained in bf16, or a mask that leaves no token\n"
+        "fix: load it in bf16 or fp32 (--embed-dtype)",
+        measured=f"{bad} broken",
+        limit="= 0",
+        value=bad,
+        values={role: float(count) for role, count in values.items()},
+    )
+
+
+def _unit_norm(subject: Subject) -> Outcome:
+    known = subject.declared.normalized if subject.declared else None
+    if not (subject.facts.normalized or known or subject.spec.normalized):
+        return skipped("nothing says that its vectors have length 1")
+    lengths = np.linalg.norm(np.concatenate([subject.together(TEXTS, role) for role in ROLES]), axis=1)
+    off = np.abs(lengths - 1)
+    worst, limit = float(off.max()), subject.unit_tolerance
+    return judged(
+        [] if worst <= limit else [f"a vector has length {lengths[off.argmax()]:.4f}"],
+        "usual cause: the Normalize module is missing from modules.json, or the server runs without normalization\n"
+        "fix: add it; or say normalized = false in the model's definition and expect other inner products",
+        measured=f"{worst:.1e} off",
+        limit=f"<= {limit:g} in {subject.format}",
+        value=worst,
+        values={"shortest": float(lengths.min()), "longest": float(lengths.max())},
+    )
+
+
+PROBES = (
+    Probe("dimension", "Have vectors of both roles the declared number of dimensions?", _dimension),
+    Probe("finite", "Are all numbers finite?", _finite),
+    Probe("unit-norm", "Have vectors length 1, where that is declared?", _unit_norm),
+)

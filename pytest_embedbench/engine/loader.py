@@ -1,0 +1,164 @@
+"""Models in memory: one at a time, on a device and in a number format, with what was found out about both."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_embedbench.encode.batch_budget import CANDIDATES, USUAL, Budget
+from pytest_embedbench.engine.dtype_choice import AUTO, choose
+from pytest_embedbench.errors import ModelError
+from pytest_embedbench.machine.cpu import fast_dtypes
+from pytest_embedbench.machine.environment import hardware, library_versions
+from pytest_embedbench.models.load import best_device, load_model, usual_dtype
+from pytest_embedbench.models.protocol import Encoder, Instructed, ParallelEncoder, ServedEncoder
+from pytest_embedbench.models.source import locate
+
+if TYPE_CHECKING:
+    from pytest_embedbench.datasets.types import Dataset
+    from pytest_embedbench.engine.tuning import Tuning
+    from pytest_embedbench.models.protocol import Model
+    from pytest_embedbench.models.spec import NamedModel
+
+    Data = Callable[[], Dataset] | None
+    """Gives the dataset that a model is wanted for, if it is for one; asked where its texts decide something."""
+
+
+class Loaded(NamedTuple):
+    """A model in memory, the format it was asked for in, and how long loading took (seconds)."""
+
+    base: NamedModel
+    dtype: str
+    model: Model
+    seconds: float
+
+
+class Loader:
+    """Loads models, each when it is needed; the one before is let go. What does not load is tried once.
+
+    Args:
+        device: as torch names it; empty: the fastest that is here.
+        dtype: a number format, ``auto`` for the fastest that passes (see ``dtype_choice``), or empty for the usual one.
+        batch_tokens: the token budget of a batch; None: what is remembered or found for the model.
+        tuning: what earlier sessions found out about this machine.
+        say: is told what the user should know.
+    """
+
+    def __init__(
+        self, device: str, dtype: str, batch_tokens: int | None, tuning: Tuning, say: Callable[[str], None]
+    ) -> None:
+        self._device, self._chosen_dtype, self._batch_tokens = device, dtype, batch_tokens
+        self._tuning, self._say = tuning, say
+        self._loaded: Loaded | None = None
+        self._dtypes: dict[tuple[NamedModel, str], str] = {}
+        self._budgets: dict[str, Budget] = {}
+        self._failed: dict[tuple[NamedModel, str], Exception] = {}
+        locate.cache_clear()  # files may have changed since an earlier session of this process
+
+    @property
+    def device(self) -> str:
+        self._device = self._device or best_device()
+        return self._device
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the model in memory took to load."""
+        return self._loaded.seconds if self._loaded else None
+
+    def model(self, named: NamedModel, data: Data) -> Model:
+        """The model, which its variants share, under the task's prompts.
+
+        Raises:
+            ModelError: it cannot be loaded.
+        """
+        loaded = self._load(named.base, self.dtype(named, data))
+        return loaded.with_prompts(named.prompts) if named.task and isinstance(loaded, Instructed) else loaded
+
+    def encoder(self, named: NamedModel, data: Data) -> Encoder:
+        """The model, which must make vectors.
+
+        Raises:
+            ModelError: it cannot be loaded, or makes none.
+        """
+        return _encoder(named, self.model(named, data))
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """Load another model while the one in memory stays; afterwards the other one is let go."""
+        loaded = self._loaded
+        try:
+            yield
+        finally:
+            self._loaded = loaded
+
+    def dtype(self, named: NamedModel, data: Data) -> str:
+        """The number format that the model runs in on this dataset; empty where its files or its server decide."""
+        usual = usual_dtype(named, self.device)
+        if self._chosen_dtype != AUTO:
+            return self._chosen_dtype or usual
+        if not usual or named.spec.kind != "sentence-transformers" or data is None:
+            return usual
+        dataset = data()
+        key = named.base, dataset.fingerprint
+        if key not in self._dtypes:
+            self._dtypes[key] = self._choose(named.base, dataset, usual)
+        return self._dtypes[key]
+
+    def budget(self, model: Model) -> Budget:
+        """The token budget of the model's batches; one for all that it encodes in this session."""
+        own = model.limits.tokens if isinstance(model, ServedEncoder) else None
+        kind = model.facts.device.partition(":")[0]
+        usual = USUAL.get(kind, USUAL["cpu"])
+        if self._batch_tokens or own or not isinstance(model, ParallelEncoder) or not self._loaded:
+            return Budget(self._batch_tokens or own or usual)
+        key = self._key(self._loaded.base, self._loaded.dtype, model.facts.attention)
+        if key not in self._budgets:
+            remembered = self._tuning.batch_tokens(key)
+            self._budgets[key] = Budget(
+                remembered or usual,
+                () if remembered else CANDIDATES.get(kind, ()),
+                lambda tokens: self._tuning.keep_batch_tokens(key, tokens),
+            )
+        return self._budgets[key]
+
+    def _load(self, base: NamedModel, dtype: str) -> Model:
+        if self._loaded is None or self._loaded[:2] != (base, dtype):
+            self._loaded = None
+            if error := self._failed.get((base, dtype)):
+                raise error
+            started = time.perf_counter()
+            try:
+                model = load_model(base, device=self.device, dtype=dtype, memory=self._tuning)
+            except Exception as error:
+                self._failed[base, dtype] = error
+                raise
+            for notice in model.facts.notices:
+                self._say(f"{base.alias}: {notice}")
+            self._loaded = Loaded(base, dtype, model, time.perf_counter() - started)
+        return self._loaded.model
+
+    def _choose(self, base: NamedModel, dataset: Dataset, usual: str) -> str:
+        key = self._key(base, base.alias, dataset.name, dataset.fingerprint)
+        choice = self._tuning.dtype(key)
+        if choice is None:
+            formats = fast_dtypes(self.device)
+            choice = choose(base.alias, dataset, usual, formats, lambda dtype: _encoder(base, self._load(base, dtype)))
+            self._tuning.keep_dtype(key, choice)
+        self._say(f"{base.alias} on {dataset.name}: {AUTO} chose {choice}")
+        return choice.dtype
+
+    def _key(self, base: NamedModel, *more: str) -> str:
+        """What a finding holds for: this machine and the threads it gives, the model's files, torch, and more."""
+        import torch
+
+        parts = hardware(self.device), f"{torch.get_num_threads()} threads", locate(base).fingerprint[:32]
+        versions = library_versions()
+        return " | ".join([*parts, f"torch {versions.get('torch')}", *more])
+
+
+def _encoder(named: NamedModel, model: Model) -> Encoder:
+    if not isinstance(model, Encoder):
+        raise ModelError(f"model {named.alias!r} makes no vectors")
+    return model

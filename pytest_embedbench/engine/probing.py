@@ -1,0 +1,71 @@
+"""Ask models conformance probes, each once; outcomes are stored beside results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pytest_embedbench.conformance.probes import PROBES
+from pytest_embedbench.conformance.subject import Subject
+from pytest_embedbench.models.source import locate
+from pytest_embedbench.results.conformance import CONFORMANCE, ProbeRecord, read_probes, write_probes
+from pytest_embedbench.results.identity import deciding_libraries, key, model_record
+
+if TYPE_CHECKING:
+    from pytest_embedbench.conformance.outcome import Outcome
+    from pytest_embedbench.engine.loader import Data, Loader
+    from pytest_embedbench.models.spec import NamedModel, ProbeName
+    from pytest_embedbench.results.schema import ModelRecord
+    from pytest_embedbench.results.store import Store
+    from pytest_embedbench.suite.examinees import Examinee
+
+
+class Examiner:
+    """Examines models that ``loader`` loads; an outcome is stored, and used again where ``may_reuse`` its age."""
+
+    def __init__(self, loader: Loader, store: Store, may_reuse: Callable[[float], bool]) -> None:
+        self._loader, self._store, self._may_reuse = loader, store, may_reuse
+        self._subject: Subject | None = None
+        """The one that was examined last: it remembers vectors that several probes ask for."""
+
+    def examine(self, examinee: Examinee, probe: ProbeName, data: Data) -> Outcome:
+        """Ask the model one probe, or take the stored outcome where nothing that decides it has changed.
+
+        Raises:
+            ModelError: the model, or the one that it is compared with, cannot be used.
+        """
+        self._store.check_writable()
+        record = model_record(examinee.model.base)
+        path = self._store.path(record, "").parent / CONFORMANCE
+        with self._store.locked(path):
+            asked_of = self._asked_of(examinee, record, data)
+            stored = {name: kept for name, kept in read_probes(path).items() if kept.key == asked_of}
+            if (kept := stored.get(probe)) and self._may_reuse(kept.asked_at):
+                return kept.outcome
+            reference = examinee.reference if probe == "parity" else None
+            outcome = PROBES[probe].ask(self._subject_of(examinee.model.base, reference, data))
+            asked = ProbeRecord(probe=probe, key=asked_of, asked_at=time.time(), outcome=outcome)
+            write_probes(path, [*(kept for name, kept in stored.items() if name != probe), asked])
+        return outcome
+
+    def _subject_of(self, model: NamedModel, reference: NamedModel | None, data: Data) -> Subject:
+        encoder = self._loader.encoder(model, data)
+        if self._subject is None or self._subject.model is not encoder:
+            self._subject = Subject(model, encoder)
+        if reference:
+            with self._loader.beside():
+                self._subject.reference = self._loader.encoder(reference, data)
+        return self._subject
+
+    def _asked_of(self, examinee: Examinee, record: ModelRecord, data: Data) -> str:
+        reference = examinee.reference
+        return key(
+            {
+                "model": (record.fingerprint, record.spec),
+                "reference": reference and (locate(reference).fingerprint, reference.spec),
+                "dtype": self._loader.dtype(examinee.model, data),
+                "device": self._loader.device,
+                "libraries": deciding_libraries(),
+            }
+        )

@@ -1,0 +1,107 @@
+"""What was found out, kept for the next session: what suits models on this machine, and what their settings come to.
+
+The first are batch budgets and number formats. It may be lost at any time, and is then found out again: a file that
+cannot be read counts as empty, one that cannot be written changes nothing.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from pytest_embedbench.core.files import write_atomically
+from pytest_embedbench.encode.vector_file import begin_folder
+from pytest_embedbench.engine.dtype_choice import DtypeChoice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_embedbench.models.local.remembered import Ready
+
+FILE = "tuning-1.json"
+"""In the cache's folder; the digit is the version of its layout."""
+
+READY_FOLDER = "ready-1"
+"""In the cache's folder: a file for each checkpoint."""
+
+LOCK_SECONDS = 10.0
+
+
+Content = TypeVar("Content")
+
+
+class Tuned(msgspec.Struct, kw_only=True):
+    """Everything in the file. Keys say for what: hardware, threads, model, libraries."""
+
+    batch_tokens: dict[str, int] = {}
+    dtypes: dict[str, DtypeChoice] = {}
+
+
+class Tuning:
+    """A folder's files; without a folder all is forgotten at once.
+
+    Unless what is ``remembered`` is wanted, it is only written: everything is found out anew.
+    """
+
+    def __init__(self, folder: Path | None, *, remembered: bool = True) -> None:
+        self._path = folder and folder / FILE
+        self._remembered = remembered
+
+    def batch_tokens(self, key: str) -> int | None:
+        """The token budget that was found for this key."""
+        return self._read().batch_tokens.get(key) if self._remembered else None
+
+    def dtype(self, key: str) -> DtypeChoice | None:
+        """The number format that was chosen for this key."""
+        return self._read().dtypes.get(key) if self._remembered else None
+
+    @property
+    def dtypes(self) -> list[DtypeChoice]:
+        """All choices of number formats."""
+        return list(self._read().dtypes.values()) if self._remembered else []
+
+    def keep_batch_tokens(self, key: str, tokens: int) -> None:
+        self._change(lambda tuned: tuned.batch_tokens.update({key: tokens}))
+
+    def keep_dtype(self, key: str, choice: DtypeChoice) -> None:
+        self._change(lambda tuned: tuned.dtypes.update({key: choice}))
+
+    def ready(self, name: str) -> Ready | None:
+        """What a checkpoint's settings came to: also where all is found out anew, as nothing was measured for it."""
+        from pytest_embedbench.models.local.remembered import Ready
+
+        return _read(self._ready_file(name), Ready)
+
+    def keep_ready(self, name: str, ready: Ready) -> None:
+        if file := self._ready_file(name):
+            with suppress(OSError):
+                begin_folder(file.parent.parent)
+                write_atomically(file, msgspec.json.encode(ready).decode())
+
+    def _ready_file(self, name: str) -> Path | None:
+        return self._path and self._path.with_name(READY_FOLDER) / f"{name}.json"
+
+    def _read(self) -> Tuned:
+        return _read(self._path, Tuned) or Tuned()
+
+    def _change(self, change: Callable[[Tuned], None]) -> None:
+        if self._path is None:
+            return
+        with suppress(OSError, Timeout):
+            begin_folder(self._path.parent)
+            with FileLock(self._path.with_suffix(".lock"), timeout=LOCK_SECONDS):
+                tuned = self._read()
+                change(tuned)
+                text = msgspec.json.format(msgspec.json.encode(tuned, order="deterministic"), indent=1)
+                write_atomically(self._path, text.decode())
+
+
+def _read(file: Path | None, kind: type[Content]) -> Content | None:
+    if file is not None:
+        with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return msgspec.json.decode(file.read_bytes(), type=kind)
+    return None

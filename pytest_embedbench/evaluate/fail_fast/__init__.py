@@ -1,0 +1,1 @@
+"""End an evaluation as soon as a missed limit is proven."""

@@ -1,7 +1,0 @@
-"""The leaderboard: facts from results, ratings and judgments, and the pages that show them."""
-
-from pytest_embedbench.leaderboard.build import build_leaderboard
-from pytest_embedbench.leaderboard.facts import Leaderboard
-from pytest_embedbench.leaderboard.write import write_leaderboard
-
-__all__ = ["Leaderboard", "build_leaderboard", "write_leaderboard"]

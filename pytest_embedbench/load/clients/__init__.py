@@ -1,0 +1,1 @@
+"""Clients that send the requests of a load profile."""

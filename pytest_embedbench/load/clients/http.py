@@ -1,0 +1,169 @@
+"""An HTTP/1.1 client that costs little: asyncio's connections, kept open, and the parser of llhttp (``httptools``).
+
+A load client must not be what is measured. A request takes about a millisecond of a core through httpx, a fifth of that
+through aiohttp, a twentieth through this one. It knows only what a load needs: POST, answers as a whole; no redirects,
+no proxies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from pytest_embedbench.errors import ConfigurationError
+from pytest_embedbench.remote.answers import HttpAnswer
+
+if TYPE_CHECKING:
+    import ssl
+
+
+class ConnectionLostError(Exception):
+    """The server closed the connection before its answer was whole; ``answering`` says whether it had begun."""
+
+    def __init__(self, *, answering: bool) -> None:
+        self.answering = answering
+        super().__init__("the server closed the connection" + (" in the middle of an answer" if answering else ""))
+
+
+class HttpClient:
+    """Posts to one address; each request under way has a connection, which the next ones use again.
+
+    Args:
+        url: the address.
+        headers: gives what every request carries; not the headers themselves, which tracebacks would show.
+
+    Raises:
+        ConfigurationError: the libraries of the extra are not installed.
+    """
+
+    def __init__(self, url: str, headers: Callable[[], Mapping[str, str]]) -> None:
+        try:
+            import httptools
+        except ImportError as error:
+            fix = "pip install 'pytest-embedbench[http]'"
+            raise ConfigurationError("endpoint", f"{error.name} is not installed", fix) from None
+        self._parser = httptools.HttpResponseParser
+        parts = urlsplit(url)
+        self._host, self._tls = parts.hostname or "", _tls() if parts.scheme == "https" else None
+        self._port = parts.port or (443 if self._tls else 80)
+        target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
+        start = f"POST {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: */*\r\n".encode("ascii")
+        self._head = start + _lines(headers()) + b"Content-Length: %d\r\n\r\n"
+        self._idle: list[_Connection] = []
+        self.opened = 0
+        """Connections that were opened so far."""
+
+    async def post(self, body: bytes) -> HttpAnswer:
+        """Send a request and wait for the whole answer.
+
+        One that meets a connection which the server has closed meanwhile is sent again, over a new one.
+
+        Raises:
+            OSError, ConnectionLostError: no connection, or it broke.
+        """
+        request = self._head % len(body) + body
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.open:
+                try:
+                    return await self._over(connection, request)
+                except ConnectionLostError as error:
+                    if error.answering:
+                        raise
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: _Connection(self._parser), self._host, self._port, ssl=self._tls
+        )
+        self.opened += 1
+        return await self._over(connection, request)
+
+    async def _over(self, connection: _Connection, request: bytes) -> HttpAnswer:
+        try:
+            answer = await connection.ask(request)
+        except BaseException:  # a cancelled request leaves an answer under way
+            connection.close()
+            raise
+        if connection.open:
+            self._idle.append(connection)
+        return answer
+
+    def close(self) -> None:
+        """Close the connections that no request uses."""
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, one request at a time; the callbacks ``on_...`` are the parser's."""
+
+    def __init__(self, parser: Any) -> None:
+        self._new_parser = parser
+        self._answer: asyncio.Future[HttpAnswer] | None = None
+        self.open = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+        self.open = True
+
+    def ask(self, request: bytes) -> asyncio.Future[HttpAnswer]:
+        self._answer = asyncio.get_running_loop().create_future()
+        self._begun = self._headed = False
+        self._headers: dict[str, str] = {}
+        self._content: list[bytes] = []
+        self._parser = self._new_parser(self)
+        self._transport.write(request)
+        return self._answer
+
+    def close(self) -> None:
+        self.open = False
+        self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        self._begun = True
+        if self._answer is None or self._answer.done():
+            self.close()  # nobody has asked
+            return
+        try:
+            self._parser.feed_data(data)
+        except Exception as error:  # noqa: BLE001 - the parser has many kinds of it
+            self.close()
+            if not self._answer.done():
+                self._answer.set_exception(OSError(f"the answer is not HTTP: {error}"))
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self.open = False
+        if self._answer is None or self._answer.done():
+            return
+        if self._headed and not self._headers.keys() & {"content-length", "transfer-encoding"}:
+            self.on_message_complete()  # the end of the connection is that of the answer
+        else:
+            self._answer.set_exception(ConnectionLostError(answering=self._begun))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        self._headed = True
+
+    def on_body(self, part: bytes) -> None:
+        self._content.append(part)
+
+    def on_message_complete(self) -> None:
+        if not self._parser.should_keep_alive():
+            self.close()
+        if self._answer and not self._answer.done():
+            answer = HttpAnswer(self._parser.get_status_code(), self._headers, b"".join(self._content))
+            self._answer.set_result(answer)
+
+
+def _lines(headers: Mapping[str, str]) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode("ascii")
+
+
+def _tls() -> ssl.SSLContext:
+    """The certificates that the endpoint's other client trusts."""
+    import httpx2
+
+    return httpx2.create_ssl_context()

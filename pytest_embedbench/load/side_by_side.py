@@ -1,0 +1,190 @@
+"""Two models under the same load, side by side: each window of requests goes to one of them, then to the other one.
+
+What changes with time (the clock of the processor, a neighbour on the machine) meets both alike, which two profiles one
+after the other cannot promise.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_embedbench.load.closed_loop import SEED, WARM_UP_ROUNDS, sampled
+from pytest_embedbench.load.ratio import SideSlowdown, Stopped, TimedPair, ratio_of
+from pytest_embedbench.load.server import MicroBatcher
+from pytest_embedbench.load.shape import LoadShape
+from pytest_embedbench.models.protocol import ParallelEncoder
+
+if TYPE_CHECKING:
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.encode.progress import Progress
+    from pytest_embedbench.models.protocol import Encoder, ModelFacts, PreparedText, Vectors
+
+NARROW = 0.05
+"""A side ends when its interval is no wider than this share of the ratio."""
+
+FEWEST_TO_STOP = 40
+"""Pairs before an interval can be narrow enough. Sampling until a width is reached keeps the interval's confidence only
+for many pairs (Chow & Robbins 1965)."""
+
+FEWEST = 5
+"""Pairs that are measured in any case, however short the time."""
+
+LOOK_EVERY = 20
+"""Pairs between two looks at the interval."""
+
+SHORTEST_MS = 0.0001
+"""A time that the clock does not see; also the precision to which samples are kept."""
+
+
+class Conditions(NamedTuple):
+    """How long a side may take, how sure its interval is, what serves the models; ``clock`` gives seconds."""
+
+    seconds: float
+    confidence: float
+    batch_tokens: int
+    progress: Progress
+    clock: Callable[[], float] = time.perf_counter
+
+
+class _Turns:
+    """An encoder that is one of the two models, ``turn`` says which.
+
+    One server for both: two would have a thread pool each (OpenMP keeps one for each thread that asks), and then it is
+    the system's placing of threads that makes one of the models slower, for as long as it lasts.
+    """
+
+    def __init__(self, models: tuple[Encoder, Encoder]) -> None:
+        self._models = models
+        self.turn = 0
+
+    @property
+    def facts(self) -> ModelFacts:
+        return self._models[self.turn].facts
+
+    def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
+        return self._models[self.turn].prepare(texts, role)
+
+    def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
+        return self._models[self.turn].forward(batch, role)
+
+    @property
+    def workers(self) -> int:
+        return min(model.workers if isinstance(model, ParallelEncoder) else 1 for model in self._models)
+
+    def side_by_side(self) -> AbstractContextManager[Executor]:
+        return next(model.side_by_side() for model in self._models if isinstance(model, ParallelEncoder))
+
+
+class PairedSide(NamedTuple):
+    """One side's ratio and the pairs that it comes from."""
+
+    statistics: SideSlowdown
+    pairs: list[TimedPair]
+
+
+def compare_side(
+    models: tuple[Encoder, Encoder],
+    texts: Sequence[str],
+    role: Role,
+    shape: LoadShape,
+    conditions: Conditions,
+) -> PairedSide:
+    """Time a model against its baseline (``models``, in this order) for one role.
+
+    A window is one request from each of ``shape.concurrency`` clients, all sent at once; its time runs from the first
+    send to the last answer (for one client that is the request's latency). The next window begins when the last one is
+    answered, so that the models never share the device. A pair is the same window for both. Which model goes first is
+    random in one pair and the other way round in the next one: the second may find something warm, and a machine that
+    slows down steadily must favour neither. Texts are drawn without repetition until there are no more, then again in
+    the same order. The first ``WARM_UP_ROUNDS`` pairs do not count.
+    """
+    seconds, confidence, batch_tokens, progress, clock = conditions
+    chance = random.Random(SEED)
+    unique = sampled(texts, chance)
+    endless = itertools.cycle(unique)
+    turns = _Turns(models)
+    pairs: list[TimedPair] = []
+    progress.start(f"{role} speed load", 0)
+    try:
+        with (
+            MicroBatcher(turns, batch_tokens) as server,
+            ThreadPoolExecutor(shape.concurrency, "embedbench-client") as clients,
+        ):
+
+            def one_pair(since: float, *, model_first: bool) -> TimedPair:
+                window = [list(itertools.islice(endless, shape.batch)) for _ in range(shape.concurrency)]
+                sent = clock() - since
+                took = [0.0, 0.0]
+                for turns.turn in (0, 1) if model_first else (1, 0):
+                    took[turns.turn] = _time(server, window, role, clients, clock)
+                progress.advance(2 * shape.batch * shape.concurrency)
+                return TimedPair(round(sent, 6), took[0], took[1], int(model_first))
+
+            for _ in range(WARM_UP_ROUNDS):
+                one_pair(0.0, model_first=True)
+            start = clock()
+            orders = _orders(chance)
+            stopped: Stopped | None = None
+            while stopped is None:
+                pairs.append(one_pair(start, model_first=next(orders)))
+                stopped = _stop(pairs, clock() - start, seconds, confidence)
+            wall = clock() - start
+    finally:
+        progress.finish()
+    found = ratio_of(pairs, confidence)
+    texts_sent = len(pairs) * shape.batch * shape.concurrency
+    statistics = SideSlowdown(
+        ratio=found.ratio,
+        low=found.low,
+        high=found.high,
+        confidence=confidence,
+        pairs=len(pairs),
+        model_ms=median(pair.model_ms for pair in pairs),
+        baseline_ms=median(pair.baseline_ms for pair in pairs),
+        seconds=wall,
+        stopped=stopped,
+        texts=texts_sent,
+        distinct_texts=min(texts_sent, len(unique)),
+    )
+    return PairedSide(statistics, pairs)
+
+
+def _orders(chance: random.Random) -> Iterator[bool]:
+    """Does the model go first? At random, then the other way round, without end."""
+    while True:
+        first = chance.random() < 0.5  # noqa: PLR2004 - a coin
+        yield from (first, not first)
+
+
+def _time(
+    server: MicroBatcher,
+    window: Sequence[Sequence[str]],
+    role: Role,
+    clients: ThreadPoolExecutor,
+    clock: Callable[[], float],
+) -> float:
+    """Milliseconds from the first send of a window to its last answer."""
+
+    def send(batch: Sequence[str]) -> tuple[float, float]:
+        sent = clock()
+        server.embed(batch, role)
+        return sent, clock()
+
+    times = list(clients.map(send, window))
+    took = max(answered for _, answered in times) - min(sent for sent, _ in times)
+    return max(SHORTEST_MS, round(took * 1000, 4))
+
+
+def _stop(pairs: Sequence[TimedPair], elapsed: float, seconds: float, confidence: float) -> Stopped | None:
+    """Why to stop now, if so. Where the ratio lies plays no part: stopping at a wanted verdict would bias it."""
+    count = len(pairs)
+    if count >= FEWEST_TO_STOP and count % LOOK_EVERY == 0 and ratio_of(pairs, confidence).width <= NARROW:
+        return "precise"
+    return "time" if count >= FEWEST and elapsed >= seconds else None

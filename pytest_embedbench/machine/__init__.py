@@ -1,0 +1,1 @@
+"""The machine that runs: environment, processor, threads, device lock, energy."""

@@ -1,0 +1,102 @@
+"""Checkpoints that sentence-transformers itself loads and runs: on GPUs all, on CPUs those that are not plain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
+
+from pytest_embedbench.errors import ModelError
+from pytest_embedbench.models.fast.packed import Packing, can_pack
+from pytest_embedbench.models.local.bars import without_bars
+from pytest_embedbench.models.local.first_module import Static, TextTransformer, first_module
+from pytest_embedbench.models.sample_texts import PROBE
+
+if TYPE_CHECKING:
+    from pytest_embedbench.models.backend import Backend
+    from pytest_embedbench.models.protocol import PreparedText
+    from pytest_embedbench.models.spec import NamedModel
+
+
+class Library:
+    """A ``Network`` of a SentenceTransformer for texts: a transformer, run by torch or another backend, or static.
+
+    Texts are tokenized by us, once and in bulk; pooling and normalization are the checkpoint's own modules.
+    """
+
+    def __init__(self, model: NamedModel, folder: Path, how: Backend, dtype: torch.dtype | None) -> None:
+        spec = model.spec
+        try:
+            with without_bars():
+                self.model = SentenceTransformer(
+                    str(folder),
+                    device=how.device,
+                    trust_remote_code=spec.trust_remote_code,
+                    local_files_only=True,
+                    backend=spec.backend,
+                    model_kwargs=how.arguments,
+                )
+        except Exception as error:
+            raise ModelError(f"model {model.alias!r}: {folder} does not load: {error}") from error
+        first = first_module(self.model, spec.max_seq_length)
+        if first is None:
+            message = "its first module is neither a plain text transformer nor a static embedding"
+            raise ModelError(f"model {model.alias!r}: {message}")
+        if isinstance(first, Static):
+            self.model.to(dtype)  # its loader knows of no number formats
+        self.model.eval()
+        self._first = first
+        self.declared: Mapping[str, str | None] = self.model.prompts
+        self.notice = first.notice
+
+    def pack(self) -> None:
+        """Leave padding out where the modules allow it, unless that changes vectors."""
+        first = self._first
+        if not (isinstance(first, TextTransformer) and _packable(self.model)):
+            return
+        texts = self.prepare(PROBE, "")
+        padded, packing = self.vectors(texts, None), Packing(first.module.model)
+        first.pack(packing)
+        if not packing.settle(lambda: self.vectors(texts, None), padded):
+            first.packing = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        pooling = next((str(m.pooling_mode) for m in self.model if hasattr(m, "pooling_mode")), "")
+        return {
+            "dimensions": self.model.get_embedding_dimension(),
+            "normalized": isinstance(self.model[-1], Normalize) and self.model.truncate_dim is None,
+            "pooling": pooling,
+            **self._first.facts,
+        }
+
+    def parameters(self) -> Iterable[torch.Tensor]:
+        return self.model.parameters()
+
+    def prepare(self, texts: Sequence[str], prompt: str) -> list[PreparedText]:
+        return self._first.prepare(texts, prompt)
+
+    def prompt_length(self, prompt: str) -> int | None:
+        return self._first.prompt_length(prompt)
+
+    @torch.inference_mode()
+    def vectors(self, batch: Sequence[PreparedText], prompt_length: int | None) -> torch.Tensor:
+        features = {key: value.to(self.model.device) for key, value in self._first.features(batch).items()}
+        if prompt_length:
+            features["prompt_length"] = prompt_length
+        # A checkpoint may declare that only its first dimensions are to be used.
+        vectors: torch.Tensor = self.model(features)["sentence_embedding"][:, : self.model.truncate_dim]
+        return vectors
+
+
+def _packable(model: SentenceTransformer) -> bool:
+    """Is every module one that takes texts in one row?"""
+    first = model[0]
+    if not isinstance(first, Transformer) or first.backend != "torch" or first.transformer_task != "feature-extraction":
+        return False
+    others = list(model)[1:]
+    return all(isinstance(module, (Pooling, Normalize, Dense)) for module in others) and can_pack(first.model)

@@ -1,0 +1,241 @@
+"""Is a checkpoint one that needs nothing of sentence-transformers? Its settings, read strictly.
+
+A plain one is a transformer, pooling, and layers and normalization after it, by sentence-transformers' own classes and
+with settings that are all known here. What any of them means is what sentence-transformers 6.2 does with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import msgspec
+import torch
+from safetensors.torch import load_file
+
+from pytest_embedbench.models.local.pooling import Mode, Pooling
+
+Read = TypeVar("Read")
+
+KIND = re.compile(
+    r"sentence_transformers\.(?:models|(?:base|sentence_transformer)\.modules(?:\.[a-z]+)?)"
+    r"\.(Transformer|Pooling|Dense|Normalize)"
+)
+"""Classes of a plain checkpoint's modules, under the names that sentence-transformers has given them over time."""
+
+LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+"""How transformers reads what belongs to a plain checkpoint."""
+
+ADAPTER = "adapter_config.json"
+"""Says that a folder holds changes to another model's weights."""
+
+PROCESSORS = {"processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json"}
+"""Files of checkpoints whose input is not text alone."""
+
+ACTIVATIONS = ("torch.nn.modules.activation", "torch.nn.modules.linear")
+
+BY_MODE: dict[Mode, str] = {
+    "cls": "cls_token",
+    "max": "max_tokens",
+    "mean": "mean_tokens",
+    "mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "weightedmean": "weightedmean_tokens",
+    "lasttoken": "lasttoken",
+}
+"""How older releases named modes of pooling, in the order in which the results of several stand side by side."""
+
+TEXT = {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
+"""The only input that a plain transformer takes, and where its states come from."""
+
+Embedding = Literal["sentence_embedding"]
+
+
+class NotPlainError(Exception):
+    """It takes sentence-transformers to load this."""
+
+
+class PlainCheckpoint(NamedTuple):
+    """What the files of a plain checkpoint say."""
+
+    transformer: Path
+    max_seq_length: int | None
+    prompts: Mapping[str, str | None]
+    truncate_dim: int | None
+    """Only so many dimensions of a vector are to be used."""
+    pooling: Pooling
+    after: list[torch.nn.Module]
+    """Layers and normalization after pooling, in order and with their weights, in fp32."""
+
+    @property
+    def dimensions(self) -> int:
+        """Of a vector, before it is cut to ``truncate_dim``."""
+        layers = [module.dimensions for module in self.after if isinstance(module, Dense)]
+        return layers[-1] if layers else self.pooling.dimensions
+
+
+class Dense(torch.nn.Sequential):
+    """A linear layer and an activation."""
+
+    def __init__(self, layer: torch.nn.Linear, activation: torch.nn.Module) -> None:
+        super().__init__(layer, activation)
+        self.dimensions = layer.out_features
+
+
+class Normalize(torch.nn.Module):
+    """Brings vectors to length 1."""
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.normalize(vectors, p=2, dim=-1)
+
+
+class _Module(msgspec.Struct, forbid_unknown_fields=True):
+    type: str
+    name: str
+    path: str
+    idx: int | None = None
+
+
+class _Model(msgspec.Struct, forbid_unknown_fields=True):
+    prompts: dict[str, str | None] = {}
+    default_prompt_name: str | None = None
+    similarity_fn_name: str | None = None
+    truncate_dim: int | None = None
+    model_type: Literal["SentenceTransformer"] = "SentenceTransformer"
+    version: dict[str, str] = msgspec.field(name="__version__", default={})
+
+
+class _Transformer(msgspec.Struct, forbid_unknown_fields=True):
+    max_seq_length: int | None = None
+    do_lower_case: bool = False
+    transformer_task: Literal["feature-extraction"] = "feature-extraction"
+    modality_config: dict[str, Any] = msgspec.field(default_factory=lambda: TEXT)
+    module_output_name: Literal["token_embeddings"] = "token_embeddings"
+
+
+class _Pooling(msgspec.Struct, forbid_unknown_fields=True):
+    embedding_dimension: int | None = None
+    word_embedding_dimension: int | None = None
+    pooling_mode: Mode | tuple[Mode, ...] | None = None
+    include_prompt: bool = True
+    pooling_mode_cls_token: bool = False
+    pooling_mode_max_tokens: bool = False
+    pooling_mode_mean_tokens: bool = False
+    pooling_mode_mean_sqrt_len_tokens: bool = False
+    pooling_mode_weightedmean_tokens: bool = False
+    pooling_mode_lasttoken: bool = False
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        if self.pooling_mode is None:
+            chosen = (mode for mode, name in BY_MODE.items() if getattr(self, f"pooling_mode_{name}"))
+            return tuple(chosen) or ("mean",)
+        return (self.pooling_mode,) if isinstance(self.pooling_mode, str) else self.pooling_mode
+
+
+class _Dense(msgspec.Struct, forbid_unknown_fields=True):
+    in_features: int
+    out_features: int
+    bias: bool = True
+    activation_function: str = f"{ACTIVATIONS[0]}.Tanh"
+    module_input_name: Embedding = "sentence_embedding"
+    module_output_name: Embedding | None = None
+    use_residual: bool = False
+
+
+class _Normalize(msgspec.Struct, forbid_unknown_fields=True):
+    module_input_name: Embedding = "sentence_embedding"
+    module_output_name: Embedding | None = None
+
+
+def plain_checkpoint(folder: Path) -> PlainCheckpoint | None:
+    """What the files of a checkpoint say; None where it is not plain, or its files are not what they should be."""
+    try:
+        return _checkpoint(folder)
+    except (NotPlainError, msgspec.DecodeError, OSError):
+        return None  # sentence-transformers is asked then, and says what is wrong
+
+
+def _checkpoint(folder: Path) -> PlainCheckpoint:
+    model = _settings(folder / "config_sentence_transformers.json", _Model)
+    _demand(model.default_prompt_name in {None, *model.prompts})
+    modules = msgspec.json.decode((folder / "modules.json").read_bytes(), type=list[_Module])
+    kinds, folders = [_kind(module) for module in modules], [_inside(folder, module.path) for module in modules]
+    _demand(kinds[:2] == ["Transformer", "Pooling"] and not {"Transformer", "Pooling"} & set(kinds[2:]))
+    text = _text(folders[0])
+    return PlainCheckpoint(
+        transformer=folders[0],
+        max_seq_length=text.max_seq_length,
+        prompts=model.prompts,
+        truncate_dim=model.truncate_dim,
+        pooling=_pooled(folders[1]),
+        after=[
+            _dense(place) if kind == "Dense" else _normalize(place)
+            for kind, place in zip(kinds[2:], folders[2:], strict=True)
+        ],
+    )
+
+
+def _demand(true: object) -> None:
+    if not true:
+        raise NotPlainError
+
+
+def _settings(file: Path, kind: type[Read]) -> Read:
+    """A module's settings; where there is no such file, all as usual."""
+    return msgspec.json.decode(file.read_bytes() if file.exists() else b"{}", type=kind)
+
+
+def _kind(module: _Module) -> str:
+    found = KIND.fullmatch(module.type)
+    if found is None:
+        raise NotPlainError
+    return found[1]
+
+
+def _inside(folder: Path, path: str) -> Path:
+    _demand(not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts)
+    return folder / path
+
+
+def _text(folder: Path) -> _Transformer:
+    names = {file.name for file in folder.iterdir()}
+    _demand(not names & {ADAPTER, *PROCESSORS})
+    # Settings of the same module under names that older releases gave them.
+    _demand(not any(re.fullmatch(r"sentence_(?!bert_).+_config\.json", name) for name in names))
+    for file in ("config.json", "tokenizer_config.json"):
+        # Code of the checkpoint's own; a class that makes more than tokens of its input.
+        _demand(not {"auto_map", "processor_class"} & _settings(folder / file, dict[str, Any]).keys())
+    text = _settings(folder / "sentence_bert_config.json", _Transformer)
+    _demand(not text.do_lower_case and text.modality_config == TEXT)
+    return text
+
+
+def _pooled(folder: Path) -> Pooling:
+    settings = _settings(folder / "config.json", _Pooling)
+    widths = {settings.embedding_dimension, settings.word_embedding_dimension} - {None}
+    _demand(settings.modes and len(widths) == 1)
+    return Pooling(settings.modes, widths.pop() or 0, settings.include_prompt)
+
+
+def _dense(folder: Path) -> Dense:
+    settings = _settings(folder / "config.json", _Dense)
+    _demand(not settings.use_residual)
+    place, _, name = settings.activation_function.rpartition(".")
+    activation = getattr(torch.nn, name, None) if place in ACTIVATIONS else None
+    if not (isinstance(activation, type) and issubclass(activation, torch.nn.Module)):
+        raise NotPlainError
+    layer = torch.nn.Linear(settings.in_features, settings.out_features, bias=settings.bias)
+    weights = load_file(folder / "model.safetensors")
+    _demand(weights.keys() == {f"linear.{key}" for key in layer.state_dict()})
+    try:
+        layer.load_state_dict({key.removeprefix("linear."): weight for key, weight in weights.items()})
+        return Dense(layer, activation())
+    except (RuntimeError, TypeError):  # other shapes; an activation that has settings of its own
+        raise NotPlainError from None
+
+
+def _normalize(folder: Path) -> Normalize:
+    _settings(folder / "config.json", _Normalize)
+    return Normalize()

@@ -1,0 +1,1 @@
+"""Judges of pairs of rankings: judgments of relevance (qrels), a language model."""

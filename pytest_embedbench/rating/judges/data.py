@@ -1,0 +1,60 @@
+"""Find the texts behind stored results: the data are recognized by their fingerprint, so that names do not matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import msgspec
+
+from pytest_embedbench.datasets.load import dataset_splits, load_dataset
+from pytest_embedbench.datasets.spec import NamedDataset
+from pytest_embedbench.datasets.types import Dataset
+from pytest_embedbench.errors import ConfigurationError
+from pytest_embedbench.rating.judges.entries import Entry
+
+
+def match_datasets(entries: Sequence[Entry], data: Iterable[NamedDataset]) -> dict[str, Dataset]:
+    """The dataset of every entry, by fingerprint.
+
+    Raises:
+        ConfigurationError: none of the data is that of a result; names the result.
+        DatasetError: a file is malformed.
+    """
+    found = find_texts(entries, data)
+    for fingerprint, entry in {entry.dataset.fingerprint: entry for entry in entries}.items():
+        if fingerprint not in found:
+            problem = f"none is the data of {entry.where} ({entry.model} on {entry.dataset.name})"
+            raise ConfigurationError("--data", problem, "name its folder; the files must be those that were evaluated")
+    return found
+
+
+def find_texts(entries: Iterable[Entry], data: Iterable[NamedDataset]) -> dict[str, Dataset]:
+    """Those of the entries' datasets that are among the data, by fingerprint.
+
+    A folder is tried with each split that the results name, and both with and without the rule that drops a query's
+    own document: a result keeps what decides its ranking, not the suite that said so.
+
+    Raises:
+        DatasetError: a file is malformed.
+    """
+    wanted = {entry.dataset.fingerprint: entry for entry in entries}
+    splits = {entry.dataset.split for entry in wanted.values()}
+    found: dict[str, Dataset] = {}
+    for named in data:
+        if len(found) == len(wanted):
+            break
+        for dataset in _variants(named, splits):
+            if dataset.fingerprint in wanted:
+                found.setdefault(dataset.fingerprint, dataset)
+    return found
+
+
+def _variants(named: NamedDataset, splits: Iterable[str]) -> Iterator[Dataset]:
+    there = set(dataset_splits(named.spec))
+    choices = [named.spec.split] if named.spec.split else sorted(there.intersection(splits)) or [""]
+    for split in choices:
+        spec = msgspec.structs.replace(named.spec, split=split)
+        dataset = load_dataset(msgspec.structs.replace(named, spec=spec))
+        yield dataset
+        yield replace(dataset, drop_self=not dataset.drop_self)

@@ -1,0 +1,88 @@
+"""A judge that asks nobody: of two models, the one with the higher value of a measure answered the query better."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import combinations
+
+from pytest_embedbench.core.measures import Measure
+from pytest_embedbench.errors import ResultError
+from pytest_embedbench.rating.judges.entries import Entry, by_dataset, sample_queries
+from pytest_embedbench.rating.judgments import Judgment, Outcome
+
+SHOWN = 1
+"""Ids that a judgment keeps of each list: what stood first. The rest is in the run, which its hash names."""
+
+
+def judge_by_qrels(
+    entries: Iterable[Entry],
+    *,
+    measure: Measure = Measure("ndcg", 10),  # noqa: B008 - a tuple
+    margin: float = 0.0,
+    queries: int | None = None,
+    seed: int = 0,
+) -> list[Judgment]:
+    """Compare every two models on every query of every dataset that both have; one judgment for each.
+
+    Models go by their alias, and ``model_a`` is the first of the two in the order of names. A dataset without
+    judgments of documents gives none of models.
+
+    Args:
+        entries: stored results, as ``read_entries`` gives them.
+        measure: its values per query are compared.
+        margin: a difference up to it, inclusive, is a tie.
+        queries: at most so many of each dataset, the same for every pair of models; absent: all.
+        seed: which ones.
+
+    Raises:
+        ResultError: results that cannot be compared (other data under the same name, two models of one name), or one
+            that lacks the measure.
+        ValueError: the margin is negative.
+    """
+    if not margin >= 0:
+        raise ValueError(f"margin {margin} is not a number of 0 or more")
+    judge = f"qrels {measure} margin {margin:g}"
+    judgments = []
+    for dataset, group in by_dataset(entries).items():
+        judged = [entry for entry in group if entry.scores]
+        values = {entry.model: _values(entry, measure) for entry in judged}
+        if not values:
+            continue
+        common = sorted(set.intersection(*(set(scored) for scored in values.values())))
+        chosen = sample_queries(common, queries, seed, judged[0].dataset.fingerprint)
+        for a, b in combinations(judged, 2):
+            both = chosen if queries is not None else sorted(values[a.model].keys() & values[b.model].keys())
+            for query in both:
+                pair = (values[a.model][query], values[b.model][query])
+                judgments.append(
+                    Judgment(
+                        dataset=dataset,
+                        query_id=query,
+                        model_a=a.model,
+                        model_b=b.model,
+                        outcome=_outcome(pair, margin),
+                        judge=judge,
+                        values=pair,
+                        top_a=a.top(query, SHOWN),
+                        top_b=b.top(query, SHOWN),
+                        run_a=a.run_sha256,
+                        run_b=b.run_sha256,
+                    )
+                )
+    return judgments
+
+
+def _values(entry: Entry, measure: Measure) -> dict[str, float]:
+    values = entry.scores.get(str(measure))
+    if values is None:
+        there = ", ".join(entry.scores)
+        problem = f"{entry.model} ({entry.where}): holds no {measure}; it has {there}"
+        raise ResultError(f"{problem}\n  fix: evaluate with a check that names {measure}, or judge by another measure")
+    return values
+
+
+def _outcome(values: tuple[float, float], margin: float) -> Outcome:
+    difference = values[0] - values[1]
+    if abs(difference) <= margin:
+        return "tie"
+    return "a" if difference > 0 else "b"

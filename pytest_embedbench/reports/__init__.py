@@ -1,0 +1,1 @@
+"""What a reader sees: model cards, leaderboards, the Markdown summary."""

@@ -1,0 +1,205 @@
+"""From stored results to a card: facts only; the template decides how they look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pytest_embedbench.load.notes import behind
+from pytest_embedbench.load.rates import ENDED, RateResult
+from pytest_embedbench.load.statistics import ProfileResult
+from pytest_embedbench.machine.environment import short_hardware
+from pytest_embedbench.reports.cards import format as fmt
+from pytest_embedbench.reports.cards.facts import (
+    Benchmarks,
+    Block,
+    Card,
+    Count,
+    Counts,
+    Facets,
+    Field,
+    Figure,
+    HighestRate,
+    Link,
+    Measure,
+    Overview,
+    Part,
+    Performance,
+    Plot,
+    Quality,
+    Rates,
+    Reference,
+    Section,
+    Text,
+)
+from pytest_embedbench.reports.text import item, link_text, link_url, one_line, yaml_value
+from pytest_embedbench.results.schema import DatasetRecord, ModelRecord, PairResult
+
+QUALITY = ("ndcg@10", "map@10", "mrr@10")
+"""What a card's quality line shows."""
+
+
+def build_card(results: Sequence[PairResult], plots: Sequence[Sequence[Plot]] = ()) -> Card:
+    """The card of one model from its results, one section a dataset, in the given order.
+
+    Args:
+        results: of one model.
+        plots: for each result the pictures of its profiles that lie beside the card; absent: there are none.
+
+    Raises:
+        ValueError: there is no result, or they are of several models.
+    """
+    names = {result.embedbench.model.name for result in results}
+    if len(names) != 1:
+        msg = f"a card is of one model, not of {', '.join(sorted(names)) or 'none'}"
+        raise ValueError(msg)
+    model = results[-1].embedbench.model
+    description = one_line(model.spec.description)
+    parts: list[Part] = [
+        Overview(rows=_overview(model)),
+        Benchmarks(sections=tuple(map(_section, results, plots or [()] * len(results)))),
+    ]
+    return Card(
+        title=one_line(model.name),
+        front_matter=_front_matter(model, max(result.embedbench.measured_on for result in results)),
+        description=(description,) if description else (),
+        links=_links(model),
+        parts=tuple(parts),
+    )
+
+
+def _front_matter(model: ModelRecord, measured_on: str) -> tuple[Field, ...]:
+    parameters = _parameters(model)
+    size = f"{parameters} parameters" if parameters else ""
+    summary = " ".join(
+        sentence
+        for sentence in (
+            model.spec.summary or model.spec.description,
+            f"{', '.join(filter(None, (_architecture(model), size)))}.",
+        )
+        if sentence.strip(".")
+    )
+    fields = {
+        "title": model.name,
+        "description": summary,
+        "canonical_url": model.spec.canonical_url,
+        "last_updated": measured_on,
+    }
+    return tuple(Field(name=name, value=yaml_value(value)) for name, value in fields.items() if value)
+
+
+def _links(model: ModelRecord) -> tuple[Link, ...]:
+    links = []
+    if model.spec.source:
+        place = " on HuggingFace" if model.spec.source.startswith("https://huggingface.co/") else ""
+        name = model.name.removesuffix(str(model.spec.variant))
+        links.append(Link(label="Source", text=link_text(name + place), url=link_url(model.spec.source)))
+    if base := model.spec.base_model:
+        links.append(Link(label="Base model", text=link_text(base), url=link_url(f"https://huggingface.co/{base}")))
+    return tuple(links)
+
+
+def _overview(model: ModelRecord) -> tuple[Field, ...]:
+    dimensions = model.facts.dimensions or model.spec.dimensions
+    lexical = model.spec.kind == "bm25"  # and of what has neither, as of published numbers, it is not known
+    length = model.facts.max_tokens or model.spec.max_tokens
+    rows = {
+        "Architecture": _architecture(model),
+        "Parameters": _parameters(model),
+        "Tasks": "Retrieve" if lexical else "Encode" if dimensions else "",
+        "Outputs": "Scores" if lexical else _outputs(model) if dimensions else "",
+        "Dimensions": f"Dense: {dimensions:,}" if dimensions else "",
+        "Max sequence length": f"{length:,} tokens" if length else "",
+        "License": model.spec.licence,
+        "Inputs": "text",
+    }
+    return tuple(Field(name=name, value=one_line(value, cell=True)) for name, value in rows.items() if value)
+
+
+def _outputs(model: ModelRecord) -> str:
+    precision = model.spec.precision
+    return "Dense" if precision == "float32" else f"Dense, {precision}"
+
+
+def _architecture(model: ModelRecord) -> str:
+    return model.spec.architecture or model.facts.architecture
+
+
+def _parameters(model: ModelRecord) -> str:
+    count = model.facts.parameters or model.spec.parameters
+    return fmt.parameters(count) if count else ""
+
+
+def _section(result: PairResult, plots: Sequence[Plot]) -> Section:
+    details = result.embedbench
+    dataset = details.dataset
+    blocks: list[Block] = []
+    facets = {"Domain": dataset.facts.domain, "Task": dataset.facts.task, "Language": dataset.facts.language}
+    if fields := tuple(Field(name=name, value=item(value)) for name, value in facets.items() if value):
+        blocks.append(Facets(fields=fields))
+    if dataset.facts.description:
+        blocks.append(Text(text=one_line(dataset.facts.description)))
+    if details.origin:
+        blocks.append(Text(text=one_line(f"Numbers from {details.origin}")))
+    blocks += _counts(dataset)
+    measures = tuple(
+        Measure(name=fmt.metric_label(name), figure=Figure(text=fmt.score(details.means[name])))
+        for name in QUALITY
+        if name in details.means
+    )
+    if measures:
+        blocks.append(Quality(measures=measures))
+    for profile in details.profiles.values():
+        blocks += _performance(profile)
+    if details.max_rates:
+        blocks.append(Rates(rows=tuple(map(_highest_rate, details.max_rates.values()))))
+    blocks += plots
+    if dataset.facts.reference:
+        blocks.append(Reference(url=link_url(dataset.facts.reference)))
+    return Section(name=one_line(dataset.name), blocks=tuple(blocks))
+
+
+def _counts(dataset: DatasetRecord) -> list[Block]:
+    """The sizes; none where the data were not seen."""
+    queries = dataset.queries or dataset.queries_in_file
+    if dataset.documents is None or queries is None:
+        return []
+    texts = dataset.unique_texts
+    note = "" if texts in {None, dataset.documents} else f"{texts:,} unique texts"
+    corpus = Count(name="Corpus", figure=Figure(text=fmt.count(dataset.documents)), note=note)
+    return [Counts(counts=(corpus, Count(name="Queries", figure=Figure(text=fmt.count(queries)))))]
+
+
+def _performance(profile: ProfileResult) -> Iterator[Block]:
+    """A profile's line; where a side has not shown that it keeps up with an open loop, a text says so instead."""
+    name = item(f"{short_hardware(profile.hardware)} {profile.shape}")
+    sides = {"Corpus": profile.corpus, "Query": profile.query}
+    values: dict[str, str] = {}
+    for side, found in sides.items():
+        if found.arrivals is None:
+            values |= {side: fmt.rate(found.tokens_per_s), f"{side} p50": _latency(found.p50_ms)}
+        elif found.arrivals.kept_up:
+            values |= {f"{side} p50": _latency(found.p50_ms), f"{side} p99": _latency(found.p99_ms)}
+    measures = tuple(Measure(name=name, figure=Figure(text=text)) for name, text in values.items() if text)
+    if measures:
+        yield Performance(profile=name, measures=measures)
+    for side, found in sides.items():
+        if told := behind(found):
+            yield Text(text=one_line(f"{side} under {name}: {told}"))
+
+
+def _highest_rate(search: RateResult) -> HighestRate:
+    found = search.found
+    return HighestRate(
+        side=search.side.capitalize(),
+        batch=Figure(text=fmt.count(search.batch)),
+        limit=Figure(text=fmt.latency(found.limit_ms)),
+        held=Figure(text=fmt.request_rate(found.rate)) if found.rate else None,
+        failed=None if found.refuted is None else Figure(text=fmt.request_rate(found.refuted)),
+        ended=f"{found.tried}, {ENDED[found.ended]}",
+        hardware=one_line(short_hardware(search.hardware), cell=True),
+    )
+
+
+def _latency(milliseconds: float | None) -> str:
+    """Empty where there were too few samples for it."""
+    return "" if milliseconds is None else fmt.latency(milliseconds)

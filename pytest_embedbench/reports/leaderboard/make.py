@@ -1,0 +1,110 @@
+"""From stored results to a whole leaderboard on disk: judge, rate, build, write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from pytest_embedbench.core.files import write_atomically
+from pytest_embedbench.core.measures import Measure
+from pytest_embedbench.datasets.spec import NamedDataset
+from pytest_embedbench.errors import ResultError
+from pytest_embedbench.rating.files import write_judgments
+from pytest_embedbench.rating.judges.data import find_texts
+from pytest_embedbench.rating.judges.entries import Entry
+from pytest_embedbench.rating.judges.qrels import judge_by_qrels
+from pytest_embedbench.rating.judgments import Judgment
+from pytest_embedbench.rating.rate import rate
+from pytest_embedbench.rating.ratings import RATINGS, Method, Ratings
+from pytest_embedbench.reports.leaderboard.build import build_leaderboard
+from pytest_embedbench.reports.leaderboard.write import write_leaderboard
+
+JUDGMENTS = "judgments.jsonl"
+
+
+class Choices(msgspec.Struct, frozen=True, kw_only=True):
+    """How to judge by qrels and how to rate; see ``judge_by_qrels`` and ``rate``."""
+
+    measure: Measure = Measure("ndcg", 10)
+    margin: float = 0.0
+    queries: int | None = None
+    method: Method = "bradley-terry"
+    confidence: float = 0.95
+    rounds: int = 1000
+    seed: int = 0
+    exclude: tuple[str, ...] = ()
+
+
+def rate_judgments(judgments: Iterable[Judgment], folder: Path, choices: Choices) -> Ratings:
+    """Rate the judgments and write ``ratings.json`` into the folder.
+
+    Raises:
+        RatingError: they cannot be rated.
+        ResultError: the file cannot be written.
+    """
+    ratings = rate(
+        judgments,
+        method=choices.method,
+        confidence=choices.confidence,
+        rounds=choices.rounds,
+        seed=choices.seed,
+        exclude=choices.exclude,
+    )
+    path = folder / RATINGS
+    try:
+        write_atomically(path, msgspec.json.format(msgspec.json.encode(ratings), indent=2).decode() + "\n")
+    except OSError as error:
+        fix = "choose another folder"
+        raise ResultError(f"{path}: cannot be written: {error.strerror}\n  fix: {fix}") from None
+    return ratings
+
+
+def make_leaderboard(
+    entries: Sequence[Entry],
+    folder: Path,
+    *,
+    judgments: Sequence[Judgment] | None = None,
+    choices: Choices = Choices(),
+    data: Iterable[NamedDataset] = (),
+    profile: str = "",
+    template_folder: Path | None = None,
+) -> tuple[Ratings | None, list[Path]]:
+    """Write ``ratings.json``, the judgments and all pages into the folder; the ratings and the pages written.
+
+    Without judgments the qrels judge: it writes ``judgments.jsonl``. Where it has nothing to compare (one model alone,
+    or no dataset with judgments), the pages are without ratings.
+
+    Args:
+        entries: results with their evidence.
+        folder: where to write.
+        judgments: judgments by others, which need not be of the same models.
+        choices: how to judge and to rate.
+        data: datasets whose texts the pages show, where they are those of the results.
+        profile: load that latencies are taken from; empty: what most models have.
+        template_folder: templates that stand for packaged ones.
+
+    Raises:
+        ConfigurationError, RatingError, ResultError, DatasetError, CardError: see the steps.
+    """
+    if judgments is None:
+        judgments = judge_by_qrels(
+            entries, measure=choices.measure, margin=choices.margin, queries=choices.queries, seed=choices.seed
+        )
+        write_judgments(folder / JUDGMENTS, judgments)
+    ratings = rate_judgments(judgments, folder, choices) if judgments else None
+    texts = find_texts(entries, data)
+    shown = [entry for entry in entries if entry.model not in choices.exclude]
+    board = build_leaderboard(
+        [(entry.where, entry.result) for entry in shown],
+        ratings,
+        [one for one in judgments if not {one.model_a, one.model_b} & set(choices.exclude)],
+        texts={
+            entry.dataset.name: texts[entry.dataset.fingerprint]
+            for entry in shown
+            if entry.dataset.fingerprint in texts
+        },
+        profile=profile,
+    )
+    return ratings, write_leaderboard(board, folder, template_folder=template_folder)

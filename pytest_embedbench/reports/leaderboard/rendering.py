@@ -1,0 +1,134 @@
+"""Pages from facts: the packaged templates, or files of the same names in a user's folder, then in Jinja's sandbox.
+
+What a template prints is escaped for HTML or for Markdown without the template's help, so that a name or a text from
+outside stays words. ``style.css`` and ``script.js`` are put into each page as they are, and the page's
+Content-Security-Policy allows these two and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_embedbench.errors import ConfigurationError, closest
+from pytest_embedbench.reports.leaderboard.formats import filters
+from pytest_embedbench.reports.templates import template_error, templates_folder
+from pytest_embedbench.reports.text import collapse, literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jinja2 import BaseLoader, Environment
+
+FOLDER = "leaderboard"
+PACKAGED = "packaged"
+"""``{% extends "packaged/model.html.j2" %}`` in a user's template means ours."""
+_CACHED = 100_000
+
+
+class Pages:
+    """Renders pages by the name of their template."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Look for templates in ``folder`` first.
+
+        Raises:
+            ConfigurationError: it is no folder, or none of its files has the name of a template.
+        """
+        self._own = _templates_in(folder) if folder else []
+        loader = _loader(folder)
+        self._environments = {kind: _environment(loader, kind, sandbox=bool(folder)) for kind in ("html", "md")}
+        self._parts = self._page_parts()
+
+    def render(self, name: str, **facts: Any) -> str:
+        """The page that ``index``, ``model`` or ``compare`` (``name`` with its ending, ``index.html``) makes of facts.
+
+        Raises:
+            CardError: a template of the user's folder does not work; names it and the line.
+        """
+        environment = self._environments[name.rpartition(".")[2]]
+        try:
+            return environment.get_template(f"{name}.j2").render(**self._parts, **facts)
+        except Exception as error:  # whatever a user's template raises is a fault of that template
+            if not self._own:
+                raise
+            raise template_error(error, *self._own) from error
+
+    def _page_parts(self) -> dict[str, str]:
+        """Style, script and the policy that allows them: hashes of what stands between the tags, byte for byte."""
+        from markupsafe import Markup
+
+        environment = self._environments["html"]
+        assert environment.loader is not None  # noqa: S101 - for the type checker
+        style, script = (
+            environment.loader.get_source(environment, name)[0].replace("\r\n", "\n")
+            for name in ("style.css", "script.js")
+        )
+        policy = (
+            f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:;"
+            " base-uri 'none'; form-action 'none'"
+        )
+        return {"style": Markup(style), "script": Markup(script), "policy": policy}  # noqa: S704 - ours, or the user's
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _templates_in(folder: Path) -> list[str]:
+    """The paths of the folder's files, as Jinja gives them in tracebacks."""
+    if not folder.is_dir():
+        raise ConfigurationError(str(folder), "is not a folder of templates", "name a folder, or leave it out")
+    known = {entry.name for entry in (templates_folder() / FOLDER).iterdir()}
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = [path.relative_to(folder).as_posix() for path in found]
+    if not known & set(names):
+        problem = "has no file with the name of a template"
+        raise ConfigurationError(str(folder), problem, closest(next(iter(names), ""), known))
+    ordered = sorted(found, key=lambda path: path.relative_to(folder).as_posix() not in known)
+    return [os.path.normpath(path) for path in ordered]
+
+
+def _loader(folder: Path | None) -> BaseLoader:
+    from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader
+
+    packaged = FileSystemLoader(templates_folder() / FOLDER)
+    own = [FileSystemLoader(folder)] if folder else []
+    return ChoiceLoader([*own, packaged, PrefixLoader({PACKAGED: packaged})])
+
+
+def _environment(loader: BaseLoader, kind: str, *, sandbox: bool) -> Environment:
+    from jinja2 import Environment, StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    # Our own templates need no sandbox, and large boards are written twice as fast without one.
+    environment = (ImmutableSandboxedEnvironment if sandbox else Environment)(
+        loader=loader,
+        undefined=StrictUndefined,
+        autoescape=True,
+        finalize=_escape(kind),
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(filters(kind))
+    return environment
+
+
+def _escape(kind: str) -> Callable[[Any], Any]:
+    """What every printed value goes through, unless it is marked as safe; autoescaping follows and does HTML's part."""
+    from markupsafe import Markup, escape
+
+    # One name stands on hundreds of pages.
+    @lru_cache(_CACHED)
+    def escaped(text: str) -> Markup:
+        return Markup(literal(text)) if kind == "md" else escape(collapse(text))  # noqa: S704 - this is the escaping
+
+    def finalize(value: Any) -> Any:
+        return escaped(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+    return finalize

@@ -1,0 +1,1 @@
+"""One pytest session: options, suites, items, fixtures, what the terminal shows."""

@@ -1,0 +1,105 @@
+"""Suite files as pytest nodes (file, model, dataset, check), and the parametrization of Python tests."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_embedbench.errors import ConfigurationError
+from pytest_embedbench.session.items import CheckItem, ConformanceItem, RegressionItem
+from pytest_embedbench.session.state import KEY
+from pytest_embedbench.suite.checks import check_kind, check_name
+
+if TYPE_CHECKING:
+    from pytest_embedbench.suite.checks import Pair
+    from pytest_embedbench.suite.examinees import Examinee
+    from pytest_embedbench.suite.plan import Suite
+
+
+class SuiteFile(pytest.File):
+    """A suite file; holds a node for each model."""
+
+    def collect(self) -> Iterator[pytest.Collector]:
+        session = self.config.stash[KEY]
+        try:
+            suite = session.suite(self.path)
+            if suite.regression:
+                from pytest_embedbench.session.baselines import read, source
+
+                read(session, source(session, suite))
+        except ConfigurationError as error:
+            # An error in a suite ends the session (exit code 4) rather than counting as one failed file.
+            session.broken = error
+            return
+        examined = {examinee.model.alias: examinee for examinee in suite.examined}
+        for alias, pairs in groupby(suite.pairs, key=lambda pair: pair.model.alias):
+            yield ModelNode.of(self, alias, suite, list(pairs), examined.get(alias))
+
+
+class ModelNode(pytest.Collector):
+    """A model of the suite; holds its conformance items and a node for each dataset."""
+
+    suite: Suite
+    pairs: list[Pair]
+    examinee: Examinee | None
+
+    @classmethod
+    def of(
+        cls, parent: pytest.Collector, name: str, suite: Suite, pairs: list[Pair], examinee: Examinee | None
+    ) -> ModelNode:
+        node: ModelNode = cls.from_parent(parent, name=name)
+        node.suite, node.pairs, node.examinee = suite, pairs, examinee
+        return node
+
+    def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
+        if self.examinee:
+            for probe in self.examinee.probes:
+                yield ConformanceItem.of(self, self.suite, self.examinee, probe)
+        for pair in self.pairs:
+            yield DatasetNode.of(self, pair.dataset.alias, self.suite, pair)
+
+
+class DatasetNode(pytest.Collector):
+    """A dataset under its model; holds an item for each check."""
+
+    suite: Suite
+    pair: Pair
+
+    @classmethod
+    def of(cls, parent: pytest.Collector, name: str, suite: Suite, pair: Pair) -> DatasetNode:
+        node: DatasetNode = cls.from_parent(parent, name=name)
+        node.suite, node.pair = suite, pair
+        return node
+
+    def collect(self) -> Iterator[pytest.Item]:
+        seen: Counter[str] = Counter()
+        for check in self.pair.checks:
+            name = check_name(check)
+            seen[name] += 1
+            if seen[name] > 1:
+                name = f"{name[:-1]}#{seen[name]}]"
+            kind = RegressionItem if check_kind(check) == "regression" else CheckItem
+            yield kind.of(self, name, self.suite, self.pair, check)
+
+
+def parametrize(metafunc: pytest.Metafunc) -> None:
+    """Run a Python test once for each pair that its marker, the command line or the suite names."""
+    session = metafunc.config.stash[KEY]
+    marker = metafunc.definition.get_closest_marker("embedbench")
+    try:
+        suite = session.marked_suite(metafunc.definition.nodeid, marker)
+    except ConfigurationError as error:
+        session.broken = session.broken or error
+        metafunc.parametrize("embed_pair", [], indirect=True)
+        return
+    metafunc.parametrize(
+        "embed_pair",
+        [pytest.param((suite, pair), marks=() if marker else pytest.mark.embedbench) for pair in suite.pairs],
+        ids=[f"{pair.model.alias}-{pair.dataset.alias}" for pair in suite.pairs],
+        indirect=True,
+        scope="session",
+    )

@@ -1,0 +1,66 @@
+"""Fixtures for tests in Python. Loaded in every pytest session, so what they give is imported when they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_embedbench.session.state import KEY
+
+if TYPE_CHECKING:
+    from pytest_embedbench.datasets.types import Dataset
+    from pytest_embedbench.load.statistics import ProfileResult
+    from pytest_embedbench.session.python_tests import BoundPair, EmbedEvaluation, EmbedModel
+
+
+@pytest.fixture(scope="session")
+def embed_pair(request: pytest.FixtureRequest) -> BoundPair:
+    """The model x dataset pair of this test; the other embed fixtures are made of it."""
+    import msgspec
+
+    from pytest_embedbench.session.python_tests import BoundPair
+
+    suite, pair = request.param
+    pair = msgspec.structs.replace(pair, checks=())  # what a test asks of the pair stands in the test
+    return BoundPair(request.config.stash[KEY].workbench(suite.settings), suite, pair)
+
+
+@pytest.fixture(scope="session")
+def embed_model(embed_pair: BoundPair) -> EmbedModel:
+    """The pair's model: .encode(texts, role="query" or "document") gives vectors, .facts what it says of itself."""
+    from pytest_embedbench.session.python_tests import EmbedModel
+
+    return EmbedModel(embed_pair)
+
+
+@pytest.fixture(scope="session")
+def embed_dataset(embed_pair: BoundPair) -> Dataset:
+    """The pair's dataset: ids, texts, qrels, findings."""
+    return embed_pair.bench.dataset(embed_pair.pair.dataset)
+
+
+@pytest.fixture
+def embed_evaluation(embed_pair: BoundPair, request: pytest.FixtureRequest) -> EmbedEvaluation:
+    """Scores of the pair, computed once: embed_evaluation["ndcg@10"], .per_query, .run."""
+    from pytest_embedbench.session.properties import note_properties, result_property
+    from pytest_embedbench.session.python_tests import EmbedEvaluation
+
+    evaluation = EmbedEvaluation(embed_pair)
+    request.node.user_properties.append(result_property(str(evaluation.result_path)))
+    request.node.user_properties += note_properties(embed_pair.bench)
+    return evaluation
+
+
+@pytest.fixture
+def embed_profile(embed_pair: BoundPair) -> Callable[[str], ProfileResult]:
+    """Measure a load: call it with "b1 c16" or "b1 r50"; the result has .query.p50_ms, .corpus.p99_ms and so on."""
+    from pytest_embedbench.load.shape import parse_shape
+
+    def measure(shape: str) -> ProfileResult:
+        parsed = parse_shape(shape)
+        result = embed_pair.bench.profile(embed_pair.pair, parsed, embed_pair.suite.measures)
+        return result.embedbench.profiles[str(parsed)]
+
+    return measure
