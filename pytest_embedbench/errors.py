@@ -1,36 +1,63 @@
-"""The errors a user can meet, each with one clear message; imports nothing heavy."""
+"""The errors that a user can meet; imports nothing heavy.
+
+* EmbedbenchError
+  - ConfigurationError: bad input, found before any model is loaded
+  - DatasetError: the files of a dataset cannot be used
+  - ModelError: a model cannot be loaded, or its vectors cannot be used
+  - ProvenFailure: an evaluation was ended because a limit can no longer be kept
+  - ResultError: a result file cannot be read or written
+  - BaselineError: a pair cannot be compared with its baseline
+  - RatingError: models cannot be rated from the given judgments
+  - EndpointError (``remote.errors``): a request to a server failed
+  - CardError (``reports.errors``): a page, a template or a card's texts do not fit
+
+Each has the same three fields, and ``str(error)`` is the only place that puts them together.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
-MOST_SHOWN = 20
+MAX_SHOWN = 20
+"""Known words that a hint lists at most."""
 
 
 class EmbedbenchError(Exception):
-    """Base of every error that the plugin raises on purpose."""
+    """Base of every error that the plugin raises on purpose.
+
+    Args:
+        problem: what is wrong.
+        where: the file and key, or the command-line option, e.g. ``embedbench.toml: checks[1].quality[0]``.
+        fix: what to do about it.
+    """
+
+    def __init__(self, problem: str, *, where: str = "", fix: str = "") -> None:
+        self.where, self.problem, self.fix = where, problem, fix
+        super().__init__(problem)
+
+    def __str__(self) -> str:
+        message = f"{self.where}: {self.problem}" if self.where else self.problem
+        return f"{message}\n  fix: {self.fix}" if self.fix else message
+
+
+E = TypeVar("E", bound=EmbedbenchError)
 
 
 class ConfigurationError(EmbedbenchError):
-    """Bad input: names where it stands, what is wrong and how to mend it. Raised before any model is loaded.
-
-    Args:
-        where: the file and key, or the command-line option, e.g. ``embedbench.toml: checks[1].quality[0]``.
-        problem: what is wrong there.
-        fix: what to write instead.
-    """
+    """Bad input: says where it stands, what is wrong and how to mend it. Raised before any model is loaded."""
 
     def __init__(self, where: str, problem: str, fix: str = "") -> None:
-        self.where, self.problem, self.fix = where, problem, fix
-        super().__init__(f"{where}: {problem}" + (f"\n  fix: {fix}" if fix else ""))
+        super().__init__(problem, where=where, fix=fix)
+        self.args = (where, problem, fix)  # so that a copy or a pickle can be made again
 
 
 class DatasetError(EmbedbenchError):
-    """A dataset's files cannot be used; the message names the file and, where there is one, the line."""
+    """The files of a dataset cannot be used; names the file and, where there is one, the line."""
 
 
 class ModelError(EmbedbenchError):
-    """A model cannot be loaded or gave vectors that cannot be used."""
+    """A model cannot be loaded, or gave vectors that cannot be used."""
 
 
 class ProvenFailure(EmbedbenchError):  # noqa: N818 - a verdict that came early
@@ -43,6 +70,7 @@ class ProvenFailure(EmbedbenchError):  # noqa: N818 - a verdict that came early
     def __init__(self, subject: str, limit: str, bound: float, share: float) -> None:
         self.subject, self.limit, self.bound, self.share = subject, limit, bound, share
         super().__init__(f"{subject} <= {bound:.4f} after {share:.0%} of the corpus, must be {limit}")
+        self.args = (subject, limit, bound, share)
 
 
 class ResultError(EmbedbenchError):
@@ -57,6 +85,23 @@ class RatingError(EmbedbenchError):
     """Models cannot be rated from the judgments given; the message says why and how to mend it."""
 
 
+def install_command(extra: str) -> str:
+    """Return the command that installs an extra of this package."""
+    return f"pip install 'pytest-embedbench[{extra}]'"
+
+
+def needs_extra(extra: str, library: str, error: type[E], *, where: str = "") -> E:
+    """Return an error that says which library is missing, with the command that installs the extra as its fix.
+
+    Args:
+        extra: the extra of this package that brings the library.
+        library: the library that could not be imported.
+        error: the class of the error, e.g. ``ModelError`` where a model needs the library.
+        where: the file and key, or the option, that needs it.
+    """
+    return error(where=where, problem=f"{library} is not installed", fix=install_command(extra))
+
+
 def closest(word: str, known: Iterable[str]) -> str:
     """A hint for a misspelt word: ``did you mean 'ndcg'?`` or, with nothing close, the known words (20 at most)."""
     import difflib  # only errors need it, and every pytest session imports this module
@@ -66,5 +111,5 @@ def closest(word: str, known: Iterable[str]) -> str:
     match = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)
     if match:
         return f"did you mean {folded[match[0]]!r}?"
-    more = f" and {len(choices) - MOST_SHOWN} more" if len(choices) > MOST_SHOWN else ""
-    return f"known are {', '.join(choices[:MOST_SHOWN])}{more}" if choices else "none are known"
+    more = f" and {len(choices) - MAX_SHOWN} more" if len(choices) > MAX_SHOWN else ""
+    return f"known are {', '.join(choices[:MAX_SHOWN])}{more}" if choices else "none are known"
