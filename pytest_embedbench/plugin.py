@@ -18,8 +18,6 @@ from pytest_embedbench.suite.find import DEFAULT_NODE, DEFAULT_SUITE, SUITE_NAME
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from _pytest.terminal import TerminalReporter
-
 __all__ = ["embed_dataset", "embed_evaluation", "embed_model", "embed_pair", "embed_profile"]
 
 BROKEN = "embedbench_broken"
@@ -65,12 +63,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(BaselineUpdate(config), "embedbench-update-baseline")
     config.args[:] = [_packaged(argument) for argument in config.args]
     _check_options(session)
-    if not session.asked:
+    if not session.requested:
         return
     paths_given = config.args_source is pytest.Config.ArgsSource.ARGS
-    suite = session.project_suite() or DEFAULT_SUITE
+    suite = session.suites.main_path
     try:
-        session.suite(suite)
+        session.suites.read(suite)
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from None
     if not paths_given:
@@ -90,7 +88,7 @@ def _check_options(session: EmbedSession) -> None:
         if missing := missing_extra():
             raise pytest.UsageError(f"--embed-energy: codecarbon is not installed\n  fix: {missing}")
     try:
-        _ = session.cache_bytes
+        _ = session.paths.max_cache_bytes
         if session.option("baseline"):
             from pytest_embedbench.session.baselines import option_source, read
 
@@ -98,9 +96,9 @@ def _check_options(session: EmbedSession) -> None:
                 read(session, named)
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from None
-    template = session.option("card_template")
-    if template and not (session.config.invocation_params.dir / template).is_file():
-        raise pytest.UsageError(f"--embed-card-template: {template}: no such file")
+    template = session.paths.card_template
+    if template and not template.is_file():
+        raise pytest.UsageError(f"--embed-card-template: {session.option('card_template')}: no such file")
 
 
 def _packaged(argument: str) -> str:
@@ -122,7 +120,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         return None
     session = parent.config.stash[KEY]
     named = session.option("suite")
-    chosen = session.project_suite() if named else None
+    chosen = session.suites.project_path() if named else None
     ours = file_path == chosen if chosen else file_path.name == SUITE_NAME
     if file_path.name == "pyproject.toml" and not chosen:
         ours = file_path.parent == parent.config.rootpath and is_suite(file_path)
@@ -213,8 +211,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
     if not (session.shares_device or _is_embedbench(item)):
         return (yield)
     from pytest_embedbench.machine.device_lock import hold
+    from pytest_embedbench.session.devices import session_devices
 
-    with hold(session.devices(item.session.items), alone=_measures_load(item)):
+    with hold(session_devices(session, item.session.items), alone=_measures_load(item)):
         return (yield)
 
 
@@ -242,14 +241,14 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 
 def pytest_report_header(config: pytest.Config) -> list[str] | None:
     session = config.stash[KEY]
-    if not session.asked:
+    if not session.requested:
         return None
     from pytest_embedbench.session.terminal import header
 
     return header(session)
 
 
-def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     # An xdist worker has a summary too, which nobody sees; its cards would hold a part of the results.
     if hasattr(config, "workerinput"):
         return

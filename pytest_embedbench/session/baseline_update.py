@@ -14,8 +14,6 @@ from pytest_embedbench.results.baseline import BaselineEntry, update_file
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from _pytest.terminal import TerminalReporter
-
 WRITES_AFTER = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 """A check that fails keeps nothing from being the new baseline: the user asked for what was measured."""
 
@@ -62,6 +60,6 @@ class BaselineUpdate:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         for line in self._lines if self._writes else ():
             terminalreporter.write_line(f"baseline: {line}")

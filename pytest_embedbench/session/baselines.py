@@ -22,7 +22,7 @@ def source(session: EmbedSession, suite: Suite) -> BaselineSource:
         return named
     assert suite.regression is not None  # noqa: S101 - only then there is something to compare
     return BaselineSource(
-        suite.regression.baseline, session.home(suite.path), f"{suite.path.name}: regression.baseline"
+        suite.regression.baseline, session.suites.home(suite.path), f"{suite.path.name}: regression.baseline"
     )
 
 

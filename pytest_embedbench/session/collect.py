@@ -26,7 +26,7 @@ class SuiteFile(pytest.File):
     def collect(self) -> Iterator[pytest.Collector]:
         session = self.config.stash[KEY]
         try:
-            suite = session.suite(self.path)
+            suite = session.suites.read(self.path)
             if suite.regression:
                 from pytest_embedbench.session.baselines import read, source
 
@@ -91,7 +91,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     session = metafunc.config.stash[KEY]
     marker = metafunc.definition.get_closest_marker("embedbench")
     try:
-        suite = session.marked_suite(metafunc.definition.nodeid, marker)
+        suite = session.suites.marked(metafunc.definition.nodeid, marker)
     except ConfigurationError as error:
         session.broken = session.broken or error
         metafunc.parametrize("embed_pair", [], indirect=True)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import pytest
 
     Add = Callable[..., None]
+
+
+def option(config: pytest.Config, name: str) -> Any:
+    """Return the value of ``--embed-NAME``; ``name`` has underscores for hyphens."""
+    return config.getoption(f"embed_{name}")
+
+
+def split_names(values: Iterable[str]) -> tuple[str, ...]:
+    """Return the single names of an option that may be repeated or have commas."""
+    return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
 
 
 def add_options(parser: pytest.Parser) -> None:

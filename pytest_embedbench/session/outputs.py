@@ -1,85 +1,96 @@
-"""What a session writes at its end: cards, leaderboard, Markdown summary."""
+"""Write a session's files at its end: cards, leaderboard, Markdown summary. A failure is a line, never an exception."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from pytest_embedbench.errors import EmbedbenchError
-from pytest_embedbench.session.paths import _short
-from pytest_embedbench.session.properties import PREFIX
+from pytest_embedbench.session.paths import display_path
+from pytest_embedbench.session.properties import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    import pytest
 
     from pytest_embedbench.reports.markdown_summary import Line
     from pytest_embedbench.results.schema import PairResult
     from pytest_embedbench.results.store import Store
     from pytest_embedbench.session.state import EmbedSession
 
-
-def _publish(
-    session: EmbedSession, reports: Iterable[pytest.TestReport], notes: Sequence[str], places: Sequence[str]
-) -> list[str]:
-    """Write the markdown summary where one is wanted; lines that say what could not be written."""
-    fresh, step = session.summary, session.step_summary
-    if not (fresh or step):
-        return []
-    from pytest_embedbench.reports.markdown_summary import Summary, publish
-
-    shown = [_line(report) for report in reports if report.when == "call" or report.outcome != "passed"]
-    return publish(Summary(shown, notes, places), fresh, step)
+StoredResult = tuple[Path, "PairResult"]
+"""A result and the path of its file."""
 
 
-def _line(report: pytest.TestReport) -> Line:
-    """A check with its verdict; a test in Python, or what ended before its verdict, with pytest's outcome."""
-    from pytest_embedbench.reports.markdown_summary import Line
+def write_cards(session: EmbedSession, store: Store, paths: Iterable[Path]) -> list[str]:
+    """Write a card for each model whose results lie at ``paths``; return lines that say where.
 
-    found = {name.removeprefix(PREFIX): str(value) for name, value in report.user_properties}
-    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
-    return Line(
-        model=found.get("model", ""),
-        dataset=found.get("dataset", ""),
-        check=found.get("check") or report.nodeid.rpartition("::")[2],
-        status=found.get("verdict", report.outcome),
-        measured=found.get("measured", ""),
-        limit=found.get("limit", ""),
-        explanation=found.get("explanation", reason),
-    )
-
-
-def _write_cards(session: EmbedSession, store: Store, paths: list[Path]) -> list[str]:
-    """Write a card for each model of this session; lines that say where.
-
-    It shows all that is stored of the model's revision, not only what ran now: ``-k`` must not shrink a card. A card
-    that cannot be made never hides the results.
+    A card shows all stored results of the model's revision, not only those of this session: a session with ``-k``
+    must not shrink it.
     """
-    from pytest_embedbench.reports.cards.write import write_cards
+    from pytest_embedbench.reports.cards.write import write_cards as write_model_cards
 
-    template = session.option("card_template")
-    path = session.config.invocation_params.dir / template if template else None
     try:
         folders = dict.fromkeys(path.parent for path in paths)
         results = [stored for folder in folders for stored in store.results(folder)]
-        return [f"card: {_short(card)}" for card in write_cards(results, session.cards, path)]
+        cards = write_model_cards(results, session.paths.cards, session.paths.card_template)
     except (EmbedbenchError, ValueError, OSError) as error:
         return [f"card: not written: {error}"]
+    return [f"card: {display_path(card)}" for card in cards]
 
 
-def _write_leaderboard(session: EmbedSession, results: Iterable[tuple[Path, PairResult]]) -> list[str]:
-    """Rank the models of this session, where that is asked for; lines that say where."""
-    if not session.leaderboard:
+def write_leaderboard(session: EmbedSession, results: Iterable[StoredResult]) -> list[str]:
+    """Rank the session's models if ``--embed-leaderboard`` asks for it; return lines that say where the pages are."""
+    folder = session.paths.leaderboard
+    if not folder:
         return []
     from pytest_embedbench.rating.judges.entries import with_evidence
     from pytest_embedbench.reports.leaderboard.make import make_leaderboard
 
-    data = {pair.dataset.alias: pair.dataset for suite in session.suites.values() for pair in suite.pairs}
+    datasets = {pair.dataset.alias: pair.dataset for suite in session.suites.loaded for pair in suite.pairs}
     try:
         entries = [with_evidence(path, result) for path, result in results]
-        ratings, pages = make_leaderboard(entries, session.leaderboard, data=data.values())
+        ratings, pages = make_leaderboard(entries, folder, data=datasets.values())
     except (EmbedbenchError, ValueError, OSError) as error:
         return [f"leaderboard: not written: {error}"]
     notes = ratings.notes if ratings else ["not rated: no two models have scores on the same queries"]
-    return [*(f"leaderboard: {note}" for note in notes), f"leaderboard: {_short(pages[0])}"]
+    return [*(f"leaderboard: {note}" for note in notes), f"leaderboard: {display_path(pages[0])}"]
+
+
+def write_summary(
+    session: EmbedSession, reports: Iterable[pytest.TestReport], notes: Sequence[str], files: Sequence[str]
+) -> list[str]:
+    """Write the Markdown summary if an option or GitHub Actions asks for it; return lines about what failed.
+
+    Args:
+        session: the session that ends.
+        reports: reports of its items, in the order of the summary's table.
+        notes: lines of the notes.
+        files: lines that say where files are.
+    """
+    path, step = session.paths.summary, session.paths.step_summary
+    if not (path or step):
+        return []
+    from pytest_embedbench.reports.markdown_summary import Summary, publish
+
+    # Setup and teardown matter only where they failed: then the item has no verdict.
+    lines = [_summary_line(report) for report in reports if report.when == "call" or report.outcome != "passed"]
+    return publish(Summary(lines, notes, files), path, step)
+
+
+def _summary_line(report: pytest.TestReport) -> Line:
+    """Return the table line of an item; one without a verdict (e.g. a test in Python) has pytest's outcome."""
+    from pytest_embedbench.reports.markdown_summary import Line
+
+    record = read_record(report)
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+    return Line(
+        model=record.model,
+        dataset=record.dataset,
+        check=record.check or report.nodeid.rpartition("::")[2],
+        status=record.verdict or report.outcome,
+        measured=record.measured,
+        limit=record.limit,
+        explanation=record.explanation or reason,
+    )

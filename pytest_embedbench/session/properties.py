@@ -1,38 +1,60 @@
-"""junit properties of items: they carry verdicts, also from the workers of xdist."""
+"""junit properties of items: how verdicts and notes reach the session's end, also from xdist's workers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    import pytest
+
     from pytest_embedbench.checks.verdict import Verdict
     from pytest_embedbench.engine.workbench import Workbench
     from pytest_embedbench.suite.checks import Pair
 
-
 PREFIX = "embedbench_"
-
+"""Start of each property's name; junit files show the names."""
 
 RESULT = f"{PREFIX}result"
-
+"""Property with the path of the stored result that an item used."""
 
 NOTE = f"{PREFIX}note"
+"""Property with a note for the end of the session; an item may have several."""
+
+
+class ItemRecord(NamedTuple):
+    """The properties of one item; "" where the item has no such property."""
+
+    model: str = ""
+    dataset: str = ""
+    check: str = ""
+    verdict: str = ""
+    """A ``Status`` of ``checks.verdict``."""
+    measured: str = ""
+    limit: str = ""
+    explanation: str = ""
+    result: str = ""
+    """Path of the stored result."""
+    reused: str = ""
+    """``yes`` or ``no``: whether an earlier ranking was used; "" if the verdict is not about a ranking."""
 
 
 def pair_properties(pair: Pair) -> list[tuple[str, object]]:
-    """Which pair an item is about, as junit properties; items have them even if they end before a verdict."""
+    """Return the properties that name an item's pair; an item has them even if it ends before its verdict."""
     return [(f"{PREFIX}model", pair.model.alias), (f"{PREFIX}dataset", pair.dataset.alias)]
 
 
 def model_properties(alias: str) -> list[tuple[str, object]]:
-    """Which model an item is about that is not about a pair."""
+    """Return the property that names the model of an item without a dataset."""
     return [(f"{PREFIX}model", alias)]
 
 
 def verdict_properties(verdict: Verdict, result: str, *, reused: bool | None) -> list[tuple[str, object]]:
-    """A verdict as flat junit properties; plain strings and numbers, so that xdist can carry them.
+    """Return a verdict as properties: plain strings and numbers, which xdist can send.
 
-    ``reused`` says whether the ranking was a stored one; None where the verdict is not about a ranking.
+    Args:
+        verdict: the verdict of the item.
+        result: path of the stored result, or "".
+        reused: whether an earlier ranking was used; None if the verdict is not about a ranking.
     """
     properties: dict[str, object] = {
         "check": verdict.check,
@@ -49,10 +71,21 @@ def verdict_properties(verdict: Verdict, result: str, *, reused: bool | None) ->
 
 
 def result_property(path: str) -> tuple[str, object]:
-    """The property by which a test in Python says which stored result it used."""
+    """Return the property by which a test in Python names the stored result that it used."""
     return RESULT, path
 
 
 def note_properties(bench: Workbench) -> list[tuple[str, object]]:
-    """What the workbench noted, as properties: shown at the end, and carried there from xdist's workers."""
+    """Return the workbench's notes as properties; each note is returned once."""
     return [(NOTE, note) for note in bench.take_notes()]
+
+
+def read_record(report: pytest.TestReport) -> ItemRecord:
+    """Return the properties of a report's item."""
+    values = {name.removeprefix(PREFIX): str(value) for name, value in report.user_properties}
+    return ItemRecord(**{field: values.get(field, "") for field in ItemRecord._fields})
+
+
+def read_notes(report: pytest.TestReport) -> list[str]:
+    """Return the notes of a report's item."""
+    return [str(value) for name, value in report.user_properties if name == NOTE]

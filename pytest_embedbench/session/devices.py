@@ -1,0 +1,36 @@
+"""The devices that a session's models use, so that load profiles can have them alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pytest
+
+    from pytest_embedbench.session.state import EmbedSession
+    from pytest_embedbench.suite.plan import Suite
+
+
+def session_devices(session: EmbedSession, items: Iterable[pytest.Item]) -> frozenset[str]:
+    """Return where the models of the session's items run, as torch names devices.
+
+    All items count, not only those of one xdist worker, so that the workers lock the same devices.
+    """
+    if not session.devices:
+        suites = filter(None, map(_suite_of, items))
+        devices = {session.option("device") or suite.settings.device for suite in suites}
+        if "" in devices:
+            from pytest_embedbench.models.load import best_device
+
+            devices = devices - {""} | {best_device()}
+        session.devices = frozenset(devices)
+    return session.devices
+
+
+def _suite_of(item: pytest.Item) -> Suite | None:
+    """Return the suite of an item, or of the pair that a test in Python uses; None for other tests."""
+    pair = getattr(getattr(item, "callspec", None), "params", {}).get("embed_pair")
+    suite: Suite | None = pair[0] if pair else getattr(item, "suite", None)
+    return suite
