@@ -1,8 +1,11 @@
-"""What is built and pinned: the wheel and the source distribution, the requirements, the entry points."""
+"""The wheel and the source distribution, the requirements and their pins, the entry points."""
 
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 import tarfile
 import tomllib
 import zipfile
@@ -32,12 +35,20 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Build both distributions with hatchling, as ``python -m build`` does."""
     backend = pytest.importorskip("hatchling.build", reason="needs the extra dev")
     folder = tmp_path_factory.mktemp("dist")
+    (folder / "editable").mkdir()
+    (folder / "again").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        return {
+        distributions = {
             "wheel": folder / backend.build_wheel(str(folder)),
             "sdist": folder / backend.build_sdist(str(folder)),
+            "editable": folder / "editable" / backend.build_editable(str(folder / "editable")),
         }
+        sources = folder / "sources"
+        shutil.unpack_archive(distributions["sdist"], sources, filter="data")
+        patch.chdir(next(sources.iterdir()))
+        again = folder / "again"
+        return distributions | {"wheel from sdist": again / backend.build_wheel(str(again))}
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +118,44 @@ def test_sdist_holds_nothing_that_was_made_here(in_sdist: set[str]) -> None:
     assert [name for name in in_sdist if made.search(name)] == []
 
 
+def test_sdist_has_the_templates_at_the_top(in_sdist: set[str]) -> None:
+    assert {"templates/README.md", "templates/model_card.md.j2", "templates/leaderboard/index.html.j2"} <= in_sdist
+    assert not any(name.startswith("pytest_embedbench/templates") for name in in_sdist)
+
+
+def test_wheel_built_from_the_sdist_is_the_same(built: dict[str, Path], in_wheel: set[str]) -> None:
+    with zipfile.ZipFile(built["wheel from sdist"]) as wheel:
+        assert set(wheel.namelist()) == in_wheel
+
+
+def _templates_of(search_path: Path) -> Path:
+    """Return where a new interpreter, which imports the package from ``search_path``, finds the templates."""
+    program = "import sys; sys.path.insert(0, sys.argv[1]); "
+    program += "from pytest_embedbench.reports.templates import templates_folder; print(templates_folder())"
+    command = [sys.executable, "-c", program, str(search_path)]
+    return Path(subprocess.run(command, capture_output=True, text=True, check=True, cwd=search_path).stdout.strip())
+
+
+def test_installed_wheel_finds_its_own_templates(built: dict[str, Path], tmp_path: Path) -> None:
+    shutil.unpack_archive(built["wheel"], tmp_path, "zip")
+    assert _templates_of(tmp_path) == tmp_path / "pytest_embedbench" / "templates"
+
+
+def test_editable_install_finds_the_templates_of_the_checkout(built: dict[str, Path]) -> None:
+    with zipfile.ZipFile(built["editable"]) as wheel:
+        (path_file,) = [name for name in wheel.namelist() if name.endswith(".pth")]
+        folder = Path(wheel.read(path_file).decode().strip())
+        # A copy inside the wheel would go stale while the templates are edited.
+        assert not [name for name in wheel.namelist() if name.endswith(".j2")]
+    assert _templates_of(folder) == ROOT / "templates"
+
+
 def test_entry_points_lead_somewhere(project: dict[str, Any]) -> None:
     assert project["entry-points"]["pytest11"] == {"embedbench": "pytest_embedbench.plugin"}
-    module, _, function = project["scripts"]["embedbench"].partition(":")
-    assert callable(getattr(import_module(module), function))
+    assert set(project["scripts"]) == {"embedbench", "pytest-embedbench"}
+    for script in project["scripts"].values():
+        module, _, function = script.partition(":")
+        assert callable(getattr(import_module(module), function))
 
 
 def _name(requirement: str) -> str:
