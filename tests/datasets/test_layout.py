@@ -13,7 +13,7 @@ from pytest_embedbench.datasets.load import check_dataset, load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.errors import DatasetError
-from tests.datasets.layouts import NFCORPUS_CARD, PARQUET_CARD, as_jsonl, as_parquet, put
+from tests.support.layouts import NFCORPUS_CARD, PARQUET_CARD, as_jsonl, as_parquet, put
 
 DOCS = [{"_id": "d1", "title": "One", "text": "first"}, {"_id": "d2", "title": "", "text": "second"}]
 QUERIES = [{"_id": "q1", "text": "which is first"}]

@@ -12,7 +12,7 @@ import pytest
 from pytest_embedbench.datasets.load import BUILTIN, dataset_path, load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.datasets.types import Dataset
-from tests.datasets.layouts import as_jsonl, as_parquet, judgments, put, records, repository
+from tests.support.layouts import as_jsonl, as_parquet, judgments, put, records, repository
 
 
 def load(path: Path, **keys: Any) -> Dataset:

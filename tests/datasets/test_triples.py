@@ -13,7 +13,7 @@ from pytest_embedbench.datasets.load import check_dataset, load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.errors import DatasetError
-from tests.datasets.layouts import as_jsonl, as_parquet
+from tests.support.layouts import as_jsonl, as_parquet
 
 ROWS = [
     {"query": "how do whales breathe", "document": 'Whales breathe air, "through" a blowhole.', "score": 2},

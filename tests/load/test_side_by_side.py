@@ -1,213 +1,207 @@
-"""A server for a model that takes several batches at once: who runs beside whom, on how many cores."""
+"""Two models side by side: who is asked what and when, and when it ends. Time is what the fakes say it is."""
 
 from __future__ import annotations
 
+import itertools
+import random
 import threading
-import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 
-from pytest_embedbench.encode.variants import VectorForm, variant_encoder
-from pytest_embedbench.load.server import Batch, MicroBatcher
-from pytest_embedbench.machine import threads as cores
-from pytest_embedbench.models.protocol import ModelFacts, ParallelEncoder, PreparedText
-from pytest_embedbench.models.variants import WHOLE
+from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.load.closed_loop import WARM_UP_ROUNDS
+from pytest_embedbench.load.ratio import ratio_of
+from pytest_embedbench.load.shape import LoadShape
+from pytest_embedbench.load.side_by_side import (
+    FEWEST,
+    FEWEST_TO_STOP,
+    LOOK_EVERY,
+    NARROW,
+    Conditions,
+    PairedSide,
+    compare_side,
+)
+from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from concurrent.futures import Executor
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Sequence
 
     from pytest_embedbench.datasets.types import Role
-    from pytest_embedbench.load.server import Served
     from pytest_embedbench.models.protocol import Vectors
 
-PATIENCE_S = 30
-"""How long a test waits for what must happen at once, before it says that it did not."""
-
-ALL = 2
-"""Threads that torch has in these tests, whatever the machine."""
+TEXTS = [f"text {number}" for number in range(2000)]
+SHAPES = [LoadShape(1, 1), LoadShape(3, 1), LoadShape(1, 4), LoadShape(2, 16)]
 
 
-def until(holds: Callable[[], bool], what: str) -> None:
-    turn = threading.Event()
-    for _ in range(PATIENCE_S * 1000):
-        if holds():
-            return
-        turn.wait(0.001)
-    pytest.fail(f"never came: {what}")
-
-
-class Model:
-    """Holds each batch, named by its first text, until a test lets it go; notes the threads that torch has for it."""
-
-    facts = ModelFacts(attention="sdpa, packed")
+class Clock:
+    """Stands still until a model moves it."""
 
     def __init__(self) -> None:
-        self.running: dict[str, threading.Event] = {}
-        self.batches: list[list[str]] = []
-        self.threads: dict[str, int] = {}
-        self.most_at_once = 0
+        self.now = 0.0
 
-    @property
-    def workers(self) -> int:
-        return cores.workers()
+    def __call__(self) -> float:
+        return self.now
 
-    def side_by_side(self) -> AbstractContextManager[Executor]:
-        return cores.side_by_side()
+
+class Timed:
+    """A model that takes so many milliseconds for a text, by the clock; keeps in ``log`` who was given what."""
+
+    facts = ModelFacts()
+
+    def __init__(self, name: str, clock: Clock, cost: Callable[[str], float], log: list[tuple[str, str]]) -> None:
+        self.name, self.clock, self.cost, self.log = name, clock, cost, log
 
     def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
+        assert role == "query"
         return [PreparedText(text, 4, 2) for text in texts]
 
     def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
-        names = [text.payload for text in batch]
-        self.threads[names[0]] = torch.get_num_threads()
-        self.batches.append(names)
-        self.running[names[0]] = go = threading.Event()
-        self.most_at_once = max(self.most_at_once, len(self.running))
-        assert go.wait(PATIENCE_S)
-        del self.running[names[0]]
-        return np.array([[float(name)] for name in names], np.float32)
+        for text in batch:
+            self.log.append((self.name, text.payload))
+            self.clock.now += self.cost(text.payload) / 1000
+        return np.zeros((len(batch), 2), np.float32)
 
 
-class Scene:
-    """A server with its model, and threads that call it."""
+class Race:
+    """A model and its baseline, each with what a text costs it."""
 
-    def __init__(self, model: Model, server: MicroBatcher, pool: ThreadPoolExecutor) -> None:
-        self.model, self.server, self.pool = model, server, pool
-        self.answers: dict[str, Future[Served]] = {}
+    def __init__(self, model: Callable[[str], float], baseline: Callable[[str], float] = lambda _: 10.0) -> None:
+        self.clock, self.log = Clock(), list[tuple[str, str]]()
+        self.models = Timed("model", self.clock, model, self.log), Timed("baseline", self.clock, baseline, self.log)
 
-    def send(self, name: str) -> None:
-        self.answers[name] = self.pool.submit(self.server.serve, [name], "query")
-
-    def starts(self, name: str) -> None:
-        self.send(name)
-        until(lambda: name in self.model.running, f"{name} runs")
-
-    def waits(self, name: str) -> None:
-        before = len(self.server._waiting)
-        self.send(name)
-        until(lambda: len(self.server._waiting) > before, f"{name} waits")
-
-    def finish(self, name: str) -> None:
-        self.model.running[name].set()
-        assert self.answers[name].result(PATIENCE_S).vectors.tolist() == [[float(name)]]
+    def run(self, shape: LoadShape = SHAPES[0], *, seconds: float = 3600, texts: Sequence[str] = TEXTS) -> PairedSide:
+        conditions = Conditions(seconds, 0.95, 64, Silence(), self.clock)
+        return compare_side(self.models, texts, "query", shape, conditions)
 
 
-@pytest.fixture
-def scene() -> Iterator[Scene]:
-    """Return a server with two workers."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(ALL)
-    model = Model()
-    with MicroBatcher(model, 4096) as server, ThreadPoolExecutor(64) as pool:
-        yield Scene(model, server, pool)
-        while pending := list(model.running):
-            for name in pending:
-                model.running[name].set()
-            time.sleep(0.001)
-    assert torch.get_num_threads() == ALL
-    torch.set_num_threads(before)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_ratio_is_exact_however_much_texts_differ(shape: LoadShape) -> None:
+    lengths = dict(zip(TEXTS, itertools.cycle([1.0, 7.0, 100.0, 3.0, 42.0]), strict=False))
+    found = Race(lambda text: 1.25 * lengths[text], lambda text: lengths[text]).run(shape)
+    side = found.statistics
+    assert (side.ratio, side.low, side.high) == pytest.approx((1.25, 1.25, 1.25), rel=1e-4)
+    assert (side.pairs, side.stopped) == (FEWEST_TO_STOP, "precise")
+    assert side.texts == FEWEST_TO_STOP * shape.batch * shape.concurrency
+    assert side.model_ms == pytest.approx(1.25 * side.baseline_ms, rel=1e-4)
+    assert side.seconds == pytest.approx(sum(one.model_ms + one.baseline_ms for one in found.pairs) / 1000, rel=1e-4)
 
 
-def test_a_batch_alone_has_all_cores_and_company_has_its_share(scene: Scene) -> None:
-    scene.starts("1")
-    scene.starts("2")
-    scene.finish("1")
-    scene.starts("3")
-    scene.finish("2")
-    scene.finish("3")
-    scene.starts("4")
-    scene.finish("4")
-    assert scene.model.threads == {"1": ALL, "2": 1, "3": 1, "4": ALL}
-    assert scene.model.most_at_once == 2
+def test_a_machine_that_slows_down_meets_both_alike() -> None:
+    """It takes three times as long at the end as at the start: one profile after the other would say that."""
+    asked = itertools.count()
+    race = Race(lambda _: 10.0)
+    for model in race.models:
+        model.cost = lambda _: 10.0 * (1 + next(asked) / 50)
+    side = race.run().statistics
+    assert side.low < 1 < side.high
+    assert side.high < 1.03
 
 
-def test_when_all_workers_are_busy_requests_gather_for_the_first_that_is_free(scene: Scene) -> None:
-    scene.starts("1")
-    scene.starts("2")
-    for name in "345":
-        scene.waits(name)
-    scene.finish("2")
-    until(lambda: "3" in scene.model.running, "the next batch runs")
-    scene.finish("1")
-    until(lambda: "5" in scene.model.running, "what is left runs")
-    scene.finish("3")
-    scene.finish("5")
-    assert scene.model.batches == [["1"], ["2"], ["3", "4"], ["5"]]
-    assert scene.server.batches == [Batch(1, 4, 4), Batch(1, 4, 4), Batch(2, 8, 8), Batch(1, 4, 4)]
-    assert scene.model.most_at_once == 2
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_both_get_the_same_requests_one_after_the_other_and_never_together(shape: LoadShape) -> None:
+    race = Race(lambda _: 12.0)
+    found = race.run(shape)
+    size = shape.batch * shape.concurrency
+    windows = [race.log[start : start + size] for start in range(0, len(race.log), size)]
+    assert len(windows) == 2 * (WARM_UP_ROUNDS + found.statistics.pairs)
+    firsts = []
+    for one, other in zip(windows[::2], windows[1::2], strict=True):
+        names = [{name for name, _ in window} for window in (one, other)]
+        assert names in ([{"model"}, {"baseline"}], [{"baseline"}, {"model"}]), "a window is of one model alone"
+        assert {text for _, text in one} == {text for _, text in other}
+        firsts.append(int(names[0] == {"model"}))
+    assert [pair.model_first for pair in found.pairs] == firsts[WARM_UP_ROUNDS:]
+    counted = firsts[WARM_UP_ROUNDS:]
+    assert all(one != other for one, other in zip(counted[::2], counted[1::2], strict=True)), "in turn, two by two"
+    assert 0 < sum(counted[::2]) < len(counted[::2]), "but not always the same one before the other"
+    texts = [text for name, text in race.log if name == "model"]
+    assert len(texts) == len(set(texts)), "no text is sent twice while there are others"
 
 
-def test_batches_share_what_waits_and_the_oldest_go_first(scene: Scene) -> None:
-    scene.starts("1")
-    scene.starts("2")
-    names = [str(number) for number in range(10, 30)]
-    for name in names:
-        scene.waits(name)
-    for name in ("1", "2"):
-        scene.waits(name + "00")
-    scene.finish("1")
-    until(lambda: names[0] in scene.model.running, "the first batch")
-    scene.finish("2")
-    until(lambda: names[12] in scene.model.running, "the second batch")
-    assert scene.model.batches[2:] == [names[:12], [*names[12:], "100", "200"]], "of 23, then of 22 that wait or run"
-    assert scene.model.threads[names[0]] == 1
+def test_the_same_requests_in_the_same_order_in_every_session() -> None:
+    races = [Race(lambda _: 12.0), Race(lambda _: 12.0)]
+    for race in races:
+        race.run()
+    assert races[0].log == races[1].log
+    assert [text for _, text in races[0].log[::2]] != TEXTS[: len(races[0].log) // 2]
 
 
-def test_a_request_says_how_long_it_waited(scene: Scene) -> None:
-    scene.starts("1")
-    scene.starts("2")
-    scene.waits("3")
-    began = time.perf_counter()
-    time.sleep(0.02)
-    waited = (time.perf_counter() - began) * 1000
-    scene.finish("1")
-    until(lambda: "3" in scene.model.running, "3 runs")
-    scene.finish("3")
-    queued = {name: scene.answers[name].result(PATIENCE_S).queue_ms for name in "13"}
-    assert queued["3"] is not None
-    assert queued["1"] is not None
-    assert queued["3"] >= waited > queued["1"]
+def test_whoever_is_second_finds_something_warm_and_it_does_not_matter() -> None:
+    known: set[str] = set()
+
+    def cost(text: str) -> float:
+        cold = text not in known
+        known.add(text)
+        return 12.0 if cold else 10.0
+
+    assert Race(cost, cost).run().statistics.ratio == pytest.approx(1)
 
 
-def test_an_error_in_one_batch_leaves_the_other_alone(scene: Scene) -> None:
-    scene.starts("1")
-    scene.send("nothing")
-    until(lambda: "nothing" in scene.model.running, "it runs")
-    scene.model.running["nothing"].set()
-    with pytest.raises(ValueError, match="could not convert"):
-        scene.answers["nothing"].result(PATIENCE_S)
-    scene.finish("1")
-    scene.starts("2")
-    scene.finish("2")
+def test_warm_up_does_not_count() -> None:
+    asked = itertools.count()
+    side = Race(lambda _: 10_000.0 if next(asked) < WARM_UP_ROUNDS else 10.0).run().statistics
+    assert (side.ratio, side.model_ms) == pytest.approx((1, 10))
 
 
-def test_a_variant_runs_beside_itself_as_its_model_does() -> None:
-    model = Model()
-    variant = variant_encoder(model, VectorForm(WHOLE), model.facts)
-    assert isinstance(variant, ParallelEncoder)
-    assert variant.workers == model.workers
-    with variant.side_by_side() as pool:
-        assert pool.submit(torch.get_num_threads).result() == torch.get_num_threads() // model.workers
+def noisy(deviation: float) -> Callable[[str], float]:
+    chance = random.Random(3)
+    return lambda _: 10.0 * chance.lognormvariate(0, deviation)
 
 
-def test_a_variant_of_a_model_that_knows_of_no_workers_runs_one_by_one() -> None:
-    class Plain:
-        facts = ModelFacts()
+def test_it_goes_on_until_the_interval_is_narrow() -> None:
+    found = Race(noisy(0.2)).run()
+    side = found.statistics
+    assert side.stopped == "precise"
+    assert side.pairs > FEWEST_TO_STOP
+    assert (side.high - side.low) / side.ratio <= NARROW
+    assert ratio_of(found.pairs[:-LOOK_EVERY], 0.95).width > NARROW
 
-        def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
-            return [PreparedText(text, 4, 2) for text in texts]
 
-        def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
-            return np.zeros((len(batch), 1), np.float32)
+def test_it_ends_when_its_time_is_up() -> None:
+    side = Race(noisy(2)).run(seconds=3).statistics
+    assert side.stopped == "time"
+    assert 3 <= side.seconds < 4
+    assert (side.high - side.low) / side.ratio > NARROW
 
-    plain = Plain()
-    variant = variant_encoder(plain, VectorForm(WHOLE), plain.facts)
-    assert not isinstance(variant, ParallelEncoder)
-    with MicroBatcher(variant, 64) as server:
-        assert server.embed(["1"], "query").tolist() == [[0.0]]
+
+def test_a_short_time_still_makes_a_few_pairs() -> None:
+    side = Race(noisy(2)).run(seconds=1e-9).statistics
+    assert (side.pairs, side.stopped) == (FEWEST, "time")
+    assert 0 < side.low < side.high < float("inf")
+
+
+def test_the_statistics_are_those_of_the_pairs() -> None:
+    found = Race(noisy(0.3)).run(seconds=1)
+    side = found.statistics
+    assert (side.ratio, side.low, side.high) == ratio_of(found.pairs, side.confidence)
+    assert side.model_ms == pytest.approx(float(np.median([pair.model_ms for pair in found.pairs])))
+    assert [pair.sent_s for pair in found.pairs] == sorted(pair.sent_s for pair in found.pairs)
+
+
+def test_few_texts_are_sent_again_and_counted() -> None:
+    side = Race(lambda _: 12.0).run(LoadShape(2, 2), texts=["one", "two", "", "two", "three"]).statistics
+    assert (side.texts, side.distinct_texts) == (FEWEST_TO_STOP * 4, 3)
+    assert side.ratio == pytest.approx(1.2)
+
+
+def test_a_clock_that_sees_nothing_gives_no_ratio_but_one() -> None:
+    assert Race(lambda _: 0.0, lambda _: 0.0).run().statistics.ratio == 1
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("broken", [0, 1])
+def test_an_error_reaches_the_caller_and_leaves_no_thread(shape: LoadShape, broken: int) -> None:
+    race = Race(lambda _: 10.0)
+    asked = itertools.count()
+
+    def cost(text: str) -> float:
+        if next(asked) == 5 * shape.batch * shape.concurrency + 1:
+            raise ValueError("poisoned")
+        return 10.0
+
+    race.models[broken].cost = cost
+    with pytest.raises(ValueError, match="poisoned"):
+        race.run(shape)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("embedbench-")]

@@ -11,7 +11,7 @@ from pytest_embedbench.plausibility.exact import CUTS, corners, rr_range
 from pytest_embedbench.plausibility.inequalities import ap_over_rr, ndcg_over_rr
 from pytest_embedbench.plausibility.rows import Value
 from tests.plausibility.conftest import MakeRow, MeasuredMeans
-from tests.plausibility.test_bounds import single_query
+from tests.plausibility.test_inequalities import single_query
 
 NDCG, AP = Value.printed("0.1447"), Value.printed("0.1137")
 

@@ -1,0 +1,213 @@
+"""``embedbench score`` and ``export qrels``: runs of other tools get the values that trec_eval gives them."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import pytrec_eval
+
+from pytest_embedbench.core.measures import parse_measure
+from pytest_embedbench.results.external import read_external
+from pytest_embedbench.results.store import Store, parse_per_query
+from tests.results.conftest import embedbench
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_embedbench.engine.pair_work import PairWork
+    from pytest_embedbench.results.schema import PairResult
+    from tests.conftest import MakeBeir
+
+DOCS = [{"_id": f"d{number}", "text": f"text {number}"} for number in range(30)]
+QUERIES = [{"_id": f"q{number}", "text": f"query {number}"} for number in range(6)]
+
+
+def qrels_text(seed: int = 0) -> str:
+    chosen = random.Random(seed)
+    rows = [(query["_id"], doc["_id"], chosen.choice([0, 1, 1, 2, 3])) for query in QUERIES for doc in DOCS[::3]]
+    return "query-id\tcorpus-id\tscore\n" + "".join(f"{query}\t{doc}\t{grade}\n" for query, doc, grade in rows)
+
+
+def write_run(path: Path, lines: list[str]) -> Path:
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def stored(folder: Path) -> tuple[Path, PairResult]:
+    (found,) = Store(folder).results()
+    return found
+
+
+def trec_eval(run: Path, qrels: Path) -> dict[str, dict[str, float]]:
+    """Values by query of trec_eval itself, of files read by its own rules."""
+    with qrels.open() as file:
+        judged = pytrec_eval.parse_qrel(file)
+    with run.open() as file:
+        ranked = pytrec_eval.parse_run(file)
+    measures = {"ndcg_cut.3,10", "map_cut.10", "recall.10", "P.5", "recip_rank"}
+    found: dict[str, dict[str, float]] = pytrec_eval.RelevanceEvaluator(judged, measures).evaluate(ranked)
+    return found
+
+
+def test_our_own_run_scored_again_has_the_same_values_to_the_last_digit(
+    evaluate: Callable[[str], PairWork], tmp_path: Path
+) -> None:
+    work = evaluate("builtin")
+    run = work.path.with_suffix(".run.trec")
+    done = embedbench("score", run, "--data", "builtin", "--name", "other/tool", "--out", tmp_path / "scored")
+    assert done.exit_code == 0, done.output
+    assert f"ndcg@10\t{work.means['ndcg@10']:.4f}" in done.output.splitlines()
+    path, result = stored(tmp_path / "scored")
+    assert path == tmp_path / "scored" / "other__tool" / "no_revision_available" / "builtin.json"
+    assert result.embedbench.means == work.means
+    assert parse_per_query(path.with_suffix(".per-query.jsonl").read_text("utf-8")) == work.scores
+    again = Store(tmp_path / "scored").load_run(path, result)
+    assert again is not None
+    order = {query: [doc for doc, _ in work.run[query]] for query in work.run if work.run[query]}
+    assert {query: [doc for doc, _ in again[query]] for query in again} == order
+    assert result.embedbench.dataset == work.result.embedbench.dataset
+    assert result.scores == work.result.scores
+    assert (result.embedbench.origin, result.embedbench.environment) == ("run builtin.run.trec", None)
+
+
+def test_a_real_collection_with_its_qrels_exported(
+    evaluate: Callable[[str], PairWork], tmp_path: Path, shared: Path
+) -> None:
+    work = evaluate(str(shared / "data" / "nfcorpus"))
+    data, qrels = str(shared / "data" / "nfcorpus"), tmp_path / "qrels.trec"
+    assert embedbench("export", "qrels", data, "--out", qrels).exit_code == 0
+    run = work.path.with_suffix(".run.trec")
+    theirs = trec_eval(run, qrels)
+    judged = work.dataset.judged_queries
+    assert len(judged) == 323
+    for name in ("ndcg_cut_10", "map_cut_10", "recall_10", "P_5"):
+        family, _, k = name.rpartition("_")
+        ours = work.scores[str(parse_measure(f"{ {'P': 'precision'}.get(family, family.removesuffix('_cut')) }@{k}"))]
+        assert {query: theirs.get(query, {}).get(name, 0.0) for query in judged} == ours, name
+    assert embedbench("score", run, "--data", data, "--out", tmp_path / "scored").exit_code == 0
+    assert stored(tmp_path / "scored")[1].embedbench.means == work.means
+
+
+def test_a_run_with_near_ties_and_gaps_has_the_values_of_trec_eval(tmp_path: Path, make_beir: MakeBeir) -> None:
+    """Scores that only differ beyond 32 bits are ties in trec_eval; the rank column counts for nothing."""
+    data = make_beir(docs=DOCS, queries=QUERIES, qrels=qrels_text())
+    chosen = random.Random(1)
+    lines = [
+        f"{query['_id']}\tQ0  {doc['_id']} {chosen.randint(1, 99)} {1 + chosen.choice([0, 1e-12, 2e-12, 1e-3])!r} tool"
+        for query in QUERIES[:5]
+        for doc in DOCS
+    ]
+    run = write_run(tmp_path / "x.run", lines)
+    qrels = tmp_path / "qrels"
+    assert embedbench("export", "qrels", data, "--out", qrels).exit_code == 0
+    done = embedbench("score", run, "--data", data, "--metric", "ndcg@3", "--metric", "mrr@30", "--out", tmp_path / "r")
+    assert done.exit_code == 0, done.output
+    assert "note: judged queries are not in the run; they score 0 (1, first: q5)" in done.output
+    assert "queries have ranks that contradict the scores; the scores count (5, first: q0)" in done.output
+    path, result = stored(tmp_path / "r")
+    assert result.embedbench.model.name == "tool", "the run's tag"
+    ours = parse_per_query(path.with_suffix(".per-query.jsonl").read_text("utf-8"))
+    theirs = trec_eval(run, qrels)
+    for mine, name in (
+        ("ndcg@3", "ndcg_cut_3"),
+        ("ndcg@10", "ndcg_cut_10"),
+        ("mrr@30", "recip_rank"),
+        ("map@10", "map_cut_10"),
+    ):
+        assert ours[mine] == {**{query: found[name] for query, found in theirs.items()}, "q5": 0.0}, name
+    assert set(ours["ndcg@10"].values()) != {0.0}
+
+
+def test_what_run_and_data_say_against_each_other(tmp_path: Path, make_beir: MakeBeir) -> None:
+    data = make_beir(docs=DOCS, queries=QUERIES, qrels="q0\td1\t1\nq1\td2\t1\n")
+    lines = ["q0 Q0 d1 1 2.5 t", "q0 Q0 ghost 2 1 t", "q0 Q0 d1 3 0.5 t", "", "lost Q0 d1 1 1 t", "q%200 Q0 d1 1 1 t"]
+    done = embedbench("score", write_run(tmp_path / "x.run", lines), "--data", data)
+    assert done.exit_code == 0, done.output
+    for note in (
+        "documents stand more than once in a ranking; the better score counts (1, first: q0 d1)",
+        "queries of the run are not in queries.jsonl; they are left out (2, first: lost)",
+        "judged queries are not in the run; they score 0 (1, first: q1)",
+        "documents of the run are not in corpus.jsonl; they count as not relevant (1, first: ghost)",
+        "measures look deeper than the run, which holds 2 documents a query (4, first: ndcg@10)",
+    ):
+        assert f"note: {note}" in done.output.splitlines()
+    assert "ndcg@10\t0.5000" in done.output
+
+
+def test_gzip_reads_as_plain_text_does(tmp_path: Path) -> None:
+    plain = write_run(
+        tmp_path / "x.run", ["q é Q0".replace(" é", "\u00e9") + " d\u00a01 1 0.5 t", "q2 Q0 d%20 1 1e3 u"]
+    )
+    packed = tmp_path / "x.run.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert read_external(packed) == read_external(plain)
+    assert list(read_external(plain).run) == ["q\u00e9", "q2"]
+    assert read_external(plain).run["q2"] == [("d%20", 1000.0)], "ids of others are not decoded"
+    assert read_external(plain).run["q\u00e9"] == [("d\u00a01", 0.5)], "only ASCII white space parts columns"
+    assert read_external(plain).tag == "t"
+
+
+@pytest.mark.parametrize(
+    "line", ["q Q0 d 1 0.5", "q Q0 d 1 x t", "q Q0 d 1 nan t", "q Q0 d 1 1e39 t", "q Q0 d 1 1 \udcff"]
+)
+def test_a_bad_line_is_named(tmp_path: Path, make_beir: MakeBeir, line: str) -> None:
+    path = tmp_path / "x.run"
+    path.write_bytes(f"q1 Q0 d1 1 0.5 t\n{line}\n".encode(errors="surrogateescape"))
+    done = embedbench("score", path, "--data", make_beir())
+    assert done.exit_code == 1
+    assert f"{path}:2: not a TREC run line" in done.output
+
+
+def test_other_data_an_empty_run_and_a_damaged_archive_are_errors(tmp_path: Path, make_beir: MakeBeir) -> None:
+    data = make_beir()
+    other = embedbench("score", write_run(tmp_path / "x.run", ["z9 Q0 d1 1 1 t"]), "--data", data)
+    assert "ranks none of the 1 judged queries of data, the first is 'q1'; the run's first is 'z9'" in other.output
+    empty = embedbench("score", write_run(tmp_path / "y.run", []), "--data", data)
+    assert "y.run: holds no ranking" in empty.output
+    (tmp_path / "z.gz").write_bytes(gzip.compress(b"q1 Q0 d1 1 1 t\n" * 99)[:-9])
+    cut = embedbench("score", tmp_path / "z.gz", "--data", data)
+    assert "z.gz: cannot be read" in cut.output
+    assert {other.exit_code, empty.exit_code, cut.exit_code} == {1}
+    unknown = embedbench("score", tmp_path / "x.run", "--data", "nowhere")
+    assert "--data: unknown dataset 'nowhere'" in unknown.output
+
+
+def test_a_measured_result_is_not_written_over(evaluate: Callable[[str], PairWork], tmp_path: Path) -> None:
+    work = evaluate("builtin")
+    before = work.path.read_text("utf-8")
+    run = work.path.with_suffix(".run.trec")
+    done = embedbench("score", run, "--data", "builtin", "--name", "bm25", "--out", tmp_path / "results")
+    assert done.exit_code == 1
+    assert f"{work.path} was measured here, and is kept" in done.output
+    assert work.path.read_text("utf-8") == before
+    again = [embedbench("score", run, "--data", "builtin", "--name", "x", "--out", tmp_path / "o") for _ in range(2)]
+    assert [one.exit_code for one in again] == [0, 0], "one that was scored before is replaced"
+
+
+def test_cards_and_compare_use_it(evaluate: Callable[[str], PairWork], tmp_path: Path) -> None:
+    work = evaluate("builtin")
+    run = work.path.with_suffix(".run.trec")
+    assert embedbench("score", run, "--data", "builtin", "--name", "other/tool", "--out", tmp_path / "o").exit_code == 0
+    assert embedbench("card", tmp_path / "o", "--out", tmp_path / "cards").exit_code == 0
+    card = (tmp_path / "cards" / "other__tool.md").read_text("utf-8")
+    assert "Numbers from run builtin.run.trec" in card
+    assert "| Tasks |" not in card, "nobody knows whether it makes vectors"
+    done = embedbench("compare", tmp_path / "results", tmp_path / "o")
+    assert done.exit_code == 0, done.output
+    assert "same" in done.output
+
+
+def test_qrels_with_ids_as_in_our_runs(tmp_path: Path, make_beir: MakeBeir) -> None:
+    docs = [{"_id": "d 1", "text": "a"}, {"_id": "d2", "text": "b"}]
+    queries = [{"_id": "q%1", "text": "a"}, {"_id": "q2", "text": "none"}]
+    data = make_beir(docs=docs, queries=queries, qrels="q%1\td 1\t2\nq%1\td2\t-1\nq2\td2\t0\n")
+    out = tmp_path / "q.trec"
+    assert embedbench("export", "qrels", data, "--out", out).exit_code == 0
+    assert out.read_text("utf-8") == "q%251 0 d%201 2\nq%251 0 d2 0\n"
+    unjudged = embedbench("export", "qrels", make_beir("unjudged", qrels=None), "--out", out)
+    assert unjudged.exit_code == 1
+    assert "no query with a relevant document" in unjudged.output
