@@ -429,7 +429,7 @@ def test_the_verdict_goes_to_junit_and_no_entry_does(kept: Project) -> None:
 
 LOG = """
     import os
-    import pytest_embedbench.workbench as workbench
+    import pytest_embedbench.engine.workbench as workbench
     import pytest_embedbench.results.baseline as baseline
 
     def logged(name, function):

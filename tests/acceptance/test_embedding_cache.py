@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NDCG = ("--embed-model=minilm", "--embed-dataset=facts", "-k", "ndcg")
 COUNT = """
     import pathlib
-    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 
     forward = SentenceTransformerModel.forward
 

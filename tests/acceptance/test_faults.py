@@ -166,7 +166,7 @@ def test_a_kill_while_encoding_leaves_nothing_partial(project: Project) -> None:
         "conftest.py",
         """
         import os, signal
-        from pytest_embedbench.models import sentence_transformer
+        from pytest_embedbench.models.local import sentence_transformer
 
         forward = sentence_transformer.SentenceTransformerModel.forward
         calls = []

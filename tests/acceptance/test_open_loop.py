@@ -65,7 +65,7 @@ def test_no_budget_on_latency_passes_where_the_server_does_not_keep_up(project: 
         "slow.py",
         """
         import time
-        from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+        from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 
         forward = SentenceTransformerModel.forward
 

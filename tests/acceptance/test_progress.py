@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SLOW = """
     import time
-    from pytest_embedbench.models.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 
     forward = SentenceTransformerModel.forward
 

@@ -140,7 +140,7 @@ def test_with_xdist_it_runs_alone(project: Project) -> None:
     project.write(
         "conftest.py",
         """
-        import pytest_embedbench.load.device_lock as device_lock
+        import pytest_embedbench.machine.device_lock as device_lock
 
         def logged(name, *, alone, room=device_lock.room):
             with open("rooms.txt", "a") as file:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 LOG = """
     import os, pathlib
-    import pytest_embedbench.cards.write as cards
-    import pytest_embedbench.workbench as workbench
+    import pytest_embedbench.reports.cards.write as cards
+    import pytest_embedbench.engine.workbench as workbench
 
     def logged(name, function):
         def call(*arguments, **keywords):
@@ -144,8 +144,8 @@ def test_a_load_profile_runs_alone(project: Project, monkeypatch: pytest.MonkeyP
 WATCHED = """
     # What of one process may be seen to overlap with what of another: each waits a while for one of the other kind.
     import contextlib, json, os, pathlib, time
-    import pytest_embedbench.load.device_lock as device_lock
-    import pytest_embedbench.workbench as workbench
+    import pytest_embedbench.machine.device_lock as device_lock
+    import pytest_embedbench.engine.workbench as workbench
 
     FOLDER = pathlib.Path(os.environ["WATCHED"])
 

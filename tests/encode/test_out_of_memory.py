@@ -13,7 +13,7 @@ PROGRAM = """
 import json, resource, sys
 from pathlib import Path
 
-from pytest_embedbench.encode.budget import Budget
+from pytest_embedbench.encode.batch_budget import Budget
 from pytest_embedbench.encode.loop import encode
 from pytest_embedbench.encode.progress import Silence
 from pytest_embedbench.models.load import load_model

@@ -157,7 +157,7 @@ def test_the_option_ends_with_its_session(monkeypatch: pytest.MonkeyPatch, pytes
     pytester.makepyfile(
         """
         import os
-        from pytest_embedbench import hub
+        from pytest_embedbench.remote import hub
 
         def test_offline(request):
             assert hub.offline() == request.config.getoption("embed_offline")

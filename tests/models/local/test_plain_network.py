@@ -312,7 +312,7 @@ import sys
 from pathlib import Path
 from pytest_embedbench.models.load import load_model
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
-from pytest_embedbench.tuning import Tuning
+from pytest_embedbench.engine.tuning import Tuning
 
 named, memory = NamedModel(alias="m", spec=ModelSpec(path=sys.argv[1])), Tuning(Path(sys.argv[2]))
 model = load_model(named, device="cpu", dtype="fp32", memory=memory)
