@@ -18,10 +18,10 @@ from tabulate import tabulate
 
 from pytest_embedbench.load.clients.calibration import capacity_per_s, null_server
 from pytest_embedbench.remote.answers import HttpAnswer
-from pytest_embedbench.remote.embeddings import Embeddings, request
+from pytest_embedbench.remote.embeddings import Embeddings, request_body
 
 GOAL = 5000
-BODY = msgspec.json.encode(request("m", ["what do whales breathe through"], dimensions=None, encoding="float"))
+BODY = msgspec.json.encode(request_body("m", ["what do whales breathe through"], dimensions=None, encoding="float"))
 
 
 def read(answer: HttpAnswer) -> object:

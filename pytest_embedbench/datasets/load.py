@@ -82,7 +82,7 @@ def check_dataset(spec: DatasetSpec) -> None:
         _refuse_split(spec, f"irds:{spec.ir_datasets}", "its id says which judgments are meant")
     elif not spec.path:
         if hub.offline():
-            _from_hub(spec, hub.find)
+            _from_hub(spec, hub.find_cached)
     elif is_table((path := dataset_path(spec)).name):
         if not path.is_file():
             raise DatasetError(f"{path}: no such file; give a table with the columns query, document and score")

@@ -1,1 +1,1 @@
-"""Servers that speak OpenAI's HTTP interface: one client with retries, and what is asked through it."""
+"""Other machines: servers that speak OpenAI's HTTP interface, and the Hugging Face Hub."""

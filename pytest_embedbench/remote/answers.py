@@ -1,4 +1,4 @@
-"""What a server's answer says, with the key in nothing that comes out."""
+"""Read a server's answers, and keep the API key out of whatever is returned or raised."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from pytest_embedbench.remote.secret import Secret
 
 T = TypeVar("T")
 
-LONGEST_MESSAGE = 300
-"""Characters of a server's message that an error quotes."""
+MAX_MESSAGE_LENGTH = 300
+"""Characters; an error quotes at most this much of a server's message."""
 
 
 class HttpAnswer:
-    """Status, headers (names in lower case) and body. Its ``repr`` shows neither, for a server may echo the key."""
+    """Status, headers (names in lower case) and body of an answer.
+
+    Its ``repr`` shows the status only: a server may echo the API key in the rest.
+    """
 
     __slots__ = ("content", "headers", "status")
 
@@ -28,31 +31,42 @@ class HttpAnswer:
         return f"HttpAnswer({self.status})"
 
 
+class TokenUsage(msgspec.Struct, frozen=True):
+    """Tokens that a server has counted for a request, in OpenAI's ``usage`` object; None where it did not count."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+
+
 def server_message(answer: HttpAnswer, key: Secret) -> str:
-    """What the server says of an error, in one line; redacted before it is cut, so that no part of a key stays."""
+    """Return the message of an answer with an error status, in one line of limited length.
+
+    The key is removed before the line is cut, so that no part of the key remains at the cut.
+    """
     text = answer.content.decode(errors="replace")
     try:
-        said = msgspec.json.decode(answer.content)
-        error = said.get("error", said)
+        body = msgspec.json.decode(answer.content)
+        error = body.get("error", body)
         text = str(error.get("message", error) if isinstance(error, dict) else error)
     except (msgspec.DecodeError, UnicodeError, AttributeError):
         pass
     line = " ".join(key.redacted(text).split())
-    return line if len(line) <= LONGEST_MESSAGE else line[:LONGEST_MESSAGE] + " [...]"
+    return line if len(line) <= MAX_MESSAGE_LENGTH else line[:MAX_MESSAGE_LENGTH] + " [...]"
 
 
-def decoded(url: str, answer: HttpAnswer, kind: type[T], key: Secret) -> T:
-    """The answer's JSON as ``kind``.
+def decode_answer(url: str, answer: HttpAnswer, kind: type[T], key: Secret) -> T:
+    """Decode the JSON of an answer as ``kind``.
 
     Raises:
-        AnswerError: it is no JSON, or of another shape.
+        AnswerError: the body is not JSON, or of another shape.
     """
     media_type = answer.headers.get("content-type", "").partition(";")[0].strip().casefold()
     if media_type != "application/json" and not media_type.endswith("+json"):
-        message = f"{url}: the answer is {media_type or 'of no type'!r}, not JSON"
-        raise AnswerError(f"{message}: {server_message(answer, key)}", status=answer.status)
+        problem = f"the answer is {media_type or 'of no type'!r}, not JSON: {server_message(answer, key)}"
+        raise AnswerError(problem, where=url, status=answer.status)
     try:
         return msgspec.json.decode(key.redacted(answer.content.decode()), type=kind)
     except (msgspec.DecodeError, UnicodeError) as error:
-        problem = key.redacted(f"the answer cannot be read ({error})")
-        raise AnswerError(f"{url}: {problem}: {server_message(answer, key)}", status=answer.status) from None
+        problem = f"the answer cannot be read ({error}): {server_message(answer, key)}"
+        raise AnswerError(key.redacted(problem), where=url, status=answer.status) from None

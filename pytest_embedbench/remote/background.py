@@ -1,4 +1,4 @@
-"""An endpoint's client for threads: an event loop in a thread of its own."""
+"""Use an endpoint's asynchronous client from threads: its event loop runs in a thread of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class BackgroundEndpoint:
-    """Post from any thread; connections stay open between requests until ``close``, at the latest at exit.
+    """An endpoint for use from any thread; its connections stay open until ``close``, or the interpreter's exit.
 
     Raises:
         ConfigurationError: the libraries of the extra are not installed, or the key cannot be sent.
@@ -26,16 +26,17 @@ class BackgroundEndpoint:
         self._loop = asyncio.new_event_loop()
         thread = threading.Thread(target=self._loop.run_forever, name="embedbench-endpoint", daemon=True)
         thread.start()
-        # Not a method: that would keep the object alive.
+        # A function, not a bound method: finalize would then keep this object alive.
         self.close = weakref.finalize(self, _close, self._endpoint, self._loop, thread)
 
     def submit(self, path: str, payload: Any, kind: type[T]) -> Future[Reply[T]]:
-        """Begin a request; the future gives what ``Endpoint.post`` does, and cancelling it stops the request."""
+        """Start a request; the future has the result of ``Endpoint.post``, and cancelling it stops the request."""
         return asyncio.run_coroutine_threadsafe(self._endpoint.post(path, payload, kind), self._loop)
 
 
 def _close(endpoint: Endpoint, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
-    if threading.current_thread() is thread:  # the last reference went there; it cannot wait for itself
+    # The garbage collector may run this in the loop's own thread, which cannot wait for itself.
+    if threading.current_thread() is thread:
         threading.Thread(target=_close, args=(endpoint, loop, thread)).start()
         return
     asyncio.run_coroutine_threadsafe(_finish(endpoint), loop).result()
@@ -45,9 +46,10 @@ def _close(endpoint: Endpoint, loop: asyncio.AbstractEventLoop, thread: threadin
 
 
 async def _finish(endpoint: Endpoint) -> None:
+    """Cancel the requests in flight, then close the connections."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
     async with endpoint:
-        pass  # leaving it closes its connections
+        pass  # leaving the block closes the connections

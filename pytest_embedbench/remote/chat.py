@@ -1,16 +1,16 @@
-"""Ask a chat model for JSON, in the strictest form that its server takes."""
+"""Ask a chat model for JSON, in the strictest form that its server accepts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
+from pytest_embedbench.remote.answers import TokenUsage
 from pytest_embedbench.remote.client import Endpoint, Reply
 from pytest_embedbench.remote.errors import EndpointError
-
-BAD_REQUEST = 400
 
 Message = dict[str, str]
 """``{"role": "system" | "user" | "assistant", "content": text}``."""
@@ -24,18 +24,13 @@ class _Choice(msgspec.Struct, frozen=True):
     message: _Content
 
 
-class _Usage(msgspec.Struct, frozen=True):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
 class _Completion(msgspec.Struct, frozen=True):
     choices: tuple[_Choice, ...]
-    usage: _Usage | None = None
+    usage: TokenUsage | None = None
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What the model said ("" where it said nothing), the tokens that the server counted (0: it did not)."""
+class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The text of a completion ("" if it has none), and the tokens that the server counted (0 if it did not)."""
 
     text: str
     prompt_tokens: int
@@ -44,22 +39,23 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str]
 
 
-class _Dialect(msgspec.Struct, frozen=True):
-    """What a server may refuse with 400: a form of ``response_format``, and a temperature."""
+class _RequestForm(msgspec.Struct, frozen=True):
+    """The parts of a request that a server may refuse with 400."""
 
-    form: str = "json_schema"
+    response_format: str = "json_schema"
     temperature: bool = True
 
 
-_WEAKER = {"json_schema": "json_object", "json_object": "plain"}
+_WEAKER_FORMAT = {"json_schema": "json_object", "json_object": "plain"}
+"""Response format -> the one that is tried when the server refuses it."""
 
 
 class Chat:
-    """A chat model behind ``/chat/completions``, at temperature 0 where it takes one.
+    """A chat model behind ``/chat/completions``, at temperature 0 if the server accepts that.
 
-    Structured output by JSON schema is asked for first. If the server answers 400 before any request has succeeded,
-    ``json_object`` and then plain text are tried, and what works is kept for all further requests. After that, a 400
-    is the fault of the one request.
+    Structured output by JSON schema is tried first. If the server answers 400 before any request has succeeded,
+    ``json_object`` and then plain text are tried, and all further requests use what has worked. After that, a 400
+    is the fault of the single request.
 
     Args:
         endpoint: the server.
@@ -69,67 +65,67 @@ class Chat:
 
     def __init__(self, endpoint: Endpoint, model: str, schema: dict[str, Any]) -> None:
         self._endpoint, self._model, self._schema = endpoint, model, schema
-        self._dialect = _Dialect()
-        self._proven = False
+        self._form = _RequestForm()
+        self._form_works = False
 
     @property
     def fallback(self) -> str:
-        """What the server refused, in words; "" where it took everything."""
+        """A sentence about what the server refused; "" if it accepted everything."""
         refused = []
-        if self._dialect.form != "json_schema":
-            refused.append(f"structured output by schema ({self._dialect.form} was used)")
-        if not self._dialect.temperature:
+        if self._form.response_format != "json_schema":
+            refused.append(f"structured output by schema ({self._form.response_format} was used)")
+        if not self._form.temperature:
             refused.append("temperature 0 (its own was used)")
         return f"the server refused {' and '.join(refused)}" if refused else ""
 
-    async def ask(self, messages: Sequence[Message]) -> Answer:
-        """One completion.
+    async def ask(self, messages: Sequence[Message]) -> ChatAnswer:
+        """Return the completion of a conversation.
 
         Raises:
-            EndpointError: no answer, or none in the form of a completion.
+            EndpointError: no answer came, or it is not a completion.
         """
-        dialect = self._dialect
+        form = self._form
         while True:
             try:
-                reply = await self._post(messages, dialect)
+                reply = await self._post(messages, form)
             except EndpointError as error:
-                if error.status != BAD_REQUEST:
+                if error.status != HTTPStatus.BAD_REQUEST:
                     raise
-                # Where another request has found out meanwhile what works, take that.
-                other = self._dialect if self._proven else _weaker(dialect, str(error))
-                if other is None or other == dialect:
+                # Requests run at the same time: another one may have found a form that works.
+                other = self._form if self._form_works else _weaker(form, error.problem)
+                if other is None or other == form:
                     raise
-                dialect = other
+                form = other
             else:
                 break
-        if not self._proven:
-            self._dialect, self._proven = dialect, True
-        value = reply.value
-        usage = value.usage or _Usage()
-        return Answer(
-            text=(value.choices[0].message.content or "") if value.choices else "",
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
+        if not self._form_works:
+            self._form, self._form_works = form, True
+        completion = reply.value
+        usage = completion.usage or TokenUsage()
+        return ChatAnswer(
+            text=(completion.choices[0].message.content or "") if completion.choices else "",
+            prompt_tokens=usage.prompt_tokens or 0,
+            completion_tokens=usage.completion_tokens or 0,
             seconds=reply.seconds,
             headers=reply.headers,
         )
 
-    async def _post(self, messages: Sequence[Message], dialect: _Dialect) -> Reply[_Completion]:
+    async def _post(self, messages: Sequence[Message], form: _RequestForm) -> Reply[_Completion]:
         payload: dict[str, Any] = {"model": self._model, "messages": list(messages)}
-        if dialect.temperature:
+        if form.temperature:
             payload["temperature"] = 0
-        if dialect.form == "json_schema":
+        if form.response_format == "json_schema":
             schema = {"name": "answer", "strict": True, "schema": self._schema}
             payload["response_format"] = {"type": "json_schema", "json_schema": schema}
-        elif dialect.form == "json_object":
+        elif form.response_format == "json_object":
             payload["response_format"] = {"type": "json_object"}
         return await self._endpoint.post("/chat/completions", payload, _Completion)
 
 
-def _weaker(dialect: _Dialect, message: str) -> _Dialect | None:
-    """What to try next after a 400 with this message; None where nothing is left."""
-    if dialect.temperature and "temperature" in message:
-        return msgspec.structs.replace(dialect, temperature=False)
-    if dialect.form in _WEAKER:
-        return msgspec.structs.replace(dialect, form=_WEAKER[dialect.form])
+def _weaker(form: _RequestForm, problem: str) -> _RequestForm | None:
+    """Return the form to try after a 400 with this message; None if there is no weaker one."""
+    if form.temperature and "temperature" in problem:
+        return msgspec.structs.replace(form, temperature=False)
+    if form.response_format in _WEAKER_FORMAT:
+        return msgspec.structs.replace(form, response_format=_WEAKER_FORMAT[form.response_format])
     return None

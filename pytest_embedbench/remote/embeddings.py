@@ -1,4 +1,4 @@
-"""The bodies of ``/embeddings``, as OpenAI's API reference has them ("Create embeddings"), and timing headers."""
+"""Bodies of ``/embeddings``, as OpenAI's API reference has them ("Create embeddings"), and servers' timing headers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from pytest_embedbench.remote.answers import TokenUsage
 from pytest_embedbench.remote.errors import AnswerError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PATH = "/embeddings"
+EMBEDDINGS_PATH = "/embeddings"
 
-MILLISECONDS = (
+TIMING_HEADERS = (
     "openai-processing-ms",
     "x-litellm-response-duration-ms",
     # text-embeddings-inference
@@ -28,10 +29,11 @@ MILLISECONDS = (
     "x-inference-time",
     "x-envoy-upstream-service-time",
 )
-"""Headers in which servers say how long they took, all in milliseconds."""
+"""Milliseconds; headers in which servers say how long they took."""
 
-METRIC = re.compile(r"""([^\s;,="]+)((?:\s*;\s*[\w-]+(?:=(?:"[^"]*"|[^;,"]*))?)*)""")
-DURATION = re.compile(r";\s*dur=(\d+(?:\.\d+)?)", re.ASCII)
+# One metric of W3C's Server-Timing header with its parameters, and the duration among these.
+_METRIC = re.compile(r"""([^\s;,="]+)((?:\s*;\s*[\w-]+(?:=(?:"[^"]*"|[^;,"]*))?)*)""")
+_DURATION = re.compile(r";\s*dur=(\d+(?:\.\d+)?)", re.ASCII)
 
 
 class _Item(msgspec.Struct, frozen=True):
@@ -39,45 +41,43 @@ class _Item(msgspec.Struct, frozen=True):
     index: int | None = None
 
 
-class _Usage(msgspec.Struct, frozen=True):
-    prompt_tokens: int | None = None
-    total_tokens: int | None = None
-
-
 class Embeddings(msgspec.Struct, frozen=True):
-    """An answer: vectors, as numbers or as base64 of float32, little endian, and the tokens that the server counted."""
+    """The body of an answer: vectors, as numbers or as base64 of little-endian float32, and the tokens counted."""
 
     data: list[_Item]
-    usage: _Usage | None = None
+    usage: TokenUsage | None = None
 
     @property
     def tokens(self) -> int:
-        """Tokens of all texts of the request; 0 where the server counts none."""
-        usage = self.usage or _Usage()
+        """Tokens of all texts of the request; 0 if the server does not count them."""
+        usage = self.usage or TokenUsage()
         return usage.prompt_tokens or usage.total_tokens or 0
 
     def vectors(self, count: int, dimensions: int | None = None) -> NDArray[np.float32]:
-        """The vectors in the order of the request's texts, shape (count, dimensions).
+        """Return the vectors in the order of the request's texts, shape (count, dimensions).
 
-        Where the items have an ``index`` it decides; servers may answer in any order.
+        An item's ``index`` decides its row if there is one; servers may answer in any order.
+
+        Args:
+            count: number of texts in the request.
+            dimensions: dimensions that the vectors must have, e.g. those of an earlier answer; None for any.
 
         Raises:
-            AnswerError: not one vector for each text, vectors of different lengths, or of another one than those of an
-                earlier answer (``dimensions``), or broken base64.
+            AnswerError: there is not one vector for each text, dimensions differ, or the base64 is broken.
         """
         if len(self.data) != count:
             raise AnswerError(f"{len(self.data)} vectors came for {count} texts")
-        places = [index if item.index is None else item.index for index, item in enumerate(self.data)]
-        if sorted(places) != list(range(count)):
+        rows = [row if item.index is None else item.index for row, item in enumerate(self.data)]
+        if sorted(rows) != list(range(count)):
             raise AnswerError(f"the vectors' indices are not 0 to {count - 1}, each once")
-        rows = [_vector(item.embedding) for item in self.data]
-        lengths = {len(row) for row in rows}
+        vectors = [_vector(item.embedding) for item in self.data]
+        lengths = {len(vector) for vector in vectors}
         if len(lengths) > 1 or 0 in lengths:
             raise AnswerError(f"the vectors of one answer have {sorted(lengths)} dimensions")
         if dimensions not in {None, *lengths}:
             raise AnswerError(f"an answer has {lengths.pop()} dimensions, the first one had {dimensions}")
         ordered = np.empty((count, *lengths), np.float32)
-        ordered[places] = rows
+        ordered[rows] = vectors
         return ordered
 
 
@@ -90,25 +90,32 @@ def _vector(embedding: list[float] | str) -> NDArray[np.float32]:
         raise AnswerError(f"a vector's base64 cannot be read: {error}") from None
 
 
-def request(model: str, texts: list[str], *, dimensions: int | None, encoding: str) -> dict[str, Any]:
-    """The body of a request; ``dimensions`` is left out where None, for many servers know it not."""
+def request_body(model: str, texts: list[str], *, dimensions: int | None, encoding: str) -> dict[str, Any]:
+    """Return the body of a request.
+
+    Args:
+        model: the model's name at the server.
+        texts: the texts to encode.
+        dimensions: dimensions to ask for; None leaves the field out, which many servers do not know.
+        encoding: ``float`` or ``base64``.
+    """
     body: dict[str, Any] = {"model": model, "input": texts, "encoding_format": encoding}
     return body | ({"dimensions": dimensions} if dimensions else {})
 
 
 def server_times(headers: Mapping[str, str]) -> dict[str, float]:
-    """Milliseconds that a server says it took, by header, or by ``server-timing:METRIC`` (W3C Server Timing).
+    """Return the milliseconds that a server says it took, by header or ``server-timing:METRIC`` (W3C Server Timing).
 
     Args:
-        headers: names in lower case.
+        headers: headers of an answer, names in lower case.
     """
     times: dict[str, float] = {}
-    for name in MILLISECONDS:
+    for name in TIMING_HEADERS:
         try:
             times[name] = float(headers[name])
         except (KeyError, ValueError):
             continue
-    for metric in METRIC.finditer(headers.get("server-timing", "")):
-        if duration := DURATION.search(metric[2]):
+    for metric in _METRIC.finditer(headers.get("server-timing", "")):
+        if duration := _DURATION.search(metric[2]):
             times[f"server-timing:{metric[1]}"] = float(duration[1])
     return times

@@ -1,16 +1,18 @@
-"""A secret that does not print, and that can be taken out of texts."""
+"""A secret that does not print itself and can be removed from texts."""
 
 from __future__ import annotations
 
 from urllib.parse import quote
 
-SHORTEST = 8
-"""Shorter keys are no secrets but what servers without keys are given (``EMPTY``, ``ollama``); texts keep them."""
+MIN_SECRET_LENGTH = 8
+"""Characters; shorter keys (``EMPTY``, ``ollama``) are placeholders for servers without keys, not secrets."""
+
 MASK = "[API key]"
+"""What texts show in place of the secret."""
 
 
 class Secret:
-    """An API key, or none (""). Its ``repr`` does not show it, so neither do tracebacks with local variables."""
+    """An API key, or "" for none. ``repr`` hides it, so that tracebacks with local variables hide it too."""
 
     __slots__ = ("_value",)
 
@@ -24,12 +26,15 @@ class Secret:
         return f"Secret({MASK!r})" if self else "Secret('')"
 
     def headers(self) -> dict[str, str]:
-        """The header that carries it, or none."""
+        """Return the HTTP header that carries the key; no header for an empty key."""
         return {"Authorization": f"Bearer {self._value}"} if self else {}
 
     def redacted(self, text: str) -> str:
-        """The text without the secret, also where JSON or a URL spells it with escapes."""
-        if len(self._value) < SHORTEST:
+        """Return the text without the secret, including the spellings with JSON or URL escapes.
+
+        Placeholders, which are shorter than ``MIN_SECRET_LENGTH``, stay: removing them would garble ordinary words.
+        """
+        if len(self._value) < MIN_SECRET_LENGTH:
             return text
         for spelling in (self._value, self._value.replace("/", "\\/"), quote(self._value, safe="")):
             text = text.replace(spelling, MASK)

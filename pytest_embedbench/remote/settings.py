@@ -1,4 +1,4 @@
-"""Where an endpoint is and how it may be used; the key itself stays in its environment variable."""
+"""Where an endpoint is and how much of it may be used; the API key stays in its environment variable."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from pytest_embedbench.remote.secret import Secret
 
 
 class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint and the limits on its use. Times in seconds.
+    """An endpoint and the limits on its use.
 
     Raises:
-        ConfigurationError: the address is not a plain http(s) address, or a limit makes no sense.
+        ConfigurationError: the address is not a plain http(s) address, or a limit is out of range.
     """
 
     url: str
-    """The base, as ``https://api.openai.com/v1``; paths like ``/chat/completions`` are added to it."""
+    """Base address, e.g. ``https://api.openai.com/v1``; paths such as ``/chat/completions`` are appended."""
     api_key_env: str = ""
-    """Name of the environment variable with the key; no key is sent where it is empty or the variable is not set."""
+    """Name of the environment variable with the API key; without a name or a variable, no key is sent."""
     timeout: float = 120.0
-    """For one request as a whole, from connecting to the answer's last byte."""
+    """Seconds for one request as a whole, from connecting to the last byte of the answer."""
     concurrency: int = 8
-    """Requests under way at once."""
+    """Maximum number of requests in flight."""
     attempts: int = 6
-    """How often one request is sent at most."""
+    """Maximum number of times that one request is sent."""
     retries: int = 100
-    """How many retries all requests together may take."""
+    """Maximum number of retries of all requests together."""
     backoff: float = 0.5
-    """A retry waits a random time below this, doubled with each further one."""
+    """Seconds; a retry waits a random time below this, doubled with each further retry."""
     longest_wait: float = 120.0
-    """A server that asks (``Retry-After``) to wait longer is given up."""
+    """Seconds; a server that asks for a longer wait (``Retry-After``) is given up."""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
-        # The address is not shown where it may hold a secret.
+        # These parts may hold a secret, so the message does not show the address.
         if "@" in parts.netloc or parts.query or parts.fragment:
             fix = "give the base address alone, and the key through an environment variable"
             raise ConfigurationError("endpoint", "the address holds more than scheme, host and path", fix)
@@ -52,17 +52,17 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigurationError("endpoint: retries", f"{self.retries} is below 0")
 
     def address(self, path: str) -> str:
-        """The full address of a path such as ``/embeddings``."""
+        """Return the full address of a path such as ``/embeddings``."""
         return self.url.rstrip("/") + path
 
     def api_key(self) -> Secret:
-        """The key, read now.
+        """Read the API key from its environment variable.
 
         Raises:
-            ConfigurationError: it cannot stand in an HTTP header; the message does not show it.
+            ConfigurationError: the key has characters that no HTTP header may have; the message does not show it.
         """
         key = os.environ.get(self.api_key_env, "").strip() if self.api_key_env else ""
         if not (key.isascii() and key.isprintable()) or " " in key:
             where = f"environment variable {self.api_key_env}"
-            raise ConfigurationError(where, "is no API key: it holds characters that no HTTP header may have")
+            raise ConfigurationError(where, "is not an API key: it holds characters that no HTTP header may have")
         return Secret(key)

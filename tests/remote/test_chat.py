@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_embedbench.remote.chat import Answer, Chat
+from pytest_embedbench.remote.chat import Chat, ChatAnswer
 from pytest_embedbench.remote.client import Endpoint
 from pytest_embedbench.remote.errors import AnswerError, EndpointError
 from pytest_embedbench.remote.settings import EndpointSettings
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 
 
-def ask(server: FakeServer, count: int = 1) -> tuple[list[Answer], str]:
+def ask(server: FakeServer, count: int = 1) -> tuple[list[ChatAnswer], str]:
     """Ask ``count`` times, one after the other; the answers and what the server refused."""
 
-    async def run() -> tuple[list[Answer], str]:
+    async def run() -> tuple[list[ChatAnswer], str]:
         limits = EndpointSettings(url=server.url, backoff=0.01, timeout=5)
         async with Endpoint(limits) as endpoint:
             chat = Chat(endpoint, "gpt-x", SCHEMA)
@@ -90,7 +90,7 @@ def test_what_the_server_refuses_is_left_out_and_remembered(
 def test_questions_asked_at_once_find_out_together(server: FakeServer) -> None:
     server.behave(default={**says("ok", "json_schema"), "delay": 0.02})
 
-    async def run() -> list[Answer]:
+    async def run() -> list[ChatAnswer]:
         async with Endpoint(EndpointSettings(url=server.url)) as endpoint:
             chat = Chat(endpoint, "gpt-x", SCHEMA)
             return await asyncio.gather(*(chat.ask([{"role": "user", "content": "x"}]) for _ in range(4)))

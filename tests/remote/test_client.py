@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from pytest_embedbench.errors import ConfigurationError, EmbedbenchError
-from pytest_embedbench.remote.answers import LONGEST_MESSAGE
+from pytest_embedbench.remote.answers import MAX_MESSAGE_LENGTH
 from pytest_embedbench.remote.client import Endpoint, Reply
 from pytest_embedbench.remote.errors import AnswerError, EndpointError
 from pytest_embedbench.remote.retries import retry_after_seconds
@@ -148,7 +148,7 @@ def test_any_error_body_can_be_shown(server: FakeServer, body: str) -> None:
 
 def test_long_messages_are_cut(server: FakeServer) -> None:
     server.behave({"kind": "status", "status": 400, "body": "word " * 10_000})
-    assert len(str(failure(settings(server)))) < LONGEST_MESSAGE + 100
+    assert len(str(failure(settings(server)))) < MAX_MESSAGE_LENGTH + 100
 
 
 def test_a_request_without_key_that_needs_one_says_so(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,7 +331,7 @@ def everything(error: BaseException) -> str:
     "trouble",
     [
         {"kind": "status", "status": 401, "body": "Incorrect key: ", "echo": True},
-        {"kind": "status", "status": 400, "body": "x" * (LONGEST_MESSAGE - 12) + " ", "echo": True},
+        {"kind": "status", "status": 400, "body": "x" * (MAX_MESSAGE_LENGTH - 12) + " ", "echo": True},
         {"kind": "status", "status": 500, "echo": True},
         {"kind": "raw", "body": "you sent {key}", "type": "text/plain"},
         {"kind": "raw", "body": '{"error": "{key}"}'},
@@ -383,7 +383,7 @@ def test_a_key_that_no_header_takes_is_an_error_that_does_not_show_it(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     monkeypatch.setenv("MY_KEY", key)
-    with pytest.raises(ConfigurationError, match="environment variable MY_KEY: is no API key") as caught:
+    with pytest.raises(ConfigurationError, match="environment variable MY_KEY: is not an API key") as caught:
         post(settings(server, api_key_env="MY_KEY"))
     assert key not in str(caught.value)
     assert server.seen() == []

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_embedbench.remote.embeddings import Embeddings, request, server_times
+from pytest_embedbench.remote.embeddings import Embeddings, request_body, server_times
 from pytest_embedbench.remote.errors import AnswerError
 
 ROWS = np.array([[0.1, -2.5, 3.0], [1e-8, 7.0, -0.0], [4.0, 5.0, 6.0]], np.float32)
@@ -74,10 +74,10 @@ def test_tokens_are_the_servers_count(usage: dict[str, Any], tokens: int) -> Non
 
 
 def test_dimensions_are_asked_for_only_when_given() -> None:
-    assert request("m", ["a"], dimensions=None, encoding="float") == {
+    assert request_body("m", ["a"], dimensions=None, encoding="float") == {
         "model": "m", "input": ["a"], "encoding_format": "float"
     }  # fmt: skip
-    assert request("m", ["a"], dimensions=64, encoding="base64")["dimensions"] == 64
+    assert request_body("m", ["a"], dimensions=64, encoding="base64")["dimensions"] == 64
 
 
 def test_timing_headers_are_milliseconds_by_name() -> None:

@@ -21,7 +21,7 @@ from pytest_embedbench.models.served.token_counts import Sent, counter
 from pytest_embedbench.models.served.wire import Wire, fields
 from pytest_embedbench.remote.background import BackgroundEndpoint
 from pytest_embedbench.remote.client import Reply
-from pytest_embedbench.remote.embeddings import PATH, Embeddings, server_times
+from pytest_embedbench.remote.embeddings import EMBEDDINGS_PATH, Embeddings, server_times
 from pytest_embedbench.remote.errors import EndpointError
 from pytest_embedbench.remote.settings import EndpointSettings
 
@@ -112,7 +112,7 @@ class EndpointModel:
         return vectors
 
     def _ask(self, texts: Sequence[Sent], role: Role) -> Future[Reply[Embeddings]]:
-        return self._endpoint.submit(PATH, fields(self._spec, texts, role), Embeddings)
+        return self._endpoint.submit(EMBEDDINGS_PATH, fields(self._spec, texts, role), Embeddings)
 
     def wire(self) -> Wire:
         """For load clients that bring their own connections."""

@@ -11,8 +11,8 @@ import numpy as np
 from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import Answered, PreparedText
-from pytest_embedbench.remote.answers import HttpAnswer, decoded, server_message
-from pytest_embedbench.remote.embeddings import PATH, Embeddings, request, server_times
+from pytest_embedbench.remote.answers import HttpAnswer, decode_answer, server_message
+from pytest_embedbench.remote.embeddings import EMBEDDINGS_PATH, Embeddings, request_body, server_times
 from pytest_embedbench.remote.errors import EndpointError
 from pytest_embedbench.remote.settings import EndpointSettings
 
@@ -26,7 +26,9 @@ OK = range(200, 300)
 def fields(spec: ModelSpec, texts: Sequence[Sent], role: Role) -> dict[str, Any]:
     """The body of one request, as the model's definition wants it."""
     # An empty text is an error to most servers.
-    body = request(spec.model, [sent.text or " " for sent in texts], dimensions=spec.dimensions, encoding=spec.encoding)
+    body = request_body(
+        spec.model, [sent.text or " " for sent in texts], dimensions=spec.dimensions, encoding=spec.encoding
+    )
     return {field: value for field, value in body.items() if field not in spec.unsent} | spec.request_fields[role]
 
 
@@ -51,7 +53,7 @@ class Wire:
     ) -> None:
         self._alias, self._spec, self._counter, self._dimensions = alias, spec, counter, dimensions
         self._key = settings.api_key()
-        self.url = settings.address(PATH)
+        self.url = settings.address(EMBEDDINGS_PATH)
         self.timeout = settings.timeout
 
     @property
@@ -79,7 +81,7 @@ class Wire:
         if answer.status not in OK:
             raise self.failure(f"HTTP {answer.status}: {server_message(answer, self._key)}")
         try:
-            said = decoded(self.url, answer, Embeddings, self._key)
+            said = decode_answer(self.url, answer, Embeddings, self._key)
         except EndpointError as error:
             raise ModelError(f"model {self._alias!r}: {error}") from None
         try:
