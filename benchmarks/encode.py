@@ -32,7 +32,7 @@ from encoding.floor import operations, read_shape, token_counts
 from encoding.process import finish
 from encoding.tables import FIRST, last_line, page
 
-from pytest_embedbench.machine.environment import hardware, library_versions
+from pytest_embedbench.machine.environment import hardware_name, library_versions
 
 HERE = Path(__file__).resolve().parent
 SHARED = Path(os.environ.get("EMBEDBENCH_SHARED") or HERE.parents[1] / "shared")
@@ -176,7 +176,7 @@ def main() -> None:
             theirs = json.loads(finish([str(chosen.peers_python), "-c", PEER_VERSIONS], folder=work).output)
         book.tell(
             date=f"{datetime.now(UTC):%Y-%m-%d}",
-            machine=hardware("cpu"),
+            machine=hardware_name("cpu"),
             load=", ".join(f"{load:.1f}" for load in os.getloadavg()),
             versions=library_versions() | theirs,
         )

@@ -37,7 +37,7 @@ from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.encode.loop import encode
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.evaluate.fail_fast.blocks import Blocks, batch_budget
 from pytest_embedbench.evaluate.fail_fast.order import Order
 from pytest_embedbench.evaluate.fail_fast.proof import EarlyFailure, outlook
@@ -131,10 +131,10 @@ def vectors(kind: str, dataset: Dataset, folder: Path) -> tuple[Vectors, NDArray
     if not all(file.exists() for file in files[: 3 if dataset.name == MAIN else 2]):
         with tempfile.TemporaryDirectory() as work:
             model = make(kind, Path(work))
-            made = encode(model, dataset.doc_texts, "document", batch_tokens=BUDGET, progress=Silence())
+            made = encode(model, dataset.doc_texts, "document", batch_tokens=BUDGET, progress=SilentProgress())
             np.save(files[0], made.vectors[made.indices])
             np.save(files[1], [text.length for text in model.prepare(dataset.doc_texts, "document")])
-            asked = encode(model, dataset.query_texts, "query", batch_tokens=BUDGET, progress=Silence())
+            asked = encode(model, dataset.query_texts, "query", batch_tokens=BUDGET, progress=SilentProgress())
             np.save(files[2], asked.vectors[asked.indices])
     return np.load(files[0]), np.load(files[1])
 
@@ -237,7 +237,7 @@ class Cost(NamedTuple):
 
 def encode_whole(model: Encoder, dataset: Dataset) -> Cost:
     started = time.process_time()
-    made = encode(model, dataset.doc_texts, "document", batch_tokens=BUDGET, progress=Silence())
+    made = encode(model, dataset.doc_texts, "document", batch_tokens=BUDGET, progress=SilentProgress())
     return Cost(time.process_time() - started, made.padded_tokens, 0.0)
 
 
@@ -250,7 +250,7 @@ def encode_with_bounds(model: Encoder, dataset: Dataset, limit: Limit, queries: 
         before = time.process_time()
         budget = batch_budget(tokens * len(block) // len(dataset.doc_ids), BUDGET)
         texts = [dataset.doc_texts[doc] for doc in block]
-        made = encode(model, texts, "document", batch_tokens=budget, progress=Silence())
+        made = encode(model, texts, "document", batch_tokens=budget, progress=SilentProgress())
         encoding += time.process_time() - before
         tokens = made.tokens * len(dataset.doc_ids) // len(block)
         scores = np.asarray(queries @ made.vectors[made.indices].T, dtype=np.float32)

@@ -26,7 +26,7 @@ from tabulate import tabulate
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.datasets.types import Role
-from pytest_embedbench.load.closed_loop import sampled
+from pytest_embedbench.load.closed_loop import shuffled_texts
 from pytest_embedbench.load.quantiles import percentile
 from pytest_embedbench.load.server import MicroBatcher
 from pytest_embedbench.models.load import load_model
@@ -55,7 +55,7 @@ class Round(NamedTuple):
 def texts_of(role: Role) -> list[str]:
     name, count = TEXTS[role]
     dataset = load_dataset(NamedDataset(alias=name, spec=DatasetSpec(path=str(SHARED / "data" / name))))
-    return sampled(dataset.query_texts if role == "query" else dataset.doc_texts)[:count]
+    return shuffled_texts(dataset.query_texts if role == "query" else dataset.doc_texts)[:count]
 
 
 def drive(call: Callable[[str], object], texts: Sequence[str], clients: int) -> Round:

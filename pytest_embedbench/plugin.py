@@ -210,10 +210,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
     session = item.config.stash[KEY]
     if not (session.shares_device or _is_embedbench(item)):
         return (yield)
-    from pytest_embedbench.machine.device_lock import hold
+    from pytest_embedbench.machine.device_lock import hold_devices
     from pytest_embedbench.session.devices import session_devices
 
-    with hold(session_devices(session, item.session.items), alone=_measures_load(item)):
+    with hold_devices(session_devices(session, item.session.items), alone=_measures_load(item)):
         return (yield)
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pytest_embedbench.checks.margin import compared
 from pytest_embedbench.checks.verdict import Status, Verdict
 from pytest_embedbench.core.limits import SIDES, Limit
-from pytest_embedbench.load.notes import behind
+from pytest_embedbench.load.notes import overload_note
 from pytest_embedbench.load.quantiles import Interval
 from pytest_embedbench.load.statistics import ProfileResult, SideStatistics
-from pytest_embedbench.machine.environment import is_hardware
+from pytest_embedbench.machine.environment import matches_hardware
 from pytest_embedbench.suite.checks import BudgetCheck
 
 OVERLOAD = "did not keep up"
@@ -65,7 +65,7 @@ def check_budget(
 
 def binding(check: BudgetCheck, hardware: str, *, holds: bool, told: str) -> tuple[Status, str]:
     """The verdict's status and explanation: ``told``, or why the budget does not bind on this hardware."""
-    if check.hardware and not is_hardware(check.hardware, hardware):
+    if check.hardware and not matches_hardware(check.hardware, hardware):
         return "skipped", f"binds on {check.hardware}; this is {hardware}"
     return "passed" if holds else "failed", told
 
@@ -114,7 +114,7 @@ def _overload(limit: Limit, profile: ProfileResult) -> str:
     """Why there is no latency to speak of; "" where there may be one, and of load time and memory."""
     side_name = limit.subject.partition(" ")[0]
     side = _side(side_name, profile) if side_name in SIDES else None
-    return behind(side) if side and side.arrivals and side.arrivals.kept_up is False else ""
+    return overload_note(side) if side and side.arrivals and side.arrivals.kept_up is False else ""
 
 
 def _refusal(limit: Limit, profile: ProfileResult) -> str:
@@ -123,7 +123,7 @@ def _refusal(limit: Limit, profile: ProfileResult) -> str:
     if side_name not in SIDES:
         return ""
     side = _side(side_name, profile)
-    why = side.refused.get(statistic, "") or behind(side)
+    why = side.refused.get(statistic, "") or overload_note(side)
     return why and f"{side_name} {why}"
 
 

@@ -8,7 +8,7 @@ from pytest_embedbench.checks.budget import binding
 from pytest_embedbench.checks.margin import between, margin
 from pytest_embedbench.checks.verdict import Verdict
 from pytest_embedbench.core.limits import RateLimit
-from pytest_embedbench.load.rates import ENDED
+from pytest_embedbench.load.rates import SEARCH_END_TEXTS
 
 if TYPE_CHECKING:
     from pytest_embedbench.load.rates import RateResult
@@ -49,4 +49,4 @@ def explain(name: str, limit: RateLimit, result: RateResult) -> str:
         told += f"; there p99 is {limit.latency.show(last.p99_ms)}{between(limit.latency, last.p99_interval_ms)}"
     sent = sum(probe.requests for probe in found.probes) * result.batch
     again = f" with {result.distinct_texts:,} distinct texts, sent again" if sent > result.distinct_texts else ""
-    return f"{told}; {found.tried}{again}, {ENDED[found.ended]}"
+    return f"{told}; {found.tried}{again}, {SEARCH_END_TEXTS[found.ended]}"

@@ -6,16 +6,20 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
-USUAL = {"cpu": 4096, "cuda": 65536, "mps": 16384}
+DEFAULT_BATCH_TOKENS = {"cpu": 4096, "cuda": 65536, "mps": 16384}
 """Tokens by kind of device, where nothing else is known."""
 
-CANDIDATES = {"cpu": (1024, 2048, 4096, 8192), "cuda": (16384, 32768, 65536, 131072), "mps": (4096, 8192, 16384, 32768)}
+CANDIDATE_BATCH_TOKENS = {
+    "cpu": (1024, 2048, 4096, 8192),
+    "cuda": (16384, 32768, 65536, 131072),
+    "mps": (4096, 8192, 16384, 32768),
+}
 """What is tried, smallest first."""
 
-NEAR = 0.02
+TIE_SHARE = 0.02
 """A smaller budget is preferred to one that is faster by no more than this share: it takes less memory."""
 
-WORTH = 3
+MIN_WORK_FACTOR = 3
 """Work must be so many times what trying takes, in tokens; otherwise nothing is tried."""
 
 
@@ -45,7 +49,7 @@ class Budget:
             return
         largest = self._candidates[-1]
         mirrored = [*self._candidates, *reversed(self._candidates)]
-        if tokens >= WORTH * largest * len(mirrored):
+        if tokens >= MIN_WORK_FACTOR * largest * len(mirrored):
             self._turns = deque(budget for budget in mirrored for _ in range(largest // budget))
             self._awaited = len(self._turns)
 
@@ -68,7 +72,7 @@ class Budget:
     def _settle(self) -> None:
         rates = {budget: self._tokens[budget] / self._seconds[budget] for budget in self._candidates}
         best = max(rates.values())
-        self._choose(next(budget for budget in self._candidates if rates[budget] * (1 + NEAR) >= best))
+        self._choose(next(budget for budget in self._candidates if rates[budget] * (1 + TIE_SHARE) >= best))
 
     def exceeded(self, tokens: int) -> None:
         """Report that a batch of so many tokens did not fit into memory: from now on batches are half of it at most."""

@@ -15,8 +15,8 @@ import msgspec
 import numpy as np
 
 from pytest_embedbench.datasets.types import Role
-from pytest_embedbench.encode.lookup import Found
-from pytest_embedbench.encode.vector_file import FRESH_SECONDS, Row, VectorFile
+from pytest_embedbench.encode.lookup import CachedVectors
+from pytest_embedbench.encode.vector_file import FRESH_SECONDS, VectorFile, VectorRow
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
 if TYPE_CHECKING:
@@ -144,12 +144,12 @@ class Space:
         self._cache, self._model, self._key = cache, model, key
         self._digest = key.digest
 
-    def read(self, texts: Sequence[str]) -> Found:
+    def read(self, texts: Sequence[str]) -> CachedVectors:
         """Vectors of those of these distinct texts that are stored; float32, bit for bit as the model made them."""
         places = {text_digest(text): place for place, text in enumerate(texts)}
-        return self._cache.attempt(lambda: self._read(places), Found(None, range(len(texts))))
+        return self._cache.attempt(lambda: self._read(places), CachedVectors(None, range(len(texts))))
 
-    def _read(self, places: Mapping[bytes, int]) -> Found:
+    def _read(self, places: Mapping[bytes, int]) -> CachedVectors:
         missing, stale = dict.fromkeys(range(len(places))), list[int]()
         vectors: Vectors | None = None
         own_tokens = tokens = full = damaged = 0
@@ -175,12 +175,12 @@ class Space:
             self._cache.notes.append(f"embedding cache: damaged vectors found, encoded again: {damaged:,}")
         if stale:
             self._cache.attempt(lambda: self._cache.file.touch(stale), None)
-        return Found(vectors, list(missing), own_tokens, tokens, full)
+        return CachedVectors(vectors, list(missing), own_tokens, tokens, full)
 
     def write(self, texts: Sequence[str], prepared: Sequence[PreparedText], vectors: Vectors) -> None:
         """Store a batch, in one transaction."""
         rows = [
-            Row(text_digest(text), tokens.own_tokens, tokens.length, np.asarray(vector, "<f4").tobytes())
+            VectorRow(text_digest(text), tokens.own_tokens, tokens.length, np.asarray(vector, "<f4").tobytes())
             for text, tokens, vector in zip(texts, prepared, vectors, strict=True)
         ]
         file, bound = self._cache.file, self._cache.max_bytes

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import PreparedText, Vectors
 
 
-class Found(NamedTuple):
+class CachedVectors(NamedTuple):
     """What a cache knows of some texts.
 
     ``vectors`` has a row for each text, those of ``missing`` not yet filled; None where nothing was found. Tokens are
@@ -27,7 +27,7 @@ class Found(NamedTuple):
 class Cache(Protocol):
     """Remembers what one model made of texts in one role."""
 
-    def read(self, texts: Sequence[str]) -> Found:
+    def read(self, texts: Sequence[str]) -> CachedVectors:
         """Look up distinct texts."""
         ...
 
@@ -39,8 +39,8 @@ class Cache(Protocol):
 class NoCache:
     """Remembers nothing."""
 
-    def read(self, texts: Sequence[str]) -> Found:
-        return Found(None, range(len(texts)))
+    def read(self, texts: Sequence[str]) -> CachedVectors:
+        return CachedVectors(None, range(len(texts)))
 
     def write(self, texts: Sequence[str], prepared: Sequence[PreparedText], vectors: Vectors) -> None:
         pass

@@ -20,9 +20,9 @@ import numpy as np
 from pytest_embedbench.core.batching import batches, distinct
 from pytest_embedbench.encode.batch_budget import Budget
 from pytest_embedbench.encode.lookup import NoCache
-from pytest_embedbench.encode.memory import DoesNotFitError, halving
-from pytest_embedbench.encode.window import Job, Window, windows
-from pytest_embedbench.encode.workers import forwarded
+from pytest_embedbench.encode.memory import DoesNotFitError, forward_in_halves
+from pytest_embedbench.encode.window import Window, WindowBatch, windows
+from pytest_embedbench.encode.workers import run_batches
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import Answered, ParallelEncoder, PreparedText, ServedEncoder, refuse_broken
 from pytest_embedbench.models.served.requests import answers
@@ -90,7 +90,7 @@ def encode(
     for window in stream:
         if vectors is None:
             vectors = np.empty((len(unique), window.vectors.shape[1]), dtype=np.float32)
-        vectors[window.places] = window.vectors
+        vectors[window.positions] = window.vectors
     whole = np.empty((0, 0), dtype=np.float32) if vectors is None else vectors
     return Encoded(vectors=whole, indices=indices, **vars(stream.work))
 
@@ -198,7 +198,7 @@ class Stream:
         self._forecast.add(window)
         return window
 
-    def _jobs(self, tokenized: Iterator[Window]) -> Iterator[Job]:
+    def _jobs(self, tokenized: Iterator[Window]) -> Iterator[WindowBatch]:
         drawn = 0
 
         def draw() -> int:
@@ -214,13 +214,13 @@ class Stream:
             self._ungiven.append(window)
             lengths = [text.length for text in window.prepared]
             for batch in batches(lengths, draw, self._limits.texts if self._limits else None):
-                yield Job(window, batch, [window.prepared[index] for index in batch], drawn)
+                yield WindowBatch(window, batch, [window.prepared[index] for index in batch], drawn)
 
-    def _answered(self, jobs: Iterator[Job]) -> Generator[tuple[Job, Answered]]:
+    def _answered(self, jobs: Iterator[WindowBatch]) -> Generator[tuple[WindowBatch, Answered]]:
         if isinstance(self._model, ServedEncoder):
             yield from answers(self._model, jobs, self._role)
             return
-        with closing(forwarded(self._model, jobs, self._forward)) as made:
+        with closing(run_batches(self._model, jobs, self._forward)) as made:
             try:
                 for job, (vectors, seconds) in made:
                     self._budget.took(job.budget, sum(text.length for text in job.prepared), seconds)
@@ -228,8 +228,10 @@ class Stream:
             except DoesNotFitError as error:
                 raise ModelError(self._too_long(error.text)) from error
 
-    def _forward(self, job: Job) -> Vectors:
-        return halving(lambda batch: self._model.forward(batch, self._role), job.prepared, self._budget.exceeded)
+    def _forward(self, job: WindowBatch) -> Vectors:
+        return forward_in_halves(
+            lambda batch: self._model.forward(batch, self._role), job.prepared, self._budget.exceeded
+        )
 
     def _too_long(self, text: PreparedText) -> str:
         named = next(
@@ -242,7 +244,7 @@ class Stream:
         problem = f"this {self._role} of {text.length:,} tokens does not fit into memory, alone in its batch"
         return f"{problem}: {named[:200]!r}\n  fix: {fix}"
 
-    def _store(self, job: Job, answer: Answered) -> None:
+    def _store(self, job: WindowBatch, answer: Answered) -> None:
         refuse_broken(answer.vectors, job.texts, self._role)
         self._progress.advance(sum(text.length for text in job.prepared))
         job.window.put(job.batch, answer.texts, answer.vectors)
@@ -263,14 +265,14 @@ class Stream:
                 yield window
 
     def _count(self, window: Window) -> None:
-        found, work = window.found, self.work
-        work.own_tokens += found.own_tokens + sum(text.own_tokens for text in window.prepared)
-        work.tokens += found.tokens + sum(text.length for text in window.prepared)
-        work.cached_texts += len(window.places) - len(window.missing)
-        work.cached_own_tokens += found.own_tokens
+        cached, work = window.cached, self.work
+        work.own_tokens += cached.own_tokens + sum(text.own_tokens for text in window.prepared)
+        work.tokens += cached.tokens + sum(text.length for text in window.prepared)
+        work.cached_texts += len(window.positions) - len(window.missing)
+        work.cached_own_tokens += cached.own_tokens
         if not self._limits:
             longest = self._model.facts.max_tokens
-            work.full_texts += found.full_texts + sum(text.length == longest for text in window.prepared)
+            work.full_texts += cached.full_texts + sum(text.length == longest for text in window.prepared)
 
 
 class _Forecast:
@@ -282,7 +284,7 @@ class _Forecast:
         self._unseen = sum(map(len, texts))
 
     def add(self, window: Window) -> None:
-        self.texts -= len(window.places) - len(window.missing)
+        self.texts -= len(window.positions) - len(window.missing)
         self._tokens += sum(text.length for text in window.prepared)
         self._characters += sum(len(window.texts[index]) for index in window.missing)
         self._unseen -= sum(map(len, window.texts))

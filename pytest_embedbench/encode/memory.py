@@ -13,7 +13,7 @@ from pytest_embedbench.errors import EmbedbenchError
 if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import PreparedText, Vectors
 
-SAID = (
+OUT_OF_MEMORY_PHRASES = (
     "out of memory",  # CUDA, MPS, oneDNN
     "cublas_status_alloc_failed",
     "can't allocate memory",  # torch on a CPU
@@ -31,14 +31,14 @@ class DoesNotFitError(Exception):
         self.text = text
 
 
-def out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Does this exception say that memory did not suffice?"""
     if isinstance(error, EmbedbenchError):
         return False
-    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in SAID)
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY_PHRASES)
 
 
-def halving(
+def forward_in_halves(
     forward: Callable[[Sequence[PreparedText]], Vectors],
     batch: Sequence[PreparedText],
     exceeded: Callable[[int], None],
@@ -53,7 +53,7 @@ def halving(
     try:
         return forward(batch)
     except Exception as error:
-        if not out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
     # Not within the handler: the exception's frames hold the tensors that filled the memory.
     _release()
@@ -61,7 +61,7 @@ def halving(
     if len(batch) == 1:
         raise DoesNotFitError(batch[0])
     half = len(batch) // 2
-    return np.concatenate([halving(forward, part, exceeded) for part in (batch[:half], batch[half:])])
+    return np.concatenate([forward_in_halves(forward, part, exceeded) for part in (batch[:half], batch[half:])])
 
 
 def _release() -> None:

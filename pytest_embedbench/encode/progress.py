@@ -18,7 +18,7 @@ class Progress(Protocol):
     def finish(self) -> None: ...
 
 
-class Silence:
+class SilentProgress:
     """Progress that nobody sees."""
 
     def start(self, label: str, total: int) -> None:

@@ -18,13 +18,13 @@ STEM = "vectors-1"
 BUSY_SECONDS = 30.0
 """How long one process waits for another one's write."""
 
-ASKED_AT_ONCE = 500
+TEXTS_PER_QUERY = 500
 """Texts in one query."""
 
-REMOVED_AT_ONCE = 50
+ROWS_PER_DELETE = 50
 """Rows that go in one step when room is made."""
 
-ROOM = 0.95
+SHRINK_TO = 0.95
 """Where the bound is passed, room is made down to this share of it, so that the next batches find some."""
 
 FRESH_SECONDS = 3600
@@ -58,7 +58,7 @@ LOOKUP = (
 OLDEST = "SELECT id FROM vectors ORDER BY used, id LIMIT ?"
 
 
-def begin_folder(folder: Path) -> None:
+def create_cache_folder(folder: Path) -> None:
     """Make the cache's folder where it is not there yet."""
     if not folder.exists():
         # Vectors tell something of their texts: nobody else's business.
@@ -66,7 +66,7 @@ def begin_folder(folder: Path) -> None:
         (folder / ".gitignore").write_text("# made by pytest-embedbench\n*\n", encoding="utf-8")
 
 
-class Row(NamedTuple):
+class VectorRow(NamedTuple):
     """A text's digest, its tokens (its own; with prompt and special tokens) and its vector's bytes."""
 
     text: bytes
@@ -80,10 +80,10 @@ class Row(NamedTuple):
         return zlib.crc32(self.vector, zlib.crc32(head.encode()))
 
 
-class Stored(NamedTuple):
+class StoredRow(NamedTuple):
     """A row as it was found: its number, when it was made and last used (unix seconds), whether its checksum holds."""
 
-    row: Row
+    row: VectorRow
     number: int
     made: float
     used: int
@@ -125,7 +125,7 @@ class VectorFile:
         return self._db
 
     def _open(self) -> sqlite3.Connection:
-        begin_folder(self.folder)
+        create_cache_folder(self.folder)
         with self._locked():
             self._opened = self.path
             db = sqlite3.connect(self._opened, timeout=BUSY_SECONDS, isolation_level=None)
@@ -173,17 +173,17 @@ class VectorFile:
             raise
         self.db.execute("COMMIT")
 
-    def lookup(self, space: bytes, texts: Sequence[bytes]) -> Iterator[Stored]:
+    def lookup(self, space: bytes, texts: Sequence[bytes]) -> Iterator[StoredRow]:
         """The rows of these digests, in any order; those that are not there are left out."""
         found = self.db.execute("SELECT id FROM spaces WHERE key = ?", (space,)).fetchone()
-        for start in range(0, len(texts) if found else 0, ASKED_AT_ONCE):
-            part = texts[start : start + ASKED_AT_ONCE]
+        for start in range(0, len(texts) if found else 0, TEXTS_PER_QUERY):
+            part = texts[start : start + TEXTS_PER_QUERY]
             query = LOOKUP % ",".join("?" * len(part))
             for number, made, used, checksum, text, own_tokens, tokens, vector in self.db.execute(
                 query, (found[0], *part)
             ):
-                row = Row(text, own_tokens, tokens, vector or b"")
-                yield Stored(row, number, made or 0.0, used or 0, checksum == row.checksum(space))
+                row = VectorRow(text, own_tokens, tokens, vector or b"")
+                yield StoredRow(row, number, made or 0.0, used or 0, checksum == row.checksum(space))
 
     def touch(self, stored: Sequence[int]) -> None:
         """Note that these rows were used now."""
@@ -191,7 +191,7 @@ class VectorFile:
             now = int(time.time())
             db.executemany("UPDATE vectors SET used = ? WHERE id = ?", ((now, number) for number in stored))
 
-    def insert(self, space: bytes, model: str, facts: str, rows: Sequence[Row], max_bytes: int) -> None:
+    def insert(self, space: bytes, model: str, facts: str, rows: Sequence[VectorRow], max_bytes: int) -> None:
         """Store rows, then make room: after it the file holds at most ``max_bytes``."""
         with self._writing() as db:
             db.execute("INSERT OR IGNORE INTO spaces (key, model, facts) VALUES (?, ?, ?)", (space, model, facts))
@@ -217,8 +217,8 @@ class VectorFile:
         if self.size() <= max_bytes:
             return
         with self._writing() as db:
-            while self.size() > max_bytes * ROOM:
-                if not db.execute(f"DELETE FROM vectors WHERE id IN ({OLDEST})", (REMOVED_AT_ONCE,)).rowcount:  # noqa: S608
+            while self.size() > max_bytes * SHRINK_TO:
+                if not db.execute(f"DELETE FROM vectors WHERE id IN ({OLDEST})", (ROWS_PER_DELETE,)).rowcount:  # noqa: S608
                     break
         self._give_back()
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from pytest_embedbench.encode.lookup import Found
+    from pytest_embedbench.encode.lookup import CachedVectors
     from pytest_embedbench.models.protocol import PreparedText, Vectors
 
-TEXTS = 8192
+MAX_WINDOW_TEXTS = 8192
 """Texts of a window: enough for neighbours of like length."""
 
-FIRST = 1024
+FIRST_WINDOW_TEXTS = 1024
 """Texts of the first one: the model waits while it is tokenized."""
 
-CHARACTERS = 8_000_000
+MAX_WINDOW_CHARACTERS = 8_000_000
 """Characters that end a window earlier: about 2 million tokens, which take 70 MB."""
 
 
@@ -27,15 +27,15 @@ def windows(texts: Sequence[str], first: Sequence[int] = ()) -> Iterator[list[in
         yield list(first)
     apart = set(first)
     window: list[int] = []
-    most, characters = TEXTS if first else FIRST, 0
+    most, characters = MAX_WINDOW_TEXTS if first else FIRST_WINDOW_TEXTS, 0
     for place, text in enumerate(texts):
         if place in apart:
             continue
         window.append(place)
         characters += len(text)
-        if len(window) == most or characters >= CHARACTERS:
+        if len(window) == most or characters >= MAX_WINDOW_CHARACTERS:
             yield window
-            window, most, characters = [], TEXTS, 0
+            window, most, characters = [], MAX_WINDOW_TEXTS, 0
     if window:
         yield window
 
@@ -47,11 +47,11 @@ class Window:
     these, tokenized. ``vectors``, shape (texts, dimensions), float32, is whole once ``left`` is 0.
     """
 
-    def __init__(self, places: Sequence[int], texts: Sequence[str], found: Found) -> None:
-        self.places, self.texts, self.found = places, texts, found
-        self.missing, self.left = found.missing, len(found.missing)
+    def __init__(self, positions: Sequence[int], texts: Sequence[str], cached: CachedVectors) -> None:
+        self.positions, self.texts, self.cached = positions, texts, cached
+        self.missing, self.left = cached.missing, len(cached.missing)
         self.prepared: list[PreparedText] = []
-        self._vectors = found.vectors
+        self._vectors = cached.vectors
 
     @property
     def vectors(self) -> Vectors:
@@ -73,7 +73,7 @@ class Window:
         self.left -= len(batch)
 
 
-class Job(NamedTuple):
+class WindowBatch(NamedTuple):
     """A batch of a window: indices in its ``prepared``, those texts, and the budget that it was cut under."""
 
     window: Window

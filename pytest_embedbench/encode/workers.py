@@ -19,29 +19,31 @@ if TYPE_CHECKING:
 
     from pytest_embedbench.models.protocol import Encoder, Vectors
 
-AHEAD = 2
+BATCHES_AHEAD = 2
 """Batches handed out for each worker, so that none waits while vectors are stored."""
 
 Job = TypeVar("Job")
 
 
-class Made(NamedTuple):
+class TimedVectors(NamedTuple):
     """A batch's vectors and the time that its worker took for them."""
 
     vectors: Vectors
     seconds: float
 
 
-def forwarded(model: Encoder, jobs: Iterator[Job], forward: Callable[[Job], Vectors]) -> Generator[tuple[Job, Made]]:
+def run_batches(
+    model: Encoder, jobs: Iterator[Job], forward: Callable[[Job], Vectors]
+) -> Generator[tuple[Job, TimedVectors]]:
     """Each job with its vectors, in their order; jobs are drawn as they are needed.
 
     A ``ParallelEncoder`` runs several at once where there are enough of them; others run one by one in this thread.
     """
 
-    def timed(job: Job) -> Made:
+    def timed(job: Job) -> TimedVectors:
         started = time.perf_counter()
         vectors = forward(job)
-        return Made(vectors, time.perf_counter() - started)
+        return TimedVectors(vectors, time.perf_counter() - started)
 
     workers = model.workers if isinstance(model, ParallelEncoder) else 0
     first = list(islice(jobs, workers))
@@ -51,11 +53,11 @@ def forwarded(model: Encoder, jobs: Iterator[Job], forward: Callable[[Job], Vect
             yield job, timed(job)
         return
     with model.side_by_side() as pool:
-        waiting: deque[tuple[Job, Future[Made]]] = deque()
+        waiting: deque[tuple[Job, Future[TimedVectors]]] = deque()
         try:
             for job in jobs:
                 waiting.append((job, pool.submit(timed, job)))
-                if len(waiting) > AHEAD * workers:
+                if len(waiting) > BATCHES_AHEAD * workers:
                     done, future = waiting.popleft()
                     yield done, future.result()
             while waiting:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pytest_embedbench.datasets.types import ROLES, Role
 from pytest_embedbench.encode.loop import encode
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import Encoder
 
@@ -136,11 +136,12 @@ def choose(
 def _tried(model: Encoder, texts: Mapping[Role, Sequence[str]]) -> tuple[dict[Role, Vectors], float]:
     """Vectors of all texts, and tokens a second of the documents."""
     made = {
-        role: encode(model, texts[role], role, batch_tokens=BATCH_TOKENS, progress=Silence()).vectors for role in ROLES
+        role: encode(model, texts[role], role, batch_tokens=BATCH_TOKENS, progress=SilentProgress()).vectors
+        for role in ROLES
     }
     rates = []
     for _ in range(ROUNDS):
-        timed = encode(model, texts["document"], "document", batch_tokens=BATCH_TOKENS, progress=Silence())
+        timed = encode(model, texts["document"], "document", batch_tokens=BATCH_TOKENS, progress=SilentProgress())
         rates.append(timed.tokens / timed.seconds)
     return made, max(rates)
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_embedbench.encode.batch_budget import CANDIDATES, USUAL, Budget
+from pytest_embedbench.encode.batch_budget import CANDIDATE_BATCH_TOKENS, DEFAULT_BATCH_TOKENS, Budget
 from pytest_embedbench.engine.dtype_choice import AUTO, choose
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.machine.cpu import fast_dtypes
-from pytest_embedbench.machine.environment import hardware, library_versions
+from pytest_embedbench.machine.environment import hardware_name, library_versions
 from pytest_embedbench.models.load import best_device, load_model, usual_dtype
 from pytest_embedbench.models.protocol import Encoder, Instructed, ParallelEncoder, ServedEncoder
 from pytest_embedbench.models.source import locate
@@ -110,7 +110,7 @@ class Loader:
         """The token budget of the model's batches; one for all that it encodes in this session."""
         own = model.limits.tokens if isinstance(model, ServedEncoder) else None
         kind = model.facts.device.partition(":")[0]
-        usual = USUAL.get(kind, USUAL["cpu"])
+        usual = DEFAULT_BATCH_TOKENS.get(kind, DEFAULT_BATCH_TOKENS["cpu"])
         if self._batch_tokens or own or not isinstance(model, ParallelEncoder) or not self._loaded:
             return Budget(self._batch_tokens or own or usual)
         key = self._key(self._loaded.base, self._loaded.dtype, model.facts.attention)
@@ -118,7 +118,7 @@ class Loader:
             remembered = self._tuning.batch_tokens(key)
             self._budgets[key] = Budget(
                 remembered or usual,
-                () if remembered else CANDIDATES.get(kind, ()),
+                () if remembered else CANDIDATE_BATCH_TOKENS.get(kind, ()),
                 lambda tokens: self._tuning.keep_batch_tokens(key, tokens),
             )
         return self._budgets[key]
@@ -153,7 +153,7 @@ class Loader:
         """What a finding holds for: this machine and the threads it gives, the model's files, torch, and more."""
         import torch
 
-        parts = hardware(self.device), f"{torch.get_num_threads()} threads", locate(base).fingerprint[:32]
+        parts = hardware_name(self.device), f"{torch.get_num_threads()} threads", locate(base).fingerprint[:32]
         versions = library_versions()
         return " | ".join([*parts, f"torch {versions.get('torch')}", *more])
 

@@ -14,7 +14,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from pytest_embedbench.core.files import write_atomically
-from pytest_embedbench.encode.vector_file import begin_folder
+from pytest_embedbench.encode.vector_file import create_cache_folder
 from pytest_embedbench.engine.dtype_choice import DtypeChoice
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Tuning:
     def keep_ready(self, name: str, ready: Ready) -> None:
         if file := self._ready_file(name):
             with suppress(OSError):
-                begin_folder(file.parent.parent)
+                create_cache_folder(file.parent.parent)
                 write_atomically(file, msgspec.json.encode(ready).decode())
 
     def _ready_file(self, name: str) -> Path | None:
@@ -92,7 +92,7 @@ class Tuning:
         if self._path is None:
             return
         with suppress(OSError, Timeout):
-            begin_folder(self._path.parent)
+            create_cache_folder(self._path.parent)
             with FileLock(self._path.with_suffix(".lock"), timeout=LOCK_SECONDS):
                 tuned = self._read()
                 change(tuned)

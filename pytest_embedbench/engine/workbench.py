@@ -23,7 +23,8 @@ from pytest_embedbench.encode.cache import VectorCache
 from pytest_embedbench.encode.lookup import Cache
 from pytest_embedbench.encode.loop import encode
 from pytest_embedbench.encode.progress import Progress
-from pytest_embedbench.encode.variants import VectorForm, calibration, describe_variant, fit, variant_encoder
+from pytest_embedbench.encode.variant_encoder import describe_variant, variant_encoder
+from pytest_embedbench.encode.vector_form import VectorForm, calibration_documents, fit_form
 from pytest_embedbench.engine.loader import Loader
 from pytest_embedbench.engine.pair_work import PairWork, WorkSettings
 from pytest_embedbench.engine.probing import Examiner
@@ -33,8 +34,8 @@ from pytest_embedbench.evaluate.dense import Encoding
 from pytest_embedbench.evaluate.evaluation import Evaluation, depth_for, evaluate
 from pytest_embedbench.evaluate.fail_fast.encoding import FailFast
 from pytest_embedbench.evaluate.metrics import score
-from pytest_embedbench.load.circumstances import watching
-from pytest_embedbench.load.closed_loop import profile_side, sampled
+from pytest_embedbench.load.circumstances import record_circumstances
+from pytest_embedbench.load.closed_loop import profile_side, shuffled_texts
 from pytest_embedbench.load.max_rate import max_rate
 from pytest_embedbench.load.notes import notes
 from pytest_embedbench.load.open_loop import OpenLoop, profile_open_side
@@ -43,7 +44,12 @@ from pytest_embedbench.load.ratio import SlowdownResult
 from pytest_embedbench.load.shape import OpenShape, Shape
 from pytest_embedbench.load.side_by_side import Conditions
 from pytest_embedbench.load.statistics import ProfileResult, SideStatistics
-from pytest_embedbench.machine.environment import describe, hardware, is_hardware, peak_memory_bytes
+from pytest_embedbench.machine.environment import (
+    describe_environment,
+    hardware_name,
+    matches_hardware,
+    peak_memory_bytes,
+)
 from pytest_embedbench.models.protocol import Encoder, Model, ModelFacts
 from pytest_embedbench.models.source import locate
 from pytest_embedbench.models.spec import NamedModel, ProbeName
@@ -180,11 +186,11 @@ class Workbench:
     def _form(self, pair: Pair, model: Encoder) -> VectorForm:
         def sample() -> Vectors:
             texts = self.dataset(pair.dataset).doc_texts
-            chosen = [texts[index] for index in calibration(texts)]
+            chosen = [texts[index] for index in calibration_documents(texts)]
             with self._encoding(pair.model, model) as encoding:
                 return encoding.all(model, chosen, "document").vectors
 
-        return fit(pair.model.variant, model.facts, sample)
+        return fit_form(pair.model.variant, model.facts, sample)
 
     def _once(self, key: object, make: Callable[[], T]) -> T:
         """What ``make`` gave or raised when it was first asked for this."""
@@ -280,7 +286,7 @@ class Workbench:
             key=key,
             model=record,
             dataset=dataset_record(dataset),
-            environment=describe(self.loader.device),
+            environment=describe_environment(self.loader.device),
             measured_on=datetime.now(UTC).date().isoformat(),
             depth=done.depth,
             effort=done.encode,
@@ -311,7 +317,7 @@ class Workbench:
             if isinstance(shape, OpenShape)
             else partial(profile_side, shape=shape)
         )
-        with watching(model.facts, energy=self.settings.energy) as watch:
+        with record_circumstances(model.facts, energy=self.settings.energy) as watch:
             for side in SIDES:
                 texts, role = _side(work.dataset, side)
                 measured = profiled(
@@ -327,11 +333,11 @@ class Workbench:
                 files[side] = self.store.save_samples(work.path, shape.slug, side, measured.samples)
         profile = ProfileResult(
             shape=str(shape),
-            hardware=hardware(self.loader.device),
+            hardware=hardware_name(self.loader.device),
             query=sides["query"],
             corpus=sides["corpus"],
             note=notes(sides),
-            circumstances=watch.found,
+            circumstances=watch.circumstances,
         )
 
         def add(details: Details) -> Details:
@@ -351,32 +357,32 @@ class Workbench:
         assert isinstance(limit, RateLimit)  # noqa: S101 - what it is for
         work = self.evaluation(pair, measures)
         model = self.encoder(pair)
-        machine = hardware(self.loader.device)
-        asked = {
+        machine = hardware_name(self.loader.device)
+        required = {
             other.limit.bound
             for other in (check, *pair.checks)
             if isinstance(other, BudgetCheck)
             and other.limit
             and other.rate_search == check.rate_search
-            and (not other.hardware or is_hardware(other.hardware, machine))
+            and (not other.hardware or matches_hardware(other.hardware, machine))
         }
         texts, role = _side(work.dataset, limit.side)
         loop = OpenLoop(model, texts, role, check.shape.batch, self.loader.budget(model).tokens)
-        with watching(model.facts, energy=self.settings.energy) as watch, loop:
+        with record_circumstances(model.facts, energy=self.settings.energy) as watch, loop:
             found, sides = max_rate(
                 loop,
                 limit_ms=limit.latency.bound,
                 seconds=self.settings.profile_seconds,
                 progress=self.progress,
-                asked=sorted(asked),
+                required=sorted(required),
             )
         result = RateResult(
             side=limit.side,
             batch=check.shape.batch,
-            distinct_texts=len(sampled(texts)),
+            distinct_texts=len(shuffled_texts(texts)),
             hardware=machine,
             found=found,
-            circumstances=watch.found,
+            circumstances=watch.circumstances,
         )
         search = f"b{check.shape.batch}.{limit.side}.max-rate-p99-{limit.latency.bound:.12g}ms"
         file = self.store.save_rate_samples(work.path, search, sides)
@@ -407,7 +413,7 @@ class Workbench:
                 model_record(other.model),
                 work.path,
                 conditions,
-                hardware=hardware(self.loader.device),
+                hardware=hardware_name(self.loader.device),
             )
         name = f"{check.shape} against {check.against.alias}"
         self._amend(work, lambda kept: msgspec.structs.replace(kept, slowdowns={**kept.slowdowns, name: found}))

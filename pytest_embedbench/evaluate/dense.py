@@ -9,10 +9,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_embedbench.core.batching import distinct
-from pytest_embedbench.encode.batch_budget import USUAL, Budget
+from pytest_embedbench.encode.batch_budget import DEFAULT_BATCH_TOKENS, Budget
 from pytest_embedbench.encode.loop import Encoded, Stream, Work, encode
-from pytest_embedbench.encode.progress import Progress, Silence
-from pytest_embedbench.encode.variants import VectorForm, calibration, fit
+from pytest_embedbench.encode.progress import Progress, SilentProgress
+from pytest_embedbench.encode.vector_form import VectorForm, calibration_documents, fit_form
 from pytest_embedbench.evaluate.fail_fast.encoding import TOLERANCE, FailFast, encode_or_prove, obstacle
 from pytest_embedbench.evaluate.search import Search
 
@@ -36,8 +36,8 @@ EFFORT = (
 class Encoding:
     """How texts are encoded. ``caches`` remember vectors of this very model, one for each role."""
 
-    budget: Budget = field(default_factory=lambda: Budget(USUAL["cpu"]))
-    progress: Progress = field(default_factory=Silence)
+    budget: Budget = field(default_factory=lambda: Budget(DEFAULT_BATCH_TOKENS["cpu"]))
+    progress: Progress = field(default_factory=SilentProgress)
     caches: Mapping[Role, Cache] = field(default_factory=dict)
 
     def all(
@@ -103,13 +103,13 @@ def rank(
             budget=encoding.budget,
             progress=encoding.progress,
             cache=encoding.caches.get("document"),
-            first=[indices[place] for place in calibration(dataset.doc_texts)] if sampled else (),
+            first=[indices[place] for place in calibration_documents(dataset.doc_texts)] if sampled else (),
         )
         windows = iter(stream)
         head = next(windows)
-        form = fit(variant, model.facts, lambda: head.vectors)
+        form = fit_form(variant, model.facts, lambda: head.vectors)
         work = stream.work
-        parts = ((window.places, window.vectors) for window in chain([head], windows))
+        parts = ((window.positions, window.vectors) for window in chain([head], windows))
     groups: list[list[str]] = [[] for _ in texts]
     for doc, index in zip(dataset.doc_ids, indices, strict=True):
         groups[index].append(doc)

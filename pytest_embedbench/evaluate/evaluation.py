@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pytest_embedbench.core.measures import Measure
 from pytest_embedbench.core.runs import Run
 from pytest_embedbench.datasets.types import Dataset
-from pytest_embedbench.encode.variants import VectorForm
+from pytest_embedbench.encode.vector_form import VectorForm
 from pytest_embedbench.evaluate.dense import Encoding, rank
 from pytest_embedbench.evaluate.fail_fast.encoding import FailFast
 from pytest_embedbench.evaluate.metrics import Scores, score

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pytest_embedbench.machine.energy import Energy, metered
+from pytest_embedbench.machine.energy import Energy, metered_energy
 
 if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import ModelFacts
 
-GPU_SECONDS = 0.2
+GPU_POLL_SECONDS = 0.2
 """Between two looks at the GPU."""
 
 
@@ -56,26 +56,28 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     """Where it was asked for."""
 
 
-class Watch:
+class CircumstancesRecorder:
     """Reads the circumstances of what runs between ``watching``'s begin and end; ``found`` has them then."""
 
     def __init__(self, facts: ModelFacts) -> None:
-        self.found = Circumstances(device=facts.device, dtype=facts.dtype, attention=facts.attention)
+        self.circumstances = Circumstances(device=facts.device, dtype=facts.dtype, attention=facts.attention)
 
 
 @contextmanager
-def watching(facts: ModelFacts, root: Path = Path("/"), *, energy: bool = False) -> Iterator[Watch]:
+def record_circumstances(
+    facts: ModelFacts, root: Path = Path("/"), *, energy: bool = False
+) -> Iterator[CircumstancesRecorder]:
     """Watch while a profile runs; ``root`` is where the system's files are, ``energy`` asks for a meter."""
-    watch, system = Watch(facts), _System(root)
+    watch, system = CircumstancesRecorder(facts), _System(root)
     before = msgspec.structs.replace(
-        watch.found,
+        watch.circumstances,
         load_before=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         governors=system.governors(),
         boost=system.boost(),
         mhz_before=system.mhz(),
         most_mhz=system.most_mhz(),
     )
-    with metered() if energy else nullcontext(lambda: None) as used:
+    with metered_energy() if energy else nullcontext(lambda: None) as used:
         throttled, withheld = system.throttled(), system.withheld_ms()
         with _gpu(facts.device) as gpu:
             yield watch
@@ -87,7 +89,7 @@ def watching(facts: ModelFacts, root: Path = Path("/"), *, energy: bool = False)
             withheld_ms=_since(withheld, system.withheld_ms()),
             gpu=gpu(),
         )
-    watch.found = msgspec.structs.replace(after, energy=used())
+    watch.circumstances = msgspec.structs.replace(after, energy=used())
 
 
 class _System:
@@ -159,7 +161,7 @@ def _gpu(device: str) -> Iterator[Callable[[], GpuState | None]]:
                 seen.append((total - free, torch.cuda.utilization(device), torch.cuda.clock_rate(device)))
             except Exception:  # noqa: BLE001 - no pynvml, no driver, no permission: there are as many errors
                 return
-            over.wait(GPU_SECONDS)
+            over.wait(GPU_POLL_SECONDS)
 
     watcher = threading.Thread(target=look, name="embedbench-gpu", daemon=True)
     watcher.start()

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from pytest_embedbench.core.batching import distinct
-from pytest_embedbench.load.clients.choose import clients_of
-from pytest_embedbench.load.clients.course import Clients, Course, Sent
+from pytest_embedbench.load.clients.choose import clients_for
+from pytest_embedbench.load.clients.interface import Clients, LoadControl, LoadOutcome
 from pytest_embedbench.load.samples import Sample, statistics_of
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.load.statistics import Ended, SideStatistics, WarmUp
-from pytest_embedbench.load.stopping import precise, settled
+from pytest_embedbench.load.stopping import is_precise, is_warmed_up
 
 if TYPE_CHECKING:
     from pytest_embedbench.datasets.types import Role
     from pytest_embedbench.encode.progress import Progress
     from pytest_embedbench.models.protocol import Encoder
 
-SEED = 20260615
+LOAD_SEED = 20260615
 """The sample of texts is the same in every session, so that sessions compare."""
 
 WARM_UP_ROUNDS = 2
@@ -46,10 +46,10 @@ class SideProfile(NamedTuple):
     samples: list[Sample]
 
 
-def sampled(texts: Sequence[str], chance: random.Random | None = None) -> list[str]:
+def shuffled_texts(texts: Sequence[str], chance: random.Random | None = None) -> list[str]:
     """The distinct texts that are not empty, in a random order that is the same in every session, or by ``chance``."""
     unique, _ = distinct([text for text in texts if text] or [""])
-    (chance or random.Random(SEED)).shuffle(unique)
+    (chance or random.Random(LOAD_SEED)).shuffle(unique)
     return unique
 
 
@@ -69,27 +69,27 @@ def profile_side(
     Texts are drawn without repetition, so that no cache answers; where a dataset holds too few of them, the profile
     is shorter rather than repetitive, unless that would leave fewer requests than clients.
     """
-    with clients_of(model, role, shape, batch_tokens) as clients:
+    with clients_for(model, role, shape, batch_tokens) as clients:
 
-        def send(counted: Sequence[list[str]]) -> Sent:
-            return clients.closed(counted, Course(seconds, precise, progress.advance))
+        def send(counted: Sequence[list[str]]) -> LoadOutcome:
+            return clients.closed(counted, LoadControl(seconds, is_precise, progress.advance))
 
-        return measured(clients, texts, role, shape, send, requests=requests, seconds=seconds, progress=progress)
+        return measure_side(clients, texts, role, shape, send, requests=requests, seconds=seconds, progress=progress)
 
 
-def measured(
+def measure_side(
     clients: Clients,
     texts: Sequence[str],
     role: Role,
     shape: LoadShape,
-    send: Callable[[Sequence[list[str]]], Sent],
+    send: Callable[[Sequence[list[str]]], LoadOutcome],
     *,
     requests: int,
     seconds: float,
     progress: Progress,
 ) -> SideProfile:
     """Warm up with a closed loop of this shape, then ``send`` the requests that count, ``requests`` of them at most."""
-    unique = sampled(texts)
+    unique = shuffled_texts(texts)
     batches = [unique[start : start + shape.batch] for start in range(0, len(unique), shape.batch)]
     batches = [batch for batch in batches if len(batch) == shape.batch] or [(unique * shape.batch)[: shape.batch]]
     # From the end: what is counted is the same in every session, however long warm-up takes.
@@ -125,7 +125,7 @@ def _warm_up(clients: Clients, batches: Sequence[list[str]], count: int, seconds
         answered = clients.closed(window).answered
         sent += len(window)
         medians.append(median(one.sample.latency_ms for one in answered))
-        if settled(medians):
+        if is_warmed_up(medians):
             return WarmUp(sent, settled=True)
         if time.perf_counter() - start > seconds * WARM_UP_SHARE:
             break

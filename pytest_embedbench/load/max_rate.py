@@ -8,36 +8,42 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_embedbench.load.open_loop import OpenLoop, OpenSide
-from pytest_embedbench.load.quantiles import PERCENTILES, fewest
-from pytest_embedbench.load.rates import MaxRate, Probe, SearchEnded
+from pytest_embedbench.load.quantiles import PERCENTILES, min_samples
+from pytest_embedbench.load.rates import MaxRate, RateProbe, SearchEnded
 from pytest_embedbench.load.samples import lateness_ms
 
 if TYPE_CHECKING:
     from pytest_embedbench.encode.progress import Progress
 
-SHARE = PERCENTILES["p99"]
+P99_SHARE = PERCENTILES["p99"]
 
 PRECISION = 0.10
 """The search ends when the lowest rate that failed is no more than this share above the highest that held."""
 
-MOST_PROBES = 16
+MAX_PROBES = 16
 
 
 def max_rate(
-    loop: OpenLoop, *, limit_ms: float, seconds: float, progress: Progress, asked: Sequence[float] = ()
+    loop: OpenLoop, *, limit_ms: float, seconds: float, progress: Progress, required: Sequence[float] = ()
 ) -> tuple[MaxRate, list[OpenSide]]:
-    """Search for about ``seconds``; what was found, and each probe's samples.
+    """Search for the highest rate whose p99 stays within ``limit_ms``; return it with the samples of each probe.
 
-    Of every rate in ``asked`` it is found out whether it holds, whatever the time. The first rate is the one at which
-    requests alone would follow each other without a gap.
+    The first rate is the one at which single requests would follow each other without a gap.
+
+    Args:
+        loop: sends the requests.
+        limit_ms: limit of the p99.
+        seconds: about how long to search.
+        progress: hears of each probe.
+        required: rates that the search must decide (does it hold or not?), however long that takes.
     """
     sides: list[OpenSide] = []
 
-    def probe(rate: float) -> Probe:
-        requests = needed(rate, limit_ms)
+    def probe(rate: float) -> RateProbe:
+        requests = requests_needed(rate, limit_ms)
 
         def hopeless(latencies_ms: Sequence[float]) -> bool:
-            return sum(latency > limit_ms for latency in latencies_ms) > allowed(requests)
+            return sum(latency > limit_ms for latency in latencies_ms) > allowed_over_limit(requests)
 
         progress.start(f"{loop.role} at {rate:.3g}/s load", requests * loop.batch)
         try:
@@ -45,32 +51,32 @@ def max_rate(
         finally:
             progress.finish()
         sides.append(side)
-        return judge(side, limit_ms)
+        return judge_rate(side, limit_ms)
 
     start = 1000 / loop.alone_ms()
-    return search(probe, start, limit_ms=limit_ms, seconds=seconds, asked=asked), sides
+    return search(probe, start, limit_ms=limit_ms, seconds=seconds, required=required), sides
 
 
-def needed(rate: float, limit_ms: float) -> int:
+def requests_needed(rate: float, limit_ms: float) -> int:
     """Requests of a probe: enough for a p99, and for an overload by ``PRECISION`` to show.
 
     At a rate of (1 + PRECISION) times what a server can do, the wait grows by PRECISION / (1 + PRECISION) seconds a
     second; the probe lasts until that alone exceeds the limit.
     """
     lasts_s = limit_ms / 1000 * (1 + PRECISION) / PRECISION
-    return max(fewest(SHARE), math.ceil(rate * lasts_s))
+    return max(min_samples(P99_SHARE), math.ceil(rate * lasts_s))
 
 
-def allowed(requests: int) -> int:
+def allowed_over_limit(requests: int) -> int:
     """How many of so many latencies may exceed a limit before it is certain that their p99 does."""
-    return requests - 1 - int(SHARE * (requests - 1))
+    return requests - 1 - int(P99_SHARE * (requests - 1))
 
 
-def judge(side: OpenSide, limit_ms: float) -> Probe:
+def judge_rate(side: OpenSide, limit_ms: float) -> RateProbe:
     """Did the rate hold? By the measured p99; an early end is a failure."""
     statistics = side.statistics
     p99 = None if side.gave_up else statistics.p99_ms
-    return Probe(
+    return RateProbe(
         rate=side.rate,
         requests=statistics.requests,
         holds=p99 is not None and p99 <= limit_ms,
@@ -82,21 +88,21 @@ def judge(side: OpenSide, limit_ms: float) -> Probe:
 
 
 def search(
-    probe: Callable[[float], Probe],
+    probe: Callable[[float], RateProbe],
     start: float,
     *,
     limit_ms: float,
     seconds: float,
-    asked: Sequence[float] = (),
+    required: Sequence[float] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> MaxRate:
     """Double or halve the rate until one holds and one fails, then try the geometric mean of the two, again and again.
 
     It ends when the two are within ``PRECISION`` or when the time is up after a probe, but not while a rate in
-    ``asked`` lies between them; and after ``MOST_PROBES`` in any case.
+    ``required`` lies between them; and after ``MOST_PROBES`` in any case.
     """
     began = clock()
-    probes: list[Probe] = []
+    probes: list[RateProbe] = []
     held, failed, rate = 0.0, math.inf, start
     ended: SearchEnded | None = None
     while ended is None:
@@ -105,26 +111,27 @@ def search(
             held = rate
         else:
             failed = rate
-        open_ones = [one for one in asked if held < one < failed]
+        open_ones = [one for one in required if held < one < failed]
         if failed <= held * (1 + PRECISION) and not open_ones:
             ended = "precise"
-        elif len(probes) >= MOST_PROBES:
+        elif len(probes) >= MAX_PROBES:
             ended = "probes"
         elif clock() - began >= seconds and not open_ones:
             ended = "time"
-        rate = following(held, failed, open_ones)
+        rate = next_rate(held, failed, open_ones)
     return MaxRate(
         limit_ms=limit_ms, rate=held, refuted=failed if failed < math.inf else None, ended=ended, probes=probes
     )
 
 
-def following(held: float, failed: float, asked: Sequence[float]) -> float:
-    """The rate to try next; of those in ``asked``, all between ``held`` and ``failed``, one that no step passes over.
+def next_rate(held: float, failed: float, required: Sequence[float]) -> float:
+    """Return the rate to try next: the next step of the bisection, or a required rate where the step would pass it.
 
-    One that is far off is approached by doubling, since an overload by far takes long to be certain.
+    ``required`` has the rates between ``held`` and ``failed`` that the search must decide. A distant one is approached
+    by doubling or halving: at a rate far too high, requests pile up, and the probe takes long.
     """
     if failed == math.inf:
-        return min(2 * held, *asked) if asked else 2 * held
+        return min(2 * held, *required) if required else 2 * held
     if not held:
-        return max(failed / 2, *asked) if asked else failed / 2
-    return asked[0] if asked else math.sqrt(held * failed)
+        return max(failed / 2, *required) if required else failed / 2
+    return required[0] if required else math.sqrt(held * failed)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pytest_embedbench.core.limits import digits
 from pytest_embedbench.load.statistics import SideStatistics
 
-BUSY = 0.5
+MAX_CLIENT_SHARE = 0.5
 """A load client that works for more of a core's time, or of what it can do, adds to the latencies that it measures; so
 does one whose own delay is a larger share of them."""
 
@@ -17,7 +17,7 @@ def notes(sides: Mapping[str, SideStatistics]) -> str:
     return "; ".join(note for name, side in sides.items() for note in _of(name, side))
 
 
-def behind(side: SideStatistics) -> str:
+def overload_note(side: SideStatistics) -> str:
     """Why the server is not known to keep up with the rate of an open loop; "" where it does, and of a closed one."""
     if side.arrivals is None or side.arrivals.kept_up:
         return ""
@@ -36,12 +36,12 @@ def behind(side: SideStatistics) -> str:
 def _of(name: str, side: SideStatistics) -> Iterator[str]:
     if side.distinct_texts < side.texts:
         yield f"only {side.distinct_texts} distinct {name} texts for {side.texts} sent: some were sent again"
-    if told := behind(side):
+    if told := overload_note(side):
         yield f"{name}: {told}"
-    elif side.arrivals and side.arrivals.lag_ms > BUSY * (side.p99_ms or side.max_ms):
+    elif side.arrivals and side.arrivals.lag_ms > MAX_CLIENT_SHARE * (side.p99_ms or side.max_ms):
         yield f"{name}: the load generator itself was late, by up to {side.arrivals.lag_ms:.3g} ms (p99)"
     client = side.client
-    if client and max(client.cpu_share, side.requests_per_s / client.capacity_per_s) > BUSY:
+    if client and max(client.cpu_share, side.requests_per_s / client.capacity_per_s) > MAX_CLIENT_SHARE:
         yield (
             f"{name}: the load client itself was busy ({client.cpu_share:.0%} of a core; {side.requests_per_s:,.0f} of "
             f"the {client.capacity_per_s:,.0f} requests/s that it can do)"

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
-from pytest_embedbench.load.clients.choose import clients_of
-from pytest_embedbench.load.clients.course import Course, Sent
-from pytest_embedbench.load.closed_loop import SEED, SideProfile, measured, sampled
-from pytest_embedbench.load.overload import arrivals_of
+from pytest_embedbench.load.clients.choose import clients_for
+from pytest_embedbench.load.clients.interface import LoadControl, LoadOutcome
+from pytest_embedbench.load.closed_loop import LOAD_SEED, SideProfile, measure_side, shuffled_texts
+from pytest_embedbench.load.overload import describe_arrivals
 from pytest_embedbench.load.samples import Sample, statistics_of
 from pytest_embedbench.load.shape import LoadShape, OpenShape
 from pytest_embedbench.load.statistics import SideStatistics
-from pytest_embedbench.load.stopping import precise
+from pytest_embedbench.load.stopping import is_precise
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -51,14 +51,14 @@ def profile_open_side(
 ) -> SideProfile:
     """Profile one role at one rate, as ``profile_side`` does in a closed loop; the first request is due at once."""
     warm_up = LoadShape(shape.batch, WARM_UP_CLIENTS)
-    with clients_of(model, role, warm_up, batch_tokens) as clients:
+    with clients_for(model, role, warm_up, batch_tokens) as clients:
 
-        def send(counted: Sequence[list[str]]) -> Sent:
-            due = itertools.islice(arrivals(shape.rate, random.Random(SEED)), len(counted))
-            return clients.open(zip(due, counted, strict=True), Course(seconds, precise, progress.advance))
+        def send(counted: Sequence[list[str]]) -> LoadOutcome:
+            due = itertools.islice(arrivals(shape.rate, random.Random(LOAD_SEED)), len(counted))
+            return clients.open(zip(due, counted, strict=True), LoadControl(seconds, is_precise, progress.advance))
 
-        found = measured(clients, texts, role, warm_up, send, requests=requests, seconds=seconds, progress=progress)
-    came = arrivals_of(found.samples, shape.rate, found.statistics.unanswered)
+        found = measure_side(clients, texts, role, warm_up, send, requests=requests, seconds=seconds, progress=progress)
+    came = describe_arrivals(found.samples, shape.rate, found.statistics.unanswered)
     return found._replace(statistics=msgspec.structs.replace(found.statistics, arrivals=came))
 
 
@@ -80,9 +80,9 @@ class OpenLoop:
 
     def __init__(self, model: Encoder, texts: Sequence[str], role: Role, batch: int, batch_tokens: int) -> None:
         self.role, self.batch = role, batch
-        self._clients = clients_of(model, role, LoadShape(batch, 1), batch_tokens)
-        self._texts = itertools.cycle(sampled(texts))
-        self._chance = random.Random(SEED)
+        self._clients = clients_for(model, role, LoadShape(batch, 1), batch_tokens)
+        self._texts = itertools.cycle(shuffled_texts(texts))
+        self._chance = random.Random(LOAD_SEED)
 
     def __enter__(self) -> Self:
         self._running = self._clients.__enter__()
@@ -115,7 +115,7 @@ class OpenLoop:
         formed = len(self._running.batches)
         due = itertools.islice(arrivals(rate, self._chance), requests)
         timed = zip(due, self._requests(requests), strict=True)
-        sent = self._running.open(timed, Course(enough=hopeless, advance=advance))
+        sent = self._running.open(timed, LoadControl(enough=hopeless, advance=advance))
         statistics = statistics_of(sent.answered, self.batch, self._running.batches[formed:])
         samples = [one.sample for one in sent.answered]
         return OpenSide(rate, statistics, samples, gave_up=sent.ended is not None)

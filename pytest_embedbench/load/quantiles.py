@@ -18,7 +18,7 @@ PERCENTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 CONFIDENCE = 0.95
 """Of every interval, two-sided, half of the rest at each end."""
 
-TAIL = (1 - CONFIDENCE) / 2
+TAIL_PROBABILITY = (1 - CONFIDENCE) / 2
 
 
 class Interval(NamedTuple):
@@ -36,33 +36,33 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
-def fewest(share: float) -> int:
+def min_samples(share: float) -> int:
     """Samples that a quantile needs: with fewer, none of them need lie above it (below it, if ``share`` < 0.5).
 
     All of ``n`` samples lie below the quantile with a probability of ``share ** n``; where that exceeds ``TAIL``, the
     interval has no upper end. So p50 needs 6 samples, p90 36, p95 72, p99 368.
     """
-    return math.ceil(math.log(TAIL) / math.log(max(share, 1 - share)))
+    return math.ceil(math.log(TAIL_PROBABILITY) / math.log(max(share, 1 - share)))
 
 
-def interval(ordered: Sequence[float], share: float) -> Interval | None:
+def percentile_interval(ordered: Sequence[float], share: float) -> Interval | None:
     """The quantile's interval at ``CONFIDENCE`` from sorted samples; None where there are fewer than it needs."""
     count = len(ordered)
-    if count < fewest(share):
+    if count < min_samples(share):
         return None
     import numpy as np
     from scipy.special import bdtr
 
     # Probabilities that at most so many samples lie below the quantile.
     below = bdtr(np.arange(count), count, share)
-    low = int(np.searchsorted(below, TAIL, side="right"))
-    high = int(np.searchsorted(below, 1 - TAIL, side="left")) + 1
+    low = int(np.searchsorted(below, TAIL_PROBABILITY, side="right"))
+    high = int(np.searchsorted(below, 1 - TAIL_PROBABILITY, side="left")) + 1
     return Interval(ordered[max(low, 1) - 1], ordered[min(high, count) - 1])
 
 
 def relative_width(ordered: Sequence[float], share: float) -> float:
     """The interval's length as a share of the percentile; infinite where there is no interval."""
-    found = interval(ordered, share)
+    found = percentile_interval(ordered, share)
     if found is None:
         return math.inf
     length = found.high - found.low
@@ -71,18 +71,18 @@ def relative_width(ordered: Sequence[float], share: float) -> float:
 
 def refusal(name: str, count: int) -> str:
     """Why ``count`` samples give no percentile of this name; "" where they do."""
-    needed = fewest(PERCENTILES[name])
+    needed = min_samples(PERCENTILES[name])
     return "" if count >= needed else f"{name} needs {needed} samples, there are {count}"
 
 
-def supported(name: str, ordered: Sequence[float]) -> float | None:
+def supported_percentile(name: str, ordered: Sequence[float]) -> float | None:
     """The percentile of this name of sorted samples; None where they are too few for it."""
     return None if refusal(name, len(ordered)) else percentile(ordered, PERCENTILES[name])
 
 
-WINDOWS = 20
+RATE_WINDOWS = 20
 """Equal parts of a run, whose rates are taken for independent samples of the rate."""
-FEWEST_REQUESTS = 5 * WINDOWS
+MIN_RATE_REQUESTS = 5 * RATE_WINDOWS
 """Requests that a rate's interval needs: with fewer, windows differ by which one a single request falls into."""
 
 
@@ -93,13 +93,13 @@ def rate_interval(answered: Iterable[tuple[float, float]], seconds: float) -> In
     """
     from scipy.special import stdtrit
 
-    windows = [0.0] * WINDOWS
+    windows = [0.0] * RATE_WINDOWS
     requests = 0
     for end, amount in answered:
-        windows[min(int(end / seconds * WINDOWS), WINDOWS - 1)] += amount
+        windows[min(int(end / seconds * RATE_WINDOWS), RATE_WINDOWS - 1)] += amount
         requests += 1
-    if requests < FEWEST_REQUESTS:
+    if requests < MIN_RATE_REQUESTS:
         return None
-    rates = [amount / (seconds / WINDOWS) for amount in windows]
-    half = float(stdtrit(WINDOWS - 1, 1 - TAIL)) * stdev(rates) / math.sqrt(WINDOWS)
+    rates = [amount / (seconds / RATE_WINDOWS) for amount in windows]
+    half = float(stdtrit(RATE_WINDOWS - 1, 1 - TAIL_PROBABILITY)) * stdev(rates) / math.sqrt(RATE_WINDOWS)
     return Interval(max(0.0, fmean(rates) - half), fmean(rates) + half)

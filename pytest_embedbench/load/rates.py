@@ -12,7 +12,7 @@ from pytest_embedbench.load.quantiles import Interval
 SearchEnded = Literal["precise", "probes", "time"]
 """The bracket was narrow, so many rates were tried, or the time was up."""
 
-ENDED: dict[SearchEnded, str] = {
+SEARCH_END_TEXTS: dict[SearchEnded, str] = {
     "precise": "bracket narrow enough",
     "probes": "the most there are",
     "time": "time was up",
@@ -20,7 +20,7 @@ ENDED: dict[SearchEnded, str] = {
 """In words, after how many rates were tried."""
 
 
-class Probe(msgspec.Struct, frozen=True, kw_only=True):
+class RateProbe(msgspec.Struct, frozen=True, kw_only=True):
     """One rate (requests a second) that was tried.
 
     One that is certain to fail ends early, and has no percentiles. ``lag_ms`` is the p99 of how late the load generator
@@ -46,7 +46,7 @@ class MaxRate(msgspec.Struct, frozen=True, kw_only=True):
     rate: float
     refuted: float | None
     ended: SearchEnded
-    probes: list[Probe]
+    probes: list[RateProbe]
 
     @property
     def tried(self) -> str:

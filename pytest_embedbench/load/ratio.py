@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-LARGEST = 700.0
+MAX_LOGARITHM = 700.0
 """Beyond it, a logarithm's number is infinite: double precision ends at e^709."""
 
 BATCHES = 20
@@ -102,7 +102,7 @@ def ratio_of(pairs: Sequence[TimedPair], confidence: float) -> Ratio:
     means = [math.fsum(logs[start:end]) / (end - start) for start, end in itertools.pairwise(cuts)]
     half = float(stdtrit(count - 1, (1 + confidence) / 2)) * stdev(means) / math.sqrt(count)
     high = mean + half
-    return Ratio(math.exp(mean), math.exp(mean - half), math.exp(high) if high < LARGEST else math.inf)
+    return Ratio(math.exp(mean), math.exp(mean - half), math.exp(high) if high < MAX_LOGARITHM else math.inf)
 
 
 def dump_pairs(pairs: Sequence[TimedPair]) -> str:

@@ -11,7 +11,7 @@ from pytest_embedbench.load.quantiles import PERCENTILES, Interval, percentile, 
 from pytest_embedbench.load.statistics import SideStatistics, by_part, describe_serving, summarize
 
 if TYPE_CHECKING:
-    from pytest_embedbench.load.server import Batch
+    from pytest_embedbench.load.server import ServedBatch
     from pytest_embedbench.models.protocol import PreparedText
 
 
@@ -28,7 +28,7 @@ class Sample(NamedTuple):
     lag_ms: float | None = None
 
 
-class Answered(NamedTuple):
+class AnsweredRequest(NamedTuple):
     """A request's sample, its texts, the same as they were tokenized, and what a server says of its time (ms)."""
 
     sample: Sample
@@ -37,7 +37,7 @@ class Answered(NamedTuple):
     server_ms: Mapping[str, float] = {}
 
 
-def statistics_of(answered: Sequence[Answered], batch: int, formed: Sequence[Batch]) -> SideStatistics:
+def statistics_of(answered: Sequence[AnsweredRequest], batch: int, formed: Sequence[ServedBatch]) -> SideStatistics:
     """Statistics of requests of ``batch`` texts each, and of the batches that the server formed meanwhile."""
     samples = [one.sample for one in answered]
     prepared = [text for one in answered for text in one.texts]
@@ -63,7 +63,7 @@ def lateness_ms(samples: Sequence[Sample]) -> float:
     return percentile(sorted(sample.lag_ms or 0.0 for sample in samples), PERCENTILES["p99"])
 
 
-def _rate_intervals(answered: Sequence[Answered], batch: int, seconds: float) -> dict[str, Interval]:
+def _rate_intervals(answered: Sequence[AnsweredRequest], batch: int, seconds: float) -> dict[str, Interval]:
     """Intervals of the rates in ``SideStatistics``, by their names."""
     ends = [one.sample.sent_s + one.sample.latency_ms / 1000 for one in answered]
     counted = {

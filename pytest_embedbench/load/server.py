@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Encoder, Vectors
 
 
-class Batch(NamedTuple):
+class ServedBatch(NamedTuple):
     """A batch that was formed: how many texts, their tokens, and with padding."""
 
     texts: int
@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     padded_tokens: int
 
 
-class Served(NamedTuple):
+class ServedRequest(NamedTuple):
     """A request's vectors, shape (texts, dimensions), its texts as they were tokenized, and how long it waited.
 
     ``queue_ms`` is None where a server gathers requests itself.
@@ -66,7 +66,7 @@ class MicroBatcher:
     """
 
     def __init__(self, model: Encoder, batch_tokens: int) -> None:
-        self.batches: list[Batch] = []
+        self.batches: list[ServedBatch] = []
         self._model, self._budget = model, batch_tokens
         self._workers = model.workers if isinstance(model, ParallelEncoder) else 1
         self._waiting: list[_Request] = []
@@ -97,7 +97,7 @@ class MicroBatcher:
         """As ``serve``; the vectors alone."""
         return self.serve(texts, role).vectors
 
-    def serve(self, texts: Sequence[str], role: Role) -> Served:
+    def serve(self, texts: Sequence[str], role: Role) -> ServedRequest:
         """Vectors of the texts; blocks until they are there.
 
         Tokenization runs in the caller's thread, off the workers' path. To a model that a server runs, each request
@@ -106,14 +106,14 @@ class MicroBatcher:
         prepared = self._model.prepare(texts, role)
         request = _Request(texts, prepared, role, time.perf_counter(), Future())
         if self._model.facts.device == SERVED:
-            return Served(self._forward([request]), prepared, None)
+            return ServedRequest(self._forward([request]), prepared, None)
         with self._changed:
             if self._closed:
                 raise RuntimeError("the server is closed")
             self._waiting.append(request)
             self._hand_out()
         vectors, queue_ms = request.answer.result()
-        return Served(vectors, prepared, queue_ms)
+        return ServedRequest(vectors, prepared, queue_ms)
 
     def drop_waiting(self) -> None:
         """Serve nobody that still waits for a batch: their ``serve`` raises ``concurrent.futures.CancelledError``."""
@@ -150,7 +150,7 @@ class MicroBatcher:
                 longest, count, tokens = wide, total, tokens + sum(text.length for text in request.texts)
         taken = [request for request in self._waiting if id(request) in chosen]
         self._waiting = [request for request in self._waiting if id(request) not in chosen]
-        self.batches.append(Batch(count, tokens, longest * count if pads else tokens))
+        self.batches.append(ServedBatch(count, tokens, longest * count if pads else tokens))
         return taken
 
     def _work(self, requests: list[_Request], taken: float) -> None:

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_embedbench.load.closed_loop import SEED, WARM_UP_ROUNDS, sampled
+from pytest_embedbench.load.closed_loop import LOAD_SEED, WARM_UP_ROUNDS, shuffled_texts
 from pytest_embedbench.load.ratio import SideSlowdown, Stopped, TimedPair, ratio_of
 from pytest_embedbench.load.server import MicroBatcher
 from pytest_embedbench.load.shape import LoadShape
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from pytest_embedbench.encode.progress import Progress
     from pytest_embedbench.models.protocol import Encoder, ModelFacts, PreparedText, Vectors
 
-NARROW = 0.05
+MAX_WIDTH = 0.05
 """A side ends when its interval is no wider than this share of the ratio."""
 
-FEWEST_TO_STOP = 40
+MIN_PAIRS_TO_STOP = 40
 """Pairs before an interval can be narrow enough. Sampling until a width is reached keeps the interval's confidence only
 for many pairs (Chow & Robbins 1965)."""
 
-FEWEST = 5
+MIN_PAIRS = 5
 """Pairs that are measured in any case, however short the time."""
 
-LOOK_EVERY = 20
+CHECK_EVERY = 20
 """Pairs between two looks at the interval."""
 
-SHORTEST_MS = 0.0001
+MIN_TIME_MS = 0.0001
 """A time that the clock does not see; also the precision to which samples are kept."""
 
 
@@ -53,7 +53,7 @@ class Conditions(NamedTuple):
     clock: Callable[[], float] = time.perf_counter
 
 
-class _Turns:
+class _AlternatingEncoder:
     """An encoder that is one of the two models, ``turn`` says which.
 
     One server for both: two would have a thread pool each (OpenMP keeps one for each thread that asks), and then it is
@@ -106,10 +106,10 @@ def compare_side(
     the same order. The first ``WARM_UP_ROUNDS`` pairs do not count.
     """
     seconds, confidence, batch_tokens, progress, clock = conditions
-    chance = random.Random(SEED)
-    unique = sampled(texts, chance)
+    chance = random.Random(LOAD_SEED)
+    unique = shuffled_texts(texts, chance)
     endless = itertools.cycle(unique)
-    turns = _Turns(models)
+    turns = _AlternatingEncoder(models)
     pairs: list[TimedPair] = []
     progress.start(f"{role} speed load", 0)
     try:
@@ -179,12 +179,12 @@ def _time(
 
     times = list(clients.map(send, window))
     took = max(answered for _, answered in times) - min(sent for sent, _ in times)
-    return max(SHORTEST_MS, round(took * 1000, 4))
+    return max(MIN_TIME_MS, round(took * 1000, 4))
 
 
 def _stop(pairs: Sequence[TimedPair], elapsed: float, seconds: float, confidence: float) -> Stopped | None:
     """Why to stop now, if so. Where the ratio lies plays no part: stopping at a wanted verdict would bias it."""
     count = len(pairs)
-    if count >= FEWEST_TO_STOP and count % LOOK_EVERY == 0 and ratio_of(pairs, confidence).width <= NARROW:
+    if count >= MIN_PAIRS_TO_STOP and count % CHECK_EVERY == 0 and ratio_of(pairs, confidence).width <= MAX_WIDTH:
         return "precise"
-    return "time" if count >= FEWEST and elapsed >= seconds else None
+    return "time" if count >= MIN_PAIRS and elapsed >= seconds else None

@@ -9,7 +9,14 @@ from typing import Literal
 import msgspec
 
 from pytest_embedbench.load.circumstances import Circumstances
-from pytest_embedbench.load.quantiles import PERCENTILES, Interval, interval, percentile, refusal, supported
+from pytest_embedbench.load.quantiles import (
+    PERCENTILES,
+    Interval,
+    percentile,
+    percentile_interval,
+    refusal,
+    supported_percentile,
+)
 
 Ended = Literal["precise", "time", "requests", "texts"]
 """Why a side ended: its intervals were narrow, its time was up, its requests were all sent, or there were no more
@@ -124,7 +131,7 @@ def summarize(
     ordered = sorted(latencies_ms)
     requests = len(ordered)
     texts = requests * batch
-    intervals = {name: found for name, share in PERCENTILES.items() if (found := interval(ordered, share))}
+    intervals = {name: found for name, share in PERCENTILES.items() if (found := percentile_interval(ordered, share))}
     values = {name: percentile(ordered, PERCENTILES[name]) for name in intervals}
     return SideStatistics(
         requests=requests,
@@ -154,8 +161,8 @@ def describe_serving(queue_ms: Sequence[float], batches: Sequence[tuple[int, int
     processed = sum(padded for _, _, padded in batches)
     padding = processed - sum(tokens for _, tokens, _ in batches)
     return Serving(
-        queue_p50_ms=supported("p50", ordered),
-        queue_p99_ms=supported("p99", ordered),
+        queue_p50_ms=supported_percentile("p50", ordered),
+        queue_p99_ms=supported_percentile("p99", ordered),
         batch_sizes=sorted(Counter(texts for texts, _, _ in batches).items()),
         padding_share=padding / processed if processed else 0.0,
     )
@@ -198,5 +205,5 @@ def _parts(times: Mapping[str, float]) -> dict[str, float]:
 
 
 def _summary(ordered: list[float]) -> ServerTime:
-    p50, p99 = supported("p50", ordered), supported("p99", ordered)
+    p50, p99 = supported_percentile("p50", ordered), supported_percentile("p99", ordered)
     return ServerTime(mean_ms=sum(ordered) / len(ordered), p50_ms=p50, p99_ms=p99)

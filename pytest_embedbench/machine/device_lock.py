@@ -22,15 +22,15 @@ except ImportError:  # pragma: no cover - Windows
 
 
 @contextmanager
-def hold(devices: Iterable[str], *, alone: bool) -> Iterator[None]:
+def hold_devices(devices: Iterable[str], *, alone: bool) -> Iterator[None]:
     """Hold the devices, as torch names them; in one order for all, so that no two wait for each other."""
     with ExitStack() as held:
-        for name in sorted(set(map(physical, devices))):
-            held.enter_context(room(name, alone=alone))
+        for name in sorted(set(map(physical_name, devices))):
+            held.enter_context(hold_lock(name, alone=alone))
         yield
 
 
-def physical(device: str) -> str:
+def physical_name(device: str) -> str:
     """The device by the name that it has for all processes: ``CUDA_VISIBLE_DEVICES`` renumbers GPUs for one of them."""
     kind, _, number = device.partition(":")
     if kind != "cuda" or not (number or "0").isdecimal():
@@ -41,7 +41,7 @@ def physical(device: str) -> str:
 
 
 @contextmanager
-def room(name: str, *, alone: bool, folder: Path | None = None) -> Iterator[None]:
+def hold_lock(name: str, *, alone: bool, folder: Path | None = None) -> Iterator[None]:
     """Hold the room ``name`` of this machine: alone, or together with others that hold it shared."""
     base = folder or Path(tempfile.gettempdir())
     safe = re.sub(r"[^\w.-]", "-", name)

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-SECONDS = 5
+POWER_POLL_SECONDS = 5
 """Between two looks at the power: seldom enough not to be a load itself."""
 
 
@@ -37,7 +37,7 @@ def missing_extra() -> str:
 
 
 @contextmanager
-def metered() -> Iterator[Callable[[], Energy | None]]:
+def metered_energy() -> Iterator[Callable[[], Energy | None]]:
     """Meter until the end; what is yielded then says what was found, None where codecarbon failed."""
     from codecarbon import OfflineEmissionsTracker
     from codecarbon.core.cpu import is_rapl_available
@@ -56,7 +56,7 @@ def metered() -> Iterator[Callable[[], Energy | None]]:
                 output_methods=[],
                 allow_multiple_runs=True,
                 tracking_mode="machine",
-                measure_power_secs=SECONDS,
+                measure_power_secs=POWER_POLL_SECONDS,
                 log_level="critical",
             )
             tracker.start()

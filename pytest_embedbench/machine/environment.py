@@ -46,7 +46,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def hardware(device: str) -> str:
+def hardware_name(device: str) -> str:
     """Name of the device that a model runs on: the GPU's (``NVIDIA L4``), or the processor with its cores."""
     if device.startswith("cuda"):
         import torch
@@ -55,7 +55,7 @@ def hardware(device: str) -> str:
     return f"{cpu_name()} ({cores()} cores)"
 
 
-def is_hardware(wanted: str, actual: str) -> bool:
+def matches_hardware(wanted: str, actual: str) -> bool:
     """Does the machine's name for itself contain the words of ``wanted``, e.g. ``L4`` in ``NVIDIA L4``?
 
     Whole words only, so that L4 is not L40S; hyphens part words, so that A100 is an A100-SXM4-80GB.
@@ -67,7 +67,7 @@ def _words(name: str) -> set[str]:
     return set(re.findall(r"\w+", name.casefold()))
 
 
-def short_hardware(actual: str) -> str:
+def short_hardware_name(actual: str) -> str:
     """The name as cards write it: without the vendor and the core count (``L4`` for ``NVIDIA L4``)."""
     words = actual.partition(" (")[0].split()
     return " ".join(word for word in words if word.casefold() not in {"nvidia", "amd", "intel(r)"}) or actual
@@ -99,7 +99,7 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
-def describe(device: str) -> Environment:
+def describe_environment(device: str) -> Environment:
     """The environment as it is now."""
     driver = ""
     if device.startswith("cuda"):
@@ -107,7 +107,7 @@ def describe(device: str) -> Environment:
 
         driver = f"CUDA {torch.version.cuda}"
     return Environment(
-        hardware=hardware(device),
+        hardware=hardware_name(device),
         cpu=cpu_name(),
         cores=cores(),
         memory_bytes=_memory(),

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 import torch
 
-MOST = 4
+MAX_WORKERS = 4
 """Workers at once: each holds the activations of a batch."""
 
 
 def workers() -> int:
     """Batches that may run at once, from the threads that torch has (``OMP_NUM_THREADS``); 1 is no company."""
-    return min(MOST, torch.get_num_threads())
+    return min(MAX_WORKERS, torch.get_num_threads())
 
 
 @contextmanager
@@ -29,12 +29,12 @@ def side_by_side() -> Iterator[ThreadPoolExecutor]:
             torch.set_num_threads(threads)
 
 
-NAME = "embedbench-batcher"
+BATCHER_THREAD = "embedbench-batcher"
 
 
 def one_thread() -> ThreadPoolExecutor:
     """A pool of one thread, for a model that knows of no workers."""
-    return ThreadPoolExecutor(1, NAME)
+    return ThreadPoolExecutor(1, BATCHER_THREAD)
 
 
 @contextmanager
@@ -45,5 +45,5 @@ def with_all_cores() -> Iterator[ThreadPoolExecutor]:
     """
     import torch
 
-    with ThreadPoolExecutor(1, NAME, torch.set_num_threads, (torch.get_num_threads(),)) as pool:
+    with ThreadPoolExecutor(1, BATCHER_THREAD, torch.set_num_threads, (torch.get_num_threads(),)) as pool:
         yield pool

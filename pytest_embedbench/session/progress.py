@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 
 if TYPE_CHECKING:
     from _pytest._io import TerminalWriter
@@ -21,7 +21,7 @@ def progress_for(config: pytest.Config) -> Progress:
     """A bar where a person watches a terminal, else silence (pipes, CI logs, ``-q``, xdist workers)."""
     reporter: TerminalReporter | None = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or not reporter.isatty or config.get_verbosity() < 0:
-        return Silence()
+        return SilentProgress()
     return TerminalBar(reporter, config.get_terminal_writer(), config.pluginmanager.get_plugin("capturemanager"))
 
 

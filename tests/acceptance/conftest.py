@@ -174,14 +174,14 @@ def _libraries(minilm: SentenceTransformerModel, tmp_path_factory: pytest.TempPa
     from pytest_embedbench import catalog
     from pytest_embedbench.core.measures import parse_measure
     from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
-    from pytest_embedbench.encode.progress import Silence
+    from pytest_embedbench.encode.progress import SilentProgress
     from pytest_embedbench.engine.pair_work import WorkSettings
     from pytest_embedbench.engine.workbench import Workbench
     from pytest_embedbench.load.shape import LoadShape
     from pytest_embedbench.models.spec import NamedModel
     from pytest_embedbench.suite.checks import Pair
 
-    bench = Workbench(WorkSettings(results=tmp_path_factory.mktemp("warm"), profile_requests=5), Silence())
+    bench = Workbench(WorkSettings(results=tmp_path_factory.mktemp("warm"), profile_requests=5), SilentProgress())
     model = NamedModel(alias="minilm", spec=catalog.models()["minilm"])
     data = tmp_path_factory.mktemp("data")
     (data / "qrels").mkdir()

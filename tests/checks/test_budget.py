@@ -14,7 +14,7 @@ from pytest_embedbench.checks.margin import margin
 from pytest_embedbench.checks.max_rate import check_max_rate
 from pytest_embedbench.core.limits import OPERATORS, Limit, RateLimit, parse_budget
 from pytest_embedbench.load.quantiles import Interval
-from pytest_embedbench.load.rates import MaxRate, Probe, RateResult
+from pytest_embedbench.load.rates import MaxRate, RateProbe, RateResult
 from pytest_embedbench.load.shape import LoadShape, OpenShape
 from pytest_embedbench.load.statistics import Arrivals, ProfileResult, summarize
 from pytest_embedbench.suite.checks import BudgetCheck
@@ -186,8 +186,8 @@ FOUND = MaxRate(
     refuted=75.0,
     ended="precise",
     probes=[
-        Probe(rate=70.0, requests=400, holds=True, p99_ms=430, p99_interval_ms=Interval(410, 460)),
-        Probe(rate=75.0, requests=90, holds=False),
+        RateProbe(rate=70.0, requests=400, holds=True, p99_ms=430, p99_interval_ms=Interval(410, 460)),
+        RateProbe(rate=75.0, requests=90, holds=False),
     ],
 )
 TEXT = "query max rate >= 50 /s at p99 <= 500 ms"

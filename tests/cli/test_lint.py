@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from pytest_embedbench.cli import main
 from pytest_embedbench.core.measures import DEFAULT_MEASURES, Measure
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.engine.pair_work import WorkSettings
 from pytest_embedbench.engine.workbench import Workbench
 from pytest_embedbench.plausibility.check import check_result
@@ -180,7 +180,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lint")
     suite = write(folder / "embedbench.toml", '[embedbench]\nmodels = ["bm25"]\ndatasets = ["builtin"]\n')
     (pair,) = read_suite(suite, Overrides(folder=folder)).pairs
-    bench = Workbench(WorkSettings(results=folder / "results", device="cpu"), Silence())
+    bench = Workbench(WorkSettings(results=folder / "results", device="cpu"), SilentProgress())
     bench.evaluation(pair, DEFAULT_MEASURES)
     return folder / "results"
 

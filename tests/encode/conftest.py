@@ -9,7 +9,7 @@ import pytest
 
 from pytest_embedbench.encode.cache import MAX_BYTES, Space, VectorCache
 from pytest_embedbench.encode.loop import Encoded, encode
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Desk:
         """Encode with a model of a new session (or that of ``cache``); each text must get its vector, bit for bit."""
         model, session = CountingModel(dimensions), cache or self.session()
         space = self.space(session, name=name, fingerprint=name)
-        done = encode(model, texts, "document", batch_tokens=budget, progress=Silence(), cache=space)
+        done = encode(model, texts, "document", batch_tokens=budget, progress=SilentProgress(), cache=space)
         if cache is None:
             session.close()
         self.notes = session.notes

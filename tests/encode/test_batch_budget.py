@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_embedbench.encode.batch_budget import CANDIDATES, USUAL, WORTH, Budget
+from pytest_embedbench.encode.batch_budget import CANDIDATE_BATCH_TOKENS, DEFAULT_BATCH_TOKENS, MIN_WORK_FACTOR, Budget
 from pytest_embedbench.encode.loop import encode
-from pytest_embedbench.encode.memory import out_of_memory
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.memory import is_out_of_memory
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Vectors
 
 TRIED = (10, 20, 40)
-ENOUGH = WORTH * 40 * 6
+ENOUGH = MIN_WORK_FACTOR * 40 * 6
 
 
 def tried(cost: dict[int, float]) -> tuple[Budget, list[int], list[int]]:
@@ -98,9 +98,9 @@ def test_what_does_not_fit_halves_the_budget_and_ends_a_trial() -> None:
 
 
 def test_candidates_are_in_order_and_the_usual_budget_is_one_of_them() -> None:
-    for device, candidates in CANDIDATES.items():
+    for device, candidates in CANDIDATE_BATCH_TOKENS.items():
         assert list(candidates) == sorted(candidates)
-        assert USUAL[device] in candidates
+        assert DEFAULT_BATCH_TOKENS[device] in candidates
         assert all(candidates[-1] % candidate == 0 for candidate in candidates)
 
 
@@ -126,7 +126,7 @@ def test_candidates_are_in_order_and_the_usual_budget_is_one_of_them() -> None:
     ids=repr,
 )
 def test_what_counts_as_out_of_memory(error: Exception, *, expected: bool) -> None:
-    assert out_of_memory(error) is expected
+    assert is_out_of_memory(error) is expected
 
 
 def test_torchs_own_errors_count() -> None:
@@ -134,8 +134,8 @@ def test_torchs_own_errors_count() -> None:
 
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60, dtype=torch.uint8)
-    assert out_of_memory(caught.value)
-    assert out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
+    assert is_out_of_memory(caught.value)
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
 
 
 class Cramped:
@@ -177,7 +177,7 @@ class CrampedPool(Cramped):
 )
 def test_nothing_is_lost_whatever_fits(kind: type[Cramped], texts: list[str], room: int, tokens: int) -> None:
     model = kind(room)
-    done = encode(model, texts, "document", batch_tokens=tokens, progress=Silence())
+    done = encode(model, texts, "document", batch_tokens=tokens, progress=SilentProgress())
     assert done.vectors[done.indices].tolist() == [[len(text), sum(map(ord, text))] for text in texts]
     assert all(size <= room for size in model.batches)
 
@@ -185,7 +185,9 @@ def test_nothing_is_lost_whatever_fits(kind: type[Cramped], texts: list[str], ro
 def test_after_a_failure_later_batches_fit_at_once() -> None:
     model, learned = Cramped(50), list[int]()
     budget = Budget(160, (), learned.append)
-    done = encode(model, [f"{number:08}" for number in range(200)], "document", batch_tokens=budget, progress=Silence())
+    done = encode(
+        model, [f"{number:08}" for number in range(200)], "document", batch_tokens=budget, progress=SilentProgress()
+    )
     assert len(done.vectors) == 200
     # 160 does not fit, its halves of 80 neither, quarters of 40 do; the other half of the first batch is cut as well.
     assert learned == [80, 40]
@@ -196,7 +198,7 @@ def test_after_a_failure_later_batches_fit_at_once() -> None:
 
 def test_a_text_that_does_not_fit_alone_is_an_error_that_names_it() -> None:
     with pytest.raises(ModelError) as caught:
-        encode(Cramped(6), ["short", "far too long"], "document", batch_tokens=100, progress=Silence())
+        encode(Cramped(6), ["short", "far too long"], "document", batch_tokens=100, progress=SilentProgress())
     message = str(caught.value)
     assert message.startswith("this document of 12 tokens does not fit into memory, alone in its batch: 'far too long'")
     assert "\n  fix: max_seq_length" in message
@@ -211,5 +213,5 @@ def test_batches_that_ran_are_reported_with_their_time(monkeypatch: pytest.Monke
         def took(self, budget: int, tokens: int, seconds: float) -> None:
             heard.append((budget, tokens, seconds))
 
-    encode(Cramped(99), ["aaaa", "bb", "cc"], "document", batch_tokens=Hearing(4), progress=Silence())
+    encode(Cramped(99), ["aaaa", "bb", "cc"], "document", batch_tokens=Hearing(4), progress=SilentProgress())
     assert heard == [(4, 4, 1.0), (4, 4, 1.0)]

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from pytest_embedbench.encode.cache import SpaceKey, default_folder, text_digest
-from pytest_embedbench.encode.lookup import Found
+from pytest_embedbench.encode.lookup import CachedVectors
 from pytest_embedbench.encode.loop import encode
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.encode.vector_file import FRESH_SECONDS
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
@@ -94,7 +94,7 @@ def test_what_decides_a_vector_is_in_the_key(desk: Desk, change: str) -> None:
         wanted = {"facts": msgspec.structs.replace(desk.facts, **wanted["facts"])}
     session = desk.session()
     assert desk.space(session, fingerprint="org/model").read(["one"]).missing == []
-    assert desk.space(session, **{"fingerprint": "org/model", **wanted}).read(["one"]) == Found(None, [0])
+    assert desk.space(session, **{"fingerprint": "org/model", **wanted}).read(["one"]) == CachedVectors(None, [0])
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_batches_before_an_error_are_kept(desk: Desk) -> None:
     session = desk.session()
     space = desk.space(session, fingerprint="org/model")
     with pytest.raises(ModelError, match=r"holds NaN or infinity: 'c'$"):
-        encode(Breaking(8), ["aaa", "bb", "c"], "document", batch_tokens=1, progress=Silence(), cache=space)
+        encode(Breaking(8), ["aaa", "bb", "c"], "document", batch_tokens=1, progress=SilentProgress(), cache=space)
     session.close()
     _, model = desk.run(["aaa", "bb", "c"])
     assert model.encoded == ["c"]
@@ -164,15 +164,15 @@ def test_the_time_of_encoding_is_without_that_of_the_cache(monkeypatch: pytest.M
             spend(10)
             return np.zeros((len(batch), 2), np.float32)
 
-        def read(self, texts: Sequence[str]) -> Found:
+        def read(self, texts: Sequence[str]) -> CachedVectors:
             spend(100)
-            return Found(np.ones((len(texts), 2), np.float32), [1, 2], own_tokens=5, tokens=6)
+            return CachedVectors(np.ones((len(texts), 2), np.float32), [1, 2], own_tokens=5, tokens=6)
 
         def write(self, texts: Sequence[str], prepared: Sequence[PreparedText], vectors: Vectors) -> None:
             spend(1000)
 
     monkeypatch.setattr(time, "perf_counter", lambda: now)
-    done = encode(Slow(), ["a", "b", "c"], "query", batch_tokens=1, progress=Silence(), cache=Slow())
+    done = encode(Slow(), ["a", "b", "c"], "query", batch_tokens=1, progress=SilentProgress(), cache=Slow())
     assert done.seconds == 1 + 2 * 10
     assert done.vectors.tolist() == [[1, 1], [0, 0], [0, 0]]
     assert (done.own_tokens, done.tokens, done.padded_tokens) == (7, 8, 2)

@@ -24,7 +24,7 @@ import numpy as np
 from pathlib import Path
 from pytest_embedbench.encode.cache import VectorCache
 from pytest_embedbench.encode.loop import encode
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
 folder, mode, first, last, rounds = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
@@ -46,7 +46,7 @@ for round in range(rounds):
     # Each round is a session: the file is opened and closed while others do the same.
     cache = VectorCache(Path(folder), max_bytes=10**9)
     space = cache.spaces(f"model {round}", f"print {round}", Model.facts, {})["document"]
-    done = encode(Model(), texts, "document", batch_tokens=50, progress=Silence(), cache=space)
+    done = encode(Model(), texts, "document", batch_tokens=50, progress=SilentProgress(), cache=space)
     cache.close()
     assert cache.notes == [], cache.notes
     assert done.vectors[done.indices][:, 7].tolist() == [float(text) for text in texts]

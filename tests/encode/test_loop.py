@@ -18,7 +18,7 @@ from pytest_embedbench.core.batching import batches, distinct
 from pytest_embedbench.encode import window
 from pytest_embedbench.encode.cache import VectorCache
 from pytest_embedbench.encode.loop import encode
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import Encoder, ModelFacts, ParallelEncoder, PreparedText
 
@@ -150,11 +150,11 @@ def test_no_text_at_all() -> None:
 
 
 def test_tokenization_is_in_bulk_but_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(window, "FIRST", 2)
-    monkeypatch.setattr(window, "TEXTS", 3)
+    monkeypatch.setattr(window, "FIRST_WINDOW_TEXTS", 2)
+    monkeypatch.setattr(window, "MAX_WINDOW_TEXTS", 3)
     model = LetterModel()
     texts = ["a", "bb", "a", "ccc", "dddd", "bb", "e"]
-    encoded = encode(model, texts, "document", batch_tokens=8, progress=Silence())
+    encoded = encode(model, texts, "document", batch_tokens=8, progress=SilentProgress())
     assert model.prepared == [["a", "bb"], ["ccc", "dddd", "e"]]
     assert encoded.vectors[encoded.indices].tolist() == [vector_of(text, "document") for text in texts]
 
@@ -172,7 +172,7 @@ def test_a_broken_vector_names_its_text(role: Role, bad: float) -> None:
 def test_a_long_broken_text_is_shortened() -> None:
     text = "x" * 5000
     with pytest.raises(ModelError) as caught:
-        encode(LetterModel(text), [text], "query", batch_tokens=99, progress=Silence())
+        encode(LetterModel(text), [text], "query", batch_tokens=99, progress=SilentProgress())
     assert str(caught.value).endswith(f": '{'x' * 200}'")
 
 
@@ -182,7 +182,7 @@ def test_too_few_vectors_are_an_error_and_not_spread_over_the_texts() -> None:
             return super().forward(batch, role)[:1]
 
     with pytest.raises(ModelError, match=r"^the model gave 1 vectors for 2 texts$"):
-        encode(Lossy(), ["a", "b"], "query", batch_tokens=99, progress=Silence())
+        encode(Lossy(), ["a", "b"], "query", batch_tokens=99, progress=SilentProgress())
 
 
 def test_an_error_of_the_model_passes_and_finishes_the_progress() -> None:
@@ -207,7 +207,7 @@ def test_texts_that_fill_the_models_length_are_counted_cached_or_not(
     cache = VectorCache(tmp_path)
     for _ in range(2):
         space = cache.spaces("minilm", "f" * 64, minilm.facts, {})["document"]
-        done = encode(minilm, texts, "document", batch_tokens=1000, progress=Silence(), cache=space)
+        done = encode(minilm, texts, "document", batch_tokens=1000, progress=SilentProgress(), cache=space)
         assert done.full_texts == 2
     assert done.cached_texts == 3
 
@@ -220,10 +220,10 @@ def test_batches_side_by_side_give_the_same_vectors_and_leave_the_threads_as_the
     try:
         torch.set_num_threads(1)
         assert minilm.workers == 1
-        alone = encode(minilm, texts, "document", batch_tokens=200, progress=Silence())
+        alone = encode(minilm, texts, "document", batch_tokens=200, progress=SilentProgress())
         torch.set_num_threads(3)
         assert minilm.workers == 3
-        together = encode(minilm, texts, "document", batch_tokens=200, progress=Silence())
+        together = encode(minilm, texts, "document", batch_tokens=200, progress=SilentProgress())
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(threads)
@@ -260,7 +260,7 @@ def test_several_batches_run_at_once_and_their_vectors_come_in_order() -> None:
     model = SideBySide()
     assert isinstance(model, ParallelEncoder)
     texts = [chr(97 + number % 26) * (1 + number) for number in range(40)]
-    done = encode(model, texts, "query", batch_tokens=1, progress=Silence())
+    done = encode(model, texts, "query", batch_tokens=1, progress=SilentProgress())
     assert [list(row) for row in done.vectors[done.indices]] == [vector_of(text, "query") for text in texts]
     assert 1 < model.most <= 3
 
@@ -269,6 +269,10 @@ def test_an_error_in_one_of_several_batches_ends_the_others() -> None:
     model = SideBySide()
     with pytest.raises(ModelError, match="boom"):
         encode(
-            model, ["boom", *(f"text {number}" for number in range(50))], "query", batch_tokens=1, progress=Silence()
+            model,
+            ["boom", *(f"text {number}" for number in range(50))],
+            "query",
+            batch_tokens=1,
+            progress=SilentProgress(),
         )
     assert model.under_way == 0

@@ -15,19 +15,19 @@ from pathlib import Path
 
 from pytest_embedbench.encode.batch_budget import Budget
 from pytest_embedbench.encode.loop import encode
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.models.load import load_model
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
 model = load_model(NamedModel(alias="minilm", spec=ModelSpec(path=sys.argv[1])), device="cpu", dtype="fp32")
 texts = [f"text number {number} " + "of some words " * 10 for number in range(1000)]
-small = encode(model, texts[:8], "document", batch_tokens=64, progress=Silence())
+small = encode(model, texts[:8], "document", batch_tokens=64, progress=SilentProgress())
 pages = int(Path("/proc/self/statm").read_text().split()[0])
 # The widest layer alone would take 200 MB for all tokens at once.
 limit = pages * resource.getpagesize() + 150_000_000
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 learned = []
-done = encode(model, texts, "document", batch_tokens=Budget(10**9, (), learned.append), progress=Silence())
+done = encode(model, texts, "document", batch_tokens=Budget(10**9, (), learned.append), progress=SilentProgress())
 apart = float(abs(done.vectors[:8] - small.vectors).max())
 print(json.dumps({"texts": len(done.vectors), "learned": learned, "apart": apart}))
 """

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from pytest_embedbench.encode import window as window_module
 from pytest_embedbench.encode.batch_budget import Budget
-from pytest_embedbench.encode.lookup import Found
+from pytest_embedbench.encode.lookup import CachedVectors
 from pytest_embedbench.encode.loop import Stream, encode
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.encode.window import Window, windows
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
@@ -59,21 +59,21 @@ def vectors_of(texts: Sequence[str]) -> list[list[float]]:
 
 @pytest.fixture
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(window_module, "TEXTS", 3)
-    monkeypatch.setattr(window_module, "FIRST", 3)
+    monkeypatch.setattr(window_module, "MAX_WINDOW_TEXTS", 3)
+    monkeypatch.setattr(window_module, "FIRST_WINDOW_TEXTS", 3)
 
 
 def streamed(model: Letters, texts: Sequence[str], **more: object) -> Stream:
-    return Stream(model, texts, "document", budget=Budget(8), progress=Silence(), **more)  # type: ignore[arg-type]
+    return Stream(model, texts, "document", budget=Budget(8), progress=SilentProgress(), **more)  # type: ignore[arg-type]
 
 
 @given(st.lists(st.text(max_size=5), unique=True, max_size=30), st.data())
 def test_windows_cover_every_text_once(texts: list[str], data: st.DataObject) -> None:
     first = data.draw(st.lists(st.sampled_from(range(len(texts))), unique=True)) if texts else []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(window_module, "TEXTS", 4)
-        patch.setattr(window_module, "FIRST", 2)
-        patch.setattr(window_module, "CHARACTERS", 9)
+        patch.setattr(window_module, "MAX_WINDOW_TEXTS", 4)
+        patch.setattr(window_module, "FIRST_WINDOW_TEXTS", 2)
+        patch.setattr(window_module, "MAX_WINDOW_CHARACTERS", 9)
         found = list(windows(texts, first))
     if first:
         assert found.pop(0) == first
@@ -93,8 +93,8 @@ def test_windows_come_in_order_with_the_vectors_of_their_texts(kind: type[Letter
     stream = streamed(kind(), texts, first=[7, 2])
     places: list[int] = []
     for window in stream:
-        assert window.vectors.tolist() == vectors_of([texts[place] for place in window.places])
-        places += window.places
+        assert window.vectors.tolist() == vectors_of([texts[place] for place in window.positions])
+        places += window.positions
     assert places == [7, 2, *(place for place in range(20) if place not in {7, 2})]
     assert stream.work.own_tokens == sum(map(len, texts))
     assert stream.work.tokens == sum(map(len, texts)) + 20
@@ -104,7 +104,7 @@ def test_windows_come_in_order_with_the_vectors_of_their_texts(kind: type[Letter
 def test_a_parallel_model_is_tokenized_ahead_in_a_thread_and_runs_in_its_workers() -> None:
     model = Parallel()
     texts = [chr(97 + number) for number in range(12)]
-    encode(model, texts, "document", batch_tokens=2, progress=Silence())
+    encode(model, texts, "document", batch_tokens=2, progress=SilentProgress())
     assert [texts for _, texts in model.tokenized] == [list(texts[start : start + 3]) for start in (0, 3, 6, 9)]
     assert {name.rpartition("_")[0] for name, _ in model.tokenized} == {"embedbench-tokenize"}
     assert {name.rpartition("_")[0] for name in model.ran} == {"worker"}
@@ -113,7 +113,7 @@ def test_a_parallel_model_is_tokenized_ahead_in_a_thread_and_runs_in_its_workers
 @pytest.mark.usefixtures("small_windows")
 def test_any_other_model_works_in_the_callers_thread() -> None:
     model = Letters()
-    encode(model, [chr(97 + number) for number in range(12)], "document", batch_tokens=2, progress=Silence())
+    encode(model, [chr(97 + number) for number in range(12)], "document", batch_tokens=2, progress=SilentProgress())
     assert {name for name, _ in model.tokenized} | set(model.ran) == {threading.current_thread().name}
 
 
@@ -129,7 +129,7 @@ def test_a_batch_of_the_next_window_runs_before_the_last_one_is_given() -> None:
 
     # Windows of three batches: the third can only meet one of the next window.
     texts = [chr(97 + number) for number in range(6)]
-    done = encode(Meeting(), texts, "document", batch_tokens=2, progress=Silence())
+    done = encode(Meeting(), texts, "document", batch_tokens=2, progress=SilentProgress())
     assert done.vectors.tolist() == vectors_of(texts)
 
 
@@ -158,11 +158,11 @@ class Half:
     def __init__(self) -> None:
         self.written: list[str] = []
 
-    def read(self, texts: Sequence[str]) -> Found:
+    def read(self, texts: Sequence[str]) -> CachedVectors:
         vectors = np.array(vectors_of(texts), np.float32)
         missing = [place for place, text in enumerate(texts) if ord(text[0]) % 2]
         vectors[missing] = np.nan
-        return Found(vectors, missing, own_tokens=1, tokens=2)
+        return CachedVectors(vectors, missing, own_tokens=1, tokens=2)
 
     def write(self, texts: Sequence[str], prepared: Sequence[PreparedText], vectors: Vectors) -> None:
         self.written += texts
@@ -174,7 +174,7 @@ def test_windows_that_a_cache_knows_in_part_or_whole(kind: type[Letters]) -> Non
     texts = ["b", "d", "f", *"ac", "h", *"gikm", "r", "t", "v"]
     cache, model = Half(), kind()
     stream = streamed(model, texts, cache=cache)
-    given = [(list(window.places), window.vectors.tolist()) for window in stream]
+    given = [(list(window.positions), window.vectors.tolist()) for window in stream]
     assert given == [
         (list(range(start, min(start + 3, 13))), vectors_of(texts[start : start + 3])) for start in range(0, 13, 3)
     ]

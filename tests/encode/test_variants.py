@@ -15,11 +15,12 @@ from pytest_embedbench.core.measures import Measure
 from pytest_embedbench.datasets.load import BUILTIN, load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.datasets.types import Dataset
-from pytest_embedbench.encode import variants as form_module
+from pytest_embedbench.encode import vector_form as form_module
 from pytest_embedbench.encode.batch_budget import Budget
 from pytest_embedbench.encode.loop import encode
-from pytest_embedbench.encode.progress import Silence
-from pytest_embedbench.encode.variants import VectorForm, calibration, describe_variant, fit, variant_encoder
+from pytest_embedbench.encode.progress import SilentProgress
+from pytest_embedbench.encode.variant_encoder import describe_variant, variant_encoder
+from pytest_embedbench.encode.vector_form import VectorForm, calibration_documents, fit_form
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.evaluate.dense import Encoding
 from pytest_embedbench.evaluate.evaluation import evaluate
@@ -55,8 +56,8 @@ def reference(minilm_folder: Path) -> Any:
 
 
 def test_a_cut_vector_is_sentence_transformers_own(minilm: SentenceTransformerModel, reference: Any) -> None:
-    made = encode(minilm, TEXTS, "document", batch_tokens=64, progress=Silence())
-    cut = fit(Variant(dimensions=128), minilm.facts, pytest.fail)(made.vectors)[made.indices]
+    made = encode(minilm, TEXTS, "document", batch_tokens=64, progress=SilentProgress())
+    cut = fit_form(Variant(dimensions=128), minilm.facts, pytest.fail)(made.vectors)[made.indices]
     np.testing.assert_allclose(cut, reference.encode(TEXTS, normalize_embeddings=True), atol=1e-6)
     assert cut.shape == (len(TEXTS), 128)
 
@@ -67,7 +68,7 @@ def test_a_checkpoint_may_declare_its_cut_itself(minilm_folder: Path, tmp_path: 
     path.write_bytes(msgspec.json.encode({**msgspec.json.decode(path.read_bytes()), "truncate_dim": 128}))
     named = NamedModel(alias="m", spec=ModelSpec(path=str(folder)))
     model = SentenceTransformerModel(named, folder, device="cpu", dtype="fp32")
-    made = encode(model, TEXTS, "document", batch_tokens=64, progress=Silence())
+    made = encode(model, TEXTS, "document", batch_tokens=64, progress=SilentProgress())
     np.testing.assert_allclose(made.vectors[made.indices], reference.encode(TEXTS), atol=1e-6)
     assert (model.facts.dimensions, model.facts.normalized) == (128, False)
 
@@ -91,7 +92,7 @@ def test_int8_has_sentence_transformers_codes_decoded_at_the_middle_of_their_ste
     from sentence_transformers.util.quantization import quantize_embeddings
 
     sample, made = vectors(100, seed=2), vectors(seed=3)
-    form = fit(INT8, ModelFacts(normalized=True), lambda: sample)
+    form = fit_form(INT8, ModelFacts(normalized=True), lambda: sample)
     assert form.ranges is not None
     assert np.array_equal(form.ranges, [sample.min(axis=0), sample.max(axis=0)])
     codes = np.asarray(quantize_embeddings(made, "int8", calibration_embeddings=sample), np.float32) + 128
@@ -105,7 +106,7 @@ def test_int8_has_sentence_transformers_codes_decoded_at_the_middle_of_their_ste
 
 def test_int8_of_a_dimension_that_never_changes_is_that_value() -> None:
     made = np.array([[0.25, -1], [0.25, 1], [0.25, 0.3]], np.float32)
-    form = fit(INT8, ModelFacts(), lambda: made)
+    form = fit_form(INT8, ModelFacts(), lambda: made)
     assert form(made)[:, 0].tolist() == [0.25] * 3
     assert form(np.array([[7, 0]], np.float32))[0, 0] == 0.25
 
@@ -113,8 +114,8 @@ def test_int8_of_a_dimension_that_never_changes_is_that_value() -> None:
 def test_int8_of_cut_vectors_has_the_ranges_of_cut_vectors() -> None:
     made = vectors()
     cut = VectorForm(Variant(dimensions=6), normalized=True)(made)
-    both = fit(Variant(dimensions=6, precision="int8"), ModelFacts(normalized=True), lambda: made)
-    one = fit(INT8, ModelFacts(), lambda: cut)
+    both = fit_form(Variant(dimensions=6, precision="int8"), ModelFacts(normalized=True), lambda: made)
+    one = fit_form(INT8, ModelFacts(), lambda: cut)
     assert np.array_equal(both(made), one(cut))
 
 
@@ -137,7 +138,7 @@ def test_binary_orders_as_the_hamming_distance_of_sentence_transformers_bits() -
 )
 def test_a_form_looks_at_each_vector_alone(variant: Variant) -> None:
     made = vectors()
-    form = fit(variant, ModelFacts(normalized=True), lambda: made[:50])
+    form = fit_form(variant, ModelFacts(normalized=True), lambda: made[:50])
     parts = [form(made[start : start + size]) for start, size in ((0, 1), (1, 30), (31, 369))]
     assert np.array_equal(np.concatenate(parts), form(made))
     assert np.array_equal(form(made[::-1])[::-1], form(made))
@@ -153,20 +154,20 @@ def test_too_many_dimensions() -> None:
 
 
 def test_a_small_corpus_is_its_own_sample() -> None:
-    assert sorted(calibration(["b", "a", "b", "c", "a"])) == [0, 1, 3]
-    assert calibration([]) == []
+    assert sorted(calibration_documents(["b", "a", "b", "c", "a"])) == [0, 1, 3]
+    assert calibration_documents([]) == []
 
 
 def test_the_sample_depends_on_which_documents_there_are_and_not_on_their_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(form_module, "CALIBRATION", 20)
+    monkeypatch.setattr(form_module, "CALIBRATION_DOCUMENTS", 20)
     texts = [f"document {n}" for n in range(200)] + ["\ud800 half a pair"]
-    sample = {texts[index] for index in calibration(texts)}
+    sample = {texts[index] for index in calibration_documents(texts)}
     assert len(sample) == 20
     shuffled = random.Random(1).sample(texts * 2, 402)
-    assert {shuffled[index] for index in calibration(shuffled)} == sample
-    more = {index for index in calibration([*texts, *(f"new {n}" for n in range(20))]) if index < 201}
+    assert {shuffled[index] for index in calibration_documents(shuffled)} == sample
+    more = {index for index in calibration_documents([*texts, *(f"new {n}" for n in range(20))]) if index < 201}
     assert {texts[index] for index in more} <= sample
     assert max(int(text.split()[1]) for text in sample if text.startswith("document")) > 100, "not just the first ones"
 
@@ -205,7 +206,7 @@ def collection(order: int = 0) -> Dataset:
 def test_neither_batches_nor_the_order_of_the_corpus_change_a_variant(
     variant: Variant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(form_module, "CALIBRATION", 40)
+    monkeypatch.setattr(form_module, "CALIBRATION_DOCUMENTS", 40)
     found = [
         evaluate(
             Spread(), collection(order), [Measure("ndcg", 10)], variant=variant, encoding=Encoding(Budget(tokens))
@@ -287,7 +288,7 @@ class Memory:
 
     def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
         new = [text for text in texts if (role, text) not in self.known]
-        made = encode(self.model, new, role, batch_tokens=4096, progress=Silence())
+        made = encode(self.model, new, role, batch_tokens=4096, progress=SilentProgress())
         self.known |= {(role, text): made.vectors[row] for text, row in zip(new, made.indices, strict=True)}
         return [PreparedText(text, 1, 1) for text in texts]
 

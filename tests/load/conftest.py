@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-Reply = Callable[[dict[str, Any]], bytes]
+ServedRequest = Callable[[dict[str, Any]], bytes]
 """From a request's JSON to the bytes of the answer; none at all closes the connection without an answer."""
 
 
@@ -31,7 +31,7 @@ class Server:
     """Answers as ``reply`` says; keeps what came, and the connections that it came over."""
 
     def __init__(self) -> None:
-        self.reply: Reply = embeddings
+        self.reply: ServedRequest = embeddings
         self.seconds: Callable[[], float] = lambda: 0.0
         self.close_after = False
         self.heads: list[str] = []

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import torch
 
-from pytest_embedbench.load.circumstances import Circumstances, GpuState, watching
+from pytest_embedbench.load.circumstances import Circumstances, GpuState, record_circumstances
 from pytest_embedbench.models.protocol import ModelFacts
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def server(tmp_path: Path) -> Path:
 
 
 def test_clocks_and_throttling_where_they_can_be_read(server: Path) -> None:
-    with watching(CPU, server) as watch:
+    with record_circumstances(CPU, server) as watch:
         write(
             server,
             **{
@@ -59,7 +59,7 @@ def test_clocks_and_throttling_where_they_can_be_read(server: Path) -> None:
                 "sys/fs/cgroup/cpu.stat": "nr_periods 12\nthrottled_usec 125000",
             },
         )
-    found = msgspec.structs.replace(watch.found, load_before=None)
+    found = msgspec.structs.replace(watch.circumstances, load_before=None)
     assert found == Circumstances(
         device="cpu",
         dtype="bf16",
@@ -75,22 +75,22 @@ def test_clocks_and_throttling_where_they_can_be_read(server: Path) -> None:
 
 
 def test_a_virtual_machine_gives_one_clock_and_a_bare_folder_nothing(tmp_path: Path) -> None:
-    with watching(CPU, tmp_path) as watch:
+    with record_circumstances(CPU, tmp_path) as watch:
         pass
-    assert msgspec.structs.replace(watch.found, load_before=None) == Circumstances(
+    assert msgspec.structs.replace(watch.circumstances, load_before=None) == Circumstances(
         device="cpu", dtype="bf16", attention="sdpa, packed"
     )
     write(tmp_path, **{"proc/cpuinfo": "processor : 0\ncpu MHz\t\t: 2400.0\nprocessor : 1\ncpu MHz\t\t: 2600.0"})
-    with watching(CPU, tmp_path) as watch:
+    with record_circumstances(CPU, tmp_path) as watch:
         pass
-    assert (watch.found.mhz_before, watch.found.mhz_after) == (2500, 2500)
+    assert (watch.circumstances.mhz_before, watch.circumstances.mhz_after) == (2500, 2500)
 
 
 def test_this_machine_can_be_read() -> None:
-    with watching(CPU) as watch:
+    with record_circumstances(CPU) as watch:
         pass
-    assert watch.found.load_before is None or watch.found.load_before >= 0
-    assert msgspec.json.decode(msgspec.json.encode(watch.found), type=Circumstances) == watch.found
+    assert watch.circumstances.load_before is None or watch.circumstances.load_before >= 0
+    assert msgspec.json.decode(msgspec.json.encode(watch.circumstances), type=Circumstances) == watch.circumstances
 
 
 def test_the_gpu_is_looked_at_until_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,13 +107,13 @@ def test_the_gpu_is_looked_at_until_the_end(tmp_path: Path, monkeypatch: pytest.
             raise RuntimeError("the driver is gone") from None
         return 100 - state[0], 100
 
-    monkeypatch.setattr("pytest_embedbench.load.circumstances.GPU_SECONDS", 0.001)
+    monkeypatch.setattr("pytest_embedbench.load.circumstances.GPU_POLL_SECONDS", 0.001)
     monkeypatch.setattr(torch.cuda, "mem_get_info", memory)
     monkeypatch.setattr(torch.cuda, "utilization", lambda device: state[1])
     monkeypatch.setattr(torch.cuda, "clock_rate", lambda device: state[2])
-    with watching(ModelFacts(device="cuda:1"), tmp_path) as watch:
+    with record_circumstances(ModelFacts(device="cuda:1"), tmp_path) as watch:
         assert enough.wait(30)
-    assert watch.found.gpu == GpuState(memory_peak_bytes=40, utilization_percent=60, lowest_mhz=900)
+    assert watch.circumstances.gpu == GpuState(memory_peak_bytes=40, utilization_percent=60, lowest_mhz=900)
     assert not [thread for thread in threading.enumerate() if thread.name == "embedbench-gpu"]
 
 
@@ -123,6 +123,6 @@ def test_without_nvml_there_is_no_gpu_state_and_no_error(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (50, 100))
     monkeypatch.setattr(torch.cuda, "utilization", missing)
-    with watching(ModelFacts(device="cuda"), tmp_path) as watch:
+    with record_circumstances(ModelFacts(device="cuda"), tmp_path) as watch:
         pass
-    assert watch.found.gpu is None
+    assert watch.circumstances.gpu is None

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.load.closed_loop import WARM_UP_ROUNDS, WARM_UP_WINDOW, SideProfile, profile_side
 from pytest_embedbench.load.quantiles import percentile
-from pytest_embedbench.load.server import Batch, MicroBatcher
+from pytest_embedbench.load.server import MicroBatcher, ServedBatch
 from pytest_embedbench.load.shape import LoadShape, OpenShape, Shape, in_order, parse_shape
 from pytest_embedbench.load.statistics import WarmUp, summarize
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
@@ -241,14 +241,14 @@ def test_texts_that_are_padded_go_with_those_of_like_length(waiting: Waiting) ->
     for text in ("a", "b" * 8, "c", "d"):
         waiting.send([text])
     assert waiting.batches() == [("query", ["a", "c", "d"]), ("query", ["b" * 8])]
-    assert waiting.server.batches[1:] == [Batch(3, 9, 9), Batch(1, 10, 10)]
+    assert waiting.server.batches[1:] == [ServedBatch(3, 9, 9), ServedBatch(1, 10, 10)]
 
 
 def test_padding_is_counted(waiting: Waiting) -> None:
     waiting.send(["a", "b" * 6])
     waiting.send(["c"])
     waiting.batches()
-    assert waiting.server.batches == [Batch(1, 7, 7), Batch(3, 14, 24)]
+    assert waiting.server.batches == [ServedBatch(1, 7, 7), ServedBatch(3, 14, 24)]
 
 
 def test_texts_without_padding_go_in_the_order_in_which_they_came() -> None:
@@ -260,7 +260,7 @@ def test_texts_without_padding_go_in_the_order_in_which_they_came() -> None:
             held.send([text])
         assert held.batches() == [("query", ["a", "b" * 15, "c", "d"]), ("query", ["e" * 8])]
         held.pool.shutdown()
-    assert server.batches[1:] == [Batch(4, 26, 26), Batch(1, 10, 10)]
+    assert server.batches[1:] == [ServedBatch(4, 26, 26), ServedBatch(1, 10, 10)]
 
 
 def test_a_request_over_the_budget_goes_alone(waiting: Waiting) -> None:
@@ -401,7 +401,7 @@ def profile(
     budget: int = 40,
 ) -> SideProfile:
     return profile_side(
-        model, texts, "query", shape, requests=requests, seconds=3600, batch_tokens=budget, progress=Silence()
+        model, texts, "query", shape, requests=requests, seconds=3600, batch_tokens=budget, progress=SilentProgress()
     )
 
 
@@ -409,7 +409,9 @@ def test_a_short_time_still_lets_each_client_send_once() -> None:
     shape = LoadShape(1, 4)
     model = Model()
     texts = [f"text {n}" for n in range(100)]
-    found = profile_side(model, texts, "query", shape, requests=90, seconds=1e-9, batch_tokens=100, progress=Silence())
+    found = profile_side(
+        model, texts, "query", shape, requests=90, seconds=1e-9, batch_tokens=100, progress=SilentProgress()
+    )
     assert 4 <= found.statistics.requests < 90
     assert found.statistics.ended == "time"
 
@@ -418,7 +420,7 @@ def test_a_short_time_still_lets_each_client_send_once() -> None:
 @pytest.mark.parametrize("budget", [1, 40, 10**6])
 def test_exactly_so_many_requests_are_in_flight(shape: LoadShape, budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
     requests = 5 * shape.concurrency + 1
-    monkeypatch.setattr("pytest_embedbench.load.closed_loop.settled", lambda medians: len(medians) == 1)
+    monkeypatch.setattr("pytest_embedbench.load.closed_loop.is_warmed_up", lambda medians: len(medians) == 1)
     warm_up = max(WARM_UP_ROUNDS * shape.concurrency, WARM_UP_WINDOW)
     texts = [f"text {n}" for n in range((5 * warm_up + requests) * shape.batch)]
     model = Counting(shape, [warm_up, requests])

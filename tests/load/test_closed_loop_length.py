@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.load.closed_loop import (
     WARM_UP_ROUNDS,
     WARM_UP_SHARE,
@@ -19,7 +19,7 @@ from pytest_embedbench.load.closed_loop import (
     SideProfile,
     profile_side,
 )
-from pytest_embedbench.load.quantiles import fewest
+from pytest_embedbench.load.quantiles import min_samples
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.load.statistics import SideStatistics, WarmUp
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
@@ -49,12 +49,12 @@ def profile(
     shape: LoadShape, *, texts: Sequence[str] = TEXTS, requests: int = 10**6, seconds: float = 3600
 ) -> SideProfile:
     return profile_side(
-        Model(), texts, "query", shape, requests=requests, seconds=seconds, batch_tokens=4096, progress=Silence()
+        Model(), texts, "query", shape, requests=requests, seconds=seconds, batch_tokens=4096, progress=SilentProgress()
     )
 
 
 def verdicts(monkeypatch: pytest.MonkeyPatch, name: str, *answers: bool) -> list[Sequence[float]]:
-    """Let ``settled`` or ``precise`` say this, in turn, the last one for ever; what they were asked of."""
+    """Let ``is_warmed_up`` or ``is_precise`` say this, in turn, the last one for ever; what they were asked of."""
     asked: list[Sequence[float]] = []
     endless = itertools.chain(answers, itertools.repeat(answers[-1]))
 
@@ -68,7 +68,7 @@ def verdicts(monkeypatch: pytest.MonkeyPatch, name: str, *answers: bool) -> list
 
 @pytest.mark.parametrize("clients", [1, 16])
 def test_warm_up_goes_on_window_by_window_until_latencies_settle(clients: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = verdicts(monkeypatch, "settled", False, False, True)
+    asked = verdicts(monkeypatch, "is_warmed_up", False, False, True)
     window = max(WARM_UP_ROUNDS * clients, WARM_UP_WINDOW)
     found = profile(LoadShape(1, clients), requests=50).statistics
     assert found.warm_up == WarmUp(3 * window, settled=True)
@@ -77,20 +77,20 @@ def test_warm_up_goes_on_window_by_window_until_latencies_settle(clients: int, m
 
 
 def test_warm_up_has_an_end_where_nothing_settles(monkeypatch: pytest.MonkeyPatch) -> None:
-    verdicts(monkeypatch, "settled", False)
+    verdicts(monkeypatch, "is_warmed_up", False)
     found = profile(LoadShape(1, 1), requests=50).statistics
     assert found.warm_up == WarmUp(WARM_UP_WINDOWS * WARM_UP_WINDOW, settled=False)
 
 
 def test_warm_up_takes_a_part_of_the_texts_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    verdicts(monkeypatch, "settled", False)
+    verdicts(monkeypatch, "is_warmed_up", False)
     found = profile(LoadShape(1, 1), texts=TEXTS[:100]).statistics
     assert found.warm_up == WarmUp(int(100 * WARM_UP_SHARE), settled=False)
     assert (found.requests, found.ended) == (75, "texts")
 
 
 def test_warm_up_takes_a_part_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    verdicts(monkeypatch, "settled", False)
+    verdicts(monkeypatch, "is_warmed_up", False)
     found = profile(LoadShape(1, 2), seconds=1e-9).statistics
     assert found.warm_up == WarmUp(WARM_UP_WINDOW, settled=False)
     assert found.ended == "time"
@@ -99,7 +99,7 @@ def test_warm_up_takes_a_part_of_the_time_at_most(monkeypatch: pytest.MonkeyPatc
 def test_a_side_ends_when_its_percentiles_are_precise(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever judges is held up until some requests are answered, and then holds up no client."""
     enough = threading.Event()
-    monkeypatch.setattr("pytest_embedbench.load.clients.course.PROGRESS_SECONDS", 0.001)
+    monkeypatch.setattr("pytest_embedbench.load.clients.monitor.POLL_SECONDS", 0.001)
     asked: list[int] = []
 
     def precise(latencies: Sequence[float]) -> bool:
@@ -108,7 +108,7 @@ def test_a_side_ends_when_its_percentiles_are_precise(monkeypatch: pytest.Monkey
             enough.set()
         return enough.is_set()
 
-    monkeypatch.setattr("pytest_embedbench.load.closed_loop.precise", precise)
+    monkeypatch.setattr("pytest_embedbench.load.closed_loop.is_precise", precise)
     texts = [f"text {number}" for number in range(200_000)]
     found = profile(LoadShape(1, 4), texts=texts)
     assert found.statistics.ended == "precise"
@@ -117,11 +117,11 @@ def test_a_side_ends_when_its_percentiles_are_precise(monkeypatch: pytest.Monkey
 
 
 def test_the_record_of_a_side_says_what_was_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    verdicts(monkeypatch, "precise", False)
+    verdicts(monkeypatch, "is_precise", False)
     found = profile(LoadShape(3, 4), requests=400)
     side = found.statistics
     assert side.requests == 400
-    assert side.requests >= fewest(0.99)
+    assert side.requests >= min_samples(0.99)
     assert side.serving is not None
     assert sum(size * count for size, count in side.serving.batch_sizes) == 1200, "warm-up is not among them"
     assert {size for size, _ in side.serving.batch_sizes} <= {3, 6, 9, 12}

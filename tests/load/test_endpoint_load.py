@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from pytest_embedbench.encode.progress import Silence
-from pytest_embedbench.encode.variants import VariantEncoder, VectorForm, variant_encoder
+from pytest_embedbench.encode.progress import SilentProgress
+from pytest_embedbench.encode.variant_encoder import VariantEncoder, variant_encoder
+from pytest_embedbench.encode.vector_form import VectorForm
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.load.closed_loop import SideProfile, profile_side
 from pytest_embedbench.load.max_rate import max_rate
@@ -44,7 +45,7 @@ def model(server: Server) -> Iterator[VariantEncoder]:
 
 def profile(model: VariantEncoder, shape: LoadShape, *, requests: int = 10**6, seconds: float = 3600) -> SideProfile:
     return profile_side(
-        model, TEXTS, "query", shape, requests=requests, seconds=seconds, batch_tokens=4096, progress=Silence()
+        model, TEXTS, "query", shape, requests=requests, seconds=seconds, batch_tokens=4096, progress=SilentProgress()
     )
 
 
@@ -68,13 +69,13 @@ def test_so_many_requests_are_in_flight_over_as_many_connections(
 
 
 def test_a_profile_ends_for_the_same_reasons(model: VariantEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_embedbench.load.closed_loop.precise", lambda _: False)
+    monkeypatch.setattr("pytest_embedbench.load.closed_loop.is_precise", lambda _: False)
     assert profile(model, LoadShape(1, 4), requests=50).statistics.ended == "requests"
     assert profile(model, LoadShape(1, 4)).statistics.ended == "texts"
     short = profile(model, LoadShape(1, 4), seconds=1e-9).statistics
     assert (short.ended, short.requests >= 4) == ("time", True)
-    monkeypatch.setattr("pytest_embedbench.load.closed_loop.precise", lambda _: True)
-    monkeypatch.setattr("pytest_embedbench.load.clients.endpoint.PROGRESS_SECONDS", 0.001)
+    monkeypatch.setattr("pytest_embedbench.load.closed_loop.is_precise", lambda _: True)
+    monkeypatch.setattr("pytest_embedbench.load.clients.endpoint.POLL_SECONDS", 0.001)
     assert profile(model, LoadShape(1, 1)).statistics.ended == "precise"
 
 
@@ -184,12 +185,12 @@ def test_an_open_loop_of_an_endpoint(server: Server, model: VariantEncoder) -> N
 
 def open_profile(model: VariantEncoder, shape: OpenShape, *, seconds: float = 3600) -> SideProfile:
     return profile_open_side(
-        model, TEXTS, "query", shape, requests=10**6, seconds=seconds, batch_tokens=4096, progress=Silence()
+        model, TEXTS, "query", shape, requests=10**6, seconds=seconds, batch_tokens=4096, progress=SilentProgress()
     )
 
 
 def test_a_profile_at_one_rate(server: Server, model: VariantEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_embedbench.load.open_loop.precise", lambda _: False)
+    monkeypatch.setattr("pytest_embedbench.load.open_loop.is_precise", lambda _: False)
     side = open_profile(model, OpenShape(1, 1000)).statistics
     assert (side.ended, side.unanswered, side.distinct_texts) == ("texts", 0, side.requests)
     sent = [text for request in server.requests for text in request["input"]]
@@ -205,7 +206,7 @@ def test_a_profile_at_one_rate(server: Server, model: VariantEncoder, monkeypatc
 def test_connections_have_an_end_and_waiting_for_one_is_part_of_the_latency(
     server: Server, model: VariantEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_embedbench.load.clients.endpoint.MOST_IN_FLIGHT", 4)
+    monkeypatch.setattr("pytest_embedbench.load.clients.endpoint.MAX_IN_FLIGHT", 4)
     server.seconds = lambda: 0.05
     with OpenLoop(model, TEXTS, "query", 1, 4096) as loop:
         side = loop.run(1000, 40)
@@ -229,6 +230,6 @@ def test_a_profile_that_an_endpoint_does_not_keep_up_with(server: Server, model:
 
 def test_the_highest_rate_of_an_endpoint(server: Server, model: VariantEncoder) -> None:
     with OpenLoop(model, TEXTS, "query", 1, 4096) as loop:
-        found, sides = max_rate(loop, limit_ms=30, seconds=2, progress=Silence())
+        found, sides = max_rate(loop, limit_ms=30, seconds=2, progress=SilentProgress())
     assert [len(side.samples) for side in sides] == [probe.requests for probe in found.probes]
     assert found.ended in {"time", "precise"}

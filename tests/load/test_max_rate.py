@@ -12,18 +12,18 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.load.max_rate import (
-    MOST_PROBES,
+    MAX_PROBES,
     PRECISION,
-    allowed,
+    allowed_over_limit,
     max_rate,
-    needed,
+    requests_needed,
     search,
 )
 from pytest_embedbench.load.open_loop import OpenLoop, arrivals
-from pytest_embedbench.load.quantiles import fewest, percentile
-from pytest_embedbench.load.rates import MaxRate, Probe
+from pytest_embedbench.load.quantiles import min_samples, percentile
+from pytest_embedbench.load.rates import MaxRate, RateProbe
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
 if TYPE_CHECKING:
@@ -43,18 +43,18 @@ def queue(service_s: float, rate: float, requests: int) -> list[float]:
 
 
 def simulated(
-    service_s: float, limit_ms: float, *, start: float, seconds: float = 1e9, asked: Sequence[float] = ()
+    service_s: float, limit_ms: float, *, start: float, seconds: float = 1e9, required: Sequence[float] = ()
 ) -> MaxRate:
     now = 0.0
 
-    def probe(rate: float) -> Probe:
+    def probe(rate: float) -> RateProbe:
         nonlocal now
-        requests = needed(rate, limit_ms)
+        requests = requests_needed(rate, limit_ms)
         now += requests / rate
         p99 = percentile(sorted(queue(service_s, rate, requests)), 0.99)
-        return Probe(rate=rate, requests=requests, holds=p99 <= limit_ms, p99_ms=p99)
+        return RateProbe(rate=rate, requests=requests, holds=p99 <= limit_ms, p99_ms=p99)
 
-    return search(probe, start, limit_ms=limit_ms, seconds=seconds, asked=asked, clock=lambda: now)
+    return search(probe, start, limit_ms=limit_ms, seconds=seconds, required=required, clock=lambda: now)
 
 
 @settings(deadline=None, max_examples=40)
@@ -81,14 +81,14 @@ def test_a_tighter_limit_gives_a_lower_rate() -> None:
 
 def test_a_limit_below_the_service_time_holds_at_no_rate() -> None:
     found = simulated(0.01, 9, start=50)
-    assert (found.rate, found.ended, len(found.probes)) == (0, "probes", MOST_PROBES)
+    assert (found.rate, found.ended, len(found.probes)) == (0, "probes", MAX_PROBES)
     assert found.refuted == found.probes[-1].rate
 
 
 def test_where_nothing_fails_the_search_says_so() -> None:
-    found = search(lambda rate: Probe(rate=rate, requests=1, holds=True), 1, limit_ms=10, seconds=1e9)
+    found = search(lambda rate: RateProbe(rate=rate, requests=1, holds=True), 1, limit_ms=10, seconds=1e9)
     assert (found.refuted, found.ended) == (None, "probes")
-    assert found.rate == 2.0 ** (MOST_PROBES - 1)
+    assert found.rate == 2.0 ** (MAX_PROBES - 1)
 
 
 def test_the_time_ends_the_search_after_a_probe() -> None:
@@ -106,13 +106,13 @@ def test_the_time_ends_the_search_after_a_probe() -> None:
     st.booleans(),
 )
 def test_every_rate_that_is_asked_for_is_decided(
-    service_s: float, times: float, start: float, asked: list[float], hurried: bool
+    service_s: float, times: float, start: float, required: list[float], hurried: bool
 ) -> None:
     """Whatever the time; and none that is far above what holds is tried, for that takes long."""
-    rates = sorted(asked)
+    rates = sorted(required)
     seconds = 0 if hurried else 1e9
-    found = simulated(service_s, times * service_s * 1000, start=start / service_s, seconds=seconds, asked=rates)
-    assert len(found.probes) == MOST_PROBES or not any(
+    found = simulated(service_s, times * service_s * 1000, start=start / service_s, seconds=seconds, required=rates)
+    assert len(found.probes) == MAX_PROBES or not any(
         found.rate < rate < (found.refuted or float("inf")) for rate in rates
     )
     held = [0.0]
@@ -123,10 +123,10 @@ def test_every_rate_that_is_asked_for_is_decided(
 
 
 def test_a_rate_that_is_asked_for_is_tried_itself() -> None:
-    found = simulated(0.01, 200, start=50, seconds=0, asked=[70.0])
+    found = simulated(0.01, 200, start=50, seconds=0, required=[70.0])
     assert [(probe.rate, probe.holds) for probe in found.probes] == [(50, True), (70, True)]
     assert (found.rate, found.refuted, found.ended) == (70, None, "time")
-    within = simulated(0.01, 200, start=97, seconds=1e9, asked=[99.0])
+    within = simulated(0.01, 200, start=97, seconds=1e9, required=[99.0])
     assert 99.0 in [probe.rate for probe in within.probes], "though the bracket was narrow enough without it"
 
 
@@ -135,16 +135,16 @@ def test_so_many_late_ones_are_allowed_and_not_one_more(requests: int, data: st.
     late = data.draw(st.integers(0, 80))
     latencies = sorted([1.0] * (requests - late) + [3.0] * late)
     p99 = percentile(latencies, 0.99)
-    if late > allowed(requests):
+    if late > allowed_over_limit(requests):
         assert p99 == 3.0, "none of them need be looked at any more"
-    if late < allowed(requests):
+    if late < allowed_over_limit(requests):
         assert p99 == 1.0
 
 
 @given(st.floats(0.1, 10_000), st.floats(1, 10_000))
 def test_a_probe_is_long_enough_for_a_p99_and_for_an_overload_to_show(rate: float, limit_ms: float) -> None:
-    requests = needed(rate, limit_ms)
-    assert requests >= fewest(0.99)
+    requests = requests_needed(rate, limit_ms)
+    assert requests >= min_samples(0.99)
     capacity = rate / (1 + PRECISION)
     wait_at_the_end_s = requests / capacity - requests / rate
     assert wait_at_the_end_s * 1000 >= limit_ms * (1 - 1e-9)
@@ -163,7 +163,7 @@ class Model:
         return np.zeros((len(batch), 2), np.float32)
 
 
-class Heard(Silence):
+class Heard(SilentProgress):
     """Progress that is kept: each bar's label and total, and the texts done of it."""
 
     def __init__(self) -> None:
@@ -189,11 +189,11 @@ def test_a_real_server_holds_no_more_than_it_can_do() -> None:
         late = sum(sample.latency_ms > 40 for sample in side.samples)
         if probe.p99_ms is None:
             assert side.gave_up
-            assert late > allowed(needed(probe.rate, 40))
+            assert late > allowed_over_limit(requests_needed(probe.rate, 40))
         else:
             assert probe.holds == (probe.p99_ms <= 40)
-            assert probe.requests == needed(probe.rate, 40)
+            assert probe.requests == requests_needed(probe.rate, 40)
         assert probe.lag_ms >= 0
     assert progress.bars == [
-        (f"query at {probe.rate:.3g}/s load", needed(probe.rate, 40), probe.requests) for probe in found.probes
+        (f"query at {probe.rate:.3g}/s load", requests_needed(probe.rate, 40), probe.requests) for probe in found.probes
     ], "each rate is shown with what is done of it"

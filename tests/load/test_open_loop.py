@@ -13,7 +13,7 @@ import pytest
 from scipy.stats import kstest
 
 from pytest_embedbench.load.open_loop import OpenLoop, arrivals
-from pytest_embedbench.load.quantiles import fewest
+from pytest_embedbench.load.quantiles import min_samples
 from pytest_embedbench.models.protocol import SERVED, ModelFacts, PreparedText
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def test_what_a_stall_keeps_waiting_counts_from_when_it_was_due(
     device: str, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first batch stalls. A closed loop would see one slow request; here all that were due meanwhile are slow."""
-    monkeypatch.setattr("pytest_embedbench.load.clients.threads.MOST_IN_FLIGHT", threads)
+    monkeypatch.setattr("pytest_embedbench.load.clients.threads.MAX_IN_FLIGHT", threads)
     with loop(Model(lambda number: 0.3 if number == 0 else 0.0, device)) as open_loop:
         side = open_loop.run(200, 80)
     first = min(sample.sent_s for sample in side.samples)
@@ -94,7 +94,7 @@ def test_what_a_stall_keeps_waiting_counts_from_when_it_was_due(
 
 
 def test_it_stops_sending_when_there_is_no_use_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_embedbench.load.clients.course.PROGRESS_SECONDS", 0.01)
+    monkeypatch.setattr("pytest_embedbench.load.clients.monitor.POLL_SECONDS", 0.01)
     model = Model(lambda _: 0.002)
     done: list[int] = []
     with loop(model) as open_loop:
@@ -129,6 +129,6 @@ def test_requests_alone_say_how_long_one_takes() -> None:
 
 def test_too_few_requests_have_no_p99() -> None:
     with loop(Model()) as open_loop:
-        side = open_loop.run(5000, fewest(0.99) - 1)
+        side = open_loop.run(5000, min_samples(0.99) - 1)
     assert side.statistics.p99_ms is None
     assert "p99" in side.statistics.refused

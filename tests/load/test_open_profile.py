@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_embedbench.core.limits import digits
-from pytest_embedbench.encode.progress import Silence
-from pytest_embedbench.load.closed_loop import SEED, SideProfile
-from pytest_embedbench.load.notes import behind
+from pytest_embedbench.encode.progress import SilentProgress
+from pytest_embedbench.load.closed_loop import LOAD_SEED, SideProfile
+from pytest_embedbench.load.notes import overload_note
 from pytest_embedbench.load.open_loop import WARM_UP_CLIENTS, arrivals, profile_open_side
-from pytest_embedbench.load.overload import FEWEST, GROWTH, arrivals_of
+from pytest_embedbench.load.overload import MAX_GROWTH, MIN_REQUESTS, describe_arrivals
 from pytest_embedbench.load.samples import Sample
 from pytest_embedbench.load.shape import OpenShape
 from pytest_embedbench.load.statistics import SideStatistics
@@ -65,14 +65,14 @@ def profile(
         requests=requests,
         seconds=seconds,
         batch_tokens=ALONE,
-        progress=Silence(),
+        progress=SilentProgress(),
     )
 
 
 def test_requests_are_due_at_the_times_of_the_rate_and_no_text_is_sent_twice() -> None:
     model = Model()
     found = profile(OpenShape(2, 1000), model, requests=400)
-    due = list(itertools.islice(arrivals(1000, random.Random(SEED)), 400))
+    due = list(itertools.islice(arrivals(1000, random.Random(LOAD_SEED)), 400))
     assert sorted(sample.sent_s for sample in found.samples) == due
     assert due[0] == 0
     side = found.statistics
@@ -91,11 +91,11 @@ def test_requests_are_due_at_the_times_of_the_rate_and_no_text_is_sent_twice() -
 
 
 def test_it_ends_for_the_same_reasons_as_a_closed_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_embedbench.load.open_loop.precise", lambda _: False)
+    monkeypatch.setattr("pytest_embedbench.load.open_loop.is_precise", lambda _: False)
     assert profile(OpenShape(1, 2000), requests=50).statistics.ended == "requests"
     assert profile(OpenShape(1, 2000), texts=80).statistics.ended == "texts"
-    monkeypatch.setattr("pytest_embedbench.load.clients.course.PROGRESS_SECONDS", 0.001)
-    monkeypatch.setattr("pytest_embedbench.load.open_loop.precise", lambda latencies: len(latencies) >= 20)
+    monkeypatch.setattr("pytest_embedbench.load.clients.monitor.POLL_SECONDS", 0.001)
+    monkeypatch.setattr("pytest_embedbench.load.open_loop.is_precise", lambda latencies: len(latencies) >= 20)
     side = profile(OpenShape(1, 100)).statistics
     assert (side.ended, side.unanswered) == ("precise", 0), "what was under way then has been waited for"
     assert 20 <= side.requests < 1500
@@ -106,7 +106,7 @@ def test_a_rate_too_low_for_its_time_still_has_a_request() -> None:
     assert (side.requests, side.ended, side.unanswered) == (1, "time", 0)
     assert side.arrivals is not None
     assert side.arrivals.kept_up is None
-    assert behind(side).startswith(
+    assert overload_note(side).startswith(
         "too short to tell whether the server keeps up: requests came for 0 s, and one took "
     )
 
@@ -125,7 +125,7 @@ def test_an_overload_ends_with_its_time_and_says_so() -> None:
     assert side.warm_up is not None
     assert len(model.texts) == side.requests + side.warm_up.requests, "what was given up never reached the model"
     assert sent <= 2000
-    assert behind(side) == (
+    assert overload_note(side) == (
         f"the server did not keep up: it answered {digits(side.requests_per_s)} of 1000 requests/s, and "
         f"{side.unanswered:,} requests had no answer in the end; latency grows for as long as that lasts"
     )
@@ -155,25 +155,25 @@ def samples_of(service_s: float, rate: float, requests: int) -> list[Sample]:
 @settings(deadline=None)
 @given(st.floats(0.001, 1), st.floats(1.5, 50), st.integers(300, 1500))
 def test_an_overload_is_seen_whatever_the_server(service_s: float, times: float, requests: int) -> None:
-    found = arrivals_of(samples_of(service_s, times / service_s, requests), times / service_s, 0)
+    found = describe_arrivals(samples_of(service_s, times / service_s, requests), times / service_s, 0)
     assert found.kept_up is False
     assert found.growth == pytest.approx(times - 1, rel=0.5), "each second brings work for so many more"
 
 
 @settings(deadline=None)
-@given(st.floats(0.001, 1), st.floats(0.01, 0.7), st.integers(FEWEST, 1500))
+@given(st.floats(0.001, 1), st.floats(0.01, 0.7), st.integers(MIN_REQUESTS, 1500))
 def test_a_server_with_time_to_spare_keeps_up(service_s: float, times: float, requests: int) -> None:
-    found = arrivals_of(samples_of(service_s, times / service_s, requests), times / service_s, 0)
+    found = describe_arrivals(samples_of(service_s, times / service_s, requests), times / service_s, 0)
     assert found.kept_up
-    assert found.growth < GROWTH
+    assert found.growth < MAX_GROWTH
 
 
 def test_a_burst_that_is_over_before_it_is_answered_tells_nothing() -> None:
     burst = [Sample(number / 3000, 500.0 + number, None, 0.0) for number in range(150)]
-    assert arrivals_of(burst, 3000, 0).kept_up is None
+    assert describe_arrivals(burst, 3000, 0).kept_up is None
 
 
 def test_few_requests_show_no_slope_but_unanswered_ones_are_an_overload() -> None:
-    few = [Sample(number / 2, 20.0 * (number + 1), None, 0.0) for number in range(FEWEST - 1)]
-    assert (arrivals_of(few, 2, 0).growth, arrivals_of(few, 2, 0).kept_up) == (0, True)
-    assert arrivals_of(few, 2, 1).kept_up is False
+    few = [Sample(number / 2, 20.0 * (number + 1), None, 0.0) for number in range(MIN_REQUESTS - 1)]
+    assert (describe_arrivals(few, 2, 0).growth, describe_arrivals(few, 2, 0).kept_up) == (0, True)
+    assert describe_arrivals(few, 2, 1).kept_up is False

@@ -11,8 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from pytest_embedbench.load.quantiles import CONFIDENCE, PERCENTILES, fewest, interval, percentile, refusal
-from pytest_embedbench.load.stopping import NARROW, SETTLED, precise, settled
+from pytest_embedbench.load.quantiles import (
+    CONFIDENCE,
+    PERCENTILES,
+    min_samples,
+    percentile,
+    percentile_interval,
+    refusal,
+)
+from pytest_embedbench.load.stopping import MAX_MEDIAN_CHANGE, MAX_RELATIVE_WIDTHS, is_precise, is_warmed_up
 
 shares = st.sampled_from(sorted(PERCENTILES.values())) | st.floats(0.02, 0.98)
 
@@ -20,9 +27,9 @@ shares = st.sampled_from(sorted(PERCENTILES.values())) | st.floats(0.02, 0.98)
 @pytest.mark.parametrize(("share", "samples"), [(0.5, 6), (0.9, 36), (0.95, 72), (0.99, 368), (0.1, 36)])
 def test_how_many_samples_a_percentile_needs(share: float, samples: int) -> None:
     """As in tables of non-parametric intervals: 6 for the median at 95%."""
-    assert fewest(share) == samples
-    assert interval([1.0] * (samples - 1), share) is None
-    assert interval([1.0] * samples, share) == (1.0, 1.0)
+    assert min_samples(share) == samples
+    assert percentile_interval([1.0] * (samples - 1), share) is None
+    assert percentile_interval([1.0] * samples, share) == (1.0, 1.0)
 
 
 def test_p99_of_50_samples_is_refused() -> None:
@@ -33,8 +40,8 @@ def test_p99_of_50_samples_is_refused() -> None:
 @given(shares, st.integers(0, 3000))
 def test_an_interval_covers_as_often_as_it_says_and_is_no_wider_than_it_must_be(share: float, more: int) -> None:
     """Ranks stand for samples, so that the interval's ends are ranks; coverage is then exact, by the binomial."""
-    count = fewest(share) + more
-    found = interval(range(1, count + 1), share)
+    count = min_samples(share) + more
+    found = percentile_interval(range(1, count + 1), share)
     assert found is not None
     low, high = int(found.low), int(found.high)
     assert binom.cdf(high - 1, count, share) - binom.cdf(low - 1, count, share) >= CONFIDENCE - 1e-12
@@ -49,7 +56,7 @@ def test_of_many_profiles_few_have_an_interval_that_misses(share: float) -> None
     truth = -math.log(1 - share)
     missed = 0
     for _ in range(500):
-        found = interval(sorted(chance.expovariate(1) for _ in range(600)), share)
+        found = percentile_interval(sorted(chance.expovariate(1) for _ in range(600)), share)
         assert found is not None
         missed += not found.low <= truth <= found.high
     assert missed <= 45, "5% of 500 are 25; 45 or more have a probability below 0.0002"
@@ -58,7 +65,7 @@ def test_of_many_profiles_few_have_an_interval_that_misses(share: float) -> None
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=400), shares)
 def test_an_interval_holds_its_percentile_and_lies_among_the_samples(samples: list[float], share: float) -> None:
     ordered = sorted(samples)
-    found = interval(ordered, share)
+    found = percentile_interval(ordered, share)
     if found is not None:
         assert ordered[0] <= found.low <= percentile(ordered, share) <= found.high <= ordered[-1]
 
@@ -68,22 +75,22 @@ def spread(deviation: float, count: int) -> list[float]:
 
 
 def test_more_samples_are_more_precise() -> None:
-    assert not precise(spread(0.5, 400))
-    assert precise(spread(0.5, 20_000))
-    assert precise([7.0] * fewest(0.99))
-    assert precise([0.0] * fewest(0.99)), "a clock that sees nothing"
-    assert not precise([7.0] * (fewest(0.99) - 1)), "too few for p99"
+    assert not is_precise(spread(0.5, 400))
+    assert is_precise(spread(0.5, 20_000))
+    assert is_precise([7.0] * min_samples(0.99))
+    assert is_precise([0.0] * min_samples(0.99)), "a clock that sees nothing"
+    assert not is_precise([7.0] * (min_samples(0.99) - 1)), "too few for p99"
 
 
 def test_where_the_percentiles_lie_plays_no_part() -> None:
-    assert precise(spread(0.5, 20_000)) == precise([100 * value for value in spread(0.5, 20_000)])
+    assert is_precise(spread(0.5, 20_000)) == is_precise([100 * value for value in spread(0.5, 20_000)])
 
 
 def test_both_percentiles_must_be_narrow() -> None:
     narrow = spread(0.05, 5_000)
-    assert precise(narrow)
-    assert not precise(narrow[:-100] + [300.0 * (1 + n) for n in range(100)]), "a tail that nobody knows"
-    assert set(NARROW) == {"p50", "p99"}
+    assert is_precise(narrow)
+    assert not is_precise(narrow[:-100] + [300.0 * (1 + n) for n in range(100)]), "a tail that nobody knows"
+    assert set(MAX_RELATIVE_WIDTHS) == {"p50", "p99"}
 
 
 @pytest.mark.parametrize(
@@ -93,11 +100,11 @@ def test_both_percentiles_must_be_narrow() -> None:
         ([10.0], False),
         ([10.0, 10.0], True),
         ([100.0, 10.0], False),
-        ([100.0, 10.0, 10.0 * (1 - SETTLED)], True),
-        ([10.0, 10.0 * (1 + SETTLED) + 0.1], False),
+        ([100.0, 10.0, 10.0 * (1 - MAX_MEDIAN_CHANGE)], True),
+        ([10.0, 10.0 * (1 + MAX_MEDIAN_CHANGE) + 0.1], False),
         ([0.0, 0.0], True),
         ([0.0, 1.0], False),
     ],
 )
 def test_when_warm_up_ends(medians: list[float], ended: bool) -> None:
-    assert settled(medians) is ended
+    assert is_warmed_up(medians) is ended

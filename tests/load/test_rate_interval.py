@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_embedbench.load.quantiles import FEWEST_REQUESTS, rate_interval
-from pytest_embedbench.load.samples import Answered, Sample, statistics_of
+from pytest_embedbench.load.quantiles import MIN_RATE_REQUESTS, rate_interval
+from pytest_embedbench.load.samples import AnsweredRequest, Sample, statistics_of
 from pytest_embedbench.models.protocol import PreparedText
 
 requests = st.lists(
-    st.tuples(st.floats(0, 1), st.floats(0, 1000)), min_size=FEWEST_REQUESTS, max_size=3 * FEWEST_REQUESTS
+    st.tuples(st.floats(0, 1), st.floats(0, 1000)), min_size=MIN_RATE_REQUESTS, max_size=3 * MIN_RATE_REQUESTS
 )
 
 
@@ -55,17 +55,17 @@ def test_what_comes_in_clumps_is_less_certain() -> None:
 
 
 def test_a_few_requests_have_no_interval() -> None:
-    assert rate_interval([(number / 100, 1.0) for number in range(FEWEST_REQUESTS - 1)], 1.0) is None
-    assert rate_interval([(number / 100, 1.0) for number in range(FEWEST_REQUESTS)], 1.0) is not None
+    assert rate_interval([(number / 100, 1.0) for number in range(MIN_RATE_REQUESTS - 1)], 1.0) is None
+    assert rate_interval([(number / 100, 1.0) for number in range(MIN_RATE_REQUESTS)], 1.0) is not None
 
 
 def test_the_statistics_of_a_load_have_intervals_of_their_rates() -> None:
     texts = [PreparedText("one", 10, 8), PreparedText("two", 12, 7)]
-    answered = [Answered(Sample(number / 100, 10.0), ["one", "two"], texts) for number in range(400)]
+    answered = [AnsweredRequest(Sample(number / 100, 10.0), ["one", "two"], texts) for number in range(400)]
     found = statistics_of(answered, 2, [])
     for name, interval in found.intervals_per_s.items():
         assert interval.low <= getattr(found, name) <= interval.high
     requests_per_s = found.intervals_per_s["requests_per_s"]
     assert found.intervals_per_s["texts_per_s"] == pytest.approx([2 * end for end in requests_per_s])
     assert found.intervals_per_s["tokens_per_s"] == pytest.approx([15 * end for end in requests_per_s])
-    assert statistics_of(answered[: FEWEST_REQUESTS - 1], 2, []).intervals_per_s == {}
+    assert statistics_of(answered[: MIN_RATE_REQUESTS - 1], 2, []).intervals_per_s == {}

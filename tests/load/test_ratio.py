@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pytest_embedbench.load.ratio import BATCHES, TimedPair, dump_pairs, parse_pairs, ratio_of
-from pytest_embedbench.load.side_by_side import FEWEST_TO_STOP, NARROW, _stop
+from pytest_embedbench.load.side_by_side import MAX_WIDTH, MIN_PAIRS_TO_STOP, _stop
 
 times = st.floats(1e-4, 1e7)
 pair = st.builds(TimedPair, sent_s=st.floats(0, 1e6), model_ms=times, baseline_ms=times, model_first=st.integers(0, 1))
@@ -80,7 +80,7 @@ def test_the_interval_holds_the_ratio_though_its_width_ends_the_sampling(correla
             pairs += timed(1.2 * math.exp(0.1 * noise))
             noise = correlation * noise + math.sqrt(1 - correlation**2) * float(random.normal())
         found = ratio_of(pairs, 0.95)
-        assert found.width <= NARROW
-        assert len(pairs) >= FEWEST_TO_STOP
+        assert found.width <= MAX_WIDTH
+        assert len(pairs) >= MIN_PAIRS_TO_STOP
         held += found.low <= 1.2 <= found.high
     assert least * sessions <= held <= 0.98 * sessions

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_embedbench.encode.variants import VectorForm, variant_encoder
-from pytest_embedbench.load.server import Batch, MicroBatcher
+from pytest_embedbench.encode.variant_encoder import variant_encoder
+from pytest_embedbench.encode.vector_form import VectorForm
+from pytest_embedbench.load.server import MicroBatcher, ServedBatch
 from pytest_embedbench.machine import threads as cores
 from pytest_embedbench.models.protocol import ModelFacts, ParallelEncoder, PreparedText
 from pytest_embedbench.models.variants import WHOLE
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pytest_embedbench.datasets.types import Role
-    from pytest_embedbench.load.server import Served
+    from pytest_embedbench.load.server import ServedRequest
     from pytest_embedbench.models.protocol import Vectors
 
 PATIENCE_S = 30
@@ -79,7 +80,7 @@ class Scene:
 
     def __init__(self, model: Model, server: MicroBatcher, pool: ThreadPoolExecutor) -> None:
         self.model, self.server, self.pool = model, server, pool
-        self.answers: dict[str, Future[Served]] = {}
+        self.answers: dict[str, Future[ServedRequest]] = {}
 
     def send(self, name: str) -> None:
         self.answers[name] = self.pool.submit(self.server.serve, [name], "query")
@@ -139,7 +140,12 @@ def test_when_all_workers_are_busy_requests_gather_for_the_first_that_is_free(sc
     scene.finish("3")
     scene.finish("5")
     assert scene.model.batches == [["1"], ["2"], ["3", "4"], ["5"]]
-    assert scene.server.batches == [Batch(1, 4, 4), Batch(1, 4, 4), Batch(2, 8, 8), Batch(1, 4, 4)]
+    assert scene.server.batches == [
+        ServedBatch(1, 4, 4),
+        ServedBatch(1, 4, 4),
+        ServedBatch(2, 8, 8),
+        ServedBatch(1, 4, 4),
+    ]
     assert scene.model.most_at_once == 2
 
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.load.closed_loop import WARM_UP_ROUNDS
 from pytest_embedbench.load.ratio import ratio_of
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.load.side_by_side import (
-    FEWEST,
-    FEWEST_TO_STOP,
-    LOOK_EVERY,
-    NARROW,
+    CHECK_EVERY,
+    MAX_WIDTH,
+    MIN_PAIRS,
+    MIN_PAIRS_TO_STOP,
     Conditions,
     PairedSide,
     compare_side,
@@ -72,7 +72,7 @@ class Race:
         self.models = Timed("model", self.clock, model, self.log), Timed("baseline", self.clock, baseline, self.log)
 
     def run(self, shape: LoadShape = SHAPES[0], *, seconds: float = 3600, texts: Sequence[str] = TEXTS) -> PairedSide:
-        conditions = Conditions(seconds, 0.95, 64, Silence(), self.clock)
+        conditions = Conditions(seconds, 0.95, 64, SilentProgress(), self.clock)
         return compare_side(self.models, texts, "query", shape, conditions)
 
 
@@ -82,8 +82,8 @@ def test_the_ratio_is_exact_however_much_texts_differ(shape: LoadShape) -> None:
     found = Race(lambda text: 1.25 * lengths[text], lambda text: lengths[text]).run(shape)
     side = found.statistics
     assert (side.ratio, side.low, side.high) == pytest.approx((1.25, 1.25, 1.25), rel=1e-4)
-    assert (side.pairs, side.stopped) == (FEWEST_TO_STOP, "precise")
-    assert side.texts == FEWEST_TO_STOP * shape.batch * shape.concurrency
+    assert (side.pairs, side.stopped) == (MIN_PAIRS_TO_STOP, "precise")
+    assert side.texts == MIN_PAIRS_TO_STOP * shape.batch * shape.concurrency
     assert side.model_ms == pytest.approx(1.25 * side.baseline_ms, rel=1e-4)
     assert side.seconds == pytest.approx(sum(one.model_ms + one.baseline_ms for one in found.pairs) / 1000, rel=1e-4)
 
@@ -154,21 +154,21 @@ def test_it_goes_on_until_the_interval_is_narrow() -> None:
     found = Race(noisy(0.2)).run()
     side = found.statistics
     assert side.stopped == "precise"
-    assert side.pairs > FEWEST_TO_STOP
-    assert (side.high - side.low) / side.ratio <= NARROW
-    assert ratio_of(found.pairs[:-LOOK_EVERY], 0.95).width > NARROW
+    assert side.pairs > MIN_PAIRS_TO_STOP
+    assert (side.high - side.low) / side.ratio <= MAX_WIDTH
+    assert ratio_of(found.pairs[:-CHECK_EVERY], 0.95).width > MAX_WIDTH
 
 
 def test_it_ends_when_its_time_is_up() -> None:
     side = Race(noisy(2)).run(seconds=3).statistics
     assert side.stopped == "time"
     assert 3 <= side.seconds < 4
-    assert (side.high - side.low) / side.ratio > NARROW
+    assert (side.high - side.low) / side.ratio > MAX_WIDTH
 
 
 def test_a_short_time_still_makes_a_few_pairs() -> None:
     side = Race(noisy(2)).run(seconds=1e-9).statistics
-    assert (side.pairs, side.stopped) == (FEWEST, "time")
+    assert (side.pairs, side.stopped) == (MIN_PAIRS, "time")
     assert 0 < side.low < side.high < float("inf")
 
 
@@ -182,7 +182,7 @@ def test_the_statistics_are_those_of_the_pairs() -> None:
 
 def test_few_texts_are_sent_again_and_counted() -> None:
     side = Race(lambda _: 12.0).run(LoadShape(2, 2), texts=["one", "two", "", "two", "three"]).statistics
-    assert (side.texts, side.distinct_texts) == (FEWEST_TO_STOP * 4, 3)
+    assert (side.texts, side.distinct_texts) == (MIN_PAIRS_TO_STOP * 4, 3)
     assert side.ratio == pytest.approx(1.2)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_embedbench.machine.device_lock import hold, physical
+from pytest_embedbench.machine.device_lock import hold_devices, physical_name
 
 ENOUGH = 30.0
 """Seconds that a thread may take that nothing holds up."""
@@ -30,7 +30,7 @@ class Holder:
         self._thread.start()
 
     def _hold(self, devices: tuple[str, ...], alone: bool) -> None:
-        with hold(devices, alone=alone):
+        with hold_devices(devices, alone=alone):
             self.has.set()
             self._over.wait(ENOUGH)
 
@@ -54,7 +54,7 @@ class Holder:
 )
 def test_a_device_has_one_name(device: str, visible: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert physical(device) == name
+    assert physical_name(device) == name
 
 
 @pytest.mark.parametrize(("first", "second"), [(True, True), (True, False), (False, True)])
@@ -103,7 +103,7 @@ def test_two_that_need_the_same_devices_take_them_in_one_order(monkeypatch: pyte
 
 
 def test_a_name_is_no_path(tmp_path: Path) -> None:
-    with hold(["../cuda:0"], alone=True):
+    with hold_devices(["../cuda:0"], alone=True):
         assert sorted(path.name for path in tmp_path.iterdir()) == [
             "embedbench-..-cuda-0.gate",
             "embedbench-..-cuda-0.room",

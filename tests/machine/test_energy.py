@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_embedbench.load.circumstances import watching
+from pytest_embedbench.load.circumstances import record_circumstances
 from pytest_embedbench.machine.energy import missing_extra
 from pytest_embedbench.models.protocol import ModelFacts
 
@@ -18,9 +18,9 @@ CPU = ModelFacts(device="cpu")
 
 def test_nobody_asked(tmp_path: Path) -> None:
     before = "codecarbon" in sys.modules
-    with watching(CPU, tmp_path) as watch:
+    with record_circumstances(CPU, tmp_path) as watch:
         pass
-    assert watch.found.energy is None
+    assert watch.circumstances.energy is None
     assert ("codecarbon" in sys.modules) == before
 
 
@@ -50,11 +50,11 @@ def test_energy_is_metered_without_a_network_or_a_file(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    with watching(CPU, tmp_path, energy=True) as watch:
+    with record_circumstances(CPU, tmp_path, energy=True) as watch:
         end = time.monotonic() + 1
         while time.monotonic() < end:
             pass
-    found = watch.found.energy
+    found = watch.circumstances.energy
     assert found is not None
     assert found.kwh > 0
     assert found.kwh == pytest.approx(found.cpu_kwh + found.gpu_kwh + found.memory_kwh)

@@ -10,11 +10,11 @@ import pytest
 from pytest_embedbench.machine.environment import (
     cores,
     cpu_name,
-    describe,
-    hardware,
-    is_hardware,
+    describe_environment,
+    hardware_name,
+    matches_hardware,
     peak_memory_bytes,
-    short_hardware,
+    short_hardware_name,
 )
 
 
@@ -37,7 +37,7 @@ from pytest_embedbench.machine.environment import (
     ],
 )
 def test_hardware_is_named_by_whole_words(wanted: str, actual: str, expected: bool) -> None:
-    assert is_hardware(wanted, actual) is expected
+    assert matches_hardware(wanted, actual) is expected
 
 
 @pytest.mark.parametrize(
@@ -50,15 +50,15 @@ def test_hardware_is_named_by_whole_words(wanted: str, actual: str, expected: bo
     ],
 )
 def test_cards_write_hardware_without_vendor_and_cores(actual: str, short: str) -> None:
-    assert short_hardware(actual) == short
+    assert short_hardware_name(actual) == short
 
 
 def test_this_machine() -> None:
-    found = describe("cpu")
-    assert found.hardware == hardware("cpu") == f"{cpu_name()} ({cores()} cores)"
+    found = describe_environment("cpu")
+    assert found.hardware == hardware_name("cpu") == f"{cpu_name()} ({cores()} cores)"
     assert cpu_name()
     assert found.cores == cores() >= 1
-    assert is_hardware(cpu_name(), found.hardware)
+    assert matches_hardware(cpu_name(), found.hardware)
     assert (found.python, found.system) == (platform.python_version(), platform.platform())
     assert found.libraries["numpy"] == version("numpy")
     assert found.libraries["torch"] == version("torch")

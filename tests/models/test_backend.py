@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from pytest_embedbench.encode.loop import encode
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models import backend as backends
 from pytest_embedbench.models.load import load_model, usual_dtype
@@ -67,7 +67,7 @@ def load(folder: Path, kind: str, *, dtype: str = "", device: str = "cpu", **key
 
 
 def vectors(model: Any, role: Role = "document", batch_tokens: int = 300) -> Any:
-    encoded = encode(model, TEXTS, role, batch_tokens=batch_tokens, progress=Silence())
+    encoded = encode(model, TEXTS, role, batch_tokens=batch_tokens, progress=SilentProgress())
     return encoded.vectors[encoded.indices]
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.encode.loop import encode
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.callable import ESTIMATED, CallableModel
 from pytest_embedbench.models.load import load_model, usual_dtype
@@ -77,7 +77,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Module]:
 
 
 def vectors(model: Encoder, texts: list[str], role: Role = "document") -> Any:
-    encoded = encode(model, texts, role, batch_tokens=20, progress=Silence())
+    encoded = encode(model, texts, role, batch_tokens=20, progress=SilentProgress())
     return encoded.vectors[encoded.indices]
 
 

@@ -11,13 +11,13 @@ from click.testing import CliRunner, Result
 from pytest_embedbench.cli import main
 from pytest_embedbench.core.measures import DEFAULT_MEASURES
 from pytest_embedbench.datasets.types import DatasetFacts, Finding
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.engine.pair_work import PairWork, WorkSettings
 from pytest_embedbench.engine.workbench import Workbench
 from pytest_embedbench.load.quantiles import Interval
-from pytest_embedbench.load.rates import MaxRate, Probe, RateResult
+from pytest_embedbench.load.rates import MaxRate, RateProbe, RateResult
 from pytest_embedbench.load.statistics import ProfileResult, summarize
-from pytest_embedbench.machine.environment import describe
+from pytest_embedbench.machine.environment import describe_environment
 from pytest_embedbench.models.protocol import ModelFacts
 from pytest_embedbench.models.spec import ModelSpec
 from pytest_embedbench.results.schema import DatasetRecord, Details, Evidence, ModelRecord, PairResult
@@ -58,7 +58,7 @@ def result() -> PairResult:
                 facts=DatasetFacts(domain="general", languages=["eng-Latn"]),
                 findings=[Finding(code="c", message="m", count=2, first="é\n")],
             ),
-            environment=describe("cpu"),
+            environment=describe_environment("cpu"),
             measured_on="2026-01-02",
             means={"ndcg@10": 0.5},
             depth=100,
@@ -78,7 +78,9 @@ def result() -> PairResult:
                         refuted=None,
                         ended="time",
                         probes=[
-                            Probe(rate=3.0, requests=368, holds=True, p99_ms=4.0, p99_interval_ms=Interval(3.0, 5.0))
+                            RateProbe(
+                                rate=3.0, requests=368, holds=True, p99_ms=4.0, p99_interval_ms=Interval(3.0, 5.0)
+                            )
                         ],
                     ),
                 )
@@ -102,7 +104,7 @@ def evaluate(tmp_path: Path) -> Callable[[str], PairWork]:
         suite = tmp_path / "embedbench.toml"
         suite.write_text(f'[embedbench]\nmodels = ["bm25"]\ndatasets = ["{dataset}"]\n', encoding="utf-8")
         (pair,) = read_suite(suite, Overrides(folder=tmp_path)).pairs
-        bench = Workbench(WorkSettings(results=tmp_path / "results", device="cpu"), Silence())
+        bench = Workbench(WorkSettings(results=tmp_path / "results", device="cpu"), SilentProgress())
         return bench.evaluation(pair, DEFAULT_MEASURES)
 
     return run

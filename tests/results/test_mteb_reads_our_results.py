@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from pytest_embedbench.cli import main
 from pytest_embedbench.core.measures import DEFAULT_MEASURES
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.engine.pair_work import PairWork, WorkSettings
 from pytest_embedbench.engine.workbench import Workbench
 from pytest_embedbench.results.store import Store
@@ -47,7 +47,7 @@ def work(tmp_path: Path) -> PairWork:
     suite_file = tmp_path / "embedbench.toml"
     suite_file.write_text('[embedbench]\nmodels = ["bm25"]\ndatasets = ["builtin"]\n', encoding="utf-8")
     (pair,) = read_suite(suite_file, Overrides(folder=tmp_path)).pairs
-    bench = Workbench(WorkSettings(results=tmp_path / "results", device="cpu"), Silence())
+    bench = Workbench(WorkSettings(results=tmp_path / "results", device="cpu"), SilentProgress())
     return bench.evaluation(pair, DEFAULT_MEASURES)
 
 

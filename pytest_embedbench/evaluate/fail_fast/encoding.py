@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.core.runs import Run
     from pytest_embedbench.datasets.types import Dataset
     from pytest_embedbench.encode.loop import Encoded
-    from pytest_embedbench.encode.variants import VectorForm
+    from pytest_embedbench.encode.vector_form import VectorForm
     from pytest_embedbench.models.protocol import ModelFacts, Vectors
     from pytest_embedbench.models.variants import Variant
 

@@ -1,4 +1,4 @@
-"""What the HTTP client of a load can do: requests a second against a server that does nothing but answer."""
+"""Capacity of the load's HTTP client: requests a second against a server that does nothing but answer."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ from pathlib import Path
 from pytest_embedbench.load.clients.http import HttpClient
 from pytest_embedbench.remote.answers import HttpAnswer
 
-SECONDS = 0.5
-"""For which it is loaded."""
+CALIBRATION_SECONDS = 0.5
+"""Seconds for which the client is loaded."""
 
 NULL_SERVER = Path(__file__).with_name("null_server.py")
 
 
 @contextmanager
 def null_server(texts: int, dimensions: int) -> Iterator[str]:
-    """The address of a null server in a process of its own, whose answers hold so many vectors."""
+    """Run a null server in a process of its own and yield its address.
+
+    Args:
+        texts: vectors in each answer.
+        dimensions: length of each vector.
+    """
     command = [sys.executable, "-I", str(NULL_SERVER), str(texts), str(dimensions)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603 - our own file
         try:
@@ -32,27 +37,27 @@ def null_server(texts: int, dimensions: int) -> Iterator[str]:
 
 
 async def capacity_per_s(url: str, body: bytes, read: Callable[[HttpAnswer], object], clients: int) -> float:
-    """Requests a second that so many clients bring about, each sending its next one when the last was answered.
+    """Return the requests a second that clients reach in a closed loop.
 
     Args:
-        url: of a null server.
-        body: of every request.
-        read: what is done with each answer.
-        clients: requests under way.
+        url: address of a null server.
+        body: body of every request.
+        read: called with each answer, as the load's client reads the answers of its server.
+        clients: requests in flight.
     """
     client = HttpClient(url, lambda: {"Content-Type": "application/json"})
-    await asyncio.gather(*(client.post(body) for _ in range(clients)))  # opens the connections
+    await asyncio.gather(*(client.post(body) for _ in range(clients)))  # opens the connections, before time counts
     count, start = 0, time.perf_counter()
 
-    async def one() -> None:
+    async def send_until_time_is_up() -> None:
         nonlocal count
-        while time.perf_counter() - start < SECONDS:
-            async with asyncio.timeout(SECONDS * 10):
+        while time.perf_counter() - start < CALIBRATION_SECONDS:
+            async with asyncio.timeout(CALIBRATION_SECONDS * 10):
                 answer = await client.post(body)
             read(answer)
             count += 1
 
-    await asyncio.gather(*(one() for _ in range(clients)))
+    await asyncio.gather(*(send_until_time_is_up() for _ in range(clients)))
     seconds = time.perf_counter() - start
     client.close()
     return count / seconds

@@ -1,11 +1,11 @@
-"""Choose the clients for a model: asyncio over HTTP for a served one, threads for a local one."""
+"""Choose the clients for a model: an event loop over HTTP for a served model, threads for a local one."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from pytest_embedbench.load.clients.course import Clients
+from pytest_embedbench.load.clients.interface import Clients
 from pytest_embedbench.models.served.wire import Wired
 
 if TYPE_CHECKING:
@@ -14,10 +14,15 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Encoder
 
 
-def clients_of(model: Encoder, role: Role, shape: LoadShape, batch_tokens: int) -> AbstractContextManager[Clients]:
-    """The clients that fit the model; ``shape.concurrency`` of them where they send in a closed loop."""
+def clients_for(model: Encoder, role: Role, shape: LoadShape, batch_tokens: int) -> AbstractContextManager[Clients]:
+    """Return the clients that fit the model, ``shape.concurrency`` of them in a closed loop.
+
+    A served model whose server takes fewer texts a request than ``shape.batch`` gets threads: the model itself then
+    spreads a request's texts over several calls.
+    """
     wire = model.wire() if isinstance(model, Wired) else None
     if wire is not None and shape.batch <= wire.most_texts:
+        # Imported late: the HTTP client needs the libraries of an extra.
         from pytest_embedbench.load.clients.endpoint import EndpointClients
 
         return EndpointClients(wire, model.prepare, role, shape)

@@ -1,4 +1,4 @@
-"""Clients of a model behind HTTP: an event loop in a thread of its own, a connection for each request under way."""
+"""Clients of a model behind HTTP: an event loop in a thread of its own, a connection for each request in flight."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from pytest_embedbench.load.clients.calibration import capacity_per_s, null_server
-from pytest_embedbench.load.clients.course import (
-    LEAD_S,
-    MOST_IN_FLIGHT,
-    PATIENCE,
-    PROGRESS_SECONDS,
-    WHOLE,
-    Course,
-    Onlooker,
-    Sent,
-)
 from pytest_embedbench.load.clients.http import ConnectionLostError, HttpClient
-from pytest_embedbench.load.samples import Answered, Sample
-from pytest_embedbench.load.server import Batch
+from pytest_embedbench.load.clients.interface import (
+    GRACE_SHARE,
+    LEAD_SECONDS,
+    MAX_IN_FLIGHT,
+    SEND_ALL,
+    LoadControl,
+    LoadOutcome,
+)
+from pytest_embedbench.load.clients.monitor import POLL_SECONDS, LoadMonitor
+from pytest_embedbench.load.samples import AnsweredRequest, Sample
+from pytest_embedbench.load.server import ServedBatch
 from pytest_embedbench.load.statistics import ClientCost, Ended
 from pytest_embedbench.remote.answers import HttpAnswer
 
@@ -39,7 +38,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class _Job(NamedTuple):
+class _PreparedRequest(NamedTuple):
+    """A request's texts as given and as tokenized, and the body that is sent."""
+
     raw: list[str]
     texts: Sequence[PreparedText]
     body: bytes
@@ -48,19 +49,26 @@ class _Job(NamedTuple):
 class EndpointClients:
     """``Clients`` of an endpoint; use as a context manager.
 
-    Texts are tokenized, where there is a tokenizer to count them, and requests written before any is sent; an answer is
-    read and checked after its latency is taken. A failure is not tried again: under load it is what is to be known.
+    All requests are written before the first is sent, and an answer is read and checked after its latency is taken, so
+    that neither counts as latency. Texts are tokenized where there is a tokenizer to count their tokens. A failed
+    request is not sent again: under load, failures are part of what is measured.
+
+    Args:
+        wire: how the endpoint's requests are written and its answers read.
+        prepare: tokenizes texts of a role.
+        role: role of all texts.
+        shape: texts a request, and clients in a closed loop.
     """
 
-    batches: Sequence[Batch] = ()
+    batches: Sequence[ServedBatch] = ()
 
     def __init__(
         self, wire: Wire, prepare: Callable[[Sequence[str], Role], list[PreparedText]], role: Role, shape: LoadShape
     ) -> None:
         self._wire, self._prepare, self._role, self._shape = wire, prepare, role, shape
         self._client = HttpClient(wire.url, wire.headers)
-        self._share: float | None = None
-        self._first: _Job | None = None
+        self._cpu_share: float | None = None
+        self._first_request: _PreparedRequest | None = None
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
@@ -71,26 +79,27 @@ class EndpointClients:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._do(self._end())
+        self._run(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    def closed(self, requests: Sequence[list[str]], course: Course = WHOLE) -> Sent:
-        written = [self._job(raw) for raw in requests]
-        self._first, jobs = written[0], iter(written)
-        answered: list[Answered] = []
+    def closed(self, requests: Sequence[list[str]], control: LoadControl = SEND_ALL) -> LoadOutcome:
+        written = [self._prepared(raw) for raw in requests]
+        self._first_request, queue = written[0], iter(written)
+        answered: list[AnsweredRequest] = []
         ended: list[Ended] = []
 
         async def client(start: float) -> None:
             while True:
-                late = time.perf_counter() - start >= course.seconds and len(answered) >= self._shape.concurrency
-                if late and not ended:
+                # Not before as many answers as clients: each sends one request at least, however short the time.
+                over = time.perf_counter() - start >= control.seconds and len(answered) >= self._shape.concurrency
+                if over and not ended:
                     ended.append("time")
-                job = None if ended else next(jobs, None)
-                if job is None:
+                request = None if ended else next(queue, None)
+                if request is None:
                     return
-                answered.append(await self._ask(job, start, time.perf_counter() - start))
+                answered.append(await self._send(request, start, time.perf_counter() - start))
 
         async def clients() -> None:
             start = time.perf_counter()
@@ -99,99 +108,105 @@ class EndpointClients:
                     for _ in range(self._shape.concurrency):
                         group.create_task(client(start))
 
-        self._watch(clients(), Onlooker(answered, ended, course))
-        return Sent(answered, ended[0] if ended else None)
+        self._run_monitored(clients(), LoadMonitor(answered, ended, control))
+        return LoadOutcome(answered, ended[0] if ended else None)
 
     @cached_property
     def cost(self) -> ClientCost | None:
-        """Measured once, after the load, with its first request and answers of the same size."""
-        job = self._first
-        if job is None or self._share is None:
+        """Share of a core and capacity of the client, measured once, after the load.
+
+        The capacity is measured with the load's first request, against a null server whose answers have the same size.
+        """
+        request = self._first_request
+        if request is None or self._cpu_share is None:
             return None
 
         def read(answer: HttpAnswer) -> None:
-            self._wire.read(answer, job.texts)
+            self._wire.read(answer, request.texts)
 
-        with null_server(len(job.texts), self._wire.dimensions) as url:
-            capacity = self._do(capacity_per_s(url, job.body, read, self._shape.concurrency))
-        return ClientCost(cpu_share=self._share, capacity_per_s=capacity)
+        with null_server(len(request.texts), self._wire.dimensions) as url:
+            capacity = self._run(capacity_per_s(url, request.body, read, self._shape.concurrency))
+        return ClientCost(cpu_share=self._cpu_share, capacity_per_s=capacity)
 
-    def open(self, requests: Iterable[tuple[float, list[str]]], course: Course = WHOLE) -> Sent:
-        jobs = [(due, self._job(raw)) for due, raw in requests]
-        answered: list[Answered] = []
+    def open(self, requests: Iterable[tuple[float, list[str]]], control: LoadControl = SEND_ALL) -> LoadOutcome:
+        timed = [(due, self._prepared(raw)) for due, raw in requests]
+        answered: list[AnsweredRequest] = []
         ended: list[Ended] = []
-        under_way: list[asyncio.Task[None]] = []
-        connections = asyncio.Semaphore(MOST_IN_FLIGHT)
+        in_flight: list[asyncio.Task[None]] = []
+        connections = asyncio.Semaphore(MAX_IN_FLIGHT)
 
-        async def one(start: float, due: float, job: _Job) -> None:
+        async def send(start: float, due: float, request: _PreparedRequest) -> None:
             async with connections:
                 lag_ms = (time.perf_counter() - start - due) * 1000
-                done = await self._ask(job, start, due)
-            answered.append(done._replace(sample=done.sample._replace(lag_ms=lag_ms)))
+                result = await self._send(request, start, due)
+            answered.append(result._replace(sample=result.sample._replace(lag_ms=lag_ms)))
 
-        async def send(start: float, group: asyncio.TaskGroup) -> None:
-            for due, job in jobs:
-                # Not even those that are late go without letting answers in.
-                await asyncio.sleep(max(0.0, start + min(due, course.seconds) - time.perf_counter()))
-                if due > course.seconds and not ended:
+        async def send_all(start: float, group: asyncio.TaskGroup) -> None:
+            for due, request in timed:
+                # Sleeps even when late, for 0 s, so that the event loop can take answers between two requests.
+                await asyncio.sleep(max(0.0, start + min(due, control.seconds) - time.perf_counter()))
+                if due > control.seconds and not ended:
                     ended.append("time")
                 if ended:
                     return
-                under_way.append(group.create_task(one(start, due, job)))
+                in_flight.append(group.create_task(send(start, due, request)))
 
         async def clients() -> None:
-            start = time.perf_counter() + LEAD_S
+            start = time.perf_counter() + LEAD_SECONDS
             with self._accounted():
                 async with asyncio.TaskGroup() as group:
-                    await send(start, group)
-                    left = max(0.0, start + course.seconds * (1 + PATIENCE) - time.perf_counter())
-                    await asyncio.wait(under_way, timeout=left)
-                    if not answered:  # one at least, however short the time
-                        await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                    for late in under_way:
-                        late.cancel()
+                    await send_all(start, group)
+                    left = max(0.0, start + control.seconds * (1 + GRACE_SHARE) - time.perf_counter())
+                    await asyncio.wait(in_flight, timeout=left)
+                    if not answered:  # one answer at least, however short the time
+                        await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
+                    for task in in_flight:
+                        task.cancel()
 
-        self._watch(clients(), Onlooker(answered, ended, course))
-        return Sent(answered, ended[0] if ended else None, len(under_way) - len(answered))
+        self._run_monitored(clients(), LoadMonitor(answered, ended, control))
+        return LoadOutcome(answered, ended[0] if ended else None, len(in_flight) - len(answered))
 
     @contextmanager
     def _accounted(self) -> Iterator[None]:
-        """Keep which share of a core the loop's thread takes meanwhile."""
+        """Measure the share of a core that the event loop's thread takes meanwhile."""
         start, used = time.perf_counter(), time.thread_time()
         yield
-        self._share = (time.thread_time() - used) / (time.perf_counter() - start)
+        self._cpu_share = (time.thread_time() - used) / (time.perf_counter() - start)
 
-    def _watch(self, clients: Coroutine[Any, Any, None], onlooker: Onlooker) -> None:
-        self._do(clients, onlooker.look)
-        onlooker.look()
+    def _run_monitored(self, clients: Coroutine[Any, Any, None], monitor: LoadMonitor) -> None:
+        self._run(clients, monitor.poll)
+        monitor.poll()
 
-    def _job(self, raw: list[str]) -> _Job:
+    def _prepared(self, raw: list[str]) -> _PreparedRequest:
         texts = self._prepare(raw, self._role)
-        return _Job(raw, texts, self._wire.body(texts, self._role))
+        return _PreparedRequest(raw, texts, self._wire.body(texts, self._role))
 
-    async def _ask(self, job: _Job, start: float, since: float) -> Answered:
-        """Latency counts from ``since``, in seconds from the start."""
+    async def _send(self, request: _PreparedRequest, start: float, since: float) -> AnsweredRequest:
+        """Send a request and wait for its answer; latency counts from ``since``, in seconds after ``start``."""
         try:
             async with asyncio.timeout(self._wire.timeout):
-                answer = await self._client.post(job.body)
+                answer = await self._client.post(request.body)
         except TimeoutError:
             raise self._wire.failure(f"no answer within {self._wire.timeout:g} s") from None
         except (OSError, ConnectionLostError) as error:
             raise self._wire.failure(str(error)) from None
-        took = (time.perf_counter() - start - since) * 1000
-        found = self._wire.read(answer, job.texts)
-        return Answered(Sample(since, took), job.raw, found.texts, found.server_ms)
+        latency_ms = (time.perf_counter() - start - since) * 1000
+        result = self._wire.read(answer, request.texts)
+        return AnsweredRequest(Sample(since, latency_ms), request.raw, result.texts, result.server_ms)
 
-    def _do(self, work: Coroutine[Any, Any, T], look: Callable[[], None] = lambda: None) -> T:
-        """Run in the loop's thread, looking from this one; the first of the errors is raised alone."""
+    def _run(self, work: Coroutine[Any, Any, T], poll: Callable[[], None] = lambda: None) -> T:
+        """Run a coroutine in the event loop's thread, and call ``poll`` from this one while it runs.
+
+        Of a group of errors, the first is raised alone.
+        """
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        while not wait([future], PROGRESS_SECONDS).done:
-            look()
+        while not wait([future], POLL_SECONDS).done:
+            poll()
         try:
             return future.result()
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
 
-    async def _end(self) -> None:
+    async def _close(self) -> None:
         self._client.close()
-        await asyncio.sleep(0)  # transports close in the next round
+        await asyncio.sleep(0)  # transports close in the next round of the event loop

@@ -1,8 +1,8 @@
 """An HTTP/1.1 client that costs little: asyncio's connections, kept open, and the parser of llhttp (``httptools``).
 
-A load client must not be what is measured. A request takes about a millisecond of a core through httpx, a fifth of that
-through aiohttp, a twentieth through this one. It knows only what a load needs: POST, answers as a whole; no redirects,
-no proxies.
+A load client must be much cheaper than the server that it measures. A request takes about a millisecond of a core
+through httpx, a fifth of that through aiohttp, a twentieth through this client. It has only what a load needs: POST and
+whole answers; neither redirects nor proxies.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from pytest_embedbench.errors import ConfigurationError
+from pytest_embedbench.errors import ConfigurationError, needs_extra
 from pytest_embedbench.remote.answers import HttpAnswer
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ConnectionLostError(Exception):
-    """The server closed the connection before its answer was whole; ``answering`` says whether it had begun."""
+    """The server closed the connection before its answer was complete; ``answering`` says whether it had begun."""
 
     def __init__(self, *, answering: bool) -> None:
         self.answering = answering
@@ -28,22 +28,22 @@ class ConnectionLostError(Exception):
 
 
 class HttpClient:
-    """Posts to one address; each request under way has a connection, which the next ones use again.
+    """Client that posts to one address; each request in flight has a connection, which later requests use again.
 
     Args:
         url: the address.
-        headers: gives what every request carries; not the headers themselves, which tracebacks would show.
+        headers: returns the headers of every request. A function, since tracebacks would show the headers themselves,
+            with the key among them.
 
     Raises:
-        ConfigurationError: the libraries of the extra are not installed.
+        ConfigurationError: the libraries of the extra ``http`` are not installed.
     """
 
     def __init__(self, url: str, headers: Callable[[], Mapping[str, str]]) -> None:
         try:
             import httptools
         except ImportError as error:
-            fix = "pip install 'pytest-embedbench[http]'"
-            raise ConfigurationError("endpoint", f"{error.name} is not installed", fix) from None
+            raise needs_extra("http", error.name or "httptools", ConfigurationError, where="endpoint") from None
         self._parser = httptools.HttpResponseParser
         parts = urlsplit(url)
         self._host, self._tls = parts.hostname or "", _tls() if parts.scheme == "https" else None
@@ -56,12 +56,13 @@ class HttpClient:
         """Connections that were opened so far."""
 
     async def post(self, body: bytes) -> HttpAnswer:
-        """Send a request and wait for the whole answer.
+        """Send a request and return its answer once that is complete.
 
-        One that meets a connection which the server has closed meanwhile is sent again, over a new one.
+        If the server had closed an idle connection in the meantime, the request is sent again over another one.
 
         Raises:
-            OSError, ConnectionLostError: no connection, or it broke.
+            OSError: no connection, or the answer is not HTTP.
+            ConnectionLostError: the connection broke.
         """
         request = self._head % len(body) + body
         while self._idle:
@@ -70,6 +71,7 @@ class HttpClient:
                 try:
                     return await self._over(connection, request)
                 except ConnectionLostError as error:
+                    # Without a byte of an answer the connection was most likely closed while idle: try the next one.
                     if error.answering:
                         raise
         _, connection = await asyncio.get_running_loop().create_connection(
@@ -81,7 +83,7 @@ class HttpClient:
     async def _over(self, connection: _Connection, request: bytes) -> HttpAnswer:
         try:
             answer = await connection.ask(request)
-        except BaseException:  # a cancelled request leaves an answer under way
+        except BaseException:  # the answer to a cancelled request may still arrive: do not use the connection again
             connection.close()
             raise
         if connection.open:
@@ -96,7 +98,7 @@ class HttpClient:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, one request at a time; the callbacks ``on_...`` are the parser's."""
+    """One connection, with one request at a time; the parser calls the methods ``on_...``."""
 
     def __init__(self, parser: Any) -> None:
         self._new_parser = parser
@@ -123,11 +125,11 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._begun = True
         if self._answer is None or self._answer.done():
-            self.close()  # nobody has asked
+            self.close()  # data that no request waits for
             return
         try:
             self._parser.feed_data(data)
-        except Exception as error:  # noqa: BLE001 - the parser has many kinds of it
+        except Exception as error:  # noqa: BLE001 - the parser raises many classes
             self.close()
             if not self._answer.done():
                 self._answer.set_exception(OSError(f"the answer is not HTTP: {error}"))
@@ -137,7 +139,8 @@ class _Connection(asyncio.Protocol):
         if self._answer is None or self._answer.done():
             return
         if self._headed and not self._headers.keys() & {"content-length", "transfer-encoding"}:
-            self.on_message_complete()  # the end of the connection is that of the answer
+            # An answer without a length ends with its connection (RFC 9112, 6.3).
+            self.on_message_complete()
         else:
             self._answer.set_exception(ConnectionLostError(answering=self._begun))
 
@@ -163,7 +166,7 @@ def _lines(headers: Mapping[str, str]) -> bytes:
 
 
 def _tls() -> ssl.SSLContext:
-    """The certificates that the endpoint's other client trusts."""
+    """Return a TLS context that trusts the same certificates as the endpoint's other client."""
     import httpx2
 
     return httpx2.create_ssl_context()

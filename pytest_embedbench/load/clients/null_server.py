@@ -1,7 +1,7 @@
-"""A server that does nothing but answer, to measure what a load client can do: ``python null_server.py TEXTS SIZE``.
+"""A server that does nothing but answer, to measure how fast a load client is: ``python null_server.py TEXTS SIZE``.
 
-It prints its port, and answers every request with the same vectors, so many of so many dimensions, until its standard
-input ends.
+It prints its port, and answers every request with the same TEXTS vectors of SIZE dimensions until its standard input
+ends. It imports nothing of the package, so that it starts at once.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import sys
 
-END = b"\r\n\r\n"
-LENGTH = b"content-length:"
+HEAD_END = b"\r\n\r\n"
+LENGTH_HEADER = b"content-length:"
 
 
-class Answering(asyncio.Protocol):
-    """Finds where requests end, and looks at nothing else."""
+class NullProtocol(asyncio.Protocol):
+    """Protocol that finds where requests end, reads nothing else of them, and answers each."""
 
     def __init__(self, answer: bytes) -> None:
         self._answer, self._data = answer, b""
@@ -25,10 +25,10 @@ class Answering(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._data += data
-        while (end := self._data.find(END)) >= 0:
+        while (end := self._data.find(HEAD_END)) >= 0:
             head = self._data[:end].lower()
-            length = int(head[head.index(LENGTH) + len(LENGTH) :].split(b"\r\n", 1)[0])
-            whole = end + len(END) + length
+            length = int(head[head.index(LENGTH_HEADER) + len(LENGTH_HEADER) :].split(b"\r\n", 1)[0])
+            whole = end + len(HEAD_END) + length
             if len(self._data) < whole:
                 return
             self._data = self._data[whole:]
@@ -36,7 +36,7 @@ class Answering(asyncio.Protocol):
 
 
 def answer(texts: int, size: int) -> bytes:
-    """An answer of ``/embeddings`` for so many texts, vectors of ``size`` dimensions."""
+    """Return an HTTP answer of ``/embeddings`` to so many texts, with vectors of ``size`` dimensions."""
     vector = ",".join(["0.0123456"] * size)
     items = ",".join(f'{{"object":"embedding","index":{index},"embedding":[{vector}]}}' for index in range(texts))
     body = f'{{"object":"list","data":[{items}],"usage":{{"prompt_tokens":{texts},"total_tokens":{texts}}}}}'
@@ -44,9 +44,9 @@ def answer(texts: int, size: int) -> bytes:
 
 
 async def serve(texts: int, size: int) -> None:
-    """Serve until standard input ends: with the process that reads the port."""
+    """Serve until standard input ends, which happens at the latest when the process that reads the port ends."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Answering(answer(texts, size)), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: NullProtocol(answer(texts, size)), "127.0.0.1", 0)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await loop.run_in_executor(None, sys.stdin.read)

@@ -8,18 +8,17 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Self
 
-from pytest_embedbench.load.clients.course import (
-    LEAD_S,
-    MOST_IN_FLIGHT,
-    PATIENCE,
-    PROGRESS_SECONDS,
-    WHOLE,
-    Course,
-    Onlooker,
-    Sent,
+from pytest_embedbench.load.clients.interface import (
+    GRACE_SHARE,
+    LEAD_SECONDS,
+    MAX_IN_FLIGHT,
+    SEND_ALL,
+    LoadControl,
+    LoadOutcome,
 )
-from pytest_embedbench.load.samples import Answered, Sample
-from pytest_embedbench.load.server import Batch, MicroBatcher
+from pytest_embedbench.load.clients.monitor import POLL_SECONDS, LoadMonitor
+from pytest_embedbench.load.samples import AnsweredRequest, Sample
+from pytest_embedbench.load.server import MicroBatcher, ServedBatch
 from pytest_embedbench.load.statistics import Ended
 
 if TYPE_CHECKING:
@@ -30,9 +29,16 @@ if TYPE_CHECKING:
 
 
 class ThreadClients:
-    """``Clients`` whose server is ours; use as a context manager."""
+    """``Clients`` whose server runs in this process; use as a context manager.
 
-    cost = None
+    Args:
+        model: the model under load.
+        role: role of all texts.
+        count: clients in a closed loop.
+        batch_tokens: tokens that a batch of the server may hold.
+    """
+
+    cost = None  # the clients share the process with the model, so their time cannot be told from its time
 
     def __init__(self, model: Encoder, role: Role, count: int, batch_tokens: int) -> None:
         self._server, self._role, self._count = MicroBatcher(model, batch_tokens), role, count
@@ -47,116 +53,123 @@ class ThreadClients:
         self._server.__exit__(kind, error, trace)
 
     @property
-    def batches(self) -> Sequence[Batch]:
+    def batches(self) -> Sequence[ServedBatch]:
         return self._server.batches
 
-    def closed(self, requests: Sequence[list[str]], course: Course = WHOLE) -> Sent:
-        answered: list[Answered] = []
+    def closed(self, requests: Sequence[list[str]], control: LoadControl = SEND_ALL) -> LoadOutcome:
+        answered: list[AnsweredRequest] = []
         errors: list[BaseException] = []
         ended: list[Ended] = []
         lock = threading.Lock()
         queue = iter(requests)
         start = time.perf_counter()
 
-        def take() -> list[str] | None:
+        def next_request() -> list[str] | None:
             with lock:
-                if time.perf_counter() - start >= course.seconds and len(answered) >= self._count and not ended:
+                # Not before as many answers as clients: each sends one request at least, however short the time.
+                if time.perf_counter() - start >= control.seconds and len(answered) >= self._count and not ended:
                     ended.append("time")
                 return None if ended else next(queue, None)
 
         def client() -> None:
-            while not errors and (batch := take()) is not None:
+            while not errors and (batch := next_request()) is not None:
                 sent = time.perf_counter()
                 try:
-                    served = self._server.serve(batch, self._role)
+                    reply = self._server.serve(batch, self._role)
                 except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
                     errors.append(error)
                     return
-                took = (time.perf_counter() - sent) * 1000
+                latency_ms = (time.perf_counter() - sent) * 1000
                 with lock:
-                    answered.append(Answered(Sample(sent - start, took, served.queue_ms), batch, served.texts))
+                    sample = Sample(sent - start, latency_ms, reply.queue_ms)
+                    answered.append(AnsweredRequest(sample, batch, reply.texts))
 
         threads = [threading.Thread(target=client, daemon=True) for _ in range(self._count)]
         for thread in threads:
             thread.start()
-        onlooker = Onlooker(answered, ended, course)
+        monitor = LoadMonitor(answered, ended, control)
         for thread in threads:
-            onlooker.watch(thread)
+            monitor.watch(thread)
         if errors:
             raise errors[0]
-        return Sent(answered, ended[0] if ended else None)
+        return LoadOutcome(answered, ended[0] if ended else None)
 
-    def open(self, requests: Iterable[tuple[float, list[str]]], course: Course = WHOLE) -> Sent:
-        return OpenThreads(self._server, self._role, course).run(requests)
+    def open(self, requests: Iterable[tuple[float, list[str]]], control: LoadControl = SEND_ALL) -> LoadOutcome:
+        return _OpenLoad(self._server, self._role, control).run(requests)
 
 
-class OpenThreads:
-    """One load, for ``Clients.open`` to ``run`` once."""
+class _OpenLoad:
+    """One open loop, which ``run`` runs once: a thread that sends, and a pool of threads that wait for answers."""
 
-    def __init__(self, server: MicroBatcher, role: Role, course: Course) -> None:
-        self._server, self._role, self._course = server, role, course
-        self._answered: list[Answered] = []
+    def __init__(self, server: MicroBatcher, role: Role, control: LoadControl) -> None:
+        self._server, self._role, self._control = server, role, control
+        self._answered: list[AnsweredRequest] = []
         self._ended: list[Ended] = []
         self._errors: list[BaseException] = []
-        self._under_way: list[Future[None]] = []
+        self._in_flight: list[Future[None]] = []
         self._over = threading.Event()
-        self._pool = ThreadPoolExecutor(MOST_IN_FLIGHT, "embedbench-client")
+        self._pool = ThreadPoolExecutor(MAX_IN_FLIGHT, "embedbench-client")
 
-    def run(self, requests: Iterable[tuple[float, list[str]]]) -> Sent:
-        def last(latencies_ms: Sequence[float]) -> bool:
-            found = self._course.enough(latencies_ms)
-            if found:
-                self._over.set()
-            return found
+    def run(self, requests: Iterable[tuple[float, list[str]]]) -> LoadOutcome:
+        def enough(latencies_ms: Sequence[float]) -> bool:
+            result = self._control.enough(latencies_ms)
+            if result:
+                self._over.set()  # wakes the sender, which may be waiting for the next due time
+            return result
 
-        onlooker = Onlooker(self._answered, self._ended, self._course._replace(enough=last))
-        start = time.perf_counter() + LEAD_S
+        monitor = LoadMonitor(self._answered, self._ended, self._control._replace(enough=enough))
+        start = time.perf_counter() + LEAD_SECONDS
         sender = threading.Thread(target=self._send, args=(requests, start), daemon=True)
         sender.start()
         try:
-            onlooker.watch(sender)
-            self._wait(start + self._course.seconds * (1 + PATIENCE), onlooker)
+            monitor.watch(sender)
+            self._wait(start + self._control.seconds * (1 + GRACE_SHARE), monitor)
         finally:
+            # In this order: no new request, none that waits for a thread, none that waits for a batch.
             self._over.set()
             sender.join()
-            for future in self._under_way:
+            for future in self._in_flight:
                 future.cancel()
             self._server.drop_waiting()
             self._pool.shutdown()
         if self._errors:
             raise self._errors[0]
         ended = self._ended[0] if self._ended else None
-        return Sent(self._answered, ended, len(self._under_way) - len(self._answered))
+        return LoadOutcome(self._answered, ended, len(self._in_flight) - len(self._answered))
 
     def _send(self, requests: Iterable[tuple[float, list[str]]], start: float) -> None:
         for due, batch in requests:
-            self._over.wait(max(0.0, start + min(due, self._course.seconds) - time.perf_counter()))
-            if due > self._course.seconds and not self._ended:
+            self._over.wait(max(0.0, start + min(due, self._control.seconds) - time.perf_counter()))
+            if due > self._control.seconds and not self._ended:
                 self._ended.append("time")
             if self._ended or self._over.is_set():
                 return
-            self._under_way.append(self._pool.submit(self._one, start, due, batch))
+            self._in_flight.append(self._pool.submit(self._serve, start, due, batch))
 
-    def _one(self, start: float, due: float, batch: list[str]) -> None:
+    def _serve(self, start: float, due: float, batch: list[str]) -> None:
         lag_ms = (time.perf_counter() - start - due) * 1000
         try:
-            served = self._server.serve(batch, self._role)
-        except CancelledError:  # nobody waits for it any more
+            reply = self._server.serve(batch, self._role)
+        except CancelledError:  # the load is over: nobody waits for this answer any more
             return
         except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             self._errors.append(error)
             self._over.set()
             return
-        took = (time.perf_counter() - start - due) * 1000
-        self._answered.append(Answered(Sample(due, took, served.queue_ms, lag_ms), batch, served.texts))
+        latency_ms = (time.perf_counter() - start - due) * 1000
+        self._answered.append(AnsweredRequest(Sample(due, latency_ms, reply.queue_ms, lag_ms), batch, reply.texts))
 
-    def _wait(self, give_up: float, onlooker: Onlooker) -> None:
-        """Wait for what is under way, and for one answer at least; where the load was ended, not for the rest."""
-        left = [future for future in self._under_way if not future.done()]
+    def _wait(self, give_up: float, monitor: LoadMonitor) -> None:
+        """Wait for requests in flight until ``give_up``, and for one answer at least.
+
+        Where the load was ended early, requests beyond the first ``MAX_IN_FLIGHT`` are cancelled at once: they only
+        wait for a thread.
+        """
+        left = [future for future in self._in_flight if not future.done()]
         if self._ended:
-            for future in left[MOST_IN_FLIGHT:]:
+            for future in left[MAX_IN_FLIGHT:]:
                 future.cancel()
-            left = left[:MOST_IN_FLIGHT]
+            left = left[:MAX_IN_FLIGHT]
         while left and not self._errors and (not self._answered or time.perf_counter() < give_up):
-            left = list(wait(left, PROGRESS_SECONDS).not_done)
-            onlooker.look()
+            left = list(wait(left, POLL_SECONDS).not_done)
+            monitor.poll()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pytest_embedbench.load.notes import behind
-from pytest_embedbench.load.rates import ENDED, RateResult
+from pytest_embedbench.load.notes import overload_note
+from pytest_embedbench.load.rates import SEARCH_END_TEXTS, RateResult
 from pytest_embedbench.load.statistics import ProfileResult
-from pytest_embedbench.machine.environment import short_hardware
+from pytest_embedbench.machine.environment import short_hardware_name
 from pytest_embedbench.reports.cards import format as fmt
 from pytest_embedbench.reports.cards.facts import (
     Benchmarks,
@@ -171,7 +171,7 @@ def _counts(dataset: DatasetRecord) -> list[Block]:
 
 def _performance(profile: ProfileResult) -> Iterator[Block]:
     """A profile's line; where a side has not shown that it keeps up with an open loop, a text says so instead."""
-    name = item(f"{short_hardware(profile.hardware)} {profile.shape}")
+    name = item(f"{short_hardware_name(profile.hardware)} {profile.shape}")
     sides = {"Corpus": profile.corpus, "Query": profile.query}
     values: dict[str, str] = {}
     for side, found in sides.items():
@@ -183,7 +183,7 @@ def _performance(profile: ProfileResult) -> Iterator[Block]:
     if measures:
         yield Performance(profile=name, measures=measures)
     for side, found in sides.items():
-        if told := behind(found):
+        if told := overload_note(found):
             yield Text(text=one_line(f"{side} under {name}: {told}"))
 
 
@@ -195,8 +195,8 @@ def _highest_rate(search: RateResult) -> HighestRate:
         limit=Figure(text=fmt.latency(found.limit_ms)),
         held=Figure(text=fmt.request_rate(found.rate)) if found.rate else None,
         failed=None if found.refuted is None else Figure(text=fmt.request_rate(found.refuted)),
-        ended=f"{found.tried}, {ENDED[found.ended]}",
-        hardware=one_line(short_hardware(search.hardware), cell=True),
+        ended=f"{found.tried}, {SEARCH_END_TEXTS[found.ended]}",
+        hardware=one_line(short_hardware_name(search.hardware), cell=True),
     )
 
 

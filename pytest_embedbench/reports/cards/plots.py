@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from pytest_embedbench.load.quantiles import PERCENTILES, supported
+from pytest_embedbench.load.quantiles import PERCENTILES, supported_percentile
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.reports.cards.samples import RateSearch, Tried
 from pytest_embedbench.reports.drawing import Picture, heading, legend, panels, plain_log_ticks, written
@@ -47,7 +47,7 @@ def pictures(profiles: Sequence[SampledProfile], about: str) -> Iterator[Picture
 
 def _marks(side: Side) -> dict[str, float]:
     """The marked percentiles (milliseconds) for which there are enough samples."""
-    return {name: value for name in MARKED if (value := supported(name, side.latencies_ms)) is not None}
+    return {name: value for name in MARKED if (value := supported_percentile(name, side.latencies_ms)) is not None}
 
 
 def _in_words(side: Side) -> str:
@@ -178,7 +178,7 @@ def _knee(search: RateSearch, title: str) -> str:
 
 def _rate_marks(tried: Tried) -> dict[str, float]:
     """The percentiles (milliseconds) that are drawn, for which there are enough samples."""
-    return {name: value for name in LINES if (value := supported(name, tried.latencies_ms)) is not None}
+    return {name: value for name in LINES if (value := supported_percentile(name, tried.latencies_ms)) is not None}
 
 
 def _rate_in_words(tried: Tried) -> str:

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import msgspec
 
 from pytest_embedbench.errors import ConfigurationError, ResultError, closest
-from pytest_embedbench.load.notes import behind
+from pytest_embedbench.load.notes import overload_note
 from pytest_embedbench.load.shape import parse_shape
 from pytest_embedbench.load.statistics import ProfileResult, SideStatistics
-from pytest_embedbench.machine.environment import short_hardware
+from pytest_embedbench.machine.environment import short_hardware_name
 from pytest_embedbench.reports.leaderboard.facts import Source
 from pytest_embedbench.results.schema import Details, PairResult
 from pytest_embedbench.results.store import Store, parse_per_query
@@ -114,7 +114,7 @@ def choose_profile(chosen: Chosen, wanted: str = "") -> tuple[Profile | None, li
             for result in measured.details.profiles.values():
                 profile = Profile(result.shape, result.hardware)
                 tried[profile].add(name)
-                if not behind(result.query):
+                if not overload_note(result.query):
                     models[profile].add(name)
     fitting = [profile for profile in tried if not wanted or _fits(profile, wanted)]
     if not fitting:
@@ -132,14 +132,14 @@ def _fits(profile: Profile, wanted: str) -> bool:
     try:
         return str(parse_shape(wanted)) == profile.shape
     except ValueError:
-        return wanted in {profile.label, f"{short_hardware(profile.hardware)} {profile.shape}"}
+        return wanted in {profile.label, f"{short_hardware_name(profile.hardware)} {profile.shape}"}
 
 
 def latency(details: Details, profile: Profile | None) -> SideStatistics | None:
     """The query side of the profile, where this result has it and keeps up with it."""
     found: Iterable[ProfileResult] = details.profiles.values() if profile else ()
     sides = (one.query for one in found if Profile(one.shape, one.hardware) == profile)
-    return next((side for side in sides if not behind(side)), None)
+    return next((side for side in sides if not overload_note(side)), None)
 
 
 def list_sources(chosen: Chosen) -> tuple[Source, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pytest_embedbench.encode.loop import encode
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.load.closed_loop import profile_side
 from pytest_embedbench.load.server import MicroBatcher
@@ -67,7 +67,7 @@ def prompted_vectors(reference: SentenceTransformer) -> Any:
 
 
 def ours(model: SentenceTransformerModel, texts: list[str], role: Role, batch_tokens: int = 4096) -> Any:
-    encoded = encode(model, texts, role, batch_tokens=batch_tokens, progress=Silence())
+    encoded = encode(model, texts, role, batch_tokens=batch_tokens, progress=SilentProgress())
     return encoded.vectors[encoded.indices]
 
 
@@ -193,7 +193,7 @@ def test_a_load_profile_of_the_real_model(minilm: SentenceTransformerModel) -> N
         requests=16,
         seconds=600,
         batch_tokens=512,
-        progress=Silence(),
+        progress=SilentProgress(),
     )
     assert (found.statistics.requests, found.statistics.distinct_texts) == (16, 16)
     assert found.statistics.own_tokens == 16 * 3

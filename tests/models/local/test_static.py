@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pytest_embedbench.encode.loop import encode
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.load.closed_loop import profile_side
 from pytest_embedbench.load.shape import LoadShape
@@ -41,7 +41,7 @@ def load(folder: Path, dtype: str = "fp32", **keys: Any) -> Any:
 
 
 def ours(model: Encoder, texts: list[str], role: Role = "document", batch_tokens: int = 4096) -> Any:
-    encoded = encode(model, texts, role, batch_tokens=batch_tokens, progress=Silence())
+    encoded = encode(model, texts, role, batch_tokens=batch_tokens, progress=SilentProgress())
     return encoded.vectors[encoded.indices]
 
 
@@ -134,7 +134,7 @@ def test_a_profile_runs(static_folder: Path) -> None:
         requests=16,
         seconds=600,
         batch_tokens=512,
-        progress=Silence(),
+        progress=SilentProgress(),
     )
     assert (found.statistics.requests, found.statistics.own_tokens) == (16, 16 * 3)
 

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_embedbench.encode.cache import VectorCache
 from pytest_embedbench.encode.loop import Encoded, encode
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import Encoder, ServedEncoder
 from pytest_embedbench.models.served.endpoint import EndpointModel, endpoint_fingerprint
@@ -28,7 +28,7 @@ BUSY = {"kind": "status", "status": 429}
 
 
 def run(model: Encoder, texts: list[str] = TEXTS, **more: Any) -> Encoded:
-    return encode(model, texts, "document", batch_tokens=100_000, progress=Silence(), **more)
+    return encode(model, texts, "document", batch_tokens=100_000, progress=SilentProgress(), **more)
 
 
 @pytest.fixture(scope="session")
@@ -112,7 +112,7 @@ def test_a_server_that_knows_no_dimensions_is_an_error(connect: Connect) -> None
 def test_prompts_are_put_in_front_here(connect: Connect, proxy: Proxy) -> None:
     model = connect(query_prompt="query: ", document_prompt="passage: ")
     for role in ("query", "document"):
-        encode(model, ["whale", ""], role, batch_tokens=1000, progress=Silence())
+        encode(model, ["whale", ""], role, batch_tokens=1000, progress=SilentProgress())
     assert [sorted(body["input"]) for body in proxy.bodies()[1:]] == [
         ["query: ", "query: whale"],
         ["passage: ", "passage: whale"],
@@ -249,7 +249,7 @@ def test_stopping_in_the_middle_stops_what_is_under_way(connect: Connect, proxy:
     model = connect(concurrency=2, batch_texts=4)
     proxy.behave({"kind": "honest"}, default={"kind": "hang", "seconds": 20})
 
-    class Stop(Silence):
+    class Stop(SilentProgress):
         def advance(self, tokens: int) -> None:
             raise KeyboardInterrupt
 

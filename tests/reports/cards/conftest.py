@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_embedbench.core.measures import parse_measure
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.engine.pair_work import WorkSettings
 from pytest_embedbench.engine.workbench import Workbench
 from pytest_embedbench.results.store import Store
@@ -55,7 +55,7 @@ def searched(tmp_path: Path) -> tuple[Path, PairResult]:
     )
     (pair,) = read_suite(suite, Overrides(folder=tmp_path)).pairs
     check = next(check for check in pair.checks if isinstance(check, BudgetCheck))
-    bench = Workbench(WorkSettings(results=tmp_path / "results", device="cpu", profile_seconds=0.1), Silence())
+    bench = Workbench(WorkSettings(results=tmp_path / "results", device="cpu", profile_seconds=0.1), SilentProgress())
     bench.max_rate(pair, check, [parse_measure("ndcg@10")])
     ((path, result),) = Store(tmp_path / "results").results()
     return path, result

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pytest_embedbench.load.quantiles import Interval
-from pytest_embedbench.load.rates import MaxRate, Probe, RateResult
+from pytest_embedbench.load.rates import MaxRate, RateProbe, RateResult
 from pytest_embedbench.load.statistics import Arrivals, ProfileResult, SideStatistics, summarize
 from pytest_embedbench.models.spec import ModelSpec
 from pytest_embedbench.reports.cards import HighestRate, parse, render
@@ -20,8 +20,8 @@ from pytest_embedbench.reports.cards.facts import Figure
 from pytest_embedbench.results.schema import DatasetRecord, Details, ModelRecord, PairResult
 
 SIDE = summarize([100.0] * 400, batch=1, own_tokens=5000, tokens=6000, seconds=2.0, distinct_texts=400)
-HELD = Probe(rate=70.04, requests=400, holds=True, p99_ms=430, p99_interval_ms=Interval(410, 460))
-FAILED = Probe(rate=75.2, requests=90, holds=False)
+HELD = RateProbe(rate=70.04, requests=400, holds=True, p99_ms=430, p99_interval_ms=Interval(410, 460))
+FAILED = RateProbe(rate=75.2, requests=90, holds=False)
 
 
 def page(*profiles: ProfileResult, max_rates: dict[str, RateResult] | None = None) -> str:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_embedbench.core.measures import parse_measure
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.engine.pair_work import WorkSettings
 from pytest_embedbench.engine.workbench import Workbench
 from pytest_embedbench.errors import ResultError
@@ -47,7 +47,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     suite = folder / "embedbench.toml"
     suite.write_text('[embedbench]\nmodels = ["minilm"]\ndatasets = ["builtin"]\n', "utf-8")
     (pair,) = read_suite(suite, Overrides(folder=folder)).pairs
-    bench = Workbench(WorkSettings(results=folder / "results", device="cpu", profile_requests=40), Silence())
+    bench = Workbench(WorkSettings(results=folder / "results", device="cpu", profile_requests=40), SilentProgress())
     for shape in SHAPES:
         bench.profile(pair, shape, [parse_measure("ndcg@10")])
     return folder / "results"

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_embedbench.conformance.samples import LONG, TEXTS
 from pytest_embedbench.encode.loop import encode
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 from tests.models.local.qwen3 import broken
 from tests.support.qwen3_checkpoint import PROMPT
@@ -37,7 +37,7 @@ class Apart(NamedTuple):
 def apart(model: Encoder, right: Encoder, batch_tokens: int = 100_000) -> Apart:
     def distance(role: Role) -> NDArray[np.float64]:
         one, other = (
-            encode(each, MIXED, role, batch_tokens=batch_tokens, progress=Silence()).vectors.astype(np.float64)
+            encode(each, MIXED, role, batch_tokens=batch_tokens, progress=SilentProgress()).vectors.astype(np.float64)
             for each in (model, right)
         )
         distances: NDArray[np.float64] = 1 - (one * other).sum(axis=1)

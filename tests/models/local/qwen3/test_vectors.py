@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pytest_embedbench.encode.loop import encode
-from pytest_embedbench.encode.progress import Silence
+from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.models.local.library_network import Library
 from tests.support.qwen3_checkpoint import INSTRUCTION, PROMPT, write_json
 
@@ -41,7 +41,7 @@ BUDGETS = [1, 64, 700, 100_000]
 
 
 def ours(model: Encoder, texts: list[str], role: Role, batch_tokens: int) -> Vectors:
-    encoded = encode(model, texts, role, batch_tokens=batch_tokens, progress=Silence())
+    encoded = encode(model, texts, role, batch_tokens=batch_tokens, progress=SilentProgress())
     return encoded.vectors[encoded.indices]
 
 

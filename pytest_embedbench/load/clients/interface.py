@@ -1,0 +1,86 @@
+"""Interface of the load clients: what they are asked to send, for how long, and what they give back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from pytest_embedbench.load.samples import AnsweredRequest
+from pytest_embedbench.load.server import ServedBatch
+from pytest_embedbench.load.statistics import ClientCost, Ended
+
+LEAD_SECONDS = 0.05
+"""Seconds; from the start of an open loop to its time 0, so that the first requests are not sent late."""
+
+MAX_IN_FLIGHT = 512
+"""Requests of an open loop with a thread or a connection at once; others wait for one, as part of their latency."""
+
+GRACE_SHARE = 0.25
+"""Share of a load's time; answers are waited for that long after the time is up. An overload would never end."""
+
+
+class LoadOutcome(NamedTuple):
+    """Answered requests of a load, the reason why sending ended early, and the number of requests given up.
+
+    ``ended`` is None where all requests were sent. ``unanswered`` requests were in flight when the wait for them ended.
+    """
+
+    answered: list[AnsweredRequest]
+    ended: Ended | None
+    unanswered: int = 0
+
+
+class LoadControl(NamedTuple):
+    """When a load stops sending, and the callback that hears of its progress.
+
+    Sending stops after ``seconds``, or once ``enough`` returns True for the latencies so far (milliseconds).
+    ``advance`` is called with the number of texts answered since its last call.
+    """
+
+    seconds: float = float("inf")
+    enough: Callable[[Sequence[float]], bool] = lambda _: False
+    advance: Callable[[int], None] = lambda _: None
+
+
+SEND_ALL = LoadControl()
+"""Control of a load that goes on until all requests are sent."""
+
+
+class Clients(Protocol):
+    """Clients that send requests of one role to one model."""
+
+    @property
+    def batches(self) -> Sequence[ServedBatch]:
+        """Batches that the in-process server has formed so far; empty where the server is somebody else's."""
+        ...
+
+    @property
+    def cost(self) -> ClientCost | None:
+        """Cost of the client itself in the last load; None where it cannot be told from the model's."""
+        ...
+
+    def closed(self, requests: Sequence[list[str]], control: LoadControl = SEND_ALL) -> LoadOutcome:
+        """Run a closed loop: each client sends its next request when its last one was answered.
+
+        The loop ends when all requests are sent, or when ``control`` says so. Every client sends one request at least,
+        however short the time.
+
+        Raises:
+            ModelError: or another error of the model; the first failure ends the load.
+        """
+        ...
+
+    def open(self, requests: Iterable[tuple[float, list[str]]], control: LoadControl = SEND_ALL) -> LoadOutcome:
+        """Run an open loop: send each request at its due time, however many are in flight.
+
+        Due times are in seconds from now; latency counts from them. The loop ends as ``closed`` does, with one answer
+        at least. Requests still in flight are then waited for until ``GRACE_SHARE`` of the time has passed again.
+
+        Args:
+            requests: due time and texts of each request, in the order of the times.
+            control: when to stop sending.
+
+        Raises:
+            ModelError: or another error of the model; the first failure ends the load.
+        """
+        ...
