@@ -1,6 +1,6 @@
-"""Copy all-MiniLM-L6-v2 to ``cls-pooled`` beside this file and let it pool the first token instead of the mean.
+"""Copy all-MiniLM-L6-v2 to the folder ``cls-pooled`` and make the copy pool the first token instead of the mean.
 
-A server with a wrong pooling flag does just this.
+A server with a wrong pooling flag has the same effect.
 """
 
 from __future__ import annotations

