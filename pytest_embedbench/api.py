@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_embedbench.core.measures import parse_measure
+from pytest_embedbench.core.parsing import parse_at
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.evaluate.evaluation import evaluate
 from pytest_embedbench.evaluate.metrics import Scores, means
 from pytest_embedbench.models.callable import CallableModel
 from pytest_embedbench.suite.names import Names, Overrides
-from pytest_embedbench.suite.tables import SuiteFile
+from pytest_embedbench.suite.tables import SuiteTables
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -50,14 +51,10 @@ def evaluate_model(
         DatasetError: a file of the dataset is missing or malformed.
         ModelError: the vectors cannot be used: NaN, or not one for each text.
     """
-    try:
-        measures = [parse_measure(name) for name in metrics]
-    except ValueError as error:
-        problem, _, fix = str(error).partition("; ")
-        raise ConfigurationError("metrics", problem, fix) from None
+    measures = [parse_at("metrics", parse_measure, name) for name in metrics]
     try:
         overrides = Overrides(datasets=(str(dataset),), folder=Path.cwd())
-        (named,) = Names(Path("embedbench.toml"), SuiteFile(), overrides).datasets()
+        (named,) = Names(Path("embedbench.toml"), SuiteTables(), overrides).datasets()
     except ConfigurationError as error:
         raise ConfigurationError("dataset", error.problem, error.fix) from None
     is_model = hasattr(model, "encode_query")

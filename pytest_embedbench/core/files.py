@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and names that are safe as file names."""
+"""Write files whole or not at all, and turn names into safe file names."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: str) -> None:
-    """Write a text file so that a killed process leaves the old file or the new one, never a part."""
+    """Write a UTF-8 text file so that a killed process leaves the old file or the new one, never a part.
+
+    The folder is created if it does not exist.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Renaming is atomic only within one file system, so the temporary file lies beside the target.
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             file.write(content)
             file.flush()
+            # Without it some file systems may, after a crash, have the new name on an empty file.
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # noqa: PTH101 - mkstemp made it private
+        os.chmod(temporary, 0o644)  # noqa: PTH101 - mkstemp creates files that only their owner can read
         os.replace(temporary, path)  # noqa: PTH105
     except BaseException:
         os.unlink(temporary)  # noqa: PTH108
@@ -25,5 +30,8 @@ def write_atomically(path: Path, content: str) -> None:
 
 
 def file_name(name: str) -> str:
-    """A name as one folder or file: ``org/model`` becomes ``org__model``, and none leads out of its folder."""
+    """Return a name as one folder or file name: ``org/model`` becomes ``org__model``.
+
+    The result never leads out of its folder: it holds no separator and does not begin with a dot.
+    """
     return re.sub(r"[^\w.@=+-]", "_", name.replace("/", "__")).lstrip(".") or "_"

@@ -1,8 +1,8 @@
-"""Thresholds and budgets as values: they parse, print, compare and say what is wrong with them.
+"""Parse thresholds and budgets into values that compare, print, and explain what is wrong with them.
 
-``ndcg@10 >= 0.31`` is a quality limit; ``query p50 <= 160 ms``, ``corpus throughput >= 5000 tok/s`` and
-``query max rate >= 50 /s at p99 <= 500 ms`` are budgets. Values are kept in the unit's base (milliseconds, bytes, per
-second); printing gives the user's unit.
+``ndcg@10 >= 0.31`` is a quality limit (``parse_quality``); ``query p50 <= 160 ms``, ``corpus throughput >= 5000 tok/s``
+and ``query max rate >= 50 /s at p99 <= 500 ms`` are budgets (``parse_budget``). Values are compared in a base unit
+(milliseconds, bytes, per second) and printed in the unit that the user wrote.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_embedbench.core.measures import parse_measure
+from pytest_embedbench.core.parsing import ParseError
 from pytest_embedbench.errors import closest
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -23,44 +24,50 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
 }
 
-TIME = {"ms": 1.0, "s": 1000.0}
-TOKEN_RATE = {"tok/s": 1.0}
-TEXT_RATE = {"texts/s": 1.0}
-REQUEST_RATE = {"requests/s": 1.0}
-SIZE = {"MB": 1e6, "GB": 1e9, "MiB": 2.0**20, "GiB": 2.0**30}
-"""Units and their size in the base unit of each kind of quantity."""
+DEFAULT_MAX_DROP = 0.005
+"""Drop of a mean below the baseline that passes: half a point on the scale of 0 to 100 that papers print nDCG in."""
 
-RATES = TOKEN_RATE | TEXT_RATE | REQUEST_RATE
-STATISTICS = ("p50", "p90", "p95", "p99", "mean", "max")
+DEFAULT_CONFIDENCE = 0.95
+"""Confidence of comparisons and intervals: 1 minus the chance of a false alarm."""
+
+# Units of each kind of quantity, and their size in its base unit.
+TIME_UNITS = {"ms": 1.0, "s": 1000.0}
+SIZE_UNITS = {"MB": 1e6, "GB": 1e9, "MiB": 2.0**20, "GiB": 2.0**30}
+# Rates of tokens, texts and requests do not convert into each other: a limit is compared with the one that it names.
+THROUGHPUT_UNITS = {"tok/s": 1.0, "texts/s": 1.0, "requests/s": 1.0}
+MAX_RATE_UNITS = {"/s": 1.0, "requests/s": 1.0}
+
+LATENCY_STATISTICS = ("p50", "p90", "p95", "p99", "mean", "max")
 SIDES = ("query", "corpus")
 MAX_RATE = "max rate"
+"""The quantity of ``query max rate >= 50 /s at p99 <= 500 ms``; without a side it is that of queries."""
 
 BUDGET_UNITS: dict[str, dict[str, float]] = {
-    **{f"{side} {statistic}": TIME for side in SIDES for statistic in STATISTICS},
-    **{f"{side} throughput": RATES for side in SIDES},
-    "cold start": TIME,
-    "memory": SIZE,
-    **{f"{side} {MAX_RATE}": {"/s": 1.0} | REQUEST_RATE for side in SIDES},
+    **{f"{side} {statistic}": TIME_UNITS for side in SIDES for statistic in LATENCY_STATISTICS},
+    **{f"{side} throughput": THROUGHPUT_UNITS for side in SIDES},
+    "cold start": TIME_UNITS,
+    "memory": SIZE_UNITS,
+    **{f"{side} {MAX_RATE}": MAX_RATE_UNITS for side in SIDES},
 }
-"""Every quantity that a budget can bind, and the units it may be given in."""
+"""Every quantity that a budget can bind, and the units that it can be given in."""
 
-MAX_RATES = frozenset(f"{side} {MAX_RATE}" for side in SIDES)
-"""Those that need a latency to be the highest rate under: ``at p99 <= 500 ms``."""
+MAX_RATE_QUANTITIES = frozenset(f"{side} {MAX_RATE}" for side in SIDES)
+"""Quantities that need a latency, ``at p99 <= 500 ms``: the highest rate is the highest one at which it holds."""
 
+QUALITY_EXAMPLE = "ndcg@10 >= 0.31"
+BUDGET_EXAMPLE = "query p50 <= 160 ms"
 RATE_EXAMPLE = "query max rate >= 50 /s at p99 <= 500 ms"
 LATENCY_EXAMPLE = "p99 <= 500 ms"
 
-_SHAPE = re.compile(r"(?P<subject>[^<>=]+?)\s*(?P<op><=|>=|<|>|==|=<|=>|=)\s*(?P<value>[^<>=]+)")
+# Operators that are easily mistyped (=<, ==) match too, so that an error can name the right one.
+_LIMIT = re.compile(r"(?P<subject>[^<>=]+?)\s*(?P<op><=|>=|<|>|==|=<|=>|=)\s*(?P<value>[^<>=]+)")
 _AT = re.compile(r"\s+at\s+", re.IGNORECASE)
-_NUMBER = re.compile(r"(?P<number>[-+]?(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?P<unit>.*)")
+_NUMBER_AND_UNIT = re.compile(r"(?P<number>[-+]?(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?P<unit>.*)")
 
 
 @dataclass(frozen=True)
 class Limit:
-    """``subject op number unit``; ``bound`` is the number in the base unit.
-
-    ``holds(measured)`` takes the measured value in the base unit.
-    """
+    """A limit as the user wrote it: ``subject op number unit``, e.g. ``query p50 <= 160 ms``."""
 
     subject: str
     op: str
@@ -69,24 +76,26 @@ class Limit:
 
     @property
     def bound(self) -> float:
+        """The limit's number in the base unit."""
         return self.number * self.scale
 
     @property
     def scale(self) -> float:
-        """Size of the limit's unit in the base unit; 1 for scores, which have none."""
+        """Size of the limit's unit in the base unit; 1 for scores, which have no unit."""
         return BUDGET_UNITS[self.subject][self.unit] if self.unit else 1.0
 
     def holds(self, measured: float) -> bool:
-        """Is the measured value (base unit) within the limit? NaN never is."""
+        """Whether the measured value, in the base unit, is within the limit. NaN never is."""
         return OPERATORS[self.op](measured, self.bound)
 
     def show(self, measured: float) -> str:
-        """The measured value in the limit's own unit: three digits at least, or a score's four decimals."""
+        """Return the measured value in the limit's own unit, with at least three digits; scores have four decimals."""
         if not self.unit:
             return f"{measured:.4f}"
         return f"{digits(measured / self.scale)} {self.unit}"
 
     def show_bound(self) -> str:
+        """Return the limit without its subject, for verdicts: ``<= 160 ms``."""
         return f"{self.op} {_exact(self.number, ',')} {self.unit}".rstrip()
 
     def __str__(self) -> str:
@@ -95,13 +104,14 @@ class Limit:
 
 @dataclass(frozen=True)
 class RateLimit(Limit):
-    """``query max rate >= 50 /s at p99 <= 500 ms``: a limit on the highest rate at which ``latency`` holds."""
+    """A limit on the highest rate at which ``latency`` holds: ``query max rate >= 50 /s at p99 <= 500 ms``."""
 
     latency: Limit = field(kw_only=True)
-    """On the side's p99."""
+    """Limit on the p99 of the same side."""
 
     @property
     def side(self) -> Literal["query", "corpus"]:
+        """The side that the rate is of."""
         return "query" if self.subject.startswith("query") else "corpus"
 
     @property
@@ -117,45 +127,41 @@ class RateLimit(Limit):
 
 
 def digits(value: float) -> str:
-    """A number with three digits at least: ``1,234.5``, ``7.50``, ``0.750``."""
-    decimals = 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3  # noqa: PLR2004 - of decimal digits
+    """Return a number with at least three digits: ``1,234.5``, ``7.50``, ``0.750``."""
+    decimals = 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3  # noqa: PLR2004 - powers of ten
     return f"{value:,.{decimals}f}"
 
 
 def _exact(number: float, grouping: str = "") -> str:
-    """The shortest text that reads back as the same number, whole numbers without a fraction."""
+    """Return the shortest text that reads back as the same number; whole numbers have no fraction."""
     return format(int(number) if float(number).is_integer() else number, grouping)
 
 
 def parse_size(text: str) -> int:
-    """Read a size such as ``5GB``, as bytes.
+    """Read a size such as ``5GB``, in bytes.
 
     Raises:
-        ValueError: no positive number, or no unit that is known.
+        ParseError: the number is missing or not positive, or the unit is unknown.
     """
-    value = _NUMBER.fullmatch(text.strip())
-    size = float(value["number"]) * SIZE.get(value["unit"].strip(), 0.0) if value else 0.0
+    value = _NUMBER_AND_UNIT.fullmatch(text.strip())
+    size = float(value["number"]) * SIZE_UNITS.get(value["unit"].strip(), 0.0) if value else 0.0
     if not 1 <= size < float("inf"):
-        msg = f"{text!r} is not a size; write it as '5GB', in {', '.join(SIZE)}"
-        raise ValueError(msg)
+        raise ParseError(f"{text!r} is not a size", f"write it as '5GB', in {', '.join(SIZE_UNITS)}")
     return int(size)
 
 
 def _split(text: str, example: str) -> tuple[str, str, float, str]:
-    """``"ndcg@10 >= 0.31"`` -> subject, operator, number, unit; ValueError with the fix otherwise."""
-    match = _SHAPE.fullmatch(text.strip())
+    """Split ``"ndcg@10 >= 0.31 "`` into subject, operator, number and unit; ``example`` is what errors show."""
+    match = _LIMIT.fullmatch(text.strip())
     if not match:
-        msg = f"{text!r} is not a limit; write it as {example!r}"
-        raise ValueError(msg)
+        raise ParseError(f"{text!r} is not a limit", f"write it as {example!r}")
     op = match["op"]
     if op not in OPERATORS:
-        hint = {"=<": "'<='", "=>": "'>='"}.get(op, "one of '>=', '>', '<=', '<'")
-        msg = f"operator {op!r} in {text!r}; write {hint}"
-        raise ValueError(msg)
-    value = _NUMBER.fullmatch(match["value"].strip())
+        right = {"=<": "'<='", "=>": "'>='"}.get(op, "one of '>=', '>', '<=', '<'")
+        raise ParseError(f"operator {op!r} in {text!r}", f"write {right}")
+    value = _NUMBER_AND_UNIT.fullmatch(match["value"].strip())
     if not value:
-        msg = f"{match['value'].strip()!r} in {text!r} is not a number; write it as {example!r}"
-        raise ValueError(msg)
+        raise ParseError(f"{match['value'].strip()!r} in {text!r} is not a number", f"write it as {example!r}")
     return match["subject"].strip(), op, float(value["number"]), value["unit"].strip()
 
 
@@ -163,54 +169,54 @@ def parse_quality(text: str) -> Limit:
     """Read a quality threshold such as ``ndcg@10 >= 0.31``.
 
     Raises:
-        ValueError: unknown metric or operator, no number, or a unit or percentage where a score belongs.
+        ParseError: the metric or operator is unknown, the number is missing or not between 0 and 1, or it has a unit
+            or is a percentage.
     """
-    subject, op, number, unit = _split(text, "ndcg@10 >= 0.31")
+    subject, op, number, unit = _split(text, QUALITY_EXAMPLE)
     measure = parse_measure(subject)
     if unit or not 0 <= number <= 1:
-        msg = f"scores lie between 0 and 1 and have no unit, not {number:g}{unit} in {text!r}"
-        if unit == "%" or 1 < number <= 100:  # noqa: PLR2004 - a percentage
-            msg += f"; write {measure} {op} {number / 100:g}"
-        raise ValueError(msg)
+        percentage = unit == "%" or 1 < number <= 100  # noqa: PLR2004 - 100%
+        raise ParseError(
+            f"scores lie between 0 and 1 and have no unit, not {number:g}{unit} in {text!r}",
+            f"write {measure} {op} {number / 100:g}" if percentage else "",
+        )
     return Limit(str(measure), op, number)
 
 
 def parse_budget(text: str) -> Limit:
-    """Read a budget such as ``query p50 <= 160 ms``; one on a max rate, of queries if it says no side, is a RateLimit.
+    """Read a budget such as ``query p50 <= 160 ms``.
+
+    A budget on a max rate is a ``RateLimit``; without a side it is on queries.
 
     Raises:
-        ValueError: unknown quantity, operator or unit, or no number; a max rate without its latency, or a latency of
-            something else.
+        ParseError: the quantity, operator or unit is unknown, the number is missing, a max rate has no latency, or
+            something else has one.
     """
-    first, *latencies = _AT.split(text.strip(), 1)
-    subject, op, number, unit = _split(first, "query p50 <= 160 ms")
+    limit, *latencies = _AT.split(text.strip(), 1)
+    subject, op, number, unit = _split(limit, BUDGET_EXAMPLE)
     subject = " ".join(subject.lower().split())
     subject = f"query {subject}" if subject == MAX_RATE else subject
     units = BUDGET_UNITS.get(subject)
     if units is None:
-        msg = f"unknown quantity {subject!r} in {text!r}; {closest(subject, [*BUDGET_UNITS, MAX_RATE])}"
-        raise ValueError(msg)
+        raise ParseError(f"unknown quantity {subject!r} in {text!r}", closest(subject, [*BUDGET_UNITS, MAX_RATE]))
     if unit not in units:
-        allowed = " or ".join(units)
         given = f"unit {unit!r}" if unit else "no unit"
-        msg = f"{given} in {text!r}; {subject} is given in {allowed}"
-        raise ValueError(msg)
-    if subject in MAX_RATES and not latencies:
-        msg = f"a max rate under no latency in {text!r}; write it as {RATE_EXAMPLE!r}"
-        raise ValueError(msg)
-    if subject in MAX_RATES:
-        return RateLimit(subject, op, number, unit, latency=_latency(latencies[0], subject, text))
+        raise ParseError(f"{given} in {text!r}", f"{subject} is given in {' or '.join(units)}")
+    if subject in MAX_RATE_QUANTITIES and not latencies:
+        raise ParseError(f"a max rate without a latency in {text!r}", f"write it as {RATE_EXAMPLE!r}")
+    if subject in MAX_RATE_QUANTITIES:
+        return RateLimit(subject, op, number, unit, latency=_parse_latency(latencies[0], subject, text))
     if latencies:
-        msg = f"only a max rate is at a latency, not {subject} in {text!r}; leave out 'at {latencies[0]}'"
-        raise ValueError(msg)
+        problem = f"only a max rate has a latency, not {subject} in {text!r}"
+        raise ParseError(problem, f"leave out 'at {latencies[0]}'")
     return Limit(subject, op, number, unit)
 
 
-def _latency(part: str, subject: str, text: str) -> Limit:
-    """What follows ``at``: an upper limit on p99, of the side that ``subject`` names."""
+def _parse_latency(part: str, subject: str, text: str) -> Limit:
+    """Read what follows ``at``: an upper limit on the p99 of the side that ``subject`` names."""
     statistic, op, number, unit = _split(part, LATENCY_EXAMPLE)
-    if statistic.lower() != "p99" or op != "<=" or unit not in TIME or number <= 0:
-        units = " or ".join(TIME)
-        msg = f"a max rate is at p99 <= a time in {units}, not at {part!r} in {text!r}; write 'at {LATENCY_EXAMPLE}'"
-        raise ValueError(msg)
+    if statistic.lower() != "p99" or op != "<=" or unit not in TIME_UNITS or number <= 0:
+        units = " or ".join(TIME_UNITS)
+        problem = f"the latency of a max rate is p99 <= a time in {units}, not {part!r} in {text!r}"
+        raise ParseError(problem, f"write 'at {LATENCY_EXAMPLE}'")
     return Limit(f"{subject.partition(' ')[0]} p99", op, number, unit)

@@ -1,10 +1,15 @@
-"""The names of quality measures, as papers write them: ``ndcg@10`` parses to a value and prints back."""
+"""Quality measures by name, as papers write them: ``ndcg@10`` is parsed to a value that prints as ``ndcg@10``.
+
+``ALIASES`` has the known metrics, ``DEFAULT_MEASURES`` those that every evaluation records. ``evaluate/metrics.py``
+computes them.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
+from pytest_embedbench.core.parsing import ParseError
 from pytest_embedbench.errors import closest
 
 ALIASES = {
@@ -18,7 +23,7 @@ ALIASES = {
     "precision": "precision",
     "p": "precision",
 }
-"""Spellings of the field (nDCG, AP, RR, R, P) and the family each one means."""
+"""The known metrics: spellings of the field (nDCG, AP, RR, R, P), and the family that each one means."""
 
 _PATTERN = re.compile(r"\s*([A-Za-z]+)\s*@\s*(\d+)\s*")
 
@@ -34,33 +39,8 @@ class Measure(NamedTuple):
 
     @property
     def mteb_name(self) -> str:
-        """The key that MTEB's result files use: ``ndcg_at_10``."""
+        """The key in MTEB's result files: ``ndcg_at_10``."""
         return f"{self.family}_at_{self.k}"
-
-
-def parse_measure(text: str) -> Measure:
-    """Read ``ndcg@10``, ``nDCG@10``, ``MAP@100``, ``P@5``.
-
-    Raises:
-        ValueError: the family is unknown, the cut-off is missing or not a positive number.
-    """
-    match = _PATTERN.fullmatch(text)
-    if not match:
-        family = text.partition("@")[0].strip()
-        if family.casefold() in ALIASES:
-            msg = f"metric {text.strip()!r} has no cut-off; write {ALIASES[family.casefold()]}@10"
-        else:
-            hint = closest(family, ALIASES)
-            msg = f"{text.strip()!r} is not a metric; {hint}{'' if hint.endswith('?') else '.'} Write it as ndcg@10"
-        raise ValueError(msg)
-    family, k = match.group(1).casefold(), int(match.group(2))
-    if family not in ALIASES:
-        msg = f"unknown metric {match.group(1)!r}; {closest(family, ALIASES)}"
-        raise ValueError(msg)
-    if k < 1:
-        msg = f"the cut-off of {text.strip()!r} must be 1 or more"
-        raise ValueError(msg)
-    return Measure(ALIASES[family], k)
 
 
 DEFAULT_MEASURES = (
@@ -70,4 +50,29 @@ DEFAULT_MEASURES = (
     *(Measure("recall", k) for k in (1, 5, 10, 100)),
     *(Measure("precision", k) for k in (1, 5, 10)),
 )
-"""What every evaluation records, beside the measures that the suite asks for."""
+"""Measures that every evaluation records, beside those that the suite asks for."""
+
+MAIN_MEASURE = Measure("ndcg", 10)
+"""The measure that is reported and compared where the user names none: MTEB's main score for retrieval."""
+
+
+def parse_measure(text: str) -> Measure:
+    """Read ``ndcg@10``, ``nDCG@10``, ``MAP@100``, ``P@5``.
+
+    Raises:
+        ParseError: the family is unknown, or the cut-off is missing or not a positive number.
+    """
+    match = _PATTERN.fullmatch(text)
+    if not match:
+        family = text.partition("@")[0].strip()
+        if family.casefold() in ALIASES:
+            raise ParseError(f"metric {text.strip()!r} has no cut-off", f"write {ALIASES[family.casefold()]}@10")
+        hint = closest(family, ALIASES)
+        fix = f"{hint}{'' if hint.endswith('?') else '.'} Write it as ndcg@10"
+        raise ParseError(f"{text.strip()!r} is not a metric", fix)
+    family, k = match.group(1).casefold(), int(match.group(2))
+    if family not in ALIASES:
+        raise ParseError(f"unknown metric {match.group(1)!r}", closest(family, ALIASES))
+    if k < 1:
+        raise ParseError(f"the cut-off of {text.strip()!r} must be 1 or more")
+    return Measure(ALIASES[family], k)

@@ -1,4 +1,4 @@
-"""A run: for each query the documents a model ranked, in trec_eval's order."""
+"""Runs: for each query the documents that a model ranked, in trec_eval's order."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Iterator, Mapping
 from operator import itemgetter
 
 Ranking = list[tuple[str, float]]
-"""(document id, score), best first."""
+"""Pairs (document id, score), best first."""
 
 
 class Run:
-    """Rankings by query id. Order is trec_eval's: score descending, ties by descending document id."""
+    """Rankings by query id, in trec_eval's order: descending score, ties by descending document id.
+
+    Metrics depend on how ties are ordered, so the order is fixed here, once, for every model and metric.
+    """
 
     def __init__(self, rankings: Mapping[str, Ranking]) -> None:
         by_score_and_id = itemgetter(1, 0)
@@ -19,8 +22,8 @@ class Run:
         }
 
     @classmethod
-    def _in_order(cls, rankings: dict[str, Ranking]) -> Run:
-        """A run of rankings that are in order already."""
+    def _from_sorted(cls, rankings: dict[str, Ranking]) -> Run:
+        """Return a run of rankings that are already in order, without sorting them again."""
         run = cls({})
         run._rankings = rankings
         return run
@@ -29,7 +32,7 @@ class Run:
         return self._rankings[query]
 
     def get(self, query: str, default: Ranking) -> Ranking:
-        """The query's ranking, or ``default`` where the run lacks it."""
+        """Return the query's ranking, or ``default`` if the run does not have the query."""
         return self._rankings.get(query, default)
 
     def __iter__(self) -> Iterator[str]:
@@ -44,9 +47,9 @@ class Run:
     __hash__ = None  # type: ignore[assignment]
 
     def cut(self, depth: int) -> Run:
-        """The first ``depth`` documents of each query."""
-        return self._in_order({query: ranking[:depth] for query, ranking in self._rankings.items()})
+        """Return a run with the first ``depth`` documents of each query."""
+        return self._from_sorted({query: ranking[:depth] for query, ranking in self._rankings.items()})
 
     def without_self(self, depth: int) -> Run:
-        """Drop a document that has its query's own id, then keep ``depth`` of each query."""
-        return self._in_order({query: [hit for hit in self[query] if hit[0] != query][:depth] for query in self})
+        """Return a run without documents that have their query's own id, cut at ``depth`` documents a query."""
+        return self._from_sorted({query: [hit for hit in self[query] if hit[0] != query][:depth] for query in self})

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
+from pytest_embedbench.core.parsing import ParseError
+
 _PATTERN = re.compile(r"b(\d+)[\s_-]+(?:c(\d+)|r(\d+(?:\.\d+)?))", re.IGNORECASE)
 
 
@@ -60,7 +62,7 @@ def parse_shape(text: str) -> Shape:
     """Read ``b1 c16`` (or ``b1-c16``), or ``b1 r50``, whose rate may have a fraction.
 
     Raises:
-        ValueError: it is not of that form, or a number is zero.
+        ParseError: it is not of that form, or a number is zero.
     """
     if match := _PATTERN.fullmatch(text.strip()):
         batch, concurrency, rate = int(match[1]), int(match[2] or 0), float(match[3] or 0)
@@ -68,11 +70,11 @@ def parse_shape(text: str) -> Shape:
             return LoadShape(batch, concurrency)
         if batch and 0 < rate < math.inf:
             return OpenShape(batch, rate)
-    msg = (
-        f"{text!r} is not a load profile; write texts a request and requests in flight, e.g. 'b1 c16', "
+    fix = (
+        "write texts a request and requests in flight, e.g. 'b1 c16', "
         "or texts a request and requests a second, e.g. 'b1 r50'"
     )
-    raise ValueError(msg)
+    raise ParseError(f"{text!r} is not a load profile", fix)
 
 
 def _plain(rate: float) -> str:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from pytest_embedbench.core.parsing import ParseError
 from pytest_embedbench.errors import closest
 
 Precision = Literal["float32", "int8", "binary"]
@@ -50,23 +51,23 @@ def parse_variant(parts: Sequence[str], own: Variant) -> Variant:
     ``own`` is what the model's definition says already.
 
     Raises:
-        ValueError: a part is unknown, or contradicts another one; what is wrong and, after "; ", the fix.
+        ParseError: a part is unknown, or contradicts another one.
     """
     dimensions, precision = own.dimensions, own.precision
     for part in parts:
         word = part.casefold()
         if asked := QUANTIZED.get(word):
             if precision not in {"float32", asked}:
-                raise ValueError(f"two precisions ({precision} and {asked}); choose one of them")
+                raise ParseError(f"two precisions ({precision} and {asked})", "choose one of them")
             precision = asked
         elif match := DIMENSIONS.fullmatch(word):
             if dimensions not in {None, int(match[1])}:
-                raise ValueError(f"two numbers of dimensions ({dimensions} and {match[1]}); choose one of them")
+                raise ParseError(f"two numbers of dimensions ({dimensions} and {match[1]})", "choose one of them")
             dimensions = int(match[1])
         elif word.startswith("dim"):
-            raise ValueError(f"{part!r} gives no number of dimensions above 0; write dim=128")
+            raise ParseError(f"{part!r} gives no number of dimensions above 0", "write dim=128")
         elif not word:
-            raise ValueError(f"nothing after an @; leave it out, or add one of {', '.join(PARTS)}")
+            raise ParseError("nothing after an @", f"leave it out, or add one of {', '.join(PARTS)}")
         else:
-            raise ValueError(f"unknown variant {part!r}; {closest(part, PARTS)}")
+            raise ParseError(f"unknown variant {part!r}", closest(part, PARTS))
     return Variant(dimensions=dimensions, precision=precision)

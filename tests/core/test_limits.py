@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from pytest_embedbench.core.limits import (
     BUDGET_UNITS,
-    MAX_RATES,
+    MAX_RATE_QUANTITIES,
     OPERATORS,
-    SIZE,
-    TIME,
+    SIZE_UNITS,
+    TIME_UNITS,
     Limit,
     RateLimit,
     parse_budget,
@@ -33,17 +33,17 @@ qualities = st.builds(
 
 @st.composite
 def budgets(draw: st.DrawFn) -> Limit:
-    subject = draw(st.sampled_from(sorted(BUDGET_UNITS.keys() - MAX_RATES)))
+    subject = draw(st.sampled_from(sorted(BUDGET_UNITS.keys() - MAX_RATE_QUANTITIES)))
     unit = draw(st.sampled_from(sorted(BUDGET_UNITS[subject])))
     return Limit(subject, draw(operators), draw(st.floats(0, 1e12)), unit)
 
 
 @st.composite
 def max_rates(draw: st.DrawFn) -> RateLimit:
-    subject = draw(st.sampled_from(sorted(MAX_RATES)))
+    subject = draw(st.sampled_from(sorted(MAX_RATE_QUANTITIES)))
     unit = draw(st.sampled_from(sorted(BUDGET_UNITS[subject])))
     number = draw(st.floats(0, 1e12, exclude_min=True))
-    latency = Limit(f"{subject.split()[0]} p99", "<=", number, draw(st.sampled_from(sorted(TIME))))
+    latency = Limit(f"{subject.split()[0]} p99", "<=", number, draw(st.sampled_from(sorted(TIME_UNITS))))
     return RateLimit(subject, draw(operators), draw(st.floats(0, 1e12)), unit, latency=latency)
 
 
@@ -153,9 +153,9 @@ def test_values_are_shown_in_the_users_unit(limit: Limit, measured: float, shown
 
 
 def test_units_of_time_and_size_agree_with_their_definitions() -> None:
-    assert TIME["s"] == 1000 * TIME["ms"]
-    assert SIZE["GiB"] == 1024 * SIZE["MiB"] == 1024**3
-    assert SIZE["GB"] == 1000 * SIZE["MB"] == 1000**3
+    assert TIME_UNITS["s"] == 1000 * TIME_UNITS["ms"]
+    assert SIZE_UNITS["GiB"] == 1024 * SIZE_UNITS["MiB"] == 1024**3
+    assert SIZE_UNITS["GB"] == 1000 * SIZE_UNITS["MB"] == 1000**3
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_what_is_said_of_a_wrong_quality_limit(text: str, message: str) -> None:
         (
             "max rate >= 50 /s",
             (
-                "a max rate under no latency in 'max rate >= 50 /s'; "
+                "a max rate without a latency in 'max rate >= 50 /s'; "
                 "write it as 'query max rate >= 50 /s at p99 <= 500 ms'"
             ),
         ),
@@ -233,28 +233,28 @@ def test_what_is_said_of_a_wrong_quality_limit(text: str, message: str) -> None:
         (
             "query max rate >= 50 /s at p95 <= 1 s",
             (
-                "a max rate is at p99 <= a time in ms or s, not at 'p95 <= 1 s' in 'query max rate >= 50 /s at p95 <= 1 s'; "
+                "the latency of a max rate is p99 <= a time in ms or s, not 'p95 <= 1 s' in 'query max rate >= 50 /s at p95 <= 1 s'; "
                 "write 'at p99 <= 500 ms'"
             ),
         ),
         (
             "max rate >= 50 /s at p99 >= 1 s",
             (
-                "a max rate is at p99 <= a time in ms or s, not at 'p99 >= 1 s' in 'max rate >= 50 /s at p99 >= 1 s'; "
+                "the latency of a max rate is p99 <= a time in ms or s, not 'p99 >= 1 s' in 'max rate >= 50 /s at p99 >= 1 s'; "
                 "write 'at p99 <= 500 ms'"
             ),
         ),
         (
             "max rate >= 50 /s at p99 <= 500",
             (
-                "a max rate is at p99 <= a time in ms or s, not at 'p99 <= 500' in 'max rate >= 50 /s at p99 <= 500'; "
+                "the latency of a max rate is p99 <= a time in ms or s, not 'p99 <= 500' in 'max rate >= 50 /s at p99 <= 500'; "
                 "write 'at p99 <= 500 ms'"
             ),
         ),
         (
             "max rate >= 50 /s at p99 <= 0 ms",
             (
-                "a max rate is at p99 <= a time in ms or s, not at 'p99 <= 0 ms' in 'max rate >= 50 /s at p99 <= 0 ms'; "
+                "the latency of a max rate is p99 <= a time in ms or s, not 'p99 <= 0 ms' in 'max rate >= 50 /s at p99 <= 0 ms'; "
                 "write 'at p99 <= 500 ms'"
             ),
         ),
@@ -265,7 +265,7 @@ def test_what_is_said_of_a_wrong_quality_limit(text: str, message: str) -> None:
         (
             "query p50 <= 160 ms at p99 <= 1 s",
             (
-                "only a max rate is at a latency, not query p50 in 'query p50 <= 160 ms at p99 <= 1 s'; "
+                "only a max rate has a latency, not query p50 in 'query p50 <= 160 ms at p99 <= 1 s'; "
                 "leave out 'at p99 <= 1 s'"
             ),
         ),

@@ -1,0 +1,35 @@
+"""Texts that users write (``ndcg@10 >= 0.31``, ``b1 c16``): the error for one that cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from pytest_embedbench.errors import ConfigurationError
+
+T = TypeVar("T")
+
+
+class ParseError(ValueError):
+    """A text that cannot be read.
+
+    Args:
+        problem: what is wrong with the text.
+        fix: what to write instead; ``str(error)`` puts it after the problem and a semicolon.
+    """
+
+    def __init__(self, problem: str, fix: str = "") -> None:
+        self.problem, self.fix = problem, fix
+        super().__init__(f"{problem}; {fix}" if fix else problem)
+
+
+def parse_at(where: str, parser: Callable[[str], T], text: str) -> T:
+    """Return ``parser(text)``; ``where`` is the file and key, or the option, that the text stands at.
+
+    Raises:
+        ConfigurationError: the parser raised a ParseError.
+    """
+    try:
+        return parser(text)
+    except ParseError as error:
+        raise ConfigurationError(where, error.problem, error.fix) from None
