@@ -25,8 +25,8 @@ from tabulate import tabulate
 
 from pytest_embedbench import catalog
 from pytest_embedbench.core.measures import parse_measure
-from pytest_embedbench.datasets.load import dataset_path, load_dataset
-from pytest_embedbench.datasets.spec import NamedDataset
+from pytest_embedbench.datasets.load import load_dataset
+from pytest_embedbench.datasets.spec import NamedDataset, dataset_path
 from pytest_embedbench.datasets.types import Dataset, Role
 from pytest_embedbench.evaluate.evaluation import evaluate
 from pytest_embedbench.evaluate.metrics import Scores, means

@@ -1,4 +1,4 @@
-"""A dataset's files: in a folder, or in a zip archive, which is read without unpacking it."""
+"""Open a dataset's files: in a folder, or in a zip archive, which is read without unpacking it."""
 
 from __future__ import annotations
 
@@ -14,44 +14,56 @@ from typing import IO, cast
 
 from pytest_embedbench.errors import DatasetError
 
-DEPTH = 3
-"""Folders below a dataset's own in which its files may lie: ``data/corpus/part.parquet``."""
+MAX_DEPTH = 3
+"""Levels of folders below a dataset's own that its files may lie in: ``data/corpus/part.parquet`` is two deep."""
 
 
 def open_root(path: Path) -> Traversable:
-    """The folder with a dataset's files: ``path`` itself, or the one top folder of the archive that it is.
+    """Return the folder with a dataset's files: ``path``, or for an archive its only top folder, else its root.
 
     Raises:
-        DatasetError: the archive is none, is encrypted, or has a member that would leave its folder.
+        DatasetError: the file is not a zip archive, is encrypted, or has a member outside its folder.
     """
     if path.suffix.casefold() != ".zip":
         return path
     try:
         archive = zipfile.ZipFile(path)
     except FileNotFoundError:
-        raise DatasetError(f"{path}: no such file; give a BEIR folder or a .zip of one") from None
+        raise DatasetError("no such file", where=str(path), fix="give a BEIR folder or a .zip of one") from None
     except (OSError, zipfile.BadZipFile) as error:
-        raise DatasetError(f"{path}: cannot be read as a zip archive: {error}") from None
+        raise DatasetError(f"cannot be read as a zip archive: {error}", where=str(path)) from None
     for member in archive.infolist():
-        _refuse_escape(path, member)
+        _refuse_unsafe_member(path, member)
     root = cast("Traversable", zipfile.Path(archive))
-    inside = [entry for entry in root.iterdir() if not _is_hidden(entry.name)]
-    return inside[0] if len(inside) == 1 and inside[0].is_dir() else root
+    entries = [entry for entry in root.iterdir() if not _is_hidden(entry.name)]
+    return entries[0] if len(entries) == 1 and entries[0].is_dir() else root
 
 
-def _refuse_escape(path: Path, member: zipfile.ZipInfo) -> None:
+def _refuse_unsafe_member(path: Path, member: zipfile.ZipInfo) -> None:
+    """Refuse members outside the archive's folder ("zip slip"), links and encrypted ones.
+
+    Nothing is unpacked here, but whoever unpacks the archive later would be harmed by the first two.
+    """
     name = member.filename
     posix, windows = PurePosixPath(name), PureWindowsPath(name)
+    where = str(path)
     if posix.is_absolute() or windows.anchor or ".." in windows.parts:
-        raise DatasetError(f"{path}: its member {name!r} leaves the archive's folder, so the archive is refused")
-    if stat.S_ISLNK(member.external_attr >> 16):
-        raise DatasetError(f"{path}: its member {name!r} is a symbolic link, so the archive is refused")
+        raise DatasetError(f"its member {name!r} leaves the archive's folder, so the archive is refused", where=where)
+    if stat.S_ISLNK(member.external_attr >> 16):  # the upper half is the file's mode on Unix
+        raise DatasetError(f"its member {name!r} is a symbolic link, so the archive is refused", where=where)
     if member.flag_bits & 1:
-        raise DatasetError(f"{path}: its member {name!r} is encrypted; unpack the archive and give the folder")
+        fix = "unpack the archive and give the folder"
+        raise DatasetError(f"its member {name!r} is encrypted", where=where, fix=fix)
 
 
-def walk(root: Traversable, depth: int = DEPTH, above: str = "") -> Iterator[tuple[str, Traversable]]:
-    """The files below a folder with their relative paths (``qrels/test.tsv``), in order; hidden ones are left out."""
+def walk(root: Traversable, depth: int = MAX_DEPTH, above: str = "") -> Iterator[tuple[str, Traversable]]:
+    """Yield the files below a folder, with their relative paths (``qrels/test.tsv``), sorted; hidden ones are skipped.
+
+    Args:
+        root: the folder.
+        depth: levels of folders below it that are entered.
+        above: what the relative paths start with.
+    """
     for entry in sorted(root.iterdir(), key=lambda entry: entry.name):
         if _is_hidden(entry.name):
             continue
@@ -63,16 +75,17 @@ def walk(root: Traversable, depth: int = DEPTH, above: str = "") -> Iterator[tup
 
 
 def _is_hidden(name: str) -> bool:
-    return name.startswith((".", "__MACOSX"))
+    return name.startswith((".", "__MACOSX"))  # macOS adds this folder to every archive
 
 
 @contextmanager
 def opened(file: Traversable) -> Iterator[IO[bytes]]:
-    """The file's bytes, of a ``.gz`` the unpacked ones; what goes wrong while they are read is an error that names it.
+    """Open a file's bytes for reading, those of a ``.gz`` unpacked.
 
     Raises:
-        DatasetError: there is no such file, or it is damaged.
+        DatasetError: there is no such file, or reading it fails within the ``with`` block; names the file.
     """
+    where = str(file)
     try:
         with file.open("rb") as raw:
             if file.name.endswith(".gz"):
@@ -81,13 +94,13 @@ def opened(file: Traversable) -> Iterator[IO[bytes]]:
             else:
                 yield raw
     except FileNotFoundError:
-        raise DatasetError(f"{file}: no such file") from None
+        raise DatasetError("no such file", where=where) from None
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise DatasetError(f"{file}: cannot be read: {error}") from None
+        raise DatasetError(f"cannot be read: {error}", where=where) from None
 
 
 def lines(file: Traversable) -> Iterator[tuple[int, str]]:
-    """Non-blank lines of a UTF-8 file with their numbers, from 1.
+    """Yield the non-blank lines of a UTF-8 file with their numbers, from 1.
 
     Raises:
         DatasetError: the file is missing, damaged or not UTF-8.
@@ -95,9 +108,10 @@ def lines(file: Traversable) -> Iterator[tuple[int, str]]:
     with opened(file) as content:
         for number, line in enumerate(content, 1):
             try:
+                # Only the first line can start with a byte order mark, which editors on Windows write.
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
             except UnicodeDecodeError as error:
                 problem = f"not UTF-8 ({error.reason} at byte {error.start} of the line)"
-                raise DatasetError(f"{file}:{number}: {problem}") from None
+                raise DatasetError(problem, where=f"{file}:{number}") from None
             if text.strip():
                 yield number, text

@@ -1,4 +1,4 @@
-"""What every loader makes of the texts and judgments that it reads: by id, and no defect dropped in silence."""
+"""Collect the texts and judgments that a reader yields, by id; nothing odd is dropped in silence."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pytest_embedbench.datasets.types import Finding, Qrels
 from pytest_embedbench.errors import DatasetError
 
 
-class Content(NamedTuple):
-    """What a dataset's files hold; texts by id, in their order."""
+class DatasetContent(NamedTuple):
+    """What a dataset's files hold. Texts are by id, in the files' order."""
 
     docs: dict[str, str]
     queries: dict[str, str]
@@ -20,45 +20,48 @@ class Content(NamedTuple):
     split: str = ""
     judged_elsewhere: frozenset[str] = frozenset()
     """Queries that another split judges."""
+    revision: str = ""
+    """Commit of the Hub's repository; "" for all other sources."""
 
 
 def texts_by_id(texts: Iterable[tuple[str, str]], kind: str, where: str, findings: list[Finding]) -> dict[str, str]:
-    """Texts by id, stripped; of an id that stands more than once the first is used.
+    """Return stripped texts by id; the first text of an id that comes more than once is used.
 
     Args:
         texts: ids and texts.
-        kind: what they are, ``document`` or ``query``.
-        where: what messages call the place that they come from.
-        findings: takes the finding of repeated ids.
+        kind: ``document`` or ``query``, for messages.
+        where: the file or dataset that the texts are from, for messages.
+        findings: the finding about repeated ids is added to it.
 
     Raises:
-        DatasetError: there is none.
+        DatasetError: there are no texts.
     """
-    found: dict[str, str] = {}
+    by_id: dict[str, str] = {}
     repeated: list[str] = []
     for key, text in texts:
-        if key in found:
+        if key in by_id:
             repeated.append(key)
         else:
-            found[key] = text.strip()
-    if not found:
-        raise DatasetError(f"{where}: holds no {kind}")
+            by_id[key] = text.strip()
+    if not by_id:
+        raise DatasetError(f"holds no {kind}", where=where)
     if repeated:
+        file = where.rpartition("/")[2]
         findings.append(
             Finding(
                 code=f"repeated-{kind}-ids",
-                message=f"{kind} ids stand more than once in {where.rpartition('/')[2]}; the first of each is used",
+                message=f"{kind} ids occur more than once in {file}; the first text of each is used",
                 count=len(repeated),
                 first=repeated[0],
                 level="error",
-                fix="give each text an id of its own: judgments cannot say which one they mean",
+                fix="give each text an id of its own: judgments cannot say which of them they mean",
             )
         )
-    return found
+    return by_id
 
 
 def collect_judgments(judgments: Iterable[tuple[str, str, int]], findings: list[Finding]) -> Qrels:
-    """Judgments (query id, document id, grade) by query; of a pair that is judged more than once the highest grade."""
+    """Return judgments (query id, document id, grade) by query; of repeated ones the highest grade counts."""
     qrels: Qrels = {}
     repeated: list[str] = []
     for query, doc, grade in judgments:
@@ -70,20 +73,20 @@ def collect_judgments(judgments: Iterable[tuple[str, str, int]], findings: list[
         findings.append(
             Finding(
                 code="repeated-judgments",
-                message="judgments stand more than once; the highest grade of each is used",
+                message="judgments occur more than once; the highest grade of each is used",
                 count=len(repeated),
                 first=repeated[0],
-                fix="keep one line for a query and a document",
+                fix="keep one line for each pair of query and document",
             )
         )
     return qrels
 
 
 def whole_grade(value: object, where: str) -> int:
-    """A grade as a whole number; ``1``, ``1.0`` and ``"1"`` are one, and so is ``True``.
+    """Return a grade as a whole number: 1 for ``1``, ``1.0``, ``"1"`` and ``True``.
 
     Raises:
-        DatasetError: it is none.
+        DatasetError: the grade is not a whole number.
     """
     if isinstance(value, str | int | float):
         try:
@@ -92,4 +95,4 @@ def whole_grade(value: object, where: str) -> int:
             number = math.nan
         if number.is_integer():
             return int(number)
-    raise DatasetError(f"{where}: the grade {value!r} is not a whole number")
+    raise DatasetError(f"the grade {value!r} is not a whole number", where=where)

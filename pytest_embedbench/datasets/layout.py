@@ -1,15 +1,16 @@
-"""Which of a folder's files are the corpus, the queries and the judgments.
+"""Find which of a folder's files are the corpus, the queries and the judgments.
 
-Two layouts are known, and their mixtures:
+Two layouts are known, and mixtures of them:
 
 - BEIR's: ``corpus.jsonl``, ``queries.jsonl``, ``qrels/<split>.tsv``;
 - that of MTEB's repositories on the Hub: configurations ``corpus``, ``queries`` and ``default`` or ``qrels``, each with
-  splits. The front matter of their ``README.md`` says which files these are (``configs:``, as for Hugging Face's
-  ``datasets``); where it does not, names do: ``corpus/train-00000-of-00002.parquet``. Several languages in one
-  repository are subsets: ``ar-corpus``, ``ar-queries``, ``ar-qrels``. NanoBEIR is such a repository with one split.
+  splits. The front matter of ``README.md`` lists their files (``configs:``, as in Hugging Face's ``datasets``); without
+  it the files are known by their names: ``corpus/train-00000-of-00002.parquet``. Several languages in one repository
+  are subsets: ``ar-corpus``, ``ar-queries``, ``ar-qrels``. NanoBEIR is such a repository with one split.
 
-The configurations are those that MTEB's own loader asks for (mteb/abstasks/retrieval_dataset_loaders.py), and splits
-are chosen as it chooses them: the one that is asked for, else the only one.
+The names of the configurations are those that MTEB's own loader asks for
+(mteb/abstasks/retrieval_dataset_loaders.py), and splits are chosen as it chooses them: the given split if it exists,
+else the only one.
 """
 
 from __future__ import annotations
@@ -28,71 +29,75 @@ from pytest_embedbench.datasets.tables import SUFFIXES, is_table
 from pytest_embedbench.errors import DatasetError
 
 README = "README.md"
-BEIR = "a BEIR folder holds corpus.jsonl, queries.jsonl and qrels/<split>.tsv"
+BEIR_FIX = "a BEIR folder holds corpus.jsonl, queries.jsonl and qrels/<split>.tsv"
+SPLIT_FIX = "choose one with split = ... or --embed-dataset NAME@SPLIT"
 
 CORPUS, QUERIES, QRELS = ("corpus",), ("query", "queries"), ("default", "qrels")
-"""Names of configurations, the first that is there counts."""
+"""Names that a configuration may have; the first one that exists is used."""
 
-BY_NAME = ("corpus*", "queries*", "query*", "qrels*", "default/*")
-"""Where files lie in a repository whose README does not say so."""
+DEFAULT_PATTERNS = ("corpus*", "queries*", "query*", "qrels*", "default/*")
+"""Files of a dataset in a repository whose README lists none."""
 
 FRONT_MATTER = re.compile(r"\A\ufeff?---\s*\n(.*?)\n---\s*$", re.DOTALL | re.MULTILINE)
 SHARD = re.compile(r"[-_.]?\d+-of-\d+(-\w+)?$")
-"""How the Hub numbers the parts of a split."""
+"""The Hub's numbering of a split's parts: ``-00000-of-00002``."""
 
-Patterns = dict[str, dict[str, list[str]]]
+FilePatterns = dict[str, dict[str, list[str]]]
 """Configuration -> split -> patterns of its files, relative to the repository."""
 
-Config = dict[str, list[Traversable]]
-"""The files of a configuration by split."""
+SplitFiles = dict[str, list[Traversable]]
+"""Files of one configuration, by split."""
 
-Files = Sequence[tuple[str, Traversable]]
 T = TypeVar("T")
 
 
 class UnknownSplitError(DatasetError):
-    """The split asked for is not there, or there are several and none was asked for."""
+    """The given split does not exist, or several exist and none was given."""
 
 
 class Layout(NamedTuple):
-    """The dataset's files; those of judgments by split."""
+    """A dataset's files; those of the judgments by split."""
 
     corpus: list[Traversable]
     queries: list[Traversable]
     qrels: dict[str, list[Traversable]]
     split: str
-    """The judgments to use; "" where there are none."""
+    """The judgments to use; "" if there are none."""
 
 
 class _DataFiles(msgspec.Struct):
+    """An entry of ``data_files``, as Hugging Face's ``datasets`` defines it."""
+
     path: str | list[str]
     split: str = "train"
 
 
 class _Config(msgspec.Struct):
+    """An entry of ``configs``, as Hugging Face's ``datasets`` defines it; other keys are ignored."""
+
     config_name: str = "default"
     data_files: str | list[str | _DataFiles] | dict[str, str | list[str]] = []
     data_dir: str = ""
 
     @property
     def patterns(self) -> dict[str, list[str]]:
-        """By split; files without one are its ``train`` split, as in Hugging Face's ``datasets``."""
+        """Patterns by split; files without a split are ``train``, as in Hugging Face's ``datasets``."""
         files = self.data_files or f"{self.data_dir.strip('/')}/*"
         if isinstance(files, dict):
-            return {split: _several(paths) for split, paths in files.items()}
-        found: dict[str, list[str]] = {}
+            return {split: _as_list(paths) for split, paths in files.items()}
+        by_split: dict[str, list[str]] = {}
         for entry in [files] if isinstance(files, str) else files:
             data = entry if isinstance(entry, _DataFiles) else _DataFiles(path=entry)
-            found.setdefault(data.split, []).extend(_several(data.path))
-        return found
+            by_split.setdefault(data.split, []).extend(_as_list(data.path))
+        return by_split
 
 
-class _Card(msgspec.Struct):
+class _FrontMatter(msgspec.Struct):
     configs: list[_Config] = []
 
 
-def declared(root: Traversable) -> Patterns:
-    """The configurations that the README's front matter declares; none where it has no such part.
+def declared_patterns(root: Traversable) -> FilePatterns:
+    """Return the configurations that the README's front matter lists; empty without such a list.
 
     Raises:
         DatasetError: the front matter cannot be read.
@@ -100,129 +105,150 @@ def declared(root: Traversable) -> Patterns:
     readme = root.joinpath(README)
     if not readme.is_file():
         return {}
-    found = FRONT_MATTER.search(readme.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n"))
-    if not found:
+    match = FRONT_MATTER.search(readme.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n"))
+    if not match:
         return {}
     try:
-        card = msgspec.yaml.decode(found[1], type=_Card)
+        front_matter = msgspec.yaml.decode(match[1], type=_FrontMatter)
     except msgspec.DecodeError as error:
-        raise DatasetError(f"{readme}: its front matter (configs) cannot be read: {error}") from None
-    return {config.config_name: config.patterns for config in card.configs}
+        raise DatasetError(f"its front matter (configs) cannot be read: {error}", where=str(readme)) from None
+    return {config.config_name: config.patterns for config in front_matter.configs}
 
 
-def needed(root: Traversable, subset: str) -> list[str]:
-    """Patterns of the files of a repository that a dataset is made of: tables only. Of ``root`` the README is read."""
-    configs = declared(root)
+def needed_patterns(root: Traversable, subset: str) -> list[str]:
+    """Return patterns of the files that a repository's dataset consists of, so that nothing else is downloaded.
+
+    Only tables match them: no code, weights or images. Of ``root`` only the README needs to be there.
+
+    Raises:
+        DatasetError: the front matter cannot be read, or the subset does not exist or has to be given.
+    """
+    configs = declared_patterns(root)
     prefix = _prefix(configs, subset, str(root))
     chosen = [_config(configs, prefix, names) for names in (CORPUS, QUERIES, QRELS)]
-    wanted = [pattern.removeprefix("./") for config in chosen for several in config.values() for pattern in several]
+    patterns = [pattern.removeprefix("./") for config in chosen for paths in config.values() for pattern in paths]
     if not chosen[0]:
-        wanted = [f"{place}{pattern}" for place in ("", "data/", "*-") for pattern in BY_NAME]
-    return [each for pattern in wanted for each in ([pattern] if is_table(pattern) else _as_tables(pattern))]
+        patterns = [f"{folder}{pattern}" for folder in ("", "data/", "*-") for pattern in DEFAULT_PATTERNS]
+    return [table for pattern in patterns for table in ([pattern] if is_table(pattern) else _table_patterns(pattern))]
 
 
-def _as_tables(pattern: str) -> list[str]:
+def _table_patterns(pattern: str) -> list[str]:
     return [pattern.rstrip("*") + "*" + suffix for suffix in SUFFIXES]
 
 
 def find_layout(root: Traversable, split: str = "", subset: str = "") -> Layout:
-    """Find the dataset's files.
+    """Find a dataset's files.
 
     Args:
         root: the folder.
-        split: the judgments asked for; absent: ``test``, or the only ones.
-        subset: of a repository with several languages or domains, the one to use.
+        split: which judgments to use; absent: ``test``, or the only ones.
+        subset: which language or domain of a repository to use, if it has several.
 
     Raises:
-        DatasetError: there is no corpus or there are no queries, or which subset is to be used is not clear.
-        UnknownSplitError: the split asked for is not there, or there are several and none is ``test``.
+        DatasetError: there is no corpus or there are no queries, or the subset does not exist or has to be given.
+        UnknownSplitError: the given split does not exist, or there are several and none is ``test``.
     """
     configs = _configs(root)
     prefix = _prefix(configs, subset, str(root))
     corpus, queries, qrels = (_config(configs, prefix, names) for names in (CORPUS, QUERIES, QRELS))
-    for name, found in (("corpus", corpus), ("queries", queries)):
-        if not found:
-            raise DatasetError(f"{root.joinpath(f'{name}.jsonl')}: no such file; {BEIR}")
+    for name, files in (("corpus", corpus), ("queries", queries)):
+        if not files:
+            raise _no_such_file(root, f"{name}.jsonl")
     split = choose_split(sorted(qrels), split, str(root.joinpath("qrels")))
-    return Layout(_part(corpus, split, root, "corpus"), _part(queries, split, root, "queries"), qrels, split)
+    return Layout(
+        _files_for_split(corpus, split, root, "corpus"), _files_for_split(queries, split, root, "queries"), qrels, split
+    )
 
 
 def find_splits(root: Traversable, subset: str = "") -> list[str]:
-    """The splits that have judgments.
+    """Return the splits that have judgments.
 
     Raises:
-        DatasetError: there is no such folder, or which subset is to be used is not clear.
+        DatasetError: there is no such folder, or the subset does not exist or has to be given.
     """
     configs = _configs(root)
     return sorted(_config(configs, _prefix(configs, subset, str(root)), QRELS))
 
 
-def _configs(root: Traversable) -> dict[str, Config]:
+def _no_such_file(root: Traversable, name: str) -> DatasetError:
+    return DatasetError("no such file", where=str(root.joinpath(name)), fix=BEIR_FIX)
+
+
+def _configs(root: Traversable) -> dict[str, SplitFiles]:
+    """Return the folder's configurations and their files: those of the README, else those that file names show."""
     if not root.is_dir():
-        raise DatasetError(f"{root.joinpath('corpus.jsonl')}: no such file; {BEIR}")
+        raise _no_such_file(root, "corpus.jsonl")
     files = [(name, file) for name, file in walk(root) if is_table(name)]
-    configs = _matched(declared(root), files)
+    configs = _matching_files(declared_patterns(root), files)
     if not any(name.endswith("corpus") for name in configs):
-        configs = _by_name(files)
+        configs = _configs_by_name(files)
     return configs
 
 
-def choose_split(there: Sequence[str], asked: str, where: str) -> str:
-    """The split to use: the one asked for, else ``test``, else the only one; "" where there are no judgments.
+def choose_split(splits: Sequence[str], given: str, where: str) -> str:
+    """Return the split to use: the given one, else ``test``, else the only one; "" if there are no judgments.
 
     Raises:
-        UnknownSplitError: the split asked for is not there, or there are several and none is ``test``.
+        UnknownSplitError: the given split does not exist, or there are several and none is ``test``.
     """
-    if asked:
-        if asked not in there:
-            raise UnknownSplitError(f"{where}: no split {asked!r}; there are: {', '.join(there) or 'none'}")
-        return asked
-    if "test" in there or not there:
-        return "test" if there else ""
-    if len(there) > 1:
-        raise UnknownSplitError(f"{where}: which split? choose one of {', '.join(there)}")
-    return there[0]
+    if given:
+        if given not in splits:
+            problem = f"no split {given!r}; there are: {', '.join(splits) or 'none'}"
+            raise UnknownSplitError(problem, where=where, fix=SPLIT_FIX)
+        return given
+    if "test" in splits or not splits:
+        return "test" if splits else ""
+    if len(splits) > 1:
+        raise UnknownSplitError(f"several splits and no 'test': {', '.join(splits)}", where=where, fix=SPLIT_FIX)
+    return splits[0]
 
 
-def _part(config: Config, split: str, root: Traversable, name: str) -> list[Traversable]:
-    """Files of the corpus or the queries: the split of the judgments' name where there is one, else the only one."""
-    if split not in config and len(config) > 1:
-        raise UnknownSplitError(f"{root}: its {name} has splits {', '.join(sorted(config))} and none called {split!r}")
-    return config[split] if split in config else next(iter(config.values()))
+def _files_for_split(config: SplitFiles, split: str, root: Traversable, name: str) -> list[Traversable]:
+    """Return files of the corpus or the queries: of the split with the judgments' name, else of the only split."""
+    if split in config:
+        return config[split]
+    if len(config) > 1:
+        problem = f"its {name} has the splits {', '.join(sorted(config))}, but none is called {split!r}"
+        raise UnknownSplitError(problem, where=str(root), fix=SPLIT_FIX)
+    return next(iter(config.values()))
 
 
 def _prefix(configs: Mapping[str, object], subset: str, where: str) -> str:
-    """What stands before the names of a subset's configurations."""
+    """Return the beginning of the names of a subset's configurations; "" for a dataset without subsets."""
     subsets = sorted(name.removesuffix("-corpus") for name in configs if name.endswith("-corpus"))
     if subset in {"", "default"} and ("corpus" in configs or not subsets):
         return ""
     if not subset and len(subsets) == 1:
         subset = subsets[0]
     if subset not in subsets:
-        which = f"no subset {subset!r}" if subset else "which subset?"
-        raise DatasetError(f"{where}: {which}; choose one of {', '.join(subsets) or 'none'} with subset = ...")
+        problem = f"no subset {subset!r}" if subset else "several subsets"
+        fix = f"choose one of {', '.join(subsets) or 'none'} with subset = ..."
+        raise DatasetError(problem, where=where, fix=fix)
     return f"{subset}-"
 
 
 def _config(configs: Mapping[str, dict[str, T]], prefix: str, names: Sequence[str]) -> dict[str, T]:
-    """The first of the configurations that is there."""
+    """Return the first of the configurations that exists; empty if none does."""
     return next((configs[prefix + name] for name in names if prefix + name in configs), {})
 
 
-def _matched(patterns: Patterns, files: Files) -> dict[str, Config]:
-    """The files that declared patterns mean."""
-    configs: dict[str, Config] = {}
+def _matching_files(patterns: FilePatterns, files: Sequence[tuple[str, Traversable]]) -> dict[str, SplitFiles]:
+    """Return the files that match declared patterns; ``files`` are pairs of relative path and file."""
+    configs: dict[str, SplitFiles] = {}
     for config, splits in patterns.items():
-        for split, wanted in splits.items():
-            plain = [pattern.removeprefix("./") for pattern in wanted]
-            if found := [file for name, file in files if any(fnmatchcase(name, pattern) for pattern in plain)]:
-                configs.setdefault(config, {})[split] = found
+        for split, paths in splits.items():
+            plain = [path.removeprefix("./") for path in paths]
+            if matches := [file for name, file in files if any(fnmatchcase(name, pattern) for pattern in plain)]:
+                configs.setdefault(config, {})[split] = matches
     return configs
 
 
-def _by_name(files: Files) -> dict[str, Config]:
-    """``corpus.jsonl``, ``qrels/test.tsv``, ``data/corpus/train-00000-of-00001.parquet``: configuration and split."""
-    configs: dict[str, Config] = {}
+def _configs_by_name(files: Sequence[tuple[str, Traversable]]) -> dict[str, SplitFiles]:
+    """Return files by configuration and split, as their names show them.
+
+    These are ``corpus.jsonl``, ``qrels/test.tsv``, ``data/corpus/train-00000-of-00001.parquet`` and the like.
+    """
+    configs: dict[str, SplitFiles] = {}
     for name, file in files:
         path = PurePosixPath(name.removeprefix("data/"))
         stem = SHARD.sub("", path.name.partition(".")[0])
@@ -233,5 +259,5 @@ def _by_name(files: Files) -> dict[str, Config]:
     return configs
 
 
-def _several(paths: str | list[str]) -> list[str]:
+def _as_list(paths: str | list[str]) -> list[str]:
     return [paths] if isinstance(paths, str) else paths

@@ -1,16 +1,22 @@
-"""Which dataset a name means; nothing here reads a corpus."""
+"""Definitions of datasets: where a dataset is and what is known of it. Nothing here reads a corpus."""
 
 from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
 
 import msgspec
 
 from pytest_embedbench.datasets.types import DatasetFacts
 
+BUILTIN = "builtin:"
+"""The ``path`` of the dataset that ships with the plugin."""
+
 
 class DatasetSpec(DatasetFacts, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a dataset lies and what a card says of it: an entry of the catalogue or of ``[datasets.X]``.
+    """Where a dataset is and what a card says about it: an entry of the catalogue or of ``[datasets.X]``.
 
-    One of ``path``, ``ir_datasets`` and ``hub_dataset`` says where it comes from; a path comes before the Hub.
+    One of ``path``, ``ir_datasets`` and ``hub_dataset`` says where it is; a path takes precedence over the Hub.
     """
 
     path: str = ""
@@ -19,15 +25,17 @@ class DatasetSpec(DatasetFacts, frozen=True, kw_only=True, forbid_unknown_fields
     ir_datasets: str = ""
     """An id of the ir_datasets package, e.g. ``beir/nfcorpus/test``."""
     split: str = ""
-    """The judgments to use, ``qrels/<split>.tsv``; absent: ``test``, or the only one there is."""
+    """Which judgments to use, ``qrels/<split>.tsv``; absent: ``test``, or the only split."""
     subset: str = ""
-    """Of a repository with several languages or domains, the one to use: ``ar`` where there is ``ar-corpus``."""
+    """Which language or domain of a repository to use, if it has several: ``ar`` for ``ar-corpus``."""
     drop_self: bool = False
+    """Drop the document with the query's own id from that query's ranking (ArguAna, Quora)."""
     revision: str = ""
-    """Of the Hub's repository: a commit, tag or branch; absent: its newest."""
+    """A commit, tag or branch of the Hub's repository; absent: the newest commit of its main branch."""
     aliases: tuple[str, ...] = ()
 
     def facts(self) -> DatasetFacts:
+        """Return the facts alone, without what says where the dataset is."""
         return DatasetFacts(**{name: getattr(self, name) for name in DatasetFacts.__struct_fields__})
 
 
@@ -36,3 +44,10 @@ class NamedDataset(msgspec.Struct, frozen=True, kw_only=True):
 
     alias: str
     spec: DatasetSpec
+
+
+def dataset_path(spec: DatasetSpec) -> Path:
+    """Return the folder or file of a dataset that has a ``path``."""
+    if spec.path == BUILTIN:
+        return Path(str(resources.files("pytest_embedbench.datasets").joinpath("builtin")))
+    return Path(spec.path)

@@ -1,7 +1,8 @@
-"""Rows of a table, whatever its format: CSV, TSV, JSON lines, Parquet. Columns are known by several names.
+"""Read the rows of a table in any format: CSV, TSV, JSON lines, Parquet.
 
-Parquet is read in batches of columns, so that a corpus of millions of rows costs neither its size in memory nor a
-Python object for every cell that nobody asked for.
+A new format is one function and one line in ``_READERS``. A column is found under any of several names. Parquet is
+read in batches of rows and only the columns asked for, so that a corpus of millions of rows neither has to fit into
+memory nor becomes a Python object for every cell.
 """
 
 from __future__ import annotations
@@ -16,33 +17,37 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pytest_embedbench.datasets.files import lines, opened
-from pytest_embedbench.errors import DatasetError
+from pytest_embedbench.errors import DatasetError, needs_extra
 
 BATCH_ROWS = 65_536
-LONGEST_CELL = 2**31 - 1
-"""In characters; csv's own limit of 131,072 is less than long documents have."""
+"""Rows of a Parquet file that are in memory at a time."""
+MAX_CELL = 2**31 - 1
+"""Characters of a CSV cell; csv's own limit of 131,072 is shorter than long documents."""
 
-Row = tuple[int, tuple[Any, ...]]
-"""A row's number (a line's, or in Parquet that of the row, from 1) and its values; None where a column is absent."""
+TableRow = tuple[int, tuple[Any, ...]]
+"""A row's number and its values, None where a column is absent.
+
+The number is that of the line in text formats, and in Parquet that of the row, from 1.
+"""
 
 
 class Column(NamedTuple):
-    """A column that is wanted, under any of its names; case and the kind of word separator do not matter."""
+    """A column to read, under any of its names; upper or lower case and the word separator do not matter."""
 
     names: tuple[str, ...]
     required: bool = True
 
 
 def is_table(name: str) -> bool:
-    """Does a file of this name hold a table?"""
+    """Whether a file of this name holds a table."""
     return _suffix(name) in _READERS
 
 
-def read_table(file: Traversable, columns: Sequence[Column]) -> Iterator[Row]:
-    """The table's rows, each with the values of ``columns``, in their order.
+def read_table(file: Traversable, columns: Sequence[Column]) -> Iterator[TableRow]:
+    """Yield the table's rows, each with the values of ``columns`` in their order.
 
     Raises:
-        DatasetError: a required column is missing, or a row is malformed; names the file and the row.
+        DatasetError: a required column is missing or a row is malformed; names the file and the row.
     """
     return _READERS[_suffix(file.name)](file, columns)
 
@@ -51,68 +56,71 @@ def _suffix(name: str) -> str:
     return "." + name.removesuffix(".gz").rpartition(".")[2].casefold()
 
 
-def _read_csv(file: Traversable, columns: Sequence[Column]) -> Iterator[Row]:
+def _read_csv(file: Traversable, columns: Sequence[Column]) -> Iterator[TableRow]:
     return _read_delimited(file, columns, ",")
 
 
-def _read_tsv(file: Traversable, columns: Sequence[Column]) -> Iterator[Row]:
+def _read_tsv(file: Traversable, columns: Sequence[Column]) -> Iterator[TableRow]:
     return _read_delimited(file, columns, "\t")
 
 
-def _read_delimited(file: Traversable, columns: Sequence[Column], delimiter: str) -> Iterator[Row]:
+def _read_delimited(file: Traversable, columns: Sequence[Column], delimiter: str) -> Iterator[TableRow]:
     with opened(file) as content, _long_cells():
         text = io.TextIOWrapper(content, encoding="utf-8-sig", newline="")
         reader = csv.reader(text, delimiter=delimiter, strict=True)
         try:
             header = next(reader, [])
-            places = [None if name is None else header.index(name) for name in _choose(file, header, columns)]
+            positions = [None if name is None else header.index(name) for name in _choose(file, header, columns)]
             for row in reader:
                 if not row:
                     continue
                 if len(row) != len(header):
                     problem = f"{len(row)} columns where the header has {len(header)}"
                     fix = f"put double quotes around texts that hold a {'comma' if delimiter == ',' else 'tab'}"
-                    raise DatasetError(f"{file}:{reader.line_num}: {problem}; {fix}")
-                yield reader.line_num, tuple(None if place is None else row[place] for place in places)
+                    raise DatasetError(problem, where=f"{file}:{reader.line_num}", fix=fix)
+                yield reader.line_num, tuple(None if position is None else row[position] for position in positions)
         except csv.Error as error:
             fix = "double quotes within a text are written twice, and the text stands in quotes"
-            raise DatasetError(f"{file}:{reader.line_num}: {error}; {fix}") from None
+            raise DatasetError(str(error), where=f"{file}:{reader.line_num}", fix=fix) from None
         except UnicodeDecodeError as error:
-            raise DatasetError(f"{file}: not UTF-8 after line {reader.line_num} ({error.reason})") from None
+            problem = f"not UTF-8 after line {reader.line_num} ({error.reason})"
+            raise DatasetError(problem, where=str(file)) from None
 
 
 @contextmanager
 def _long_cells() -> Iterator[None]:
-    before = csv.field_size_limit(LONGEST_CELL)
+    """Raise csv's limit on the length of a cell, which is one setting for the whole process, and restore it."""
+    before = csv.field_size_limit(MAX_CELL)
     try:
         yield
     finally:
         csv.field_size_limit(before)
 
 
-def _read_json_lines(file: Traversable, columns: Sequence[Column]) -> Iterator[Row]:
+def _read_json_lines(file: Traversable, columns: Sequence[Column]) -> Iterator[TableRow]:
     decoder = msgspec.json.Decoder(dict[str, Any])
     chosen: list[str | None] = []
     for number, line in lines(file):
+        where = f"{file}:{number}"
         try:
             record = decoder.decode(line)
         except (msgspec.DecodeError, UnicodeError) as error:
-            raise DatasetError(f"{file}:{number}: {error}") from None
+            raise DatasetError(str(error), where=where) from None
         chosen = chosen or _choose(file, list(record), columns)
         for name, column in zip(chosen, columns, strict=True):
             if column.required and name not in record:
-                raise DatasetError(f"{file}:{number}: the key {name!r} is missing, which the first line has")
+                raise DatasetError(f"the key {name!r} is missing, which the first line has", where=where)
         yield number, tuple(None if name is None else record.get(name) for name in chosen)
     if not chosen:
-        raise DatasetError(f"{file}: is empty")
+        raise DatasetError("is empty", where=str(file))
 
 
-def _read_parquet(file: Traversable, columns: Sequence[Column]) -> Iterator[Row]:
+def _read_parquet(file: Traversable, columns: Sequence[Column]) -> Iterator[TableRow]:
     try:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError:
-        raise DatasetError(f"{file}: Parquet needs pyarrow; pip install 'pytest-embedbench[parquet]'") from None
+        raise needs_extra("parquet", "pyarrow", DatasetError, where=str(file)) from None
     with opened(file) as content:
         try:
             table = parquet.ParquetFile(content)
@@ -124,10 +132,10 @@ def _read_parquet(file: Traversable, columns: Sequence[Column]) -> Iterator[Row]
                 yield from enumerate(zip(*values, strict=True), number)
                 number += batch.num_rows
         except pa.ArrowException as error:
-            raise DatasetError(f"{file}: cannot be read as Parquet: {error}") from None
+            raise DatasetError(f"cannot be read as Parquet: {error}", where=str(file)) from None
 
 
-_READERS: dict[str, Callable[[Traversable, Sequence[Column]], Iterator[Row]]] = {
+_READERS: dict[str, Callable[[Traversable, Sequence[Column]], Iterator[TableRow]]] = {
     ".csv": _read_csv,
     ".tsv": _read_tsv,
     ".jsonl": _read_json_lines,
@@ -136,21 +144,23 @@ _READERS: dict[str, Callable[[Traversable, Sequence[Column]], Iterator[Row]]] = 
 
 
 SUFFIXES = (*_READERS, *(f"{suffix}.gz" for suffix in _READERS if suffix != ".parquet"))
-"""Ends of the names of files that hold a table."""
+"""Endings of the names of tables. Parquet is compressed inside, so that nobody compresses it again."""
 
 
-def _choose(file: Traversable, there: Sequence[str], columns: Sequence[Column]) -> list[str | None]:
-    """For each wanted column the name that it has in this table; None where an optional one is absent."""
-    by_name = {_plain(name): name for name in reversed(there)}
+def _choose(file: Traversable, header: Sequence[str], columns: Sequence[Column]) -> list[str | None]:
+    """Return each column's name in this table; None for an optional column that the table lacks."""
+    # Of two columns that differ only in case or separator the first one counts, hence reversed.
+    by_plain_name = {_plain(name): name for name in reversed(header)}
     chosen = []
     for column in columns:
-        found = next((by_name[_plain(name)] for name in column.names if _plain(name) in by_name), None)
-        if found is None and column.required:
-            shown = ", ".join(map(repr, there)) or "nothing"
-            problem = f"no column {column.names[0]!r}; its header has {shown}"
+        matches = (by_plain_name[_plain(name)] for name in column.names if _plain(name) in by_plain_name)
+        match = next(matches, None)
+        if match is None and column.required:
+            shown = ", ".join(map(repr, header)) or "nothing"
             others = f" (or {', '.join(column.names[1:])})" if column.names[1:] else ""
-            raise DatasetError(f"{file}: {problem}; name the column {column.names[0]}{others}")
-        chosen.append(found)
+            problem = f"no column {column.names[0]!r}; its header has {shown}"
+            raise DatasetError(problem, where=str(file), fix=f"name the column {column.names[0]}{others}")
+        chosen.append(match)
     return chosen
 
 

@@ -1,4 +1,4 @@
-"""What a retrieval dataset is, once loaded."""
+"""A loaded retrieval dataset, its facts for cards, and findings about it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ from typing import Any, Literal
 
 import msgspec
 
-Qrels = dict[str, dict[str, int]]
-"""Judgments: query id -> document id -> grade. Grades above zero are relevant, the others are not."""
+Role = Literal["query", "document"]
+"""Which of the two a text is: models may encode queries and documents differently, e.g. with different prompts."""
 
+ROLES: tuple[Role, Role] = ("query", "document")
+
+Qrels = dict[str, dict[str, int]]
+"""Judgments: query id -> document id -> grade. A document is relevant if its grade is above zero."""
 
 Level = Literal["error", "warning"]
-"""Of a finding: scores are wrong by it or of other data than the files say; or scores mean what they say, yet it is
-worth knowing."""
+"""``error``: scores are wrong, or are of other data than the files say. ``warning``: scores are right, but the finding
+is worth knowing."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """Something about a dataset's files that its user should know.
+    """Something odd about a dataset's files.
 
-    ``code`` is stable (``missing-judged-documents``), ``count`` says how many, ``first`` shows the first one, ``fix``
-    says what to do.
+    ``code`` names the kind of finding and never changes (``missing-judged-documents``), ``count`` is the number of
+    cases, ``first`` shows the first case, ``fix`` says what to do.
     """
 
     code: str
@@ -34,7 +38,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DatasetFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a card says of a dataset beyond its counts; every field may be absent (empty)."""
+    """Facts about a dataset that a card prints beside its counts; every field may be absent (empty)."""
 
     domain: str = ""
     task: str = "retrieval"
@@ -45,19 +49,20 @@ class DatasetFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     reference: str = ""
     licence: str = ""
     mteb_task: str = ""
-    """Name of the MTEB task with the same corpus, queries and judgments; published values compare with it."""
+    """Name of the MTEB task with the same corpus, queries and judgments: values published for it can be compared."""
     hub_dataset: str = ""
-    """The same data on the Hub, e.g. ``mteb/nfcorpus``: where it is loaded from unless there is a ``path``, and what
-    exports to the Hub name."""
+    """Repository on the Hub with the same data, e.g. ``mteb/nfcorpus``. Without a ``path`` the dataset is loaded from
+    it; exports to the Hub name it."""
     instruction: str = ""
-    """What a query asks for, in one sentence: instructed models put it into their prompt."""
+    """The task of the queries in one sentence, e.g. "Given a question, retrieve passages that answer it": instructed
+    models put it into their prompt."""
 
 
 @dataclass(frozen=True)
 class Dataset:
     """A corpus, its queries and their judgments.
 
-    ``doc_texts`` are what a model encodes: title, one space, text, stripped (as BEIR and MTEB do).
+    ``doc_texts`` are the texts that a model encodes: title, one space and text, stripped, as in BEIR and MTEB.
     """
 
     name: str
@@ -70,27 +75,28 @@ class Dataset:
     facts: DatasetFacts = field(default_factory=DatasetFacts)
     findings: tuple[Finding, ...] = ()
     drop_self: bool = False
-    """Drop a document that carries the query's own id from that query's ranking (ArguAna, Quora)."""
+    """Drop the document with the query's own id from that query's ranking (ArguAna, Quora)."""
     revision: str = ""
+    """Commit of the Hub's repository that the files are from; "" for all other sources."""
     judged_elsewhere: frozenset[str] = frozenset()
-    """Queries that another split judges: that this one does not is as it should be."""
+    """Queries that another split judges: without a judgment in this split they are no finding."""
 
     @cached_property
     def judged_queries(self) -> list[str]:
-        """Ids of the queries that can be scored (present, with a positive judgment), in the file's order."""
+        """Ids of the queries that can be scored, those with a relevant document, in the file's order."""
         return [q for q in self.query_ids if any(grade > 0 for grade in self.qrels.get(q, {}).values())]
 
     @cached_property
     def ranked_queries(self) -> list[str]:
-        """Ids of the queries that an evaluation ranks: those it can score, or all where nothing is judged.
+        """Ids of the queries that an evaluation ranks: those that can be scored, or all if none can.
 
-        A ranking without judgments has no score, but models can still be compared by it.
+        Rankings without judgments have no score, but models can still be compared by them in pairs.
         """
         return self.judged_queries or self.query_ids
 
     @cached_property
     def query_text(self) -> dict[str, str]:
-        """Text by query id."""
+        """Texts by query id."""
         return dict(zip(self.query_ids, self.query_texts, strict=True))
 
     @cached_property
@@ -100,7 +106,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over ids, texts and judgments: equal exactly when an evaluation sees the same data."""
+        """sha256 of ids, texts, judgments and ``drop_self``: equal if and only if an evaluation gets the same data."""
         digest = hashlib.sha256()
 
         def feed(*parts: Any) -> None:
@@ -114,9 +120,3 @@ class Dataset:
             feed("r", query, sorted(self.qrels[query].items()))
         feed("drop_self", self.drop_self)
         return digest.hexdigest()
-
-
-Role = Literal["query", "document"]
-
-
-ROLES: tuple[Role, Role] = ("query", "document")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
@@ -19,6 +20,9 @@ from pytest_embedbench.errors import EmbedbenchError
 from pytest_embedbench.remote.hub_compat import hub_address
 
 RepositoryKind = Literal["model", "dataset"]
+
+HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
+"""``org/name``, the id of a repository."""
 
 OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 """Environment variables that keep the Hub's client from the network."""

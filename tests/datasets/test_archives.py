@@ -76,7 +76,7 @@ def test_an_encrypted_archive_is_refused(make_beir: MakeBeir, tmp_path: Path) ->
             content[at + offset] |= 1
             at = content.find(sign, at + 1)
     path.write_bytes(content)
-    with pytest.raises(DatasetError, match="is encrypted; unpack the archive and give the folder"):
+    with pytest.raises(DatasetError, match="is encrypted\n  fix: unpack the archive and give the folder"):
         check_dataset(DatasetSpec(path=str(path)))
 
 
@@ -98,7 +98,9 @@ def test_what_is_no_archive_is_said(tmp_path: Path, content: bytes | None) -> No
     path = tmp_path / "data.zip"
     if content:
         path.write_bytes(content)
-    message = "cannot be read as a zip archive: " if content else "no such file; give a BEIR folder or a .zip of one"
+    message = (
+        "cannot be read as a zip archive: " if content else "no such file\n  fix: give a BEIR folder or a .zip of one"
+    )
     with pytest.raises(DatasetError, match=message):
         check_dataset(DatasetSpec(path=str(path)))
 
@@ -108,5 +110,5 @@ def test_an_archive_without_a_dataset(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("notes/readme.txt", "x")
         file.writestr("other.txt", "x")
-    with pytest.raises(DatasetError, match=r"data\.zip/corpus\.jsonl: no such file; a BEIR folder holds"):
+    with pytest.raises(DatasetError, match=r"data\.zip/corpus\.jsonl: no such file\n  fix: a BEIR folder holds"):
         check_dataset(DatasetSpec(path=str(path)))

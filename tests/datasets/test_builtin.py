@@ -17,8 +17,8 @@ from tokenizers import Tokenizer
 
 from pytest_embedbench import catalog
 from pytest_embedbench.core.measures import parse_measure
-from pytest_embedbench.datasets.load import dataset_path, load_dataset
-from pytest_embedbench.datasets.spec import NamedDataset
+from pytest_embedbench.datasets.load import load_dataset
+from pytest_embedbench.datasets.spec import NamedDataset, dataset_path
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.evaluate.evaluation import evaluate
 from pytest_embedbench.models.load import load_model

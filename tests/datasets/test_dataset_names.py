@@ -12,7 +12,7 @@ from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.suite.names import Names, Overrides
-from pytest_embedbench.suite.tables import SuiteFile, decode
+from pytest_embedbench.suite.tables import SuiteTables, decode
 
 if TYPE_CHECKING:
     from tests.conftest import MakeBeir
@@ -27,7 +27,7 @@ def _online(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def named(name: str, folder: Path) -> NamedDataset:
     overrides = Overrides(datasets=(name,), folder=folder)
-    (found,) = Names(folder / "embedbench.toml", SuiteFile(), overrides).datasets()
+    (found,) = Names(folder / "embedbench.toml", SuiteTables(), overrides).datasets()
     return found
 
 
@@ -109,7 +109,7 @@ def test_definitions(make_beir: MakeBeir, tmp_path: Path) -> None:
         ("path = 'a.csv'\nir_datasets = 'b'", "both path and ir_datasets say where the dataset is", "give one of them"),
         ("path = 'a.csv'", "{at}/a.csv: no such file", "give a table with the columns query, document and score"),
         ("path = 'a.zip'", "{at}/a.zip: no such file", "give a BEIR folder or a .zip of one"),
-        ("split = 'dev'", "says not where the dataset is", "give path, a BEIR folder; or hub_dataset, ir_datasets"),
+        ("split = 'dev'", "does not say where the dataset is", "give path, a BEIR folder; or hub_dataset, ir_datasets"),
     ],
 )
 def test_bad_definitions(tmp_path: Path, text: str, problem: str, fix: str) -> None:

@@ -77,18 +77,25 @@ def test_without_judgments_quality_is_open(registered: Path) -> None:
 
 
 def test_without_queries_there_is_nothing_to_rank(registered: Path) -> None:
-    with pytest.raises(DatasetError, match="irds:embedbench-tests: it has docs; documents and queries are needed"):
+    with pytest.raises(
+        DatasetError, match="irds:embedbench-tests: the dataset has docs, but a ranking needs documents and queries"
+    ):
         load("embedbench-tests")
 
 
 def test_an_unknown_id_is_an_error() -> None:
-    with pytest.raises(DatasetError, match=r"irds:nothing/like/it: ir_datasets knows no such dataset; https://"):
+    with pytest.raises(
+        DatasetError,
+        match=r"irds:nothing/like/it: ir_datasets has no such dataset\n  fix: use one of the ids on https://",
+    ):
         load("nothing/like/it")
 
 
 def test_files_that_are_not_there_are_an_error(registered: Path) -> None:
     (registered / "docs.tsv").unlink()
-    with pytest.raises(DatasetError, match=r"irds:embedbench-tests/test: .*could not give it \(FileNotFoundError"):
+    with pytest.raises(
+        DatasetError, match=r"irds:embedbench-tests/test: .*could not load the dataset \(FileNotFoundError"
+    ):
         load("embedbench-tests/test")
 
 
@@ -100,16 +107,18 @@ def test_offline_nothing_is_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("IR_DATASETS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("IR_DATASETS_TMP", str(tmp_path / "tmp"))
-    with pytest.raises(DatasetError, match=r"files are not all here, and the session is offline; load it once"):
+    with pytest.raises(DatasetError, match=r"files are not all here, and the session is offline\n  fix: load it once"):
         load("beir/nfcorpus/test")
 
 
 def test_its_id_names_the_judgments() -> None:
-    with pytest.raises(DatasetError, match=r"irds:x/test: no split 'dev': its id says which judgments are meant"):
+    with pytest.raises(
+        DatasetError, match=r"irds:x/test: no split 'dev': the id already says which judgments are used"
+    ):
         check_dataset(DatasetSpec(ir_datasets="x/test", split="dev"))
 
 
 def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_embedbench.datasets.load.find_spec", lambda _: None)
+    monkeypatch.setattr("pytest_embedbench.datasets.irds.find_spec", lambda _: None)
     with pytest.raises(DatasetError, match=r"pip install 'pytest-embedbench\[irds\]'"):
         check_dataset(DatasetSpec(ir_datasets="x/test"))

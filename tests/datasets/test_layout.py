@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_embedbench.datasets.layout import find_splits, needed
+from pytest_embedbench.datasets.layout import find_splits, needed_patterns
 from pytest_embedbench.datasets.load import check_dataset, load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.datasets.types import Dataset
@@ -140,7 +140,7 @@ def test_a_corpus_may_have_a_split_for_each_split_of_judgments(tmp_path: Path) -
 
 def test_a_corpus_without_the_split_of_the_judgments_is_an_error(tmp_path: Path) -> None:
     files = {**parts(), "corpus/more.jsonl": as_jsonl(DOCS), "qrels/dev.jsonl": as_jsonl(QRELS)}
-    with pytest.raises(DatasetError, match="its corpus has splits more, test and none called 'dev'"):
+    with pytest.raises(DatasetError, match="its corpus has the splits more, test, but none is called 'dev'"):
         load(put(tmp_path, files), split="dev")
 
 
@@ -157,9 +157,9 @@ def test_subsets_are_chosen_by_name(tmp_path: Path) -> None:
     folder = put(tmp_path, {**parts("ar-", "awwal"), **parts("en-", "first")})
     assert load(folder, subset="ar").doc_texts[0] == "awwal"
     assert load(folder, subset="en").doc_texts[0] == "first"
-    with pytest.raises(DatasetError, match=r"which subset\?; choose one of ar, en with subset = \.\.\."):
+    with pytest.raises(DatasetError, match=r"several subsets\n  fix: choose one of ar, en with subset = \.\.\."):
         load(folder)
-    with pytest.raises(DatasetError, match=r"no subset 'de'; choose one of ar, en"):
+    with pytest.raises(DatasetError, match=r"no subset 'de'\n  fix: choose one of ar, en"):
         load(folder, subset="de")
 
 
@@ -170,7 +170,7 @@ def test_of_several_subsets_only_the_chosen_one_is_fetched(tmp_path: Path) -> No
         for part in ("corpus", "queries", "qrels")
     ]
     folder = put(tmp_path, {"README.md": card(*configs)})
-    assert needed(folder, "ar") == ["ar/corpus-*.parquet", "ar/queries-*.parquet", "ar/qrels-*.parquet"]
+    assert needed_patterns(folder, "ar") == ["ar/corpus-*.parquet", "ar/queries-*.parquet", "ar/qrels-*.parquet"]
 
 
 def test_what_is_fetched_are_tables_never_code_or_pickles(tmp_path: Path) -> None:
@@ -185,10 +185,10 @@ def test_what_is_fetched_are_tables_never_code_or_pickles(tmp_path: Path) -> Non
         put(tmp_path / "c", {"README.md": PARQUET_CARD.encode()}),
         put(tmp_path / "d", {"README.md": b"# no card"}),
     ):
-        patterns = needed(folder, "")
+        patterns = needed_patterns(folder, "")
         for name in ("corpus/load.py", "corpus/x.pkl", "queries/deep/x.bin", "qrels/test-x.pickle", "mteb.py"):
             assert not any(fnmatchcase(name, pattern) for pattern in patterns), (folder, name)
-    wanted = needed(tmp_path / "a", "")
+    wanted = needed_patterns(tmp_path / "a", "")
     for name in ("corpus/a.parquet", "queries/deep/x.jsonl", "qrels/test-0.tsv"):
         assert any(fnmatchcase(name, pattern) for pattern in wanted)
 
@@ -196,7 +196,7 @@ def test_what_is_fetched_are_tables_never_code_or_pickles(tmp_path: Path) -> Non
 def test_without_a_card_names_say_what_is_fetched(tmp_path: Path) -> None:
     from fnmatch import fnmatchcase
 
-    patterns = needed(put(tmp_path, {"README.md": b"# no card"}), "")
+    patterns = needed_patterns(put(tmp_path, {"README.md": b"# no card"}), "")
     for name in ("corpus.jsonl", "data/corpus-0.parquet", "qrels/test.tsv", "queries.jsonl.gz", "ar-corpus/a.parquet"):
         assert any(fnmatchcase(name, pattern) for pattern in patterns), name
     assert not any(fnmatchcase("images/a.parquet", pattern) for pattern in patterns)
@@ -206,14 +206,14 @@ def test_without_a_card_names_say_what_is_fetched(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_dataset(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"corpus\.jsonl: no such file; a BEIR folder holds corpus\.jsonl, "):
+    with pytest.raises(DatasetError, match=r"corpus\.jsonl: no such file\n  fix: a BEIR folder holds corpus\.jsonl, "):
         check_dataset(DatasetSpec(path=str(tmp_path)))
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("corpus.csv", b"name,text\nd1,x\n", r"corpus\.csv: no column '_id'; its header has 'name', 'text'; name the column _id \(or id\)"),
+        ("corpus.csv", b"name,text\nd1,x\n", r"corpus\.csv: no column '_id'; its header has 'name', 'text'\n  fix: name the column _id \(or id\)"),
         ("corpus.csv", b"_id,text\nd1\n", r"corpus\.csv:2: 1 columns where the header has 2"),
         ("qrels.jsonl", b'{"query-id": "q1", "corpus-id": null}\n', r"qrels\.jsonl:1: the id of the document is missing"),
         ("qrels.jsonl", b'{"query-id": "q1", "corpus-id": "d", "score": 0.5}\n', r"qrels\.jsonl:1: the grade 0\.5 is not a whole"),
@@ -234,7 +234,7 @@ def test_a_malformed_table_names_file_and_row(tmp_path: Path, name: str, content
     ("rows", "message"),
     [
         ([{"_id": 1.5, "text": "x"}], r"corpus\.parquet:1: the id 1\.5 is neither a text nor a whole number"),
-        ([{"_id": "a", "text": 3}], r"corpus\.parquet:1: the text 3 is none"),
+        ([{"_id": "a", "text": 3}], r"corpus\.parquet:1: the text 3 is not a text"),
         ([{"_id": "a", "words": "x"}], r"corpus\.parquet: no column 'text'; its header has '_id', 'words'"),
         ([], r"no column '_id'; its header has nothing"),
         (None, r"corpus\.parquet: cannot be read as Parquet: "),
@@ -263,5 +263,8 @@ def test_ids_in_parquet_may_be_numbers(tmp_path: Path) -> None:
 def test_without_pyarrow_parquet_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     folder = put(tmp_path, {"corpus.parquet": b"PAR1", "queries.jsonl": as_jsonl(QUERIES)})
-    with pytest.raises(DatasetError, match=r"corpus\.parquet: .*pip install 'pytest-embedbench\[parquet\]'"):
+    with pytest.raises(
+        DatasetError,
+        match=r"corpus\.parquet: pyarrow is not installed\n  fix: pip install 'pytest-embedbench\[parquet\]'",
+    ):
         load(folder)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pytest_embedbench.datasets.load import BUILTIN, dataset_path, load_dataset
-from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
+from pytest_embedbench.datasets.load import load_dataset
+from pytest_embedbench.datasets.spec import BUILTIN, DatasetSpec, NamedDataset, dataset_path
 from pytest_embedbench.datasets.types import Dataset
 from tests.support.layouts import as_jsonl, as_parquet, judgments, put, records, repository
 

@@ -121,17 +121,23 @@ def test_a_byte_order_mark_and_blank_lines_do_not_matter(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"t\.csv: no column 'query'; its header has nothing; name the column query \(or question, anchor"),
+        ("", r"t\.csv: no column 'query'; its header has nothing\n  fix: name the column query \(or question, anchor"),
         ("a,b\n1,2\n", r"no column 'query'; its header has 'a', 'b'"),
-        ("query,b\n1,2\n", r"no column 'document'; its header has 'query', 'b'; name the column document \(or answer"),
-        ("query,document\n", r"t\.csv: holds no row below its header"),
-        ("query,document\nq,d\nq,one, two\n", r"t\.csv:3: 3 columns where the header has 2; put double quotes around"),
-        ("query,document\nq,d\n ,d\n", r"t\.csv:3: the query is empty; fill it in or leave the row out"),
+        (
+            "query,b\n1,2\n",
+            r"no column 'document'; its header has 'query', 'b'\n  fix: name the column document \(or answer",
+        ),
+        ("query,document\n", r"t\.csv: has no row below its header"),
+        (
+            "query,document\nq,d\nq,one, two\n",
+            r"t\.csv:3: 3 columns where the header has 2\n  fix: put double quotes around",
+        ),
+        ("query,document\nq,d\n ,d\n", r"t\.csv:3: the query is empty\n  fix: fill it in or leave the row out"),
         ("query,document\nq,\n", r"t\.csv:2: the document is empty"),
         ("query,document,score\nq,d,high\n", r"t\.csv:2: the grade 'high' is not a whole number"),
         ("query,document,score\nq,d,0.7\n", r"t\.csv:2: the grade '0\.7' is not a whole number"),
         ("query,document,score,negative\nq,d,1,n\n", r"t\.csv:2: both a score and a negative"),
-        ('query,document\nq,"open\n', r"t\.csv:2: unexpected end of data; double quotes within a text"),
+        ('query,document\nq,"open\n', r"t\.csv:2: unexpected end of data\n  fix: double quotes within a text"),
         (b"query,document\nq,caf\xe9\n", r"t\.csv: not UTF-8 after line "),
     ],
 )
@@ -156,7 +162,9 @@ def test_a_table_has_no_splits_and_must_be_there(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", "query,document\nq,d\n")
     with pytest.raises(DatasetError, match=r"t\.csv: no split 'dev': a table is used as a whole"):
         check_dataset(DatasetSpec(path=str(path), split="dev"))
-    with pytest.raises(DatasetError, match=r"gone\.csv: no such file; give a table with the columns query, document"):
+    with pytest.raises(
+        DatasetError, match=r"gone\.csv: no such file\n  fix: give a table with the columns query, document"
+    ):
         check_dataset(DatasetSpec(path=str(tmp_path / "gone.csv")))
 
 

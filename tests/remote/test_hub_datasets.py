@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_embedbench.datasets.load import BUILTIN, dataset_path, load_dataset
-from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
+from pytest_embedbench.datasets.load import load_dataset
+from pytest_embedbench.datasets.spec import BUILTIN, DatasetSpec, NamedDataset, dataset_path
 from tests.support.layouts import as_jsonl, repository
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def test_a_subset_fetches_its_own_files_only(hub: LocalHub, machine: Machine, fi
     hub.add("datasets", "org/many", {"README.md": f"---\nconfigs:\n{''.join(configs)}---\n".encode(), **files})
     assert machine.load({"hub_dataset": "org/many", "subset": "en"})["fingerprint"] == fingerprint
     assert files_asked_for(hub) == {"README.md", "en/corpus.jsonl", "en/queries.jsonl", "en/qrels.jsonl"}
-    assert "which subset?; choose one of ar, en" in machine.load({"hub_dataset": "org/many"})["error"]
+    assert "several subsets\n  fix: choose one of ar, en" in machine.load({"hub_dataset": "org/many"})["error"]
 
 
 def test_a_repository_without_a_card(hub: LocalHub, machine: Machine, fingerprint: str) -> None:

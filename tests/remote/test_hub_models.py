@@ -100,8 +100,7 @@ def test_offline_opens_no_socket_and_runs_on_what_is_here(
     hub: LocalHub, machine: Machine, weights: dict[str, bytes]
 ) -> None:
     """The package and the built-in data first, with an empty cache; then a model and a dataset of a filled one."""
-    from pytest_embedbench.datasets.load import BUILTIN, dataset_path
-    from pytest_embedbench.datasets.spec import DatasetSpec
+    from pytest_embedbench.datasets.spec import BUILTIN, DatasetSpec, dataset_path
     from tests.support.layouts import repository
 
     hub.add("models", "org/minilm", weights)
