@@ -18,9 +18,9 @@ def find_datasets(names: Sequence[str]) -> list[NamedDataset]:
     """
     from pytest_embedbench.errors import ConfigurationError
     from pytest_embedbench.suite.names import Names, Overrides
-    from pytest_embedbench.suite.tables import SuiteFile
+    from pytest_embedbench.suite.tables import SuiteTables
 
-    found = Names(Path("embedbench.toml"), SuiteFile(), Overrides(datasets=tuple(names)))
+    found = Names(Path("embedbench.toml"), SuiteTables(), Overrides(datasets=tuple(names)))
     try:
         return found.datasets()
     except ConfigurationError as error:

@@ -64,11 +64,11 @@ def doctor(context: click.Context, dataset: str, model: str, *, as_json: bool) -
 def _names(*, dataset: str = "", model: str = "") -> Names:
     from pytest_embedbench.suite.find import SUITE_NAME, is_suite
     from pytest_embedbench.suite.names import Names, Overrides
-    from pytest_embedbench.suite.tables import SuiteFile, decode
+    from pytest_embedbench.suite.tables import SuiteTables, decode
 
     overrides = Overrides(datasets=(dataset,) if dataset else (), models=(model,) if model else (), folder=Path.cwd())
     here = [path for path in (Path.cwd() / SUITE_NAME, Path.cwd() / "pyproject.toml") if is_suite(path)]
-    return Names(here[0], decode(here[0]), overrides) if here else Names(Path(SUITE_NAME), SuiteFile(), overrides)
+    return Names(here[0], decode(here[0]), overrides) if here else Names(Path(SUITE_NAME), SuiteTables(), overrides)
 
 
 def _dataset(name: str) -> NamedDataset:

@@ -129,7 +129,7 @@ class Suites:
         """
         import msgspec
 
-        from pytest_embedbench.datasets.load import BUILTIN
+        from pytest_embedbench.datasets.spec import BUILTIN
 
         specs: dict[str, Any] = {}
         for entries in getattr(self._config.hook, name)(config=self._config):
@@ -146,10 +146,10 @@ class Suites:
 
     def _has_baseline(self, path: Path) -> bool:
         """Whether a baseline is compared with or written, even if the suite does not name one."""
-        from pytest_embedbench.suite.tables import BASELINE_FILE
+        from pytest_embedbench.suite.tables import DEFAULT_BASELINE_FILE
 
         on_command_line = option(self._config, "baseline") or option(self._config, "update_baseline")
-        return bool(on_command_line) or (self.home(path) / BASELINE_FILE).is_file()
+        return bool(on_command_line) or (self.home(path) / DEFAULT_BASELINE_FILE).is_file()
 
     def _folder_of(self, path: Path) -> str:
         """Return the suite's folder for messages, to tell several suites apart; "" for the working folder."""

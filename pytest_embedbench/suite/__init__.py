@@ -1,6 +1,7 @@
-"""The suite: which models and datasets are paired, and which checks each pair must pass.
+"""The suite: which models are tested on which datasets, and which checks each pair must pass.
 
-A suite is read from ``embedbench.toml`` or from ``[tool.embedbench]`` in ``pyproject.toml`` (there, the tables
-``[models.X]`` and ``[datasets.X]`` are ``[tool.embedbench.define.models.X]``, since ``models`` is the list). Every
-error names the file, the key and the fix, and comes before any model is loaded.
+A suite is read from ``embedbench.toml``, or from the table ``[tool.embedbench]`` of ``pyproject.toml``. In the latter
+``models`` and ``datasets`` are lists of names, so that definitions (``[models.X]``) are a level deeper, in
+``[tool.embedbench.define.models.X]``. Every error names the file, the key and the fix, and is raised before any model
+is loaded.
 """

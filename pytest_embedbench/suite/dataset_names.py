@@ -1,8 +1,7 @@
-"""What a dataset's name means: a definition, a catalogue entry, a folder or file, a Hub id, an id of ir_datasets."""
+"""Resolve a dataset's name: a definition, a catalogue entry, a folder or file, a Hub id, an id of ir_datasets."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -10,48 +9,55 @@ from pathlib import Path
 import msgspec
 
 from pytest_embedbench import catalog
-from pytest_embedbench.datasets.layout import UnknownSplitError
-from pytest_embedbench.datasets.load import BUILTIN, check_dataset, dataset_splits, is_dataset_file
-from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
+from pytest_embedbench.datasets.load import check_dataset, dataset_splits, is_dataset_file, spec_of_name
+from pytest_embedbench.datasets.spec import BUILTIN, DatasetSpec, NamedDataset
 from pytest_embedbench.errors import ConfigurationError, DatasetError, closest
-
-HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
-IR_DATASETS = "irds:"
-
-SPLIT_FIX = "choose with split = ... or --embed-dataset FOLDER@SPLIT"
+from pytest_embedbench.remote.hub import HUB_ID
 
 
 class DatasetNames:
-    """Names of datasets beside these definitions; ``define_at`` stands before the definitions' tables in the suite."""
+    """Resolves names of datasets.
+
+    Args:
+        definitions: the datasets that the suite and plugins define, by alias; they take precedence.
+        define_at: the beginning of the definitions' tables in the suite, for messages: ``tool.embedbench.define.`` in
+            ``pyproject.toml``, else empty.
+    """
 
     def __init__(self, definitions: Mapping[str, NamedDataset], define_at: str) -> None:
         self.definitions, self.define_at = definitions, define_at
 
     def dataset(self, name: str, where: str, folder: Path) -> NamedDataset:
-        """The dataset that is called ``name`` at ``where``; paths start at ``folder``.
+        """Return the dataset that a name stands for; ``docs/suite.md`` lists the order in which names are looked up.
+
+        Args:
+            name: the name; ``NAME@SPLIT`` chooses the judgments.
+            where: the file and key, or the option, that the name stands at.
+            folder: where relative paths start.
 
         Raises:
-            ConfigurationError: the name means nothing, or a dataset that cannot be used.
+            ConfigurationError: the name is unknown, or its dataset cannot be used.
         """
         if name in self.definitions:
             return self.definitions[name]
-        if name.casefold().startswith(IR_DATASETS):
-            return checked_dataset(NamedDataset(alias=name, spec=_ir_dataset(name)), where)
+        if spec := spec_of_name(name):
+            return checked_dataset(NamedDataset(alias=name, spec=spec), where)
         stem, _, split = name.rpartition("@")
+        # A folder's own name may have an @ too.
         if not stem or (folder / Path(name).expanduser()).exists():
             stem, split = name, ""
-        found = self.definitions.get(stem) or _by_path(stem, folder) or _by_fact(stem)
-        if found is None:
+        dataset = self.definitions.get(stem) or _from_path(stem, folder) or _from_catalog_or_hub(stem)
+        if dataset is None:
             raise self._unknown(name, stem, where)
         if split:
-            spec = msgspec.structs.replace(found.spec, split=split)
-            found = NamedDataset(alias=f"{found.alias}@{split}", spec=spec)
-        return checked_dataset(found, where)
+            spec = msgspec.structs.replace(dataset.spec, split=split)
+            dataset = NamedDataset(alias=f"{dataset.alias}@{split}", spec=spec)
+        return checked_dataset(dataset, where)
 
     def _unknown(self, name: str, stem: str, where: str) -> ConfigurationError:
-        if known := catalog.find(catalog.datasets(), stem):
-            problem = f"dataset {known[0]!r} is known, but its files are not here"
-            fix = f"give its folder: --embed-dataset PATH, or [{self.define_at}datasets.{known[0]}] path = ..."
+        if entry := catalog.find(catalog.datasets(), stem):
+            problem = f"dataset {entry[0]!r} is known, but its files are not here"
+            fix = f"give its folder: --embed-dataset PATH, or [{self.define_at}datasets.{entry[0]}] path = ..."
         else:
             problem = f"unknown dataset {name!r}; {closest(name, [*self.definitions, *catalog.datasets()])}"
             ways = "a known name, a BEIR folder, a .zip, .csv, .tsv, .jsonl or .parquet file, a Hub id (org/name)"
@@ -59,68 +65,77 @@ class DatasetNames:
         return ConfigurationError(where, problem, fix)
 
 
-def anchored_dataset(alias: str, spec: DatasetSpec, where: str, folder: Path) -> NamedDataset:
-    """The dataset that the suite file defines at ``where``; its path starts at ``folder``.
+def defined_dataset(alias: str, spec: DatasetSpec, where: str, folder: Path) -> NamedDataset:
+    """Return the dataset that the suite file defines at ``where``, its path made absolute.
+
+    Args:
+        alias: the name that it is defined under.
+        spec: the definition.
+        where: file and key of the definition.
+        folder: where relative paths start.
 
     Raises:
-        ConfigurationError: it says not where the dataset is, or the dataset cannot be used.
+        ConfigurationError: the definition does not say where the dataset is, or says it twice, or the dataset cannot be
+            used.
     """
     if spec.path and spec.ir_datasets:
         raise ConfigurationError(where, "both path and ir_datasets say where the dataset is", "give one of them")
     if not (spec.path or spec.ir_datasets or spec.hub_dataset):
         fix = "give path, a BEIR folder; or hub_dataset, ir_datasets"
-        raise ConfigurationError(where, "says not where the dataset is", fix)
+        raise ConfigurationError(where, "does not say where the dataset is", fix)
     if spec.path and spec.path != BUILTIN:
         spec = msgspec.structs.replace(spec, path=str((folder / Path(spec.path).expanduser()).resolve()))
     return checked_dataset(NamedDataset(alias=alias, spec=spec), where)
 
 
 def checked_dataset(dataset: NamedDataset, where: str) -> NamedDataset:
-    """The dataset, as far as it is known before anything is read or downloaded that it can be used.
+    """Return the dataset, once all is checked that can be without reading or downloading it.
 
     Raises:
-        ConfigurationError: it cannot.
+        ConfigurationError: the dataset cannot be used.
     """
     try:
         check_dataset(dataset.spec)
-    except UnknownSplitError as error:
-        raise ConfigurationError(where, str(error), SPLIT_FIX) from None
     except DatasetError as error:
-        problem, _, fix = str(error).replace("\n  fix: ", "; ", 1).partition("; ")
+        problem = f"{error.where}: {error.problem}" if error.where else error.problem
         if not dataset.spec.path and not dataset.spec.ir_datasets:
             problem = f"dataset {dataset.alias!r} is known, but its files are not here: {problem}"
-        raise ConfigurationError(where, problem, fix) from None
+        raise ConfigurationError(where, problem, error.fix) from None
     return dataset
 
 
-def _by_path(name: str, folder: Path) -> NamedDataset | None:
-    """A folder, archive or table; if its name is that of a catalogue entry, the entry's facts are its own."""
+def _from_path(name: str, folder: Path) -> NamedDataset | None:
+    """Return the dataset in a folder, archive or table; None if there is none.
+
+    A folder or file with the name of a catalogue entry gets that entry's facts.
+    """
     path = folder / Path(name).expanduser()
-    known = catalog.find(catalog.datasets(), name)
-    if not (path.is_dir() or is_dataset_file(path.name)) or (known and known[1].path):
+    entry = catalog.find(catalog.datasets(), name)
+    # A folder "builtin" beside the suite must not hide the packaged dataset of that name.
+    if not (path.is_dir() or is_dataset_file(path.name)) or (entry and entry[1].path):
         return None
     path = path.resolve()
     alias = path.name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem
     facts = catalog.find(catalog.datasets(), alias)
     spec = facts[1] if facts else DatasetSpec()
     spec = msgspec.structs.replace(spec, path=str(path), ir_datasets="", revision="")
-    with suppress(DatasetError):  # of what lies there, which has its own place
-        if spec.split and spec.split not in dataset_splits(spec):  # the Hub's copy may call it otherwise
+    with suppress(DatasetError):  # whatever is wrong with the files is reported by checked_dataset
+        # The catalogue's split is that of the Hub's copy; the user's files may have another name for it.
+        if spec.split and spec.split not in dataset_splits(spec):
             spec = msgspec.structs.replace(spec, split="")
     return NamedDataset(alias=alias, spec=spec)
 
 
-def _by_fact(name: str) -> NamedDataset | None:
-    """A catalogue entry, by its name or its Hub id; else a Hub id of its own."""
+def _from_catalog_or_hub(name: str) -> NamedDataset | None:
+    """Return a catalogue entry by its name or Hub id, else the dataset of any other Hub id; None for other names."""
     entries = catalog.datasets()
-    on_hub = {spec.hub_dataset.casefold(): alias for alias, spec in reversed(entries.items()) if spec.hub_dataset}
-    known = catalog.find(entries, on_hub.get(name.casefold(), name))
-    if known and (known[1].path or known[1].ir_datasets or known[1].hub_dataset):
-        return NamedDataset(alias=known[0], spec=known[1])
-    if not known and HUB_ID.fullmatch(name):
+    # Several entries may share a repository (splits, subsets): its id stands for the first of them, hence reversed.
+    alias_by_hub_id = {
+        spec.hub_dataset.casefold(): alias for alias, spec in reversed(entries.items()) if spec.hub_dataset
+    }
+    entry = catalog.find(entries, alias_by_hub_id.get(name.casefold(), name))
+    if entry and (entry[1].path or entry[1].ir_datasets or entry[1].hub_dataset):
+        return NamedDataset(alias=entry[0], spec=entry[1])
+    if not entry and HUB_ID.fullmatch(name):
         return NamedDataset(alias=name, spec=DatasetSpec(hub_dataset=name))
     return None
-
-
-def _ir_dataset(name: str) -> DatasetSpec:
-    return DatasetSpec(ir_datasets=name[len(IR_DATASETS) :])

@@ -1,4 +1,4 @@
-"""What a suite and its command line say of models behind endpoints: their names and addresses."""
+"""Models behind endpoints: their names (``http://HOST/v1#MODEL``), addresses and definitions."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ import msgspec
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 from pytest_embedbench.remote.settings import EndpointSettings
-from pytest_embedbench.suite.kinds import refuse_blind_cut
+from pytest_embedbench.suite.kinds import refuse_length_without_tokenizer
 
-SCHEMES = ("http://", "https://")
+ENDPOINT_SCHEMES = ("http://", "https://")
 
-VARIANT = re.compile(r"@(?:dim=\d+|int8|binary)$", re.IGNORECASE)
-"""An end that asks for a variant; any other @ after the # belongs to the model's name."""
+_VARIANT_SUFFIX = re.compile(r"@(?:dim=\d+|int8|binary)$", re.IGNORECASE)
+"""The end of a name that asks for a variant. Any other @ after the # is part of the model's name at the server."""
 
 
 def named_endpoint(name: str, where: str) -> NamedModel | None:
-    """The model that ``http://HOST/v1#MODEL`` means, called ``HOST#MODEL``; None where the name ends in a variant.
+    """Return the model that ``http://HOST/v1#MODEL`` stands for; its alias is ``HOST#MODEL``.
+
+    None if the name ends in a variant, which the caller must take off first.
 
     Raises:
-        ConfigurationError: no model is named, or the address is none. It is not shown where it may hold a secret.
+        ConfigurationError: the model's name is missing, or the address is not one. The message does not show an
+            address that may hold a secret.
     """
-    if VARIANT.search(name.partition("#")[2]):
+    if _VARIANT_SUFFIX.search(name.partition("#")[2]):
         return None
     url, _, model = name.partition("#")
     _check_address(url, where)
@@ -38,17 +41,17 @@ def named_endpoint(name: str, where: str) -> NamedModel | None:
 
 
 def check_endpoint(spec: ModelSpec, where: str) -> None:
-    """Check that the definition of an endpoint says where it is and what to ask it for.
+    """Check that an endpoint's definition has an address and a model, and cuts no texts without a tokenizer.
 
     Raises:
-        ConfigurationError: it does not, or asks for what nobody here can do.
+        ConfigurationError: it does not.
     """
     if not spec.url:
-        raise ConfigurationError(where, "says not where the endpoint is", 'give url = "http://HOST/v1"')
+        raise ConfigurationError(where, "does not say where the endpoint is", 'give url = "http://HOST/v1"')
     _check_address(spec.url, f"{where}.url")
     if not spec.model:
-        raise ConfigurationError(where, "names no model", 'give model = "...", the name at that server')
-    refuse_blind_cut(spec, where)
+        raise ConfigurationError(where, "does not name a model", 'give model = "...", the name at that server')
+    refuse_length_without_tokenizer(spec, where)
 
 
 def _check_address(url: str, where: str) -> None:
@@ -57,14 +60,19 @@ def _check_address(url: str, where: str) -> None:
         port = urlsplit(url).port
     except ConfigurationError as error:
         raise ConfigurationError(where, error.problem, error.fix) from None
-    except ValueError as error:  # of urllib: a port that is no number, a broken IPv6 address
+    except ValueError as error:  # raised by urllib: a port that is not a number, a malformed IPv6 address
         raise ConfigurationError(where, f"{url!r} is not an http(s) address: {error}") from None
     if port == 0:
         raise ConfigurationError(where, f"{url!r} is not an http(s) address: no server has port 0")
 
 
-def anchored_tokenizer(spec: ModelSpec, folder: Path) -> ModelSpec:
-    """The definition with its tokenizer's folder (relative to ``folder``) in full, where it is one."""
+def with_tokenizer_path(spec: ModelSpec, folder: Path) -> ModelSpec:
+    """Return the definition with its tokenizer's path made absolute; a tokenizer that is a Hub id stays as it is.
+
+    Args:
+        spec: the definition.
+        folder: where relative paths start.
+    """
     path = folder / Path(spec.tokenizer).expanduser()
     if spec.tokenizer and path.exists():
         return msgspec.structs.replace(spec, tokenizer=str(path.resolve()))

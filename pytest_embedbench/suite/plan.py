@@ -13,7 +13,8 @@ import msgspec
 
 from pytest_embedbench import catalog
 from pytest_embedbench.core.limits import Limit, parse_budget, parse_quality
-from pytest_embedbench.core.measures import DEFAULT_MEASURES, Measure, parse_measure
+from pytest_embedbench.core.measures import DEFAULT_MEASURES, MAIN_MEASURE, Measure, parse_measure
+from pytest_embedbench.core.parsing import parse_at
 from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.load.shape import OpenShape, Shape, in_order, parse_shape
@@ -21,7 +22,14 @@ from pytest_embedbench.models.spec import NamedModel
 from pytest_embedbench.suite.checks import BudgetCheck, Check, Pair, QualityCheck, RegressionCheck, Side, SlowdownCheck
 from pytest_embedbench.suite.examinees import Examinee, examinees
 from pytest_embedbench.suite.names import Names, Overrides
-from pytest_embedbench.suite.tables import CheckTable, RegressionTable, Settings, SuiteFile, decode
+from pytest_embedbench.suite.tables import (
+    DEFAULT_SPEED_PROFILE,
+    CheckTable,
+    RegressionTable,
+    Settings,
+    SuiteTables,
+    decode,
+)
 
 T = TypeVar("T")
 
@@ -51,7 +59,7 @@ def read_suite(path: Path, overrides: Overrides = Overrides()) -> Suite:
     return _plan(path, file, overrides, Names(path, file, overrides))
 
 
-def _plan(path: Path, file: SuiteFile, overrides: Overrides, names: Names) -> Suite:
+def _plan(path: Path, file: SuiteTables, overrides: Overrides, names: Names) -> Suite:
     where = names.where
     models, datasets = names.models(), names.datasets()
     known_models = {alias for model in models for alias in model.names}
@@ -78,7 +86,7 @@ def _plan(path: Path, file: SuiteFile, overrides: Overrides, names: Names) -> Su
     ]
     regression = file.regression or (RegressionTable() if overrides.regression else None)
     speeds = _speeds(regression, names, models) if regression else []
-    if regression and regression.speaks_of_speed_alone and not overrides.regression:
+    if regression and regression.compares_speed_only and not overrides.regression:
         regression = None
     comparisons = _comparisons(regression, f"{where}: {names.regression_at}") if regression else []
     pairs = []
@@ -112,7 +120,7 @@ def _plan(path: Path, file: SuiteFile, overrides: Overrides, names: Names) -> Su
 
 
 def _examined(
-    file: SuiteFile, overrides: Overrides, names: Names, models: list[NamedModel], datasets: list[NamedDataset]
+    file: SuiteTables, overrides: Overrides, names: Names, models: list[NamedModel], datasets: list[NamedDataset]
 ) -> list[Examinee]:
     def reference(model: NamedModel) -> NamedModel:
         where = f"{names.where}: {names.define_at}models.{model.base.alias}.reference"
@@ -150,7 +158,7 @@ def _speeds(table: RegressionTable, names: Names, models: list[NamedModel]) -> l
     if against.spec.kind == "bm25":
         problem = f"{against.alias!r} makes no vectors, so it has no load to compare"
         raise ConfigurationError(f"{at}.speed_against", problem, "name an embedding model")
-    shape = _parse(parse_shape, table.profile or "b1 c1", f"{at}.profile")
+    shape = _parse(parse_shape, table.profile or DEFAULT_SPEED_PROFILE, f"{at}.profile")
     if isinstance(shape, OpenShape):
         problem = f"'{shape}' sends at a rate, but two models are timed with requests in flight"
         raise ConfigurationError(f"{at}.profile", problem, "write e.g. 'b1 c16'")
@@ -166,7 +174,7 @@ def _completed(checks: list[Check], measures: list[Measure], shapes: list[Shape]
     """Quality first, then load; what the suite wants reported but not limited gets a check without a limit."""
     quality = [check for check in checks if isinstance(check, QualityCheck)]
     limited = {check.measure for check in quality}
-    wanted = measures if measures or quality else [Measure("ndcg", 10)]
+    wanted = measures if measures or quality else [MAIN_MEASURE]
     quality += [QualityCheck(measure=measure) for measure in wanted if measure not in limited]
     budgets = [check for check in checks if isinstance(check, BudgetCheck)]
     profiled = {check.shape for check in budgets if not check.rate_search}
@@ -203,11 +211,7 @@ def _refuse_throughput(shape: OpenShape, budgets: Iterable[Limit], at: str) -> N
 
 
 def _parse(parser: Callable[[str], T], text: str, where: str) -> T:
-    try:
-        return parser(text)
-    except ValueError as error:
-        problem, _, fix = str(error).partition("; ")
-        raise ConfigurationError(where, problem, fix) from None
+    return parse_at(where, parser, text)
 
 
 def _patterns(value: str | list[str], where: str, known: Iterable[str]) -> list[str]:

@@ -1,4 +1,7 @@
-"""The tables of a suite file as types, and their reading: unknown keys and wrong types are named with their fix."""
+"""Read a suite file into typed tables; errors name unknown keys and wrong types, with the fix.
+
+The types below are the format of ``embedbench.toml``: every key, its type and its default.
+"""
 
 from __future__ import annotations
 
@@ -9,36 +12,45 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
+from pytest_embedbench.core.limits import DEFAULT_CONFIDENCE, DEFAULT_MAX_DROP
+from pytest_embedbench.core.measures import MAIN_MEASURE
 from pytest_embedbench.datasets.spec import DatasetSpec
 from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.models.spec import ModelSpec
 
 T = TypeVar("T")
 
-BASELINE_FILE = "embedbench-baseline.json"
-"""Where a baseline is written and looked for, beside the suite file."""
+DEFAULT_DATASETS = ["builtin"]
+"""Datasets of a suite that neither lists nor defines any."""
+
+DEFAULT_BASELINE_FILE = "embedbench-baseline.json"
+"""File, beside the suite file, that a baseline is written to and read from."""
+
+DEFAULT_SPEED_PROFILE = "b1 c1"
+"""Load under which two models are timed: one text a request, one request at a time."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The ``[embedbench]`` table; options of the command line win over it."""
+    """The ``[embedbench]`` table; options of the command line take precedence over it."""
 
     models: list[str] = []
     datasets: list[str] = []
     profiles: list[str] = []
     metrics: list[str] = []
     device: str = ""
-    """Where models run: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; absent: the best that is there."""
+    """Device that models run on: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; absent: the fastest one of this machine."""
     dtype: Literal["fp32", "bf16", "fp16", "auto"] | None = None
-    """Number format of weights and activations; absent: on a GPU the checkpoint's own, on a CPU fp32; ``auto``: the
-    fastest here that keeps the vectors of the dataset's own texts."""
+    """Number format of weights and activations; absent: the checkpoint's own on a GPU, fp32 on a CPU. ``auto`` is the
+    fastest on this machine that keeps the vectors of the dataset's own texts."""
     conformance: bool = True
-    """Test whether each model is what it is said to be, before any dataset."""
+    """Test whether each model is what it is said to be, before its first dataset."""
     batch_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    """Tokens in one batch of the encode loop, padding included."""
+    """Tokens in one batch of the encode loop, padding included; absent: the fastest number found on a large corpus
+    (``engine/tuning.py``), else the device's default in ``encode/batch_budget.py``."""
 
 
 class CheckTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One ``[[checks]]`` table."""
+    """One ``[[checks]]`` table; ``core/limits.py`` parses its thresholds and budgets, ``load/shape.py`` its profile."""
 
     model: str | list[str] = "*"
     dataset: str | list[str] = "*"
@@ -49,36 +61,39 @@ class CheckTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class RegressionTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The ``[regression]`` table: no pair may be worse than the baseline says it was, or slower than another model."""
+    """The ``[regression]`` table: no pair may be worse than in the baseline, or slower than another model."""
 
-    baseline: str = BASELINE_FILE
+    baseline: str = DEFAULT_BASELINE_FILE
     """A file, relative to the suite file, or ``GIT-REF:PATH``."""
-    metrics: list[str] = msgspec.field(default_factory=lambda: ["ndcg@10"])
-    max_drop: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.005
-    """Largest drop of a mean that passes in any case; absolute, not a percentage."""
-    confidence: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.95
+    metrics: list[str] = msgspec.field(default_factory=lambda: [str(MAIN_MEASURE)])
+    max_drop: Annotated[float, msgspec.Meta(ge=0, le=1)] = DEFAULT_MAX_DROP
+    """Largest drop of a mean that passes even if it is significant; absolute, not a percentage."""
+    confidence: Annotated[float, msgspec.Meta(gt=0, lt=1)] = DEFAULT_CONFIDENCE
+    """1 minus the chance of any false alarm in a run; for speed, the confidence of each interval."""
     max_slowdown: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    """Largest ratio of a model's time to that of ``speed_against``."""
+    """Largest ratio of a model's time to that of ``speed_against`` that passes."""
     speed_against: str = ""
     """The model that all others are timed against."""
     profile: str = ""
-    """The load under which they are timed; absent: ``b1 c1``."""
+    """The load under which they are timed; absent: ``DEFAULT_SPEED_PROFILE``."""
 
     @property
-    def speaks_of_speed_alone(self) -> bool:
-        """Is there a speed to compare, and nothing said of quality?"""
+    def compares_speed_only(self) -> bool:
+        """Whether the table compares speed, and leaves all keys about quality at their defaults."""
         quality = (self.baseline, self.metrics, self.max_drop)
         default = RegressionTable()
         return bool(self.speed_against) and quality == (default.baseline, default.metrics, default.max_drop)
 
 
 class _Definitions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[tool.embedbench.define]`` of ``pyproject.toml``."""
+
     models: dict[str, ModelSpec] = {}
     datasets: dict[str, DatasetSpec] = {}
 
 
-class SuiteFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``embedbench.toml`` as a whole."""
+class SuiteTables(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole of ``embedbench.toml``."""
 
     embedbench: Settings = Settings()
     checks: list[CheckTable] = []
@@ -88,14 +103,19 @@ class SuiteFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class _PyprojectTable(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[tool.embedbench]`` of ``pyproject.toml``."""
+    """``[tool.embedbench]`` of ``pyproject.toml``; ``models`` and ``datasets`` are lists here, hence ``define``."""
 
     checks: list[CheckTable] = []
     regression: RegressionTable | None = None
     define: _Definitions = _Definitions()
 
 
-def decode(path: Path) -> SuiteFile:
+def decode(path: Path) -> SuiteTables:
+    """Read a suite file, or the table of ``pyproject.toml``.
+
+    Raises:
+        ConfigurationError: the file cannot be read, is not TOML, or has an unknown key or a value of the wrong type.
+    """
     try:
         data = msgspec.toml.decode(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -108,10 +128,10 @@ def decode(path: Path) -> SuiteFile:
         raise ConfigurationError(str(path), f"not valid TOML: {error}") from None
     where = path.name
     if path.name != "pyproject.toml":
-        return _convert(data, SuiteFile, where)
+        return _convert(data, SuiteTables, where)
     table = _convert(data.get("tool", {}).get("embedbench", {}), _PyprojectTable, f"{where}: tool.embedbench")
     settings = Settings(**{name: getattr(table, name) for name in Settings.__struct_fields__})
-    return SuiteFile(
+    return SuiteTables(
         embedbench=settings,
         checks=table.checks,
         regression=table.regression,
@@ -127,30 +147,36 @@ def _convert(data: Any, kind: type[T], where: str) -> T:
 
 
 def _refuse_wrong_types(data: Any, kind: Any, where: str) -> None:
-    """Convert from the inside out, so that an error names every key on the way (msgspec leaves out those of dicts)."""
+    """Raise an error for the innermost value of a wrong type.
+
+    Values are converted from the inside out, so that the error names every key on the way: msgspec's own path leaves
+    out the keys of dictionaries.
+    """
     for value, inner, at in _parts(data, kind, where):
         _refuse_wrong_types(value, inner, at)
     try:
         msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
+        # The message reads: Expected `array`, got `str` - at `$.models`
         problem, _, at = str(error).partition(" - at `$")
         problem = problem.replace("`", "")
         raise ConfigurationError(where + at.rstrip("`"), problem, _type_fix(problem, kind)) from None
 
 
 def _type_fix(problem: str, kind: Any) -> str:
+    """Return what to write instead, from msgspec's message and the type that the key has."""
     if problem.startswith("Expected array"):
         return 'write a list, e.g. ["minilm"]'
     if problem.startswith("Expected object"):
         return "write a table, e.g. [models.my-model] with keys below it"
     if problem.startswith("Invalid enum value"):
-        choices = get_args(kind)[0] if get_origin(kind) is not Literal else kind  # it may be absent
+        choices = get_args(kind)[0] if get_origin(kind) is not Literal else kind  # drop the None of an optional key
         return "give one of " + ", ".join(get_args(choices))
     return problem.replace("Expected", "give", 1).replace(" | null", "").partition(",")[0]
 
 
 def _refuse_unknown_keys(data: Any, kind: Any, where: str) -> None:
-    """Walk data and type side by side, so that a misspelt key can be named with the closest right one."""
+    """Raise an error for the first unknown key, with the closest known one; msgspec's own error names none."""
     fields = _fields(kind)
     for key in data if isinstance(data, dict) and fields else ():
         if key not in fields:
@@ -160,16 +186,16 @@ def _refuse_unknown_keys(data: Any, kind: Any, where: str) -> None:
 
 
 def _fields(kind: Any) -> dict[str, Any]:
-    """The keys that a table of this type (or none) has, and their types; empty where any key is allowed."""
+    """Return the keys that a table of this type has, and their types; empty if any key is allowed."""
     if get_origin(kind) is UnionType:
-        kind = get_args(kind)[0]
+        kind = get_args(kind)[0]  # an optional table
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
     return {}
 
 
 def _parts(data: Any, kind: Any, where: str) -> Iterator[tuple[Any, Any, str]]:
-    """What a table or list holds: value, type and place of each."""
+    """Yield each value in a table or list, with its type and its place in the file."""
     fields = _fields(kind)
     if isinstance(data, dict) and fields:
         yield from ((value, fields[key], _join(where, key)) for key, value in data.items())

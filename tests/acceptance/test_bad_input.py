@@ -30,7 +30,7 @@ OPTIONS = {
     "split": (["--embed-dataset=facts@dev"], ["--embed-dataset: *no split 'dev'; there are: test", "fix:"]),
     "twins": (
         ["--embed-dataset=facts,other/facts"],
-        ["two different things are called 'facts'", "fix: define one of them under another name"],
+        ["two different datasets are called 'facts'", "fix: define one of them under another name"],
     ),
     "suite": (["--embed-suite=missing.toml"], ["missing.toml: no such suite file", "fix:"]),
     "profile": (

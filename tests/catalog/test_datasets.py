@@ -16,7 +16,7 @@ from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.plausibility.check import check_row
 from pytest_embedbench.plausibility.rows import Row, Value
 from pytest_embedbench.suite.names import Names, Overrides
-from pytest_embedbench.suite.tables import SuiteFile
+from pytest_embedbench.suite.tables import SuiteTables
 
 FORUMS = (
     "Android", "English", "Gaming", "Gis", "Mathematica", "Physics", "Programmers", "Stats", "Tex", "Unix",
@@ -220,7 +220,7 @@ def test_every_folder_of_real_data_gets_the_facts_of_its_name(shared: Path) -> N
     assert folders
     for folder in folders:
         overrides = Overrides(folder=folder.parent, datasets=(folder.name,))
-        (named,) = Names(Path("embedbench.toml"), SuiteFile(), overrides).datasets()
+        (named,) = Names(Path("embedbench.toml"), SuiteTables(), overrides).datasets()
         assert named.alias == folder.name
         assert named.spec.facts() == known(folder.name).facts()
         assert named.spec.path == str(folder.resolve())

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from pytest_embedbench.core.measures import Measure
-from pytest_embedbench.datasets.load import BUILTIN, load_dataset
-from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
+from pytest_embedbench.datasets.load import load_dataset
+from pytest_embedbench.datasets.spec import BUILTIN, DatasetSpec, NamedDataset
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.encode import vector_form as form_module
 from pytest_embedbench.encode.batch_budget import Budget

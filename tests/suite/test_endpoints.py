@@ -76,8 +76,8 @@ def test_a_tokenizer_that_is_no_folder_is_a_hub_id(tmp_path: Path) -> None:
 ENDPOINT = "[models.m]\nkind = 'endpoint'\n"
 WHOLE = ENDPOINT + "url = 'http://h/v1'\nmodel = 'm'\n"
 DEFINITIONS = {
-    "no address": (ENDPOINT, "models.m: says not where the endpoint is", "give url ="),
-    "no model": (ENDPOINT + "url = 'http://h/v1'", "models.m: names no model", "give model ="),
+    "no address": (ENDPOINT, "models.m: does not say where the endpoint is", "give url ="),
+    "no model": (ENDPOINT + "url = 'http://h/v1'", "models.m: does not name a model", "give model ="),
     "no http": (ENDPOINT + "url = 'h/v1'", "models.m.url: 'h/v1' is not an http(s) address", "write it like"),
     "a folder": (WHOLE + "path = '.'", "models.m.path: has no meaning for an endpoint", "leave it out"),
     "remote code": (WHOLE + "trust_remote_code = true", "models.m.trust_remote_code: has no meaning", "leave it out"),

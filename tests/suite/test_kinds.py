@@ -65,9 +65,9 @@ DEFINITIONS = {
     "a function and a backend": (FUNCTION + "backend = 'onnx'", "m.backend: has no meaning for a Python function", "leave it out"),
     "a function and remote code": (FUNCTION + "trust_remote_code = true", "m.trust_remote_code: has no meaning", "leave it out"),
     "a function cut blindly": (FUNCTION + "max_seq_length = 9", "m.max_seq_length: texts cannot be cut", "give tokenizer too"),
-    "no import path": ("[models.m]\ncallable = 'm.f'", "m.callable: 'm.f' is no import path", 'give callable = "package.module:function"'),
-    "a file": ("[models.m]\ncallable = 'm.py:'", "m.callable: 'm.py:' is no import path", "give callable"),
-    "no function": ("[models.m]\nkind = 'callable'", "m: says not which function it is", "give callable"),
+    "no import path": ("[models.m]\ncallable = 'm.f'", "m.callable: 'm.f' is not an import path", 'give callable = "package.module:function"'),
+    "a file": ("[models.m]\ncallable = 'm.py:'", "m.callable: 'm.py:' is not an import path", "give callable"),
+    "no function": ("[models.m]\nkind = 'callable'", "m: does not say which function it is", "give callable"),
     "an endpoint that is a function": (
         "[models.m]\nkind = 'endpoint'\nurl = 'http://h/v1'\nmodel = 'm'\ncallable = 'm:f'",
         "m.callable: has no meaning for an endpoint", "leave it out",
@@ -77,12 +77,12 @@ DEFINITIONS = {
         "m.backend: has no meaning for an endpoint", "leave it out",
     ),
     "BM25 in a folder": ("[models.m]\nkind = 'bm25'\npath = '.'", "m.path: has no meaning for BM25", "leave it out"),
-    "BM25 quantized": ("[models.m]\nkind = 'bm25'\nprecision = 'int8'", "'m': m makes no vectors that could be cut or quantized", "write m"),
+    "BM25 quantized": ("[models.m]\nkind = 'bm25'\nprecision = 'int8'", "'m': m has no vectors to cut or quantize", "write m"),
     "BM25 with a prompt": ("[models.m]\nkind = 'bm25'\nquery_prompt = 'Q'", "m.query_prompt: has no meaning for BM25", "leave it out"),
     "a tokenizer of a local model": (
         "[models.m]\nhub = 'o/m'\ntokenizer = 't'", "m.tokenizer: is for endpoints and Python functions", 'add kind = "endpoint"',
     ),
-    "a file of torch": ("[models.m]\nhub = 'o/m'\nbackend_file = 'f'", "m.backend_file: is for another backend", 'add backend = "onnx"'),
+    "a file of torch": ("[models.m]\nhub = 'o/m'\nbackend_file = 'f'", 'm.backend_file: has no meaning for backend = "torch"', 'add backend = "onnx"'),
     "no backend": ("[models.m]\nhub = 'o/m'\nbackend = 'jax'", "m.backend: Invalid enum value 'jax'", "give one of torch, onnx, openvino"),
     "too many dimensions kept": (FUNCTION + "dimensions = 8\ndimensions_kept = 9", "the vectors of m have 8 dimensions, not 9", "keep 8"),
 }  # fmt: skip

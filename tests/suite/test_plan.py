@@ -13,8 +13,7 @@ import pytest
 from pytest_embedbench import catalog
 from pytest_embedbench.core.limits import parse_budget, parse_quality
 from pytest_embedbench.core.measures import DEFAULT_MEASURES, Measure
-from pytest_embedbench.datasets.load import BUILTIN
-from pytest_embedbench.datasets.spec import DatasetSpec
+from pytest_embedbench.datasets.spec import BUILTIN, DatasetSpec
 from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.models.spec import ModelSpec
@@ -523,7 +522,7 @@ DATASET_FIX = (
     "use a known name, a BEIR folder, a .zip, .csv, .tsv, .jsonl or .parquet file, a Hub id (org/name), irds:ID, "
     "or define it in [datasets.NAME]"
 )
-SPLIT_FIX = "choose with split = ... or --embed-dataset FOLDER@SPLIT"
+SPLIT_FIX = "choose one with split = ... or --embed-dataset NAME@SPLIT"
 SHAPE_FIX = "write texts a request and requests in flight, e.g. 'b1 c16', or texts a request and requests a second, e.g. 'b1 r50'"
 CHECK_KEYS = "known are budget, dataset, hardware, model, profile, quality"
 
@@ -574,7 +573,7 @@ BAD: dict[str, tuple[str, str, str, str]] = {
     ),
     "a max rate without a latency": (
         "[[checks]]\nprofile = 'b1 c1'\nbudget = ['max rate >= 50 /s']",
-        f"{NAME}: checks[0].budget[0]", "a max rate under no latency in 'max rate >= 50 /s'", "write it as 'query max rate >= 50 /s at p99 <= 500 ms'",
+        f"{NAME}: checks[0].budget[0]", "a max rate without a latency in 'max rate >= 50 /s'", "write it as 'query max rate >= 50 /s at p99 <= 500 ms'",
     ),
     "a throughput at a rate": (
         "[[checks]]\nprofile = 'b1 r50'\nbudget = ['query p50 <= 9 ms', 'corpus throughput >= 50 texts/s']",
@@ -620,17 +619,17 @@ BAD: dict[str, tuple[str, str, str, str]] = {
     ),
     "a folder without a model": (
         "[embedbench]\nmodels = ['bare']",
-        f"{NAME}: embedbench.models[0]", "{at}/bare holds neither modules.json nor config.json", "give the folder of a saved sentence-transformers model",
+        f"{NAME}: embedbench.models[0]", "{at}/bare has neither modules.json nor config.json", "give the folder of a saved sentence-transformers model",
     ),
     "a defined folder that is not there": (
         "[models.m]\npath = 'gone'", f"{NAME}: models.m.path", "no such folder: {at}/gone", "give a saved model's folder",
     ),
     "a defined folder without a model": (
         "[models.m]\npath = 'bare'",
-        f"{NAME}: models.m", "{at}/bare holds neither modules.json nor config.json", "give the folder of a saved sentence-transformers model",
+        f"{NAME}: models.m", "{at}/bare has neither modules.json nor config.json", "give the folder of a saved sentence-transformers model",
     ),
-    "a model from nowhere": ("[models.m]\nquery_prompt = 'q: '", f"{NAME}: models.m", "says not where the model is", "give path or hub"),
-    "a dataset from nowhere": ("[datasets.d]\nlanguage = 'en'", f"{NAME}: datasets.d", "says not where the dataset is", "give path, a BEIR folder; or hub_dataset, ir_datasets"),
+    "a model from nowhere": ("[models.m]\nquery_prompt = 'q: '", f"{NAME}: models.m", "does not say where the model is", "give path or hub"),
+    "a dataset from nowhere": ("[datasets.d]\nlanguage = 'en'", f"{NAME}: datasets.d", "does not say where the dataset is", "give path, a BEIR folder; or hub_dataset, ir_datasets"),
     "a defined dataset that is not there": (
         "[datasets.d]\npath = 'gone'",
         f"{NAME}: datasets.d", "{at}/gone/corpus.jsonl: no such file", "a BEIR folder holds corpus.jsonl, queries.jsonl and qrels/<split>.tsv",
@@ -646,7 +645,7 @@ BAD: dict[str, tuple[str, str, str, str]] = {
         "give its folder: --embed-dataset PATH, or [datasets.NorQuAD] path = ...",
     ),
     "several splits": (
-        "[embedbench]\ndatasets = ['laws']", f"{NAME}: embedbench.datasets[0]", "{at}/laws/qrels: which split? choose one of dev, train", SPLIT_FIX,
+        "[embedbench]\ndatasets = ['laws']", f"{NAME}: embedbench.datasets[0]", "{at}/laws/qrels: several splits and no 'test': dev, train", SPLIT_FIX,
     ),
     "no such split": (
         "[embedbench]\ndatasets = ['tickets@dev']", f"{NAME}: embedbench.datasets[0]", "{at}/tickets/qrels: no split 'dev'; there are: test", SPLIT_FIX,
@@ -656,7 +655,7 @@ BAD: dict[str, tuple[str, str, str, str]] = {
     ),
     "two models of one name": (
         "[embedbench]\nmodels = ['encoder', 'other/encoder']",
-        NAME, "two different things are called 'encoder'", "define one of them under another name in the suite",
+        NAME, "two different models are called 'encoder'", "define one of them under another name in the suite",
     ),
 }  # fmt: skip
 

@@ -120,5 +120,5 @@ def test_mistakes(tmp_path: Path, table: str, where: str, problem: str) -> None:
 def test_two_models_under_one_name_cannot_be_told_apart(tmp_path: Path) -> None:
     (tmp_path / "minilm").mkdir()
     (tmp_path / "minilm" / "modules.json").write_text("[]")
-    with pytest.raises(ConfigurationError, match="two different things are called 'minilm'"):
+    with pytest.raises(ConfigurationError, match="two different models are called 'minilm'"):
         read(tmp_path, f"[regression]\n{SPEED}", Overrides(models=("./minilm",), folder=tmp_path))
