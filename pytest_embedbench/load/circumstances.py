@@ -1,7 +1,7 @@
-"""What a profile was measured under: number format and kernel, clocks, throttling, other load, and the GPU's state.
+"""Circumstances of a profile: number format and kernel, clocks, throttling, other load, and the GPU's state.
 
-Everything is read where the system lets it be read, and left out elsewhere: virtual machines hide clocks, containers
-hide sensors, and NVML needs ``pynvml``.
+Each fact is read where the system allows it, and left out elsewhere: virtual machines hide clocks, containers hide
+sensors, and NVML needs ``pynvml``.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import ModelFacts
 
 GPU_POLL_SECONDS = 0.2
-"""Between two looks at the GPU."""
+"""Seconds between two looks at the GPU."""
 
 
 class GpuState(msgspec.Struct, frozen=True, kw_only=True):
-    """The GPU while the profile ran, all of its users together: peak memory, mean utilization, lowest clock."""
+    """State of the GPU while the profile ran, all its users together: peak memory, mean utilization, lowest clock."""
 
     memory_peak_bytes: int
     utilization_percent: float
@@ -33,11 +33,11 @@ class GpuState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
-    """What could be read; None and empty where it could not.
+    """Circumstances that could be read; None or empty where they could not.
 
-    ``load_before`` is the load average of the last minute before the profile: work of others, if it is not near 0.
+    ``load_before`` is the load average of the last minute before the profile: the work of others, unless it is near 0.
     ``mhz_before`` and ``mhz_after`` are means over the cores, ``throttled`` counts how often a core was slowed down for
-    its heat, and ``withheld_ms`` is for how long the container's quota kept its threads from running.
+    its heat, and ``withheld_ms`` is how long the container's CPU quota kept its threads from running.
     """
 
     device: str = ""
@@ -53,11 +53,11 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     withheld_ms: float | None = None
     gpu: GpuState | None = None
     energy: Energy | None = None
-    """Where it was asked for."""
+    """Energy that the machine took; None where the user did not ask for it."""
 
 
 class CircumstancesRecorder:
-    """Reads the circumstances of what runs between ``watching``'s begin and end; ``found`` has them then."""
+    """Holder of a profile's circumstances, which are complete when ``record_circumstances`` has ended."""
 
     def __init__(self, facts: ModelFacts) -> None:
         self.circumstances = Circumstances(device=facts.device, dtype=facts.dtype, attention=facts.attention)
@@ -67,10 +67,16 @@ class CircumstancesRecorder:
 def record_circumstances(
     facts: ModelFacts, root: Path = Path("/"), *, energy: bool = False
 ) -> Iterator[CircumstancesRecorder]:
-    """Watch while a profile runs; ``root`` is where the system's files are, ``energy`` asks for a meter."""
-    watch, system = CircumstancesRecorder(facts), _System(root)
+    """Record the circumstances of the profile that runs in the ``with`` block.
+
+    Args:
+        facts: the model's facts about itself.
+        root: root of the system's files.
+        energy: whether to meter energy too.
+    """
+    recorder, system = CircumstancesRecorder(facts), _SystemFiles(root)
     before = msgspec.structs.replace(
-        watch.circumstances,
+        recorder.circumstances,
         load_before=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         governors=system.governors(),
         boost=system.boost(),
@@ -80,8 +86,8 @@ def record_circumstances(
     with metered_energy() if energy else nullcontext(lambda: None) as used:
         throttled, withheld = system.throttled(), system.withheld_ms()
         with _gpu(facts.device) as gpu:
-            yield watch
-        # The clock first: the cores are still at work.
+            yield recorder
+        # The clock is read first, while the cores are still at the speed of the work.
         after = msgspec.structs.replace(
             before,
             mhz_after=system.mhz(),
@@ -89,11 +95,11 @@ def record_circumstances(
             withheld_ms=_since(withheld, system.withheld_ms()),
             gpu=gpu(),
         )
-    watch.circumstances = msgspec.structs.replace(after, energy=used())
+    recorder.circumstances = msgspec.structs.replace(after, energy=used())
 
 
-class _System:
-    """Files in which Linux tells of processors (Documentation/ABI/testing/sysfs-devices-system-cpu) and cgroups."""
+class _SystemFiles:
+    """Linux's files on processors (Documentation/ABI/testing/sysfs-devices-system-cpu) and cgroups."""
 
     def __init__(self, root: Path) -> None:
         self._cpus = root / "sys/devices/system/cpu"
@@ -104,18 +110,21 @@ class _System:
         return tuple(sorted({_read(file) for file in self._cpus.glob("cpufreq/policy*/scaling_governor")}))
 
     def boost(self) -> bool | None:
-        for file, yes in (("cpufreq/boost", "1"), ("intel_pstate/no_turbo", "0")):
+        for file, on in (("cpufreq/boost", "1"), ("intel_pstate/no_turbo", "0")):
             if text := _read(self._cpus / file):
-                return text == yes
+                return text == on
         return None
 
     def mhz(self) -> float | None:
-        """The cores' mean, from cpufreq, in kHz there, or from /proc/cpuinfo, which gives what a hypervisor says."""
-        found = [float(text) / 1000 for text in self._each("cpufreq/policy*/scaling_cur_freq")]
-        if not found:
+        """Return the cores' mean clock, from cpufreq (which has kHz), else from /proc/cpuinfo.
+
+        In a virtual machine, /proc/cpuinfo has the clock that the hypervisor claims.
+        """
+        clocks = [float(text) / 1000 for text in self._each("cpufreq/policy*/scaling_cur_freq")]
+        if not clocks:
             lines = _read(self._info).splitlines()
-            found = [float(line.partition(":")[2]) for line in lines if line.startswith("cpu MHz")]
-        return round(sum(found) / len(found), 1) if found else None
+            clocks = [float(line.partition(":")[2]) for line in lines if line.startswith("cpu MHz")]
+        return round(sum(clocks) / len(clocks), 1) if clocks else None
 
     def most_mhz(self) -> float | None:
         return max((float(text) / 1000 for text in self._each("cpufreq/policy*/cpuinfo_max_freq")), default=None)
@@ -135,7 +144,7 @@ class _System:
 def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8").strip()
-    except OSError:  # there is none, or it may not be read
+    except OSError:  # no such file here, or no permission to read it
         return ""
 
 
@@ -145,37 +154,37 @@ def _since(before: float | None, after: float | None) -> int | None:
 
 @contextmanager
 def _gpu(device: str) -> Iterator[Callable[[], GpuState | None]]:
-    """Look at the GPU until the end; what is yielded then says what was seen, None without a GPU or NVML."""
+    """Watch the GPU until the block ends; the yielded function then returns its state, None without a GPU or NVML."""
     if not device.startswith("cuda"):
         yield lambda: None
         return
     import torch
 
-    seen: list[tuple[int, int, int]] = []
+    readings: list[tuple[int, int, int]] = []
     over = threading.Event()
 
-    def look() -> None:
+    def poll() -> None:
         while not over.is_set():
             try:
                 free, total = torch.cuda.mem_get_info(device)
-                seen.append((total - free, torch.cuda.utilization(device), torch.cuda.clock_rate(device)))
-            except Exception:  # noqa: BLE001 - no pynvml, no driver, no permission: there are as many errors
+                readings.append((total - free, torch.cuda.utilization(device), torch.cuda.clock_rate(device)))
+            except Exception:  # noqa: BLE001 - no pynvml, no driver, no permission: each raises a class of its own
                 return
             over.wait(GPU_POLL_SECONDS)
 
-    watcher = threading.Thread(target=look, name="embedbench-gpu", daemon=True)
+    watcher = threading.Thread(target=poll, name="embedbench-gpu", daemon=True)
     watcher.start()
     try:
-        yield lambda: _summary(seen)
+        yield lambda: _gpu_state(readings)
     finally:
         over.set()
         watcher.join()
 
 
-def _summary(seen: list[tuple[int, int, int]]) -> GpuState | None:
-    if not seen:
+def _gpu_state(readings: list[tuple[int, int, int]]) -> GpuState | None:
+    if not readings:
         return None
-    memory, utilization, clocks = zip(*seen, strict=True)
+    memory, utilization, clocks = zip(*readings, strict=True)
     return GpuState(
-        memory_peak_bytes=max(memory), utilization_percent=sum(utilization) / len(seen), lowest_mhz=min(clocks)
+        memory_peak_bytes=max(memory), utilization_percent=sum(utilization) / len(readings), lowest_mhz=min(clocks)
     )

@@ -1,4 +1,4 @@
-"""A closed loop: ``concurrency`` clients, each sending its next request when the last one returned."""
+"""Profiles by a closed loop: ``concurrency`` clients, each sending its next request when its last one was answered."""
 
 from __future__ import annotations
 
@@ -24,30 +24,33 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Encoder
 
 LOAD_SEED = 20260615
-"""The sample of texts is the same in every session, so that sessions compare."""
+"""Seed of all random choices of a load (texts, arrival times), so that sessions can be compared with each other."""
 
 WARM_UP_ROUNDS = 2
-"""Requests that each client sends in a window of the warm-up."""
+"""Requests of each client in one window of the warm-up."""
 
 WARM_UP_WINDOW = 10
-"""Requests in such a window at least: the median of fewer says little where texts differ in length."""
+"""Requests in a window of the warm-up, at least: the median of fewer says little where texts differ in length."""
 
 WARM_UP_WINDOWS = 20
-"""Windows at most."""
+"""Windows of the warm-up, at most."""
 
 WARM_UP_SHARE = 0.25
-"""Of the texts, and of the time that a side may take: warm-up is over when it has used so much, settled or not."""
+"""Share of the texts, and of the time that a side may take; warm-up takes no more, even if latencies are not steady."""
 
 
 class SideProfile(NamedTuple):
-    """One side's statistics and the samples they come from."""
+    """Statistics of one side, with the samples behind them."""
 
     statistics: SideStatistics
     samples: list[Sample]
 
 
 def shuffled_texts(texts: Sequence[str], chance: random.Random | None = None) -> list[str]:
-    """The distinct texts that are not empty, in a random order that is the same in every session, or by ``chance``."""
+    """Return the distinct texts that are not empty, in random order.
+
+    The order is the same in every session, unless a random generator is given as ``chance``.
+    """
     unique, _ = distinct([text for text in texts if text] or [""])
     (chance or random.Random(LOAD_SEED)).shuffle(unique)
     return unique
@@ -64,10 +67,23 @@ def profile_side(
     batch_tokens: int,
     progress: Progress,
 ) -> SideProfile:
-    """Profile one role until its percentiles are precise (enough.py), or after ``requests`` or about ``seconds``.
+    """Profile one role in a closed loop until its percentiles are precise (``stopping``).
 
-    Texts are drawn without repetition, so that no cache answers; where a dataset holds too few of them, the profile
-    is shorter rather than repetitive, unless that would leave fewer requests than clients.
+    Texts are drawn without repetition, so that no cache answers. Where a dataset has too few texts, the profile is
+    shorter rather than repetitive, unless that would leave fewer requests than clients.
+
+    Args:
+        model: the model under load.
+        texts: texts of the role.
+        role: query or document.
+        shape: texts a request, and clients.
+        requests: requests after which the profile ends in any case.
+        seconds: time after which it ends in any case, about.
+        batch_tokens: tokens that a batch of the in-process server may hold.
+        progress: hears of texts done.
+
+    Raises:
+        ModelError: or another error of the model; the first failure ends the load.
     """
     with clients_for(model, role, shape, batch_tokens) as clients:
 
@@ -88,34 +104,48 @@ def measure_side(
     seconds: float,
     progress: Progress,
 ) -> SideProfile:
-    """Warm up with a closed loop of this shape, then ``send`` the requests that count, ``requests`` of them at most."""
+    """Warm up with a closed loop of ``shape``, then measure the requests that ``send`` sends.
+
+    Args:
+        clients: send the requests of the warm-up.
+        texts: texts of the role.
+        role: query or document.
+        shape: the warm-up's shape; its ``batch`` is that of all requests.
+        send: sends the requests that count and returns their outcome.
+        requests: requests that count, at most.
+        seconds: time that the side may take.
+        progress: hears of texts done.
+    """
     unique = shuffled_texts(texts)
     batches = [unique[start : start + shape.batch] for start in range(0, len(unique), shape.batch)]
     batches = [batch for batch in batches if len(batch) == shape.batch] or [(unique * shape.batch)[: shape.batch]]
-    # From the end: what is counted is the same in every session, however long warm-up takes.
+    # Warm-up takes texts from the end, so that the counted requests are the same however long it takes.
     warm_up = _warm_up(clients, batches[::-1], shape.concurrency, seconds)
     counted = batches[: len(batches) - warm_up.requests][:requests]
     ran_out: Ended = "requests" if len(counted) == requests else "texts"
-    if len(counted) < shape.concurrency:
+    if len(counted) < shape.concurrency:  # too few texts for one request of each client: send some again
         counted = (batches * (shape.concurrency // len(batches) + 1))[: shape.concurrency]
     formed = len(clients.batches)
     progress.start(f"{role} load", sum(map(len, counted)))
     try:
-        sent = send(counted)
+        outcome = send(counted)
     finally:
         progress.finish()
     statistics = msgspec.structs.replace(
-        statistics_of(sent.answered, shape.batch, clients.batches[formed:]),
-        unanswered=sent.unanswered,
-        ended=sent.ended or ran_out,
+        statistics_of(outcome.answered, shape.batch, clients.batches[formed:]),
+        unanswered=outcome.unanswered,
+        ended=outcome.ended or ran_out,
         warm_up=warm_up,
         client=clients.cost,
     )
-    return SideProfile(statistics, [one.sample for one in sent.answered])
+    return SideProfile(statistics, [request.sample for request in outcome.answered])
 
 
 def _warm_up(clients: Clients, batches: Sequence[list[str]], count: int, seconds: float) -> WarmUp:
-    """Send windows of requests until their medians settle; the requests of each are all answered before the next."""
+    """Send windows of requests until their median latencies are steady.
+
+    All requests of a window are answered before the next window begins.
+    """
     most = max(1, int(len(batches) * WARM_UP_SHARE))
     size = max(WARM_UP_ROUNDS * count, WARM_UP_WINDOW)
     start, sent = time.perf_counter(), 0
@@ -124,7 +154,7 @@ def _warm_up(clients: Clients, batches: Sequence[list[str]], count: int, seconds
         window = batches[sent : min(most, sent + size)]
         answered = clients.closed(window).answered
         sent += len(window)
-        medians.append(median(one.sample.latency_ms for one in answered))
+        medians.append(median(request.sample.latency_ms for request in answered))
         if is_warmed_up(medians):
             return WarmUp(sent, settled=True)
         if time.perf_counter() - start > seconds * WARM_UP_SHARE:

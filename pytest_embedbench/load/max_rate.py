@@ -1,4 +1,4 @@
-"""Which rate a model holds: the highest at which p99 stays within a limit, found by bisection of an open loop."""
+"""Search for a model's highest rate: the highest at which p99 stays within a limit, by bisection of an open loop."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 
 from pytest_embedbench.load.open_loop import OpenLoop, OpenSide
 from pytest_embedbench.load.quantiles import PERCENTILES, min_samples
-from pytest_embedbench.load.rates import MaxRate, RateProbe, SearchEnded
+from pytest_embedbench.load.rates import MAX_PROBES, MaxRate, RateProbe, SearchEnded
 from pytest_embedbench.load.samples import lateness_ms
 
 if TYPE_CHECKING:
     from pytest_embedbench.encode.progress import Progress
 
 P99_SHARE = PERCENTILES["p99"]
+"""Share of the samples below the p99."""
 
 PRECISION = 0.10
-"""The search ends when the lowest rate that failed is no more than this share above the highest that held."""
-
-MAX_PROBES = 16
+"""Share; a search ends when the lowest rate that failed is no more than this above the highest that held."""
 
 
 def max_rate(
@@ -58,22 +57,22 @@ def max_rate(
 
 
 def requests_needed(rate: float, limit_ms: float) -> int:
-    """Requests of a probe: enough for a p99, and for an overload by ``PRECISION`` to show.
+    """Return the requests of a probe: enough for a p99, and for an overload by ``PRECISION`` to show.
 
-    At a rate of (1 + PRECISION) times what a server can do, the wait grows by PRECISION / (1 + PRECISION) seconds a
-    second; the probe lasts until that alone exceeds the limit.
+    At (1 + PRECISION) times the rate that a server can answer, the wait grows by PRECISION / (1 + PRECISION) seconds a
+    second; the probe lasts until this growth alone exceeds the limit.
     """
     lasts_s = limit_ms / 1000 * (1 + PRECISION) / PRECISION
     return max(min_samples(P99_SHARE), math.ceil(rate * lasts_s))
 
 
 def allowed_over_limit(requests: int) -> int:
-    """How many of so many latencies may exceed a limit before it is certain that their p99 does."""
+    """Return how many of so many latencies may exceed a limit; with one more, their p99 is certain to exceed it too."""
     return requests - 1 - int(P99_SHARE * (requests - 1))
 
 
 def judge_rate(side: OpenSide, limit_ms: float) -> RateProbe:
-    """Did the rate hold? By the measured p99; an early end is a failure."""
+    """Return whether the rate held, judged by its p99, with the numbers behind it; a load given up early failed."""
     statistics = side.statistics
     p99 = None if side.gave_up else statistics.p99_ms
     return RateProbe(
@@ -96,10 +95,18 @@ def search(
     required: Sequence[float] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> MaxRate:
-    """Double or halve the rate until one holds and one fails, then try the geometric mean of the two, again and again.
+    """Double or halve the rate until one holds and one fails, then bisect between them by their geometric mean.
 
-    It ends when the two are within ``PRECISION`` or when the time is up after a probe, but not while a rate in
-    ``required`` lies between them; and after ``MOST_PROBES`` in any case.
+    The search ends when the two are within ``PRECISION``, or after a probe when the time is up, but not while a
+    required rate lies between them. It ends after ``MAX_PROBES`` in any case.
+
+    Args:
+        probe: tries one rate (requests a second).
+        start: the first rate.
+        limit_ms: limit of the p99.
+        seconds: about how long to search.
+        required: rates that the search must decide.
+        clock: time in seconds.
     """
     began = clock()
     probes: list[RateProbe] = []
@@ -111,14 +118,14 @@ def search(
             held = rate
         else:
             failed = rate
-        open_ones = [one for one in required if held < one < failed]
-        if failed <= held * (1 + PRECISION) and not open_ones:
+        undecided = [rate for rate in required if held < rate < failed]
+        if failed <= held * (1 + PRECISION) and not undecided:
             ended = "precise"
         elif len(probes) >= MAX_PROBES:
             ended = "probes"
-        elif clock() - began >= seconds and not open_ones:
+        elif clock() - began >= seconds and not undecided:
             ended = "time"
-        rate = next_rate(held, failed, open_ones)
+        rate = next_rate(held, failed, undecided)
     return MaxRate(
         limit_ms=limit_ms, rate=held, refuted=failed if failed < math.inf else None, ended=ended, probes=probes
     )

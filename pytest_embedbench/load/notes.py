@@ -1,4 +1,4 @@
-"""What the reader of a profile should know beside its numbers."""
+"""Notes on a profile that its reader needs beside the numbers."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from pytest_embedbench.core.limits import digits
 from pytest_embedbench.load.statistics import SideStatistics
 
 MAX_CLIENT_SHARE = 0.5
-"""A load client that works for more of a core's time, or of what it can do, adds to the latencies that it measures; so
-does one whose own delay is a larger share of them."""
+"""Share; a note warns of a load client that adds to the latencies it measures, since it uses more than this share of a
+core or of its own capacity, or sends its requests late by more than this share of the latency."""
 
 
 def notes(sides: Mapping[str, SideStatistics]) -> str:
-    """Notes on the sides, by their names; "" where there is nothing to say."""
-    return "; ".join(note for name, side in sides.items() for note in _of(name, side))
+    """Return the notes on all sides, given by name, as one line; an empty string if there are none."""
+    return "; ".join(note for name, side in sides.items() for note in _side_notes(name, side))
 
 
 def overload_note(side: SideStatistics) -> str:
-    """Why the server is not known to keep up with the rate of an open loop; "" where it does, and of a closed one."""
+    """Return why the server is not known to have kept up with the rate of an open loop.
+
+    An empty string if it kept up, and for a closed loop.
+    """
     if side.arrivals is None or side.arrivals.kept_up:
         return ""
     if side.arrivals.kept_up is None:
@@ -33,11 +36,11 @@ def overload_note(side: SideStatistics) -> str:
     )
 
 
-def _of(name: str, side: SideStatistics) -> Iterator[str]:
+def _side_notes(name: str, side: SideStatistics) -> Iterator[str]:
     if side.distinct_texts < side.texts:
         yield f"only {side.distinct_texts} distinct {name} texts for {side.texts} sent: some were sent again"
-    if told := overload_note(side):
-        yield f"{name}: {told}"
+    if note := overload_note(side):
+        yield f"{name}: {note}"
     elif side.arrivals and side.arrivals.lag_ms > MAX_CLIENT_SHARE * (side.p99_ms or side.max_ms):
         yield f"{name}: the load generator itself was late, by up to {side.arrivals.lag_ms:.3g} ms (p99)"
     client = side.client

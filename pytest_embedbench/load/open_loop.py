@@ -1,8 +1,8 @@
-"""An open loop: requests are sent when they are due, at random times of a given rate, however long answers take.
+"""Profiles by an open loop: requests are sent when due, at random times of a given rate, however long answers take.
 
-Latency runs from the time at which a request was due, not from when a client got round to sending it: what a stall
-keeps from being sent counts as waiting ("coordinated omission": Tene 2013; Schroeder, Wierman & Harchol-Balter 2006
-compare the two kinds of loop).
+Latency runs from the time at which a request was due, not from the time at which a client sent it. Requests that a
+stall delays thus count their waiting; to leave it out is called "coordinated omission" (Tene 2013). Schroeder, Wierman
+& Harchol-Balter (2006) compare the two kinds of loop.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Encoder
 
 WARM_UP_REQUESTS = 20
-"""Sent one by one before the first rate of a search."""
+"""Requests sent one by one before the first rate of a search."""
 
 WARM_UP_CLIENTS = 4
-"""Of a profile: requests of an open loop meet each other, so that what a server does with several is warmed up too."""
+"""Clients of a profile's warm-up; more than one, since an open loop has several requests in flight at once."""
 
 
 def profile_open_side(
@@ -49,7 +49,7 @@ def profile_open_side(
     batch_tokens: int,
     progress: Progress,
 ) -> SideProfile:
-    """Profile one role at one rate, as ``profile_side`` does in a closed loop; the first request is due at once."""
+    """Profile one role at one rate, as ``profile_side`` does in a closed loop; the first request is due at time 0."""
     warm_up = LoadShape(shape.batch, WARM_UP_CLIENTS)
     with clients_for(model, role, warm_up, batch_tokens) as clients:
 
@@ -57,16 +57,16 @@ def profile_open_side(
             due = itertools.islice(arrivals(shape.rate, random.Random(LOAD_SEED)), len(counted))
             return clients.open(zip(due, counted, strict=True), LoadControl(seconds, is_precise, progress.advance))
 
-        found = measure_side(clients, texts, role, warm_up, send, requests=requests, seconds=seconds, progress=progress)
-    came = describe_arrivals(found.samples, shape.rate, found.statistics.unanswered)
-    return found._replace(statistics=msgspec.structs.replace(found.statistics, arrivals=came))
+        side = measure_side(clients, texts, role, warm_up, send, requests=requests, seconds=seconds, progress=progress)
+    came = describe_arrivals(side.samples, shape.rate, side.statistics.unanswered)
+    return side._replace(statistics=msgspec.structs.replace(side.statistics, arrivals=came))
 
 
 class OpenSide(NamedTuple):
-    """One side's statistics at a rate, and the samples behind them.
+    """Statistics of one side at one rate, with the samples behind them.
 
-    ``sent_s`` of a sample is when it was due. ``gave_up`` says that it ended early, as ``hopeless`` asked for; then
-    ``statistics`` are of the requests until then.
+    A sample's ``sent_s`` is when its request was due. ``gave_up`` says that the load ended early because it was
+    hopeless; then ``statistics`` are of the requests until its end.
     """
 
     rate: float
@@ -76,7 +76,17 @@ class OpenSide(NamedTuple):
 
 
 class OpenLoop:
-    """Loads one server, rate after rate; use as a context manager. Texts go round, in the closed loop's order."""
+    """Open loops at several rates on one server, one after the other; use as a context manager.
+
+    Texts are reused cyclically, in the closed loop's order.
+
+    Args:
+        model: the model under load.
+        texts: texts of the role.
+        role: query or document.
+        batch: texts a request.
+        batch_tokens: tokens that a batch of the in-process server may hold.
+    """
 
     def __init__(self, model: Encoder, texts: Sequence[str], role: Role, batch: int, batch_tokens: int) -> None:
         self.role, self.batch = role, batch
@@ -94,9 +104,9 @@ class OpenLoop:
         self._clients.__exit__(kind, error, trace)
 
     def alone_ms(self) -> float:
-        """Warm up, request by request; the median latency of the second half."""
+        """Warm up with one request at a time; return the median latency (ms) of the second half."""
         answered = self._running.closed(list(self._requests(WARM_UP_REQUESTS))).answered
-        return median(one.sample.latency_ms for one in answered[WARM_UP_REQUESTS // 2 :])
+        return median(request.sample.latency_ms for request in answered[WARM_UP_REQUESTS // 2 :])
 
     def run(
         self,
@@ -105,28 +115,32 @@ class OpenLoop:
         hopeless: Callable[[Sequence[float]], bool] = lambda _: False,
         advance: Callable[[int], None] = lambda _: None,
     ) -> OpenSide:
-        """Send so many requests at ``rate`` a second; stop sending once ``hopeless`` says so of the latencies (ms).
+        """Send requests at ``rate`` a second and return the side's statistics.
 
-        ``advance`` hears of texts done.
+        Args:
+            rate: requests a second.
+            requests: number of requests.
+            hopeless: judges the latencies so far (ms); once it returns True, the load is given up.
+            advance: called with the number of texts answered since its last call.
 
         Raises:
-            ModelError, or what else the model raises: the first failure ends the load.
+            ModelError: or another error of the model; the first failure ends the load.
         """
         formed = len(self._running.batches)
         due = itertools.islice(arrivals(rate, self._chance), requests)
         timed = zip(due, self._requests(requests), strict=True)
-        sent = self._running.open(timed, LoadControl(enough=hopeless, advance=advance))
-        statistics = statistics_of(sent.answered, self.batch, self._running.batches[formed:])
-        samples = [one.sample for one in sent.answered]
-        return OpenSide(rate, statistics, samples, gave_up=sent.ended is not None)
+        outcome = self._running.open(timed, LoadControl(enough=hopeless, advance=advance))
+        statistics = statistics_of(outcome.answered, self.batch, self._running.batches[formed:])
+        samples = [request.sample for request in outcome.answered]
+        return OpenSide(rate, statistics, samples, gave_up=outcome.ended is not None)
 
     def _requests(self, count: int) -> Iterator[list[str]]:
         return ([next(self._texts) for _ in range(self.batch)] for _ in range(count))
 
 
 def arrivals(rate: float, chance: random.Random) -> Iterator[float]:
-    """Times in seconds at which requests of a Poisson process are due, ``rate`` a second, without end.
+    """Due times of the requests of a Poisson process of ``rate`` a second, in seconds, without end.
 
-    They count from the first one: at a low rate the time before it could take all that there is.
+    The first request is due at 0: at a low rate, a random wait before it could use up all the time of the load.
     """
     return itertools.accumulate((chance.expovariate(rate) for _ in itertools.repeat(None)), initial=0.0)

@@ -1,4 +1,4 @@
-"""What a search for a model's highest rate leaves: the rates that it tried, and what they showed."""
+"""Results of the search for a model's highest rate: the rates that it tried, and whether each held."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from pytest_embedbench.load.circumstances import Circumstances
 from pytest_embedbench.load.quantiles import Interval
 
 SearchEnded = Literal["precise", "probes", "time"]
-"""The bracket was narrow, so many rates were tried, or the time was up."""
+"""Why a search ended: its bracket was narrow enough, the limit of rates was reached, or its time was up."""
+
+MAX_PROBES = 16
+"""Rates that a search tries at most."""
 
 SEARCH_END_TEXTS: dict[SearchEnded, str] = {
     "precise": "bracket narrow enough",
-    "probes": "the most there are",
+    "probes": f"limit of {MAX_PROBES} rates",
     "time": "time was up",
 }
-"""In words, after how many rates were tried."""
+"""Reasons as users read them, after the number of rates tried: ``7 rates tried, time was up``."""
 
 
 class RateProbe(msgspec.Struct, frozen=True, kw_only=True):
-    """One rate (requests a second) that was tried.
+    """One rate (requests a second) that the search tried, and what it measured.
 
-    One that is certain to fail ends early, and has no percentiles. ``lag_ms`` is the p99 of how late the load generator
-    itself was.
+    A rate that is certain to fail is given up early, and has no percentiles. ``lag_ms`` is the p99 of how late the load
+    generator sent its requests.
     """
 
     rate: float
@@ -37,9 +40,9 @@ class RateProbe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MaxRate(msgspec.Struct, frozen=True, kw_only=True):
-    """The highest rate that held ``p99 <= limit_ms`` (0: none did), the lowest that did not, and why the search ended.
+    """Highest rate at which ``p99 <= limit_ms`` held, lowest rate at which it failed, and why the search ended.
 
-    ``refuted`` is None where none failed.
+    ``rate`` is 0 where none held, ``refuted`` is None where none failed.
     """
 
     limit_ms: float
@@ -50,14 +53,14 @@ class MaxRate(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tried(self) -> str:
-        """How many rates were tried: ``7 rates tried``."""
+        """The number of rates tried, in words: ``7 rates tried``."""
         return f"{len(self.probes)} rate{'s' if len(self.probes) > 1 else ''} tried"
 
 
 class RateResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A search on one side of a pair: ``batch`` texts a request, the hardware it ran on and its state.
+    """A search on one side of a pair, with ``batch`` texts a request: its outcome, and the hardware with its state.
 
-    The texts are sent again and again where there are too few of them.
+    Texts are sent repeatedly where there are fewer than the search needs.
     """
 
     side: Literal["query", "corpus"]

@@ -1,4 +1,4 @@
-"""How many times the baseline's time a model takes: an interval from pairs of times for the same requests."""
+"""Slowdown of a model against its baseline: the ratio of their times for the same requests, with its interval."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from typing import Literal, NamedTuple
 import msgspec
 
 MAX_LOGARITHM = 700.0
-"""Beyond it, a logarithm's number is infinite: double precision ends at e^709."""
+"""Natural logarithm; a larger one counts as that of infinity, since double precision ends at e^709."""
 
 BATCHES = 20
-"""Runs of successive pairs that the interval is made of."""
+"""Runs of successive pairs, at most; the interval is computed from their means."""
 
 Stopped = Literal["precise", "time"]
+"""Why a measurement ended: its interval was narrow enough, or its time was up."""
 
 
 class TimedPair(NamedTuple):
-    """The same requests to both models: when (seconds from the first counted pair), and how long each one took.
+    """Times of both models for the same requests, sent ``sent_s`` seconds after the first counted pair.
 
-    ``model_first`` is 1 where the model was asked before the baseline, else 0: the order is random.
+    ``model_first`` is 1 where the model went before the baseline, else 0; the order is random.
     """
 
     sent_s: float
@@ -34,7 +35,7 @@ class TimedPair(NamedTuple):
 
 
 class Ratio(NamedTuple):
-    """The model's time over the baseline's, with the ends of its interval."""
+    """The model's time divided by the baseline's, with the ends of the interval."""
 
     ratio: float
     low: float
@@ -47,10 +48,11 @@ class Ratio(NamedTuple):
 
 
 class SideSlowdown(msgspec.Struct, frozen=True, kw_only=True):
-    """One side (queries or corpus): the ratio of times, its interval at ``confidence``, and what they rest on.
+    """One side (queries or corpus): the ratio of times, its interval at ``confidence``, and the data behind them.
 
     ``model_ms`` and ``baseline_ms`` are medians. ``stopped`` says why the measurement ended: the interval was narrow
-    enough (``precise``), or its time was up (``time``). ``samples`` is the CSV with all pairs, beside the result.
+    enough (``precise``), or its time was up (``time``). ``samples`` names the CSV file with all pairs, beside the
+    result.
     """
 
     ratio: float
@@ -68,7 +70,7 @@ class SideSlowdown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SlowdownResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A model against a baseline model under a load, measured side by side on this hardware on that day (UTC)."""
+    """A model's slowdown against a baseline model under a load, measured side by side on one machine and day (UTC)."""
 
     shape: str
     against: str
@@ -81,15 +83,16 @@ class SlowdownResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ratio_of(pairs: Sequence[TimedPair], confidence: float) -> Ratio:
-    """The geometric mean of the pairs' ratios, with Student's t interval of their logarithms' mean; two-sided.
+    """Return the geometric mean of the pairs' ratios, with Student's two-sided t interval of the mean logarithm.
 
-    The interval is that of the means of ``BATCHES`` runs of successive pairs: what disturbs a machine lasts longer than
-    a pair, so that neighbours are alike, and an interval of single pairs would be far too narrow (batch means, of which
-    10 to 30 are enough: Schmeiser 1982).
+    The interval is computed from the means of ``BATCHES`` runs of successive pairs (batch means; 10 to 30 batches are
+    enough: Schmeiser 1982). A disturbance of the machine lasts longer than one pair, so that successive pairs resemble
+    each other, and an interval from single pairs would be far too narrow.
 
-    Times of the same requests go up and down together, with their length and with the machine, so that their ratios
-    vary less than they do. The geometric mean is the one that does not depend on which model is the divisor (Fleming &
-    Wallace 1986); a ratio needs an interval like any mean (Kalibera & Jones 2012). One pair has an infinite one.
+    Times of the same requests rise and fall together, with the requests' length and with the machine, so that ratios
+    vary less than times. The geometric mean is the mean that does not depend on which model is the divisor (Fleming &
+    Wallace 1986); a ratio needs an interval like any mean (Kalibera & Jones 2012). The interval of a single pair is
+    infinite.
     """
     logs = [math.log(pair.model_ms / pair.baseline_ms) for pair in pairs]
     mean = math.fsum(logs) / len(logs)
@@ -106,7 +109,7 @@ def ratio_of(pairs: Sequence[TimedPair], confidence: float) -> Ratio:
 
 
 def dump_pairs(pairs: Sequence[TimedPair]) -> str:
-    """The pairs as CSV, from which ``parse_pairs`` reads the same numbers again."""
+    """Return the pairs as CSV, from which ``parse_pairs`` reads the same numbers again."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(TimedPair._fields)
@@ -115,7 +118,7 @@ def dump_pairs(pairs: Sequence[TimedPair]) -> str:
 
 
 def parse_pairs(text: str) -> list[TimedPair]:
-    """The inverse of ``dump_pairs``."""
+    """Read the pairs from CSV, as ``dump_pairs`` writes them."""
     rows = csv.DictReader(io.StringIO(text))
     return [
         TimedPair(float(row["sent_s"]), float(row["model_ms"]), float(row["baseline_ms"]), int(row["model_first"]))

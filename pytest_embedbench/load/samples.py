@@ -1,4 +1,4 @@
-"""What a load leaves: a sample for each request, and the statistics of them all."""
+"""Samples of a load, one for each request, and the statistics computed from them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Sample(NamedTuple):
-    """One request: when it was sent, or due in an open loop (seconds), and how long it took and waited.
+    """One request: when it was sent or, in an open loop, due (seconds from the start), and how long it took.
 
-    ``queue_ms`` is the part of the latency before its batch began; None where only a server knows. ``lag_ms`` is how
-    late it was really sent in an open loop, which is part of its latency too.
+    ``queue_ms`` is the part of the latency before its batch began; None where only an external server knows it.
+    ``lag_ms`` is how late an open loop sent the request, which is part of the latency too; None in a closed loop.
     """
 
     sent_s: float
@@ -29,7 +29,10 @@ class Sample(NamedTuple):
 
 
 class AnsweredRequest(NamedTuple):
-    """A request's sample, its texts, the same as they were tokenized, and what a server says of its time (ms)."""
+    """An answered request: its sample, its texts as given and as tokenized, and the server's own times.
+
+    ``server_ms`` has milliseconds by the name of the server's header; empty where the server reports none.
+    """
 
     sample: Sample
     raw: Sequence[str]
@@ -38,38 +41,44 @@ class AnsweredRequest(NamedTuple):
 
 
 def statistics_of(answered: Sequence[AnsweredRequest], batch: int, formed: Sequence[ServedBatch]) -> SideStatistics:
-    """Statistics of requests of ``batch`` texts each, and of the batches that the server formed meanwhile."""
-    samples = [one.sample for one in answered]
-    prepared = [text for one in answered for text in one.texts]
+    """Return the statistics of a load.
+
+    Args:
+        answered: its answered requests.
+        batch: texts in each request.
+        formed: batches that the in-process server formed meanwhile; empty for another server.
+    """
+    samples = [request.sample for request in answered]
+    prepared = [text for request in answered for text in request.texts]
     statistics = summarize(
         [sample.latency_ms for sample in samples],
         batch=batch,
         own_tokens=sum(text.own_tokens for text in prepared),
         tokens=sum(text.length for text in prepared),
         seconds=max(sample.sent_s + sample.latency_ms / 1000 for sample in samples),
-        distinct_texts=len({text for one in answered for text in one.raw}),
+        distinct_texts=len({text for request in answered for text in request.raw}),
     )
     waits = [sample.queue_ms for sample in samples if sample.queue_ms is not None]
     return msgspec.structs.replace(
         statistics,
         intervals_per_s=_rate_intervals(answered, batch, statistics.seconds),
         serving=describe_serving(waits, formed) if waits else None,
-        server=by_part(one.server_ms for one in answered),
+        server=by_part(request.server_ms for request in answered),
     )
 
 
 def lateness_ms(samples: Sequence[Sample]) -> float:
-    """How late an open loop's load generator itself was, p99."""
+    """Return how late an open loop sent its requests: the p99, in milliseconds."""
     return percentile(sorted(sample.lag_ms or 0.0 for sample in samples), PERCENTILES["p99"])
 
 
 def _rate_intervals(answered: Sequence[AnsweredRequest], batch: int, seconds: float) -> dict[str, Interval]:
-    """Intervals of the rates in ``SideStatistics``, by their names."""
-    ends = [one.sample.sent_s + one.sample.latency_ms / 1000 for one in answered]
+    """Return the intervals of the rates in ``SideStatistics``, by the names of their fields."""
+    ends = [request.sample.sent_s + request.sample.latency_ms / 1000 for request in answered]
     counted = {
         "requests_per_s": [1.0] * len(answered),
         "texts_per_s": [float(batch)] * len(answered),
-        "tokens_per_s": [float(sum(text.own_tokens for text in one.texts)) for one in answered],
+        "tokens_per_s": [float(sum(text.own_tokens for text in request.texts)) for request in answered],
     }
-    found = {name: rate_interval(zip(ends, amounts, strict=True), seconds) for name, amounts in counted.items()}
-    return {name: interval for name, interval in found.items() if interval}
+    intervals = {name: rate_interval(zip(ends, amounts, strict=True), seconds) for name, amounts in counted.items()}
+    return {name: interval for name, interval in intervals.items() if interval}

@@ -1,6 +1,7 @@
-"""Serve a model in-process as a good server would: whatever waits goes to the device as soon as it is free.
+"""Serve a model in this process as a good server would: waiting requests go to the device as soon as it is free.
 
-No timer: while a worker is free, a request starts at once; while all are busy, requests gather into the next batch.
+There is no timer: while a worker is free, a request starts at once; while all are busy, requests gather into the next
+batch.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ServedBatch(NamedTuple):
-    """A batch that was formed: how many texts, their tokens, and with padding."""
+    """A batch that the server formed: its texts, their tokens, and its tokens with padding."""
 
     texts: int
     tokens: int
@@ -32,9 +33,9 @@ class ServedBatch(NamedTuple):
 
 
 class ServedRequest(NamedTuple):
-    """A request's vectors, shape (texts, dimensions), its texts as they were tokenized, and how long it waited.
+    """A request's vectors, shape (texts, dimensions), its tokenized texts, and how long it waited for its batch.
 
-    ``queue_ms`` is None where a server gathers requests itself.
+    ``queue_ms`` is None for a served model, whose server forms the batches.
     """
 
     vectors: Vectors
@@ -55,14 +56,23 @@ class _Request(NamedTuple):
 
 
 class MicroBatcher:
-    """Call ``serve`` from many threads; use as a context manager, which starts the workers and waits for their end.
+    """Server that gathers requests into batches; call ``serve`` from many threads.
 
-    A batch is the oldest request and others of its role, as far as the token budget goes: the oldest of them, or, where
-    a batch is padded, those nearest to it in length. So nobody waits longer than for those who came before.
+    Use it as a context manager, which starts the workers and waits for their end.
 
-    A model that takes several batches at once (``ParallelEncoder``) gets them, each on its share of the cores; a batch
-    takes no more texts than its share of all that wait or run, so that none runs while another worker finds nothing
-    left. One with nothing beside or behind it has all cores. ``batches`` is a record of all.
+    A batch is the oldest request and others of its role, up to the token budget: the oldest ones or, for a model that
+    pads, those nearest to it in length. The oldest request is always in the next batch, so that none is left waiting
+    while later ones are served.
+
+    A model that takes several batches at once (``ParallelEncoder``) gets them, each on its share of the cores. A batch
+    then takes no more texts than its share of all waiting and running texts, so that no
+    worker is left without work. A batch with nothing beside or behind it has all cores.
+
+    ``batches`` records all batches so far.
+
+    Args:
+        model: the model to serve.
+        batch_tokens: tokens that a batch may hold, with padding.
     """
 
     def __init__(self, model: Encoder, batch_tokens: int) -> None:
@@ -94,14 +104,19 @@ class MicroBatcher:
         self._threads.close()
 
     def embed(self, texts: Sequence[str], role: Role) -> Vectors:
-        """As ``serve``; the vectors alone."""
+        """Return the vectors of the texts, as ``serve`` does."""
         return self.serve(texts, role).vectors
 
     def serve(self, texts: Sequence[str], role: Role) -> ServedRequest:
-        """Vectors of the texts; blocks until they are there.
+        """Return the vectors of the texts; blocks until they are computed.
 
-        Tokenization runs in the caller's thread, off the workers' path. To a model that a server runs, each request
-        goes as it is: the server gathers them.
+        Tokenization runs in the caller's thread, so that it does not hold up the workers. A served model gets each
+        request as it is, since its server gathers requests itself.
+
+        Raises:
+            ModelError: or another error of the model, also if another request of the same batch caused it.
+            CancelledError: ``drop_waiting`` was called before the request was in a batch.
+            RuntimeError: the server is closed.
         """
         prepared = self._model.prepare(texts, role)
         request = _Request(texts, prepared, role, time.perf_counter(), Future())
@@ -116,14 +131,14 @@ class MicroBatcher:
         return ServedRequest(vectors, prepared, queue_ms)
 
     def drop_waiting(self) -> None:
-        """Serve nobody that still waits for a batch: their ``serve`` raises ``concurrent.futures.CancelledError``."""
+        """Cancel the requests that wait for a batch; their ``serve`` raises ``concurrent.futures.CancelledError``."""
         with self._changed:
             for request in self._waiting:
                 request.answer.cancel()
             self._waiting.clear()
 
     def _hand_out(self) -> None:
-        """Give what waits to workers that are free; the lock is held."""
+        """Give waiting requests to free workers; the caller holds the lock."""
         while self._waiting and self._running < self._workers:
             taken = self._take()
             alone = not self._running and not self._waiting
@@ -132,11 +147,12 @@ class MicroBatcher:
             (self._alone if alone else self._beside).submit(self._work, taken, time.perf_counter())
 
     def _take(self) -> list[_Request]:
-        """The oldest request and all others of its role that fit beside it; in the order in which they came."""
+        """Take the oldest request and others of its role that fit into its batch, in the order in which they came."""
         first, *others = self._waiting
         pads = self._model.facts.pads
         if pads:
-            others.sort(key=lambda request: abs(request.longest - first.longest))  # stable: the older of two goes first
+            # The sort is stable: of two requests of equal length the older comes first.
+            others.sort(key=lambda request: abs(request.longest - first.longest))
         texts = self._running_texts + sum(len(request.texts) for request in self._waiting)
         share = math.ceil(texts / self._workers)
         longest, count, tokens = first.longest, len(first.texts), sum(text.length for text in first.texts)
@@ -158,10 +174,11 @@ class MicroBatcher:
         failure: BaseException | None = None
         try:
             vectors = self._forward(requests)
-        except BaseException as error:  # noqa: BLE001 - it belongs to the callers, whatever it is
+        except BaseException as error:  # noqa: BLE001 - raised again in the callers' threads
             failure = error
         with self._changed:
-            # Before the answers: who is answered may send the next request at once, and finds the worker free.
+            # Before the answers are set: an answered client may send its next request at once, and must find the worker
+            # free.
             self._running -= 1
             self._running_texts -= sum(len(request.texts) for request in requests)
             self._hand_out()

@@ -1,6 +1,6 @@
-"""The shape of a load, as users write it.
+"""Shapes of loads, as users write them.
 
-``b1 c16`` is 1 text a request and 16 requests in flight, ``b1 r50`` is 1 text a request and 50 requests a second.
+``b1 c16`` is 1 text a request and 16 requests in flight; ``b1 r50`` is 1 text a request and 50 requests a second.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pytest_embedbench.core.parsing import ParseError
 _PATTERN = re.compile(r"b(\d+)[\s_-]+(?:c(\d+)|r(\d+(?:\.\d+)?))", re.IGNORECASE)
 
 
-# Not tuples: b1 c50 and b1 r50 would be equal.
+# Dataclasses rather than tuples: as tuples, b1 c50 and b1 r50 would be equal.
 @dataclass(frozen=True)
 class LoadShape:
     """A closed-loop load: ``batch`` texts a request, ``concurrency`` requests in flight."""
@@ -44,7 +44,7 @@ class OpenShape:
 
     @property
     def slug(self) -> str:
-        """As a closed loop's."""
+        """The shape without spaces, for file names and node ids."""
         return f"b{self.batch}-r{_plain(self.rate)}"
 
 
@@ -52,17 +52,17 @@ Shape = LoadShape | OpenShape
 
 
 def in_order(shape: Shape) -> tuple[int, bool, float]:
-    """The key that shapes are sorted by: batch, closed loops before open ones, concurrency or rate."""
+    """Return the key that sorts shapes: by batch, closed loops before open ones, then by concurrency or rate."""
     if isinstance(shape, OpenShape):
         return shape.batch, True, shape.rate
     return shape.batch, False, shape.concurrency
 
 
 def parse_shape(text: str) -> Shape:
-    """Read ``b1 c16`` (or ``b1-c16``), or ``b1 r50``, whose rate may have a fraction.
+    """Read a shape from ``b1 c16`` (or ``b1-c16``) or from ``b1 r50``, whose rate may have a fraction.
 
     Raises:
-        ParseError: it is not of that form, or a number is zero.
+        ParseError: the text has another form, or one of its numbers is zero.
     """
     if match := _PATTERN.fullmatch(text.strip()):
         batch, concurrency, rate = int(match[1]), int(match[2] or 0), float(match[3] or 0)
@@ -78,5 +78,5 @@ def parse_shape(text: str) -> Shape:
 
 
 def _plain(rate: float) -> str:
-    """The shortest decimal number that reads back as the same rate, without an exponent."""
+    """Return the shortest decimal number that reads back as the same rate, without an exponent."""
     return f"{Decimal(repr(rate)).normalize():f}"

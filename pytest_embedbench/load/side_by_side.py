@@ -1,7 +1,7 @@
-"""Two models under the same load, side by side: each window of requests goes to one of them, then to the other one.
+"""Two models under the same load, side by side: each window of requests goes to one model, then to the other.
 
-What changes with time (the clock of the processor, a neighbour on the machine) meets both alike, which two profiles one
-after the other cannot promise.
+Changes over time (the processor's clock, other work on the machine) affect both models alike; two profiles, one after
+the other, cannot ensure that.
 """
 
 from __future__ import annotations
@@ -27,24 +27,27 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Encoder, ModelFacts, PreparedText, Vectors
 
 MAX_WIDTH = 0.05
-"""A side ends when its interval is no wider than this share of the ratio."""
+"""Share; a side ends when its interval is no wider than this share of the ratio."""
 
 MIN_PAIRS_TO_STOP = 40
-"""Pairs before an interval can be narrow enough. Sampling until a width is reached keeps the interval's confidence only
-for many pairs (Chow & Robbins 1965)."""
+"""Pairs that an interval needs before it may end the side. Sampling until a width is reached keeps the interval's
+confidence only for many pairs (Chow & Robbins 1965)."""
 
 MIN_PAIRS = 5
-"""Pairs that are measured in any case, however short the time."""
+"""Pairs that are measured in any case, however short the time is."""
 
 CHECK_EVERY = 20
-"""Pairs between two looks at the interval."""
+"""Pairs between two checks of the interval's width."""
 
 MIN_TIME_MS = 0.0001
-"""A time that the clock does not see; also the precision to which samples are kept."""
+"""Milliseconds; stands for a time too short for the clock, and is the precision of the samples."""
 
 
 class Conditions(NamedTuple):
-    """How long a side may take, how sure its interval is, what serves the models; ``clock`` gives seconds."""
+    """Settings of a comparison: seconds that a side may take, the interval's confidence, and the server's batch tokens.
+
+    ``progress`` hears of texts done; ``clock`` returns the time in seconds.
+    """
 
     seconds: float
     confidence: float
@@ -54,10 +57,11 @@ class Conditions(NamedTuple):
 
 
 class _AlternatingEncoder:
-    """An encoder that is one of the two models, ``turn`` says which.
+    """Encoder that stands for one of two models at a time; ``turn`` (0 or 1) says which.
 
-    One server for both: two would have a thread pool each (OpenMP keeps one for each thread that asks), and then it is
-    the system's placing of threads that makes one of the models slower, for as long as it lasts.
+    It lets one server serve both models. Two servers would have a thread pool each (OpenMP keeps a pool for each thread
+    that calls it), and the way in which the system places those threads on cores would make one of the models slower
+    for as long as the pools last.
     """
 
     def __init__(self, models: tuple[Encoder, Encoder]) -> None:
@@ -83,7 +87,7 @@ class _AlternatingEncoder:
 
 
 class PairedSide(NamedTuple):
-    """One side's ratio and the pairs that it comes from."""
+    """The ratio of one side, with its pairs of times."""
 
     statistics: SideSlowdown
     pairs: list[TimedPair]
@@ -99,33 +103,36 @@ def compare_side(
     """Time a model against its baseline (``models``, in this order) for one role.
 
     A window is one request from each of ``shape.concurrency`` clients, all sent at once; its time runs from the first
-    send to the last answer (for one client that is the request's latency). The next window begins when the last one is
-    answered, so that the models never share the device. A pair is the same window for both. Which model goes first is
-    random in one pair and the other way round in the next one: the second may find something warm, and a machine that
-    slows down steadily must favour neither. Texts are drawn without repetition until there are no more, then again in
-    the same order. The first ``WARM_UP_ROUNDS`` pairs do not count.
+    send to the last answer (for one client, that is the request's latency). A window begins when the one before is
+    answered, so that the models never share the device.
+
+    A pair is the same window for both models. The order is random in one pair and reversed in the next: the second
+    model may find something warm, and a machine that slows down steadily must favour neither. The first
+    ``WARM_UP_ROUNDS`` pairs do not count.
+
+    Texts are drawn without repetition until there are no more, then again in the same order.
     """
     seconds, confidence, batch_tokens, progress, clock = conditions
     chance = random.Random(LOAD_SEED)
     unique = shuffled_texts(texts, chance)
     endless = itertools.cycle(unique)
-    turns = _AlternatingEncoder(models)
+    alternating = _AlternatingEncoder(models)
     pairs: list[TimedPair] = []
     progress.start(f"{role} speed load", 0)
     try:
         with (
-            MicroBatcher(turns, batch_tokens) as server,
+            MicroBatcher(alternating, batch_tokens) as server,
             ThreadPoolExecutor(shape.concurrency, "embedbench-client") as clients,
         ):
 
             def one_pair(since: float, *, model_first: bool) -> TimedPair:
                 window = [list(itertools.islice(endless, shape.batch)) for _ in range(shape.concurrency)]
                 sent = clock() - since
-                took = [0.0, 0.0]
-                for turns.turn in (0, 1) if model_first else (1, 0):
-                    took[turns.turn] = _time(server, window, role, clients, clock)
+                times_ms = [0.0, 0.0]
+                for alternating.turn in (0, 1) if model_first else (1, 0):
+                    times_ms[alternating.turn] = _time_ms(server, window, role, clients, clock)
                 progress.advance(2 * shape.batch * shape.concurrency)
-                return TimedPair(round(sent, 6), took[0], took[1], int(model_first))
+                return TimedPair(round(sent, 6), times_ms[0], times_ms[1], int(model_first))
 
             for _ in range(WARM_UP_ROUNDS):
                 one_pair(0.0, model_first=True)
@@ -134,16 +141,16 @@ def compare_side(
             stopped: Stopped | None = None
             while stopped is None:
                 pairs.append(one_pair(start, model_first=next(orders)))
-                stopped = _stop(pairs, clock() - start, seconds, confidence)
+                stopped = _stop_reason(pairs, clock() - start, seconds, confidence)
             wall = clock() - start
     finally:
         progress.finish()
-    found = ratio_of(pairs, confidence)
+    result = ratio_of(pairs, confidence)
     texts_sent = len(pairs) * shape.batch * shape.concurrency
     statistics = SideSlowdown(
-        ratio=found.ratio,
-        low=found.low,
-        high=found.high,
+        ratio=result.ratio,
+        low=result.low,
+        high=result.high,
         confidence=confidence,
         pairs=len(pairs),
         model_ms=median(pair.model_ms for pair in pairs),
@@ -157,20 +164,20 @@ def compare_side(
 
 
 def _orders(chance: random.Random) -> Iterator[bool]:
-    """Does the model go first? At random, then the other way round, without end."""
+    """Whether the model goes first, pair by pair without end: at random, then the reverse."""
     while True:
         first = chance.random() < 0.5  # noqa: PLR2004 - a coin
         yield from (first, not first)
 
 
-def _time(
+def _time_ms(
     server: MicroBatcher,
     window: Sequence[Sequence[str]],
     role: Role,
     clients: ThreadPoolExecutor,
     clock: Callable[[], float],
 ) -> float:
-    """Milliseconds from the first send of a window to its last answer."""
+    """Return the milliseconds from the first send of a window to its last answer."""
 
     def send(batch: Sequence[str]) -> tuple[float, float]:
         sent = clock()
@@ -178,12 +185,15 @@ def _time(
         return sent, clock()
 
     times = list(clients.map(send, window))
-    took = max(answered for _, answered in times) - min(sent for sent, _ in times)
-    return max(MIN_TIME_MS, round(took * 1000, 4))
+    elapsed = max(answered for _, answered in times) - min(sent for sent, _ in times)
+    return max(MIN_TIME_MS, round(elapsed * 1000, 4))
 
 
-def _stop(pairs: Sequence[TimedPair], elapsed: float, seconds: float, confidence: float) -> Stopped | None:
-    """Why to stop now, if so. Where the ratio lies plays no part: stopping at a wanted verdict would bias it."""
+def _stop_reason(pairs: Sequence[TimedPair], elapsed: float, seconds: float, confidence: float) -> Stopped | None:
+    """Return why to stop now, or None to go on.
+
+    The ratio itself plays no part: to stop as soon as it gives the wanted verdict would bias it.
+    """
     count = len(pairs)
     if count >= MIN_PAIRS_TO_STOP and count % CHECK_EVERY == 0 and ratio_of(pairs, confidence).width <= MAX_WIDTH:
         return "precise"

@@ -1,4 +1,4 @@
-"""What a profile reports, computed from raw latency samples that are kept beside it."""
+"""Statistics of a profile, computed from raw latency samples that are kept beside it."""
 
 from __future__ import annotations
 
@@ -18,23 +18,33 @@ from pytest_embedbench.load.quantiles import (
     supported_percentile,
 )
 
+SERVER_PARTS = {
+    "queue": ("x-queue-time", "queue", "queueing", "wait"),
+    "tokenize": ("x-tokenization-time", "tokenize", "tokenization", "tokenizer"),
+    "infer": ("x-inference-time", "infer", "inference", "forward", "compute"),
+    "total": ("x-total-time", "openai-processing-ms", "x-litellm-response-duration-ms", "total"),
+}
+"""Parts of a server's time -> the headers (``remote/embeddings.py``) and Server-Timing metrics that report them."""
+
+_PART_OF = {name: part for part, names in SERVER_PARTS.items() for name in names}
+
 Ended = Literal["precise", "time", "requests", "texts"]
 """Why a side ended: its intervals were narrow, its time was up, its requests were all sent, or there were no more
 texts."""
 
 
 class WarmUp(msgspec.Struct, frozen=True):
-    """What was sent before samples counted, and whether latencies had settled by then."""
+    """Requests sent before samples counted, and whether latencies had settled by then."""
 
     requests: int
     settled: bool
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
-    """What the in-process server did: how long requests waited for a batch, and the batches that it formed.
+    """Work of the in-process server: how long requests waited for a batch, and the batches that it formed.
 
-    ``batch_sizes`` has rows of texts in a batch and batches of so many; ``padding_share`` is padding over all tokens
-    that were processed.
+    ``batch_sizes`` has pairs of a number of texts and the number of batches with so many texts; ``padding_share`` is
+    the share of padding in all tokens that were processed.
     """
 
     queue_p50_ms: float | None
@@ -43,11 +53,20 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     padding_share: float
 
 
-class ClientCost(msgspec.Struct, frozen=True, kw_only=True):
-    """The load client's own part, where the model is behind HTTP: is it the client that was measured?
+class ServerTime(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of an external server's time, in milliseconds a request; None where there are too few answers."""
 
-    ``cpu_share`` is how much of one core it used under the load; ``capacity_per_s`` the requests a second that as many
-    clients reach against a server that only answers, with requests and answers of the same size.
+    mean_ms: float
+    p50_ms: float | None
+    p99_ms: float | None
+
+
+class ClientCost(msgspec.Struct, frozen=True, kw_only=True):
+    """Cost of the load client itself, where the model is behind HTTP; it shows whether the client was the bottleneck.
+
+    ``cpu_share`` is the share of one core that the client used under the load. ``capacity_per_s`` is the requests a
+    second that as many clients reach against a server that does nothing but answer, with requests and answers of the
+    same size.
     """
 
     cpu_share: float
@@ -55,11 +74,11 @@ class ClientCost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Arrivals(msgspec.Struct, frozen=True, kw_only=True):
-    """How requests came in an open loop, and whether the server kept up with them; see overload.py.
+    """How requests came in an open loop, and whether the server kept up with them (``overload``).
 
-    ``rate_per_s`` is what was asked for, ``seconds`` is from the first request to the last one, ``lag_ms`` the p99 of
-    how late the load generator itself was, and ``growth`` by how many seconds latency grew in a second. ``kept_up`` is
-    None where the load was too short to tell.
+    ``rate_per_s`` is the rate asked for, ``seconds`` runs from the first request to the last, ``lag_ms`` is the p99 of
+    how late the load generator sent requests, and ``growth`` is by how many seconds latency grew in a second.
+    ``kept_up`` is None where the load was too short to tell.
     """
 
     rate_per_s: float
@@ -70,11 +89,11 @@ class Arrivals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SideStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """One side (queries or corpus) of a profile. Latencies in milliseconds, rates per second of wall time.
+    """Statistics of a profile's side (queries or corpus): latencies in milliseconds, rates per second of wall time.
 
-    ``own_tokens`` are the texts' own; ``tokens`` adds prompts and special tokens. Rates count what was answered
-    between the first send and the last answer, warm-up excluded. A percentile that has too few samples is None, and
-    ``refused`` says why; the others have an interval.
+    ``own_tokens`` counts the texts' own tokens; ``tokens`` adds prompts and special tokens. Rates count what was
+    answered between the first send and the last answer, without the warm-up. A percentile with too few samples is None,
+    and ``refused`` says why; every other percentile has an interval.
     """
 
     requests: int
@@ -93,28 +112,28 @@ class SideStatistics(msgspec.Struct, frozen=True, kw_only=True):
     tokens_per_s: float
     distinct_texts: int
     tokens_per_text: float | None = None
-    """The texts' own tokens."""
+    """Mean number of a text's own tokens."""
     intervals_ms: dict[str, Interval] = {}
-    """``p50`` -> its interval at 95%; see quantiles.py."""
+    """``p50`` -> its interval at 95%; see ``quantiles``."""
     intervals_per_s: dict[str, Interval] = {}
-    """``tokens_per_s`` -> its interval at 95%, where there are enough requests; see rate_interval.py."""
+    """``tokens_per_s`` -> its interval at 95%, where there are enough requests; see ``quantiles.rate_interval``."""
     refused: dict[str, str] = {}
-    """``p99`` -> why there is none."""
+    """``p99`` -> why it is not given."""
     ended: Ended | None = None
     unanswered: int = 0
-    """Requests of an open loop that were given up when its time was over; they are in no other number."""
+    """Requests of an open loop that were given up when its time was up; no other number counts them."""
     arrivals: Arrivals | None = None
-    """None of a closed loop."""
+    """None in a closed loop."""
     warm_up: WarmUp | None = None
     serving: Serving | None = None
-    """None where a server that is not ours gathers requests."""
+    """None where an external server gathers the requests."""
     server: dict[str, ServerTime] = {}
-    """What such a server says of its own time: ``queue``, ``tokenize``, ``infer``, ``total``, or its header's name."""
+    """An external server's own times: ``queue``, ``tokenize``, ``infer``, ``total``, or the name of another header."""
     client: ClientCost | None = None
 
 
 class ProfileResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A load profile: its shape, the hardware it ran on and its state, and both sides."""
+    """A load profile: its shape, the hardware that it ran on with its state, and both sides."""
 
     shape: str
     hardware: str
@@ -127,11 +146,20 @@ class ProfileResult(msgspec.Struct, frozen=True, kw_only=True):
 def summarize(
     latencies_ms: Sequence[float], *, batch: int, own_tokens: int, tokens: int, seconds: float, distinct_texts: int
 ) -> SideStatistics:
-    """Statistics of one side from its samples (milliseconds) and the wall time (seconds) they took together."""
+    """Return the statistics of one side.
+
+    Args:
+        latencies_ms: latencies of its requests; one at least.
+        batch: texts in each request.
+        own_tokens: the texts' own tokens, of all requests.
+        tokens: the same with prompts and special tokens.
+        seconds: wall time from the first send to the last answer.
+        distinct_texts: number of distinct texts.
+    """
     ordered = sorted(latencies_ms)
     requests = len(ordered)
     texts = requests * batch
-    intervals = {name: found for name, share in PERCENTILES.items() if (found := percentile_interval(ordered, share))}
+    intervals = {name: ends for name, share in PERCENTILES.items() if (ends := percentile_interval(ordered, share))}
     values = {name: percentile(ordered, PERCENTILES[name]) for name in intervals}
     return SideStatistics(
         requests=requests,
@@ -156,7 +184,12 @@ def summarize(
 
 
 def describe_serving(queue_ms: Sequence[float], batches: Sequence[tuple[int, int, int]]) -> Serving:
-    """The server's part, from each request's wait (milliseconds) and each batch's texts, tokens and padded tokens."""
+    """Return the statistics of the in-process server.
+
+    Args:
+        queue_ms: how long each request waited for its batch.
+        batches: texts, tokens, and tokens with padding of each batch.
+    """
     ordered = sorted(queue_ms)
     processed = sum(padded for _, _, padded in batches)
     padding = processed - sum(tokens for _, tokens, _ in batches)
@@ -168,42 +201,28 @@ def describe_serving(queue_ms: Sequence[float], batches: Sequence[tuple[int, int
     )
 
 
-PARTS = {
-    "queue": ("x-queue-time", "queue", "queueing", "wait"),
-    "tokenize": ("x-tokenization-time", "tokenize", "tokenization", "tokenizer"),
-    "infer": ("x-inference-time", "infer", "inference", "forward", "compute"),
-    "total": ("x-total-time", "openai-processing-ms", "x-litellm-response-duration-ms", "total"),
-}
-"""Parts, and the names of headers (remote/embeddings.py) and of metrics of Server-Timing that speak of them."""
-
-_PART = {name: part for part, names in PARTS.items() for name in names}
-
-
-class ServerTime(msgspec.Struct, frozen=True, kw_only=True):
-    """One part, in milliseconds a request; a percentile that has too few answers is None."""
-
-    mean_ms: float
-    p50_ms: float | None
-    p99_ms: float | None
-
-
 def by_part(answers: Iterable[Mapping[str, float]]) -> dict[str, ServerTime]:
-    """Times of all answers (milliseconds by header) by part; a header that names no known part stays as it is."""
-    found: defaultdict[str, list[float]] = defaultdict(list)
-    for times in answers:
-        for part, took in _parts(times).items():
-            found[part].append(took)
-    return {part: _summary(sorted(values)) for part, values in found.items()}
+    """Return the statistics of an external server's times, by part.
+
+    Args:
+        answers: for each answer, milliseconds by the name of the header. A header that belongs to no known part keeps
+            its own name.
+    """
+    times_ms: defaultdict[str, list[float]] = defaultdict(list)
+    for answer in answers:
+        for part, time_ms in _parts(answer).items():
+            times_ms[part].append(time_ms)
+    return {part: _server_time(sorted(values)) for part, values in times_ms.items()}
 
 
-def _parts(times: Mapping[str, float]) -> dict[str, float]:
-    """Of two headers that speak of one part, the first counts."""
+def _parts(times_ms: Mapping[str, float]) -> dict[str, float]:
+    """Return times by part instead of by header; if two headers report the same part, the first counts."""
     parts: dict[str, float] = {}
-    for name, took in times.items():
-        parts.setdefault(_PART.get(name.removeprefix("server-timing:").casefold(), name), took)
+    for name, time_ms in times_ms.items():
+        parts.setdefault(_PART_OF.get(name.removeprefix("server-timing:").casefold(), name), time_ms)
     return parts
 
 
-def _summary(ordered: list[float]) -> ServerTime:
+def _server_time(ordered: list[float]) -> ServerTime:
     p50, p99 = supported_percentile("p50", ordered), supported_percentile("p99", ordered)
     return ServerTime(mean_ms=sum(ordered) / len(ordered), p50_ms=p50, p99_ms=p99)

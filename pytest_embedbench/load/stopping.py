@@ -1,4 +1,4 @@
-"""When a load has run long enough: warm-up ends when latencies have settled, the rest when they are known well."""
+"""Rules that end a load: its warm-up when latencies are steady, the rest when percentiles are precise."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pytest_embedbench.load.quantiles import PERCENTILES, relative_width
 
 MAX_MEDIAN_CHANGE = 0.10
-"""Warm-up ends when the median of a window differs from that of the window before by no more than this share."""
+"""Share; warm-up ends when a window's median differs from the median of the window before by no more than this."""
 
 MAX_RELATIVE_WIDTHS = {"p50": 0.05, "p99": 0.20}
-"""A side may end when the interval of each of these is no wider than this share of it."""
+"""Shares; a side may end when each percentile's interval is no wider than its share of the percentile."""
 
 
 def is_warmed_up(medians_ms: Sequence[float]) -> bool:
-    """Has warm-up ended, by the medians of its windows so far?"""
+    """Whether warm-up may end, judged by the medians of its windows so far (milliseconds)."""
     if len(medians_ms) < 2:  # noqa: PLR2004 - two windows to compare
         return False
     before, last = medians_ms[-2:]
@@ -22,6 +22,9 @@ def is_warmed_up(medians_ms: Sequence[float]) -> bool:
 
 
 def is_precise(latencies_ms: Sequence[float]) -> bool:
-    """Are the percentiles known as well as ``NARROW`` says? Their values play no part, so they are not biased."""
+    """Whether the intervals of p50 and p99 are no wider than ``MAX_RELATIVE_WIDTHS``.
+
+    Only the intervals' relative widths decide, not the latencies themselves, so that stopping does not bias them.
+    """
     ordered = sorted(latencies_ms)
     return all(relative_width(ordered, PERCENTILES[name]) <= width for name, width in MAX_RELATIVE_WIDTHS.items())

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.load.max_rate import (
-    MAX_PROBES,
     PRECISION,
     allowed_over_limit,
     max_rate,
@@ -23,7 +22,7 @@ from pytest_embedbench.load.max_rate import (
 )
 from pytest_embedbench.load.open_loop import OpenLoop, arrivals
 from pytest_embedbench.load.quantiles import min_samples, percentile
-from pytest_embedbench.load.rates import MaxRate, RateProbe
+from pytest_embedbench.load.rates import MAX_PROBES, MaxRate, RateProbe
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pytest_embedbench.load.ratio import BATCHES, TimedPair, dump_pairs, parse_pairs, ratio_of
-from pytest_embedbench.load.side_by_side import MAX_WIDTH, MIN_PAIRS_TO_STOP, _stop
+from pytest_embedbench.load.side_by_side import MAX_WIDTH, MIN_PAIRS_TO_STOP, _stop_reason
 
 times = st.floats(1e-4, 1e7)
 pair = st.builds(TimedPair, sent_s=st.floats(0, 1e6), model_ms=times, baseline_ms=times, model_first=st.integers(0, 1))
@@ -76,7 +76,7 @@ def test_the_interval_holds_the_ratio_though_its_width_ends_the_sampling(correla
     for _ in range(sessions):
         pairs: list[TimedPair] = []
         noise = float(random.normal())
-        while not _stop(pairs, 0.0, 20.0, 0.95):
+        while not _stop_reason(pairs, 0.0, 20.0, 0.95):
             pairs += timed(1.2 * math.exp(0.1 * noise))
             noise = correlation * noise + math.sqrt(1 - correlation**2) * float(random.normal())
         found = ratio_of(pairs, 0.95)

@@ -83,7 +83,7 @@ def test_the_highest_rates_are_a_table() -> None:
         "|------|-----------------|-------------|-------------------|--------------------|--------------|----------|\n"
         "| Query | 1 | 500.0ms | 70.0 requests/s | 75.2 requests/s | 2 rates tried, bracket narrow enough | L4 |\n"
         "| Corpus | 8 | 20.0ms | none | 2.00 requests/s | 1 rate tried, time was up | Some \\| CPU |\n"
-        "| Query | 1 | 20.0ms | 1,200.0 requests/s | none | 16 rates tried, the most there are | L4 |\n"
+        "| Query | 1 | 20.0ms | 1,200.0 requests/s | none | 16 rates tried, limit of 16 rates | L4 |\n"
     )
     rates = parse(text).sections[0].rates
     assert rates[0] == HighestRate(
