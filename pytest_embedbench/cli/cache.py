@@ -1,4 +1,4 @@
-"""``embedbench cache``: what the embedding cache holds, and removing some of it."""
+"""``embedbench cache``: show what the embedding cache holds, and remove vectors from it."""
 
 from __future__ import annotations
 
@@ -12,37 +12,46 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pytest_embedbench.errors import EmbedbenchError
+
 if TYPE_CHECKING:
     from pytest_embedbench.encode.vector_file import VectorFile
 
-DAY_SECONDS = 86_400
+SECONDS_PER_DAY = 86_400
 
 
 @click.group("cache", invoke_without_command=True)
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The cache's folder (default: $EMBEDBENCH_CACHE, else pytest-embedbench in your cache folder).",
+    help="Folder of the cache (default: $EMBEDBENCH_CACHE, else pytest-embedbench in your cache folder).",
 )
 @click.pass_context
 def cache(context: click.Context, folder: Path | None) -> None:
-    """Show the embedding cache: its place, its size, and what it holds of which model."""
+    """Show the embedding cache: its file, its size, its vectors."""
     from pytest_embedbench.encode.cache import default_folder
 
     context.obj = folder or default_folder()
     if context.invoked_subcommand is None:
-        with _opened(context.obj) as file:
+        with _open_cache(context.obj) as file:
             _show(file)
 
 
 @cache.command("prune")
-@click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Remove what was unused for so long.")
-@click.option("--max-size", metavar="SIZE", help="Remove what was unused for longest, down to this size (2GB).")
-@click.option("--model", metavar="NAME", help="Remove only this model's vectors, by the name that the list shows.")
+@click.option(
+    "--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Remove vectors unused for this many days."
+)
+@click.option(
+    "--max-size", metavar="SIZE", help="Remove vectors, those unused for longest first, down to this size, e.g. 2GB."
+)
+@click.option("--model", metavar="NAME", help="Remove the vectors of one model, by its name in the list.")
 @click.option("--all", "everything", is_flag=True, help="Remove all vectors.")
 @click.pass_obj
 def prune(folder: Path, *, older_than: float | None, max_size: str | None, model: str | None, everything: bool) -> None:
-    """Remove vectors from the embedding cache, and damaged files that were moved aside."""
+    """Remove vectors from the embedding cache.
+
+    Damaged cache files that were moved aside are removed too.
+    """
     from pytest_embedbench.core.limits import parse_size
     from pytest_embedbench.errors import closest
 
@@ -50,17 +59,17 @@ def prune(folder: Path, *, older_than: float | None, max_size: str | None, model
         raise click.UsageError("--all goes with no other choice")
     if not everything and older_than is None and not max_size and not model:
         raise click.UsageError("say what to remove: --older-than, --max-size, --model or --all")
-    bound = parse_size(max_size) if max_size else None
-    with _opened(folder) as file:
-        known = {space.model for space in file.contents()}
-        if model and model not in known:
-            raise click.ClickException(f"no vectors of {model!r}; {closest(model, known)}")
+    max_bytes = parse_size(max_size) if max_size else None
+    with _open_cache(folder) as file:
+        models = {space.model for space in file.contents()}
+        if model and model not in models:
+            raise EmbedbenchError(f"no vectors of {model!r}; {closest(model, models)}")
         before = file.size()
         if everything or older_than is not None or model:
-            since = None if older_than is None else time.time() - older_than * DAY_SECONDS
+            since = None if older_than is None else time.time() - older_than * SECONDS_PER_DAY
             file.remove(unused_since=since, model=model)
-        if bound is not None:
-            file.shrink(bound)
+        if max_bytes is not None:
+            file.shrink(max_bytes)
         freed = before - file.size() + file.remove_broken()
         click.echo(f"{file.path}: {_megabytes(freed)} removed, {_megabytes(file.size())} left")
 
@@ -75,24 +84,29 @@ def _show(file: VectorFile) -> None:
     for space in file.contents():
         key = SpaceKey.read(space.facts)
         used = datetime.fromtimestamp(space.used, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
-        where = f"{key.dtype} {key.device}".strip()
-        rows.append([space.model, key.role, where, f"{space.texts:,}", _megabytes(space.size), used])
+        numbers = f"{key.dtype} {key.device}".strip()
+        rows.append([space.model, key.role, numbers, f"{space.texts:,}", _megabytes(space.size), used])
     if rows:
         click.echo(tabulate(rows, headers=["model", "role", "numbers", "texts", "vectors", "last used"]))
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator[VectorFile]:
-    """The cache's file; what goes wrong with it becomes one message."""
+def _open_cache(folder: Path) -> Iterator[VectorFile]:
+    """Open the file of a cache folder.
+
+    Raises:
+        EmbedbenchError: there is no cache in the folder, or its file cannot be read or written.
+    """
     from pytest_embedbench.encode.vector_file import VectorFile
 
     file = VectorFile(folder)
     if not file.path.exists():
-        raise click.ClickException(f"{folder} holds no embedding cache")
+        raise EmbedbenchError(f"{folder} holds no embedding cache")
     try:
         yield file
     except (sqlite3.Error, OSError) as error:
-        raise click.ClickException(f"{file.path}: {error}\n  fix: delete the file; it holds copies only") from None
+        fix = "delete the file; it holds copies only"
+        raise EmbedbenchError(str(error), where=str(file.path), fix=fix) from None
     finally:
         file.close()
 

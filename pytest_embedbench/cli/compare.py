@@ -1,4 +1,4 @@
-"""``embedbench compare``: two sets of stored results, with significance."""
+"""``embedbench compare``: compare two sets of stored results, with tests of significance."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from pytest_embedbench.errors import ResultError
+
 if TYPE_CHECKING:
     from pytest_embedbench.checks.regression import Tested
     from pytest_embedbench.results.sides import Match, Unmatched
 
 
-class Line(NamedTuple):
-    """One comparison as it is shown; ``difference`` is B - A, p-values are those of the chosen question."""
+class ComparisonRow(NamedTuple):
+    """One comparison as it is printed; the fields are also the keys of ``--json``.
+
+    ``difference`` is B - A, with the interval ``low`` to ``high``. ``p`` and ``holm_p`` (corrected for all
+    comparisons) are one-sided for a drop with ``--fail-on-regression``, otherwise two-sided. ``detectable`` is the
+    smallest drop that this many queries would show.
+    """
 
     model: str
     dataset: str
@@ -34,13 +41,25 @@ class Line(NamedTuple):
 @click.command("compare")
 @click.argument("a")
 @click.argument("b")
-@click.option("--metric", "metrics", multiple=True, default=("ndcg@10",), show_default=True, help="Repeatable.")
+@click.option(
+    "--metric", "metrics", multiple=True, default=("ndcg@10",), show_default=True, help="Metric to compare; repeatable."
+)
 @click.option("--models", multiple=True, metavar="A=B", help="Compare model A of A with model B of B; repeatable.")
 @click.option(
-    "--confidence", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95, show_default=True
+    "--confidence",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.95,
+    show_default=True,
+    help="Confidence of intervals and tests.",
 )
-@click.option("--fail-on-regression", is_flag=True, help="Exit with 1 where B is worse than A, or has other data.")
-@click.option("--max-drop", type=click.FloatRange(0, 1), default=0.005, show_default=True, help="Drop that passes.")
+@click.option("--fail-on-regression", is_flag=True, help="Exit with 1 if B has a regression, or other data than A.")
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 1),
+    default=0.005,
+    show_default=True,
+    help="With --fail-on-regression: largest drop of a metric that passes.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def compare(
     *,
@@ -55,140 +74,149 @@ def compare(
 ) -> None:
     """Compare the stored results A with B, pair by pair.
 
-    A and B are results folders, single result files, baselines, or GIT-REF:PATH of a baseline. Pairs belong together
-    when dataset and model have the same names; with one model on each side, that one.
+    A and B are results folders, single result files, baselines, or GIT-REF:PATH of a baseline. A pair is a dataset
+    and a model of the same names in A and B; if each side has one model only, these two are compared whatever their
+    names.
 
-    The test is a paired randomization test over queries, two-sided. With --fail-on-regression A is the baseline: the
-    test is one-sided, as in pytest, and a drop of more than --max-drop that is significant is a regression.
+    The test is a two-sided paired randomization test over queries. With --fail-on-regression, A is the baseline and
+    the test is one-sided, as in pytest: a significant drop of more than --max-drop is a regression.
     """
     from pytest_embedbench.core.measures import parse_measure
     from pytest_embedbench.results.sides import match, read_side
 
     names = list(dict.fromkeys(str(parse_measure(metric)) for metric in metrics))
-    found, left = match(read_side(a, "A"), read_side(b, "B"), names, _models(models))
-    gate = max_drop if fail_on_regression else None
-    lines = _compared(found, names, confidence, gate)
+    matches, unmatched = match(read_side(a, "A"), read_side(b, "B"), names, _model_pairs(models))
+    limit = max_drop if fail_on_regression else None
+    rows = _comparisons(matches, names, confidence, limit)
     if as_json:
-        click.echo(_json(lines, left, confidence, one_sided=fail_on_regression))
+        click.echo(_json(rows, unmatched, confidence, one_sided=fail_on_regression))
     else:
-        _show(lines, left, confidence, one_sided=fail_on_regression)
-    if not lines and not any(one.means for one in left):
-        raise click.ClickException("nothing to compare: A and B have no dataset and model in common")
-    if fail_on_regression and (any(line.verdict == "regression" for line in lines) or any(x.other_data for x in left)):
+        _show(rows, unmatched, confidence, one_sided=fail_on_regression)
+    if not rows and not any(pair.means for pair in unmatched):
+        raise ResultError("nothing to compare: A and B have no dataset and model in common")
+    failed = any(row.verdict == "regression" for row in rows) or any(pair.other_data for pair in unmatched)
+    if fail_on_regression and failed:
         raise click.exceptions.Exit(1)
 
 
-def _models(pairs: Sequence[str]) -> dict[str, str]:
+def _model_pairs(pairs: Sequence[str]) -> dict[str, str]:
+    """Read values of ``--models``: model of A -> model of B."""
     models = {}
     for text in pairs:
-        mine, separator, theirs = text.partition("=")
-        if not separator or not mine or not theirs:
+        model_a, separator, model_b = text.partition("=")
+        if not separator or not model_a or not model_b:
             raise click.UsageError(f"--models: {text!r} is not A=B")
-        models[mine] = theirs
+        models[model_a] = model_b
     return models
 
 
-def _compared(found: Sequence[Match], metrics: Sequence[str], confidence: float, gate: float | None) -> list[Line]:
+def _comparisons(
+    matches: Sequence[Match], metrics: Sequence[str], confidence: float, max_drop: float | None
+) -> list[ComparisonRow]:
+    """Compare each metric of each match; with a ``max_drop``, A is the baseline and p-values are one-sided."""
     from pytest_embedbench.checks.regression import adjust_together
     from pytest_embedbench.checks.significance import compare as compare_values
     from pytest_embedbench.checks.significance import holm
 
-    every = [(both, metric) for both in found for metric in metrics]
+    compared = [(pair, metric) for pair in matches for metric in metrics]
     paired = []
-    for both, metric in every:
-        before, now = both.a.scores[metric], both.b.scores[metric]
-        values = [before[query] for query in now], list(now.values())
-        paired.append(compare_values(*values, confidence=confidence, tests=len(every)))
+    for pair, metric in compared:
+        scores_a, scores_b = pair.a.scores[metric], pair.b.scores[metric]
+        values = [scores_a[query] for query in scores_b], list(scores_b.values())
+        paired.append(compare_values(*values, confidence=confidence, tests=len(compared)))
     tested = adjust_together(paired)
-    if gate is None:
-        shown = [(one.p_two_sided, adjusted) for one, adjusted in
-                 zip(paired, holm([one.p_two_sided for one in paired]), strict=True)]  # fmt: skip
+    if max_drop is None:
+        p_values = [result.p_two_sided for result in paired]
+        p_pairs = list(zip(p_values, holm(p_values), strict=True))
     else:
-        shown = [(one.found.p_drop, one.drop_p) for one in tested]
+        p_pairs = [(result.found.p_drop, result.drop_p) for result in tested]
     return [
-        _line(both, metric, one, p, confidence, gate)
-        for (both, metric), one, p in zip(every, tested, shown, strict=True)
+        _row(pair, metric, result, p_pair, confidence, max_drop)
+        for (pair, metric), result, p_pair in zip(compared, tested, p_pairs, strict=True)
     ]
 
 
-def _line(
-    both: Match, metric: str, tested: Tested, p: tuple[float, float], confidence: float, gate: float | None
-) -> Line:
+def _row(
+    pair: Match, metric: str, tested: Tested, p_pair: tuple[float, float], confidence: float, max_drop: float | None
+) -> ComparisonRow:
     from pytest_embedbench.checks.significance import level
 
-    found = tested.found
-    if not found.changed:
+    result = tested.found
+    p, holm_p = p_pair
+    if not result.changed:
         verdict = "same"
-    elif gate is not None and tested.is_regression(gate, confidence):
+    elif max_drop is not None and tested.is_regression(max_drop, confidence):
         verdict = "regression"
-    elif p[1] < level(confidence):
-        verdict = "worse" if found.drop > 0 else "better"
+    elif holm_p < level(confidence):
+        verdict = "worse" if result.drop > 0 else "better"
     else:
         verdict = "not significant"
-    return Line(
-        model=both.model,
-        dataset=both.a.dataset,
+    return ComparisonRow(
+        model=pair.model,
+        dataset=pair.a.dataset,
         metric=metric,
-        queries=found.queries,
-        a=found.before,
-        b=found.now,
-        difference=found.now - found.before,
-        low=-found.high,
-        high=-found.low,
-        p=p[0],
-        holm_p=p[1],
+        queries=result.queries,
+        a=result.before,
+        b=result.now,
+        difference=result.now - result.before,
+        low=-result.high,  # the interval of the drop A - B, turned round
+        high=-result.low,
+        p=p,
+        holm_p=holm_p,
         detectable=tested.detectable(confidence),
         verdict=verdict,
     )
 
 
-def _show(lines: Sequence[Line], left: Sequence[Unmatched], confidence: float, *, one_sided: bool) -> None:
+def _show(rows: Sequence[ComparisonRow], unmatched: Sequence[Unmatched], confidence: float, *, one_sided: bool) -> None:
+    if rows:
+        click.echo(_table(rows, confidence))
+        sides = "one-sided for a drop" if one_sided else "two-sided"
+        correction = f"; Holm's correction over {len(rows)} comparisons" if len(rows) > 1 else ""
+        click.echo(f"\npaired randomization test over queries, {sides}{correction}")
+    for row in rows:
+        if row.verdict == "not significant":
+            drop = f"a drop of {row.detectable:.4f} or more" if math.isfinite(row.detectable) else "no drop"
+            names = f"{row.model} on {row.dataset}, {row.metric}"
+            click.echo(f"{names}: {row.queries} queries detect {drop} (power 80%, one-sided)")
+    for pair in unmatched:
+        for metric, (a, b) in pair.means.items():
+            click.echo(f"{pair.model} on {pair.dataset}, {metric}: A {a:.4f}, B {b:.4f}, B - A {b - a:+.4f}")
+        click.echo(f"not {'tested' if pair.means else 'compared'}: {pair.model} on {pair.dataset}: {pair.reason}")
+
+
+def _table(rows: Sequence[ComparisonRow], confidence: float) -> str:
     from tabulate import tabulate
 
     interval = f"{100 * confidence:g}% interval"
     headers = ["model", "dataset", "metric", "queries", "A", "B", "B - A", interval, "p", "Holm p", "verdict"]
-    rows = [
+    cells = [
         [
-            line.model, line.dataset, line.metric, str(line.queries), f"{line.a:.4f}", f"{line.b:.4f}",
-            f"{line.difference:+.4f}", "" if math.isnan(line.low) else f"{line.low:+.4f} to {line.high:+.4f}",
-            f"{line.p:.2g}", f"{line.holm_p:.2g}", line.verdict,
+            row.model, row.dataset, row.metric, str(row.queries), f"{row.a:.4f}", f"{row.b:.4f}",
+            f"{row.difference:+.4f}", "" if math.isnan(row.low) else f"{row.low:+.4f} to {row.high:+.4f}",
+            f"{row.p:.2g}", f"{row.holm_p:.2g}", row.verdict,
         ]
-        for line in lines
+        for row in rows
     ]  # fmt: skip
-    if rows:
-        click.echo(tabulate(rows, headers=headers, disable_numparse=True))
-        sided = "one-sided for a drop" if one_sided else "two-sided"
-        together = f"; Holm's correction over {len(lines)} comparisons" if len(lines) > 1 else ""
-        click.echo(f"\npaired randomization test over queries, {sided}{together}")
-    for line in lines:
-        if line.verdict == "not significant":
-            least = f"a drop of {line.detectable:.4f} or more" if math.isfinite(line.detectable) else "no drop"
-            where = f"{line.model} on {line.dataset}, {line.metric}"
-            click.echo(f"{where}: {line.queries} queries detect {least} (power 80%, one-sided)")
-    for one in left:
-        for metric, (before, now) in one.means.items():
-            click.echo(
-                f"{one.model} on {one.dataset}, {metric}: A {before:.4f}, B {now:.4f}, B - A {now - before:+.4f}"
-            )
-        click.echo(f"not {'tested' if one.means else 'compared'}: {one.model} on {one.dataset}: {one.reason}")
+    return tabulate(cells, headers=headers, disable_numparse=True)
 
 
-def _json(lines: Sequence[Line], left: Sequence[Unmatched], confidence: float, *, one_sided: bool) -> str:
+def _json(rows: Sequence[ComparisonRow], unmatched: Sequence[Unmatched], confidence: float, *, one_sided: bool) -> str:
     import msgspec
 
     data = {
         "confidence": confidence,
         "test": "one-sided for a drop" if one_sided else "two-sided",
-        "comparisons": [line._asdict() for line in lines],
+        "comparisons": [row._asdict() for row in rows],
         "means_only": [
-            {"model": one.model, "dataset": one.dataset, "metric": metric, "a": a, "b": b, "reason": one.reason}
-            for one in left
-            for metric, (a, b) in one.means.items()
+            {"model": pair.model, "dataset": pair.dataset, "metric": metric, "a": a, "b": b, "reason": pair.reason}
+            for pair in unmatched
+            for metric, (a, b) in pair.means.items()
         ],
         "not_compared": [
-            {"model": one.model, "dataset": one.dataset, "reason": one.reason, "other_data": one.other_data}
-            for one in left
-            if not one.means
+            {"model": pair.model, "dataset": pair.dataset, "reason": pair.reason, "other_data": pair.other_data}
+            for pair in unmatched
+            if not pair.means
         ],
     }
     return msgspec.json.format(msgspec.json.encode(data), indent=2).decode()

@@ -1,4 +1,4 @@
-"""``--data FOLDER_OR_NAME``: which datasets a command means."""
+"""Datasets that a command's arguments name, e.g. ``--data FOLDER_OR_NAME``."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 
 def find_datasets(names: Sequence[str]) -> list[NamedDataset]:
-    """Datasets by name, as ``--embed-dataset`` understands names; paths start at the working folder.
+    """Return datasets by name, as ``--embed-dataset`` understands names; paths start at the working folder.
 
     Raises:
-        ConfigurationError: a name means no dataset whose files are here.
+        ConfigurationError: a name stands for no dataset whose files are here.
     """
     from pytest_embedbench.errors import ConfigurationError
     from pytest_embedbench.suite.names import Names, Overrides
     from pytest_embedbench.suite.tables import SuiteTables
 
-    found = Names(Path("embedbench.toml"), SuiteTables(), Overrides(datasets=tuple(names)))
+    resolver = Names(Path("embedbench.toml"), SuiteTables(), Overrides(datasets=tuple(names)))
     try:
-        return found.datasets()
+        return resolver.datasets()
     except ConfigurationError as error:
         raise ConfigurationError("--data", error.problem, "give its BEIR folder: --data PATH") from None

@@ -1,4 +1,4 @@
-"""``embedbench import-mteb``: published MTEB results as a results folder of ours."""
+"""``embedbench import-mteb``: write published MTEB results as a results folder."""
 
 from __future__ import annotations
 
@@ -17,43 +17,55 @@ if TYPE_CHECKING:
 
 @click.command("import-mteb")
 @click.argument("paths", metavar="FOLDER_OR_FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The results folder.")
-@click.option("--model", default="", help="The model's name (org/model), where neither file nor folder says it.")
-@click.option("--dataset", "datasets", multiple=True, metavar="TASK=NAME", help="What your suite calls a task's data.")
+@click.option(
+    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Results folder to write to."
+)
+@click.option(
+    "--model", default="", metavar="ORG/MODEL", help="Name of the model, if neither the files nor their folder say it."
+)
+@click.option(
+    "--dataset",
+    "datasets",
+    multiple=True,
+    metavar="TASK=NAME",
+    help="Store results of an MTEB task under this dataset name, e.g. the one in your suite; repeatable.",
+)
 @click.option(
     "--baseline",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Also put the means into this baseline, for pytest --embed-baseline.",
+    help="Also write the means into this baseline, for pytest --embed-baseline.",
 )
 def import_mteb(
     paths: tuple[Path, ...], out: Path, model: str, datasets: tuple[str, ...], baseline: Path | None
 ) -> None:
-    """Read results of MTEB and write them as a results folder, for `card`, `compare` and `leaderboard`.
+    """Import published MTEB results into a results folder.
 
-    FOLDER is laid out as MTEB leaves it, or a part of it: <org>__<model>/<revision>/<task>.json. Datasets get the
-    catalogue's names. MTEB publishes means only, so there are no rankings and no values per query.
+    The results can then be used by `card`, `compare` and `leaderboard`. FOLDER is a results folder of MTEB or a part of
+    it: <org>__<model>/<revision>/<task>.json. Datasets get the names of the catalogue. MTEB publishes means only, so
+    there are no rankings and no values per query.
     """
     from pytest_embedbench.results.baseline import published_entry, update_file
     from pytest_embedbench.results.external import keep_measured
     from pytest_embedbench.results.mteb import to_result, values
     from pytest_embedbench.results.store import Store
 
-    names = _names(datasets)
+    names = _dataset_names(datasets)
     store = Store(out)
     results: dict[Path, PairResult] = {}
-    others = 0
-    for file, found in read(paths):
-        if not values(found.scores):
-            others += 1
+    without_retrieval = 0
+    for file, scores in read(paths):
+        if not values(scores.scores):
+            without_retrieval += 1
             continue
-        result = to_result(found, file, model=model, datasets=names)
+        result = to_result(scores, file, model=model, datasets=names)
         target = store.path(result.embedbench.model, result.embedbench.dataset.name)
         if target in results:
-            raise ResultError(f"{file}: a second result for {target}\n  fix: import them into different folders")
+            fix = "import them into different folders"
+            raise ResultError(f"a second result for {target}", where=str(file), fix=fix)
         keep_measured(store, target)
         results[target] = result
     if not results:
-        raise click.ClickException(f"no scores of retrieval tasks in {', '.join(map(str, paths))}")
+        raise ResultError(f"no scores of retrieval tasks in {', '.join(map(str, paths))}")
     store.check_writable()
     for target, result in results.items():
         store.save(target, result)
@@ -64,23 +76,24 @@ def import_mteb(
     if baseline:
         for line in update_file(baseline, [published_entry(result) for result in results.values()]):
             click.echo(f"{baseline}: {line}")
-    if others:
-        click.echo(f"note: {others} {'has' if others == 1 else 'have'} no retrieval measure: left out")
-    click.echo("note: means only, without values per query: what differs from them cannot be tested for significance")
+    if without_retrieval:
+        verb = "has" if without_retrieval == 1 else "have"
+        click.echo(f"note: {without_retrieval} {verb} no retrieval measure: left out")
+    click.echo("note: means only, without values per query: differences from them cannot be tested for significance")
 
 
 def read(paths: Iterable[Path]) -> list[tuple[Path, MtebScores]]:
-    """What all files say, in their order; below a folder, files of other forms are passed over.
+    """Return the scores of all files, in their order; files of other formats below a folder are skipped.
 
     Raises:
-        ResultError: a file cannot be read, or was named and is none of MTEB's.
+        ResultError: a file cannot be read, or a file that was named is not a result of MTEB.
     """
     import json
 
     from pytest_embedbench.plausibility.sources import files
     from pytest_embedbench.results.mteb import read_scores
 
-    found: list[tuple[Path, MtebScores]] = []
+    results: list[tuple[Path, MtebScores]] = []
     for path in paths:
         for file in files(path):
             if file.suffix != ".json" and path.is_dir():
@@ -90,19 +103,21 @@ def read(paths: Iterable[Path]) -> list[tuple[Path, MtebScores]]:
                 ours = isinstance(data, dict) and "embedbench" in data
                 scores = None if ours else read_scores(data, file)
             except OSError as error:
-                raise ResultError(f"{file}: cannot be read: {error.strerror}") from None
+                raise ResultError(f"cannot be read: {error.strerror}", where=str(file)) from None
             except ValueError as error:
-                raise ResultError(f"{file}: is not JSON: {error}") from None
+                raise ResultError(f"is not JSON: {error}", where=str(file)) from None
             except ResultError as error:
-                raise ResultError(f"{file}: {error}") from None
+                where = ": ".join(filter(None, (str(file), error.where)))
+                raise ResultError(error.problem, where=where, fix=error.fix) from None
             if scores is None and not path.is_dir():
-                known = "is a result of pytest-embedbench already" if ours else "is not a result of MTEB"
-                raise ResultError(f"{file}: {known}")
-            found += [(file, one) for one in scores or ()]
-    return found
+                problem = "is a result of pytest-embedbench already" if ours else "is not a result of MTEB"
+                raise ResultError(problem, where=str(file))
+            results += [(file, task_scores) for task_scores in scores or ()]
+    return results
 
 
-def _names(datasets: Iterable[str]) -> dict[str, str]:
+def _dataset_names(datasets: Iterable[str]) -> dict[str, str]:
+    """Read values of ``--dataset``: MTEB's task -> name of the dataset."""
     names = {}
     for text in datasets:
         task, separator, name = text.partition("=")

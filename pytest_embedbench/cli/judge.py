@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pytest_embedbench.errors import RatingError
+
 if TYPE_CHECKING:
     from pytest_embedbench.rating.judges.entries import Entry
 
@@ -15,32 +17,57 @@ if TYPE_CHECKING:
 @click.command("judge")
 @click.argument("results", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
-    "--data", multiple=True, required=True, metavar="FOLDER_OR_NAME", help="The data of the results; repeatable."
+    "--data",
+    multiple=True,
+    required=True,
+    metavar="FOLDER_OR_NAME",
+    help="Dataset of the results, whose texts the judge sees; repeatable.",
 )
-@click.option("--endpoint", required=True, metavar="URL", help="Base of an OpenAI-compatible server: https://.../v1")
-@click.option("--model", required=True, help="The judging model's name at the endpoint.")
 @click.option(
-    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File of judgments, JSON lines."
+    "--endpoint", required=True, metavar="URL", help="Base address of an OpenAI-compatible server: https://HOST/v1"
+)
+@click.option("--model", required=True, help="Name of the judging model at the endpoint.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File of judgments to write or to continue, JSON lines.",
 )
 @click.option(
-    "--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Environment variable with the API key."
+    "--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Environment variable that holds the API key."
 )
-@click.option("--k", type=click.IntRange(1), default=10, show_default=True, help="Documents shown of each list.")
-@click.option("--queries", type=click.IntRange(0), default=20, show_default=True, help="Of each dataset; 0 is all.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Which queries are taken.")
-@click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True, help="Requests under way at once.")
-@click.option("--max-chars", type=click.IntRange(1), default=1000, show_default=True, help="Shown of each document.")
+@click.option(
+    "--k", type=click.IntRange(1), default=10, show_default=True, help="Documents of each ranking that the judge sees."
+)
+@click.option(
+    "--queries",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    help="Queries sampled from each dataset; 0 for all.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sample of queries.")
+@click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True, help="Requests in flight.")
+@click.option(
+    "--max-chars",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Characters of each document that the judge sees.",
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
     default=120.0,
     show_default=True,
-    help="Seconds for one request.",
+    help="Seconds after which a request is given up.",
 )
-@click.option("--retries", type=click.IntRange(0), default=100, show_default=True, help="Of all requests together.")
-@click.option("--price-in", type=click.FloatRange(0), help="USD per million tokens of prompts.")
+@click.option(
+    "--retries", type=click.IntRange(0), default=100, show_default=True, help="Retries of all requests together."
+)
+@click.option("--price-in", type=click.FloatRange(0), help="USD per million prompt tokens, to report the cost.")
 @click.option("--price-out", type=click.FloatRange(0), help="USD per million tokens of answers.")
-@click.option("--exclude", multiple=True, metavar="MODEL", help="A model that is not compared; repeatable.")
+@click.option("--exclude", multiple=True, metavar="MODEL", help="Model to leave out; repeatable.")
 def judge(  # noqa: PLR0913 - click gives each option as an argument
     *,
     results: tuple[Path, ...],
@@ -60,13 +87,13 @@ def judge(  # noqa: PLR0913 - click gives each option as an argument
     price_out: float | None,
     exclude: tuple[str, ...],
 ) -> None:
-    """Compare the rankings of RESULTS folders, two models at a time, with a language model as judge.
+    """Let a language model compare the rankings of RESULTS folders.
 
-    For each sampled query the judge sees both models' lists, in both orders and without names, and says which one
-    answers better; verdicts that change with the order are a tie. It needs no judgments of documents. Texts of queries
-    and documents are sent to the endpoint.
+    Models are compared two at a time. For each sampled query, the judge sees both rankings, without names and in both
+    orders, and says which one answers better; if its verdict changes with the order, the outcome is a tie. No relevance
+    judgments are needed. The texts of queries and documents are sent to the endpoint.
 
-    Run it again with the same file to go on where it was stopped, or with more --queries to add to it.
+    Run the command again with the same file to continue after an interruption, or with more --queries to add to it.
     """
     import asyncio
     import time
@@ -90,23 +117,23 @@ def judge(  # noqa: PLR0913 - click gives each option as an argument
     )
     settings = JudgeSettings(model=model, k=k, max_chars=max_chars, queries=queries or None, seed=seed)
     entries = _without(read_entries(results), exclude)
-    wanted = list(questions(entries, match_datasets(entries, find_datasets(data)), settings))
-    if not wanted:
-        raise click.ClickException("nothing to compare: no two models have results on the same data")
+    all_questions = list(questions(entries, match_datasets(entries, find_datasets(data)), settings))
+    if not all_questions:
+        raise RatingError("nothing to compare: no two models have results on the same data")
     account = Account()
     started = time.perf_counter()
     with open_log(out, settings.judge) as log:
-        left = open_questions(wanted, log)
-        account.resumed = len(wanted) - len(left)
+        left = open_questions(all_questions, log)
+        account.resumed = len(all_questions) - len(left)
         try:
-            # Silent where nobody watches (disable=None).
+            # disable=None shows no bar unless stderr is a terminal.
             with tqdm(total=len(left), desc="judging", unit="question", disable=None, leave=False) as bar:
                 asyncio.run(ask(left, log, server, settings, account=account, progress=bar.update))
         finally:
             for line in summary(account, log.judgments, prices, time.perf_counter() - started):
                 click.echo(line)
     if account.failures and not account.made and not account.resumed:
-        raise click.ClickException("no judgment could be made")
+        raise RatingError("no judgment could be made")
 
 
 def _without(entries: list[Entry], exclude: Sequence[str]) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""``embedbench leaderboard``: which model is better, from judgments of pairs."""
+"""``embedbench leaderboard``: rank models by Elo, from stored results or from judgments."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="FILE...",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Judgments of pairs, as JSON lines or CSV; one file or more.",
+    help="Judgments of pairs of models, JSON lines or CSV; one file or more.",
 )
-@click.option("--exclude", multiple=True, metavar="MODEL", help="A model to leave out; repeatable, or with commas.")
+@click.option("--exclude", multiple=True, metavar="MODEL", help="Model to leave out; repeat or separate by commas.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -31,34 +31,49 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder for ratings.json and the pages.",
 )
-@click.option("--data", multiple=True, metavar="FOLDER_OR_NAME", help="Data whose texts the pages show; repeatable.")
-@click.option("--profile", default="", metavar="'b1 c16'", help="Load that latencies are of; else what most have.")
+@click.option("--data", multiple=True, metavar="FOLDER_OR_NAME", help="Dataset whose texts the pages show; repeatable.")
+@click.option(
+    "--profile",
+    default="",
+    metavar="'b1 c16'",
+    help="Load whose latencies the pages show (default: the one that most results have).",
+)
 @click.option(
     "--measure",
     default="ndcg@10",
     show_default=True,
-    help="What results are compared by, where no judgments are given.",
+    help="Metric by which results are compared if no judgments are given.",
 )
 @click.option(
-    "--margin", type=click.FloatRange(0), default=0.0, show_default=True, help="A difference up to it is a tie."
+    "--margin",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="Largest difference of the metric that is a tie.",
 )
-@click.option("--queries", type=click.IntRange(1), help="Compare results on so many queries of a dataset; else on all.")
+@click.option(
+    "--queries",
+    type=click.IntRange(1),
+    help="Compare results on this many queries of each dataset, sampled (default: all).",
+)
 @click.option(
     "--templates",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of your own templates for the pages.",
+    help="Folder with your own templates for the pages.",
 )
-@click.option("--method", type=click.Choice(METHODS), default="bradley-terry", show_default=True, help="How to rate.")
+@click.option("--method", type=click.Choice(METHODS), default="bradley-terry", show_default=True, help="Rating method.")
 @click.option(
-    "--rounds", type=click.IntRange(1), default=1000, show_default=True, help="Of the bootstrap over queries."
+    "--rounds", type=click.IntRange(1), default=1000, show_default=True, help="Rounds of the bootstrap over queries."
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap and of --queries.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the bootstrap and of --queries."
+)
 @click.option(
     "--confidence",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.95,
     show_default=True,
-    help="Of intervals and rank ranges.",
+    help="Confidence of intervals and rank ranges.",
 )
 def leaderboard(  # noqa: PLR0913 - click gives each option as an argument
     *,
@@ -77,12 +92,13 @@ def leaderboard(  # noqa: PLR0913 - click gives each option as an argument
     seed: int,
     confidence: float,
 ) -> None:
-    """Rank models: Elo from judgments of pairs with intervals, the ranks that these leave possible, and pages.
+    """Rank models by Elo ratings, and write pages that show why.
 
-    Of RESULTS folders it makes the pages; models are compared by their scores, or by the judgments that are given.
-    Judgments alone are rated, and no pages are made.
+    Each rating has an interval, and each model the range of ranks that the intervals leave possible. Models of RESULTS
+    folders are compared query by query by their scores, or by --judgments if there are some, and pages are written.
+    Judgments without RESULTS are rated, but there are no pages.
 
-    Files that follow the first one after --judgments are judgments too: --judgments A.csv B.jsonl
+    --judgments takes several files: --judgments A.csv B.jsonl
     """
     from pytest_embedbench.cli.data import find_datasets
     from pytest_embedbench.core.measures import parse_measure
@@ -100,23 +116,23 @@ def leaderboard(  # noqa: PLR0913 - click gives each option as an argument
         confidence=confidence,
         rounds=rounds,
         seed=seed,
-        exclude=tuple(_names(exclude)),
+        exclude=tuple(_split_names(exclude)),
     )
-    given = read_judgments(files) if files else None
+    judgments_read = read_judgments(files) if files else None
     ratings: Ratings | None
     if folders:
         ratings, pages = make_leaderboard(
             read_entries(folders),
             out,
-            judgments=given,
+            judgments=judgments_read,
             choices=choices,
             data=find_datasets(data) if data else (),
             profile=profile,
             template_folder=templates,
         )
-        made = pages[0]
-    elif given is not None:
-        ratings, made = rate_judgments(given, out, choices), out / RATINGS
+        output = pages[0]
+    elif judgments_read is not None:
+        ratings, output = rate_judgments(judgments_read, out, choices), out / RATINGS
     else:
         raise click.UsageError("nothing to rank: give folders of results, or judgments with --judgments FILE")
     if ratings:
@@ -125,15 +141,15 @@ def leaderboard(  # noqa: PLR0913 - click gives each option as an argument
             click.echo(f"note: {note}")
     else:
         click.echo("note: not rated: no two models have scores on the same queries")
-    click.echo(made)
+    click.echo(output)
 
 
-def _names(given: Iterable[str]) -> list[str]:
-    return [name.strip() for names in given for name in names.split(",") if name.strip()]
+def _split_names(values: Iterable[str]) -> list[str]:
+    return [name.strip() for names in values for name in names.split(",") if name.strip()]
 
 
 def _table(ratings: Ratings) -> str:
-    """The overall ratings as text."""
+    """Return the overall ratings as a table for the terminal."""
     from tabulate import tabulate
 
     from pytest_embedbench.rating.ratings import rank_text

@@ -1,4 +1,4 @@
-"""``embedbench lint``: impossible and suspicious numbers in cards and result files."""
+"""``embedbench lint``: find impossible and suspicious numbers in cards and result files."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 @click.command("lint")
 @click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--strict", is_flag=True, help="Fail on warnings too.")
+@click.option("--strict", is_flag=True, help="Exit with 1 on warnings too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_context
 def lint(context: click.Context, paths: tuple[Path, ...], *, strict: bool, as_json: bool) -> None:
     """Report numbers that no evaluation can have produced.
 
-    FILE is a model card, a result of ours or of MTEB, or a folder of them. One line a finding, FILE: DATASET: LEVEL:
-    MESSAGE; the exit code is 1 if one is an error. What is impossible is said with the inequality that it breaks.
+    FILE is a model card, a result of pytest-embedbench or MTEB, or a folder of these. Each finding is a line, FILE:
+    DATASET: LEVEL: MESSAGE, where an impossible number comes with the inequality that it violates. The exit code is 1
+    if there is an error, otherwise 0.
     """
     import msgspec
 
@@ -47,9 +48,9 @@ def lint(context: click.Context, paths: tuple[Path, ...], *, strict: bool, as_js
 
 
 def read(paths: Iterable[Path]) -> tuple[list[Row], list[Finding]]:
-    """Every row below the paths, and a finding for each file that has none.
+    """Return every row of the files and folders, and findings about files without rows.
 
-    Below a folder only broken files are worth a word; a file that was named must be one that can be read.
+    Below a folder, only broken files give a finding; a file that was named must be a card or a result.
     """
     from pytest_embedbench.plausibility.rows import Finding
     from pytest_embedbench.plausibility.sources import UnknownFormError, files, read_rows
@@ -63,15 +64,15 @@ def read(paths: Iterable[Path]) -> tuple[list[Row], list[Finding]]:
         before = len(rows) + len(findings)
         for file in files(path):
             try:
-                found = read_rows(file)
+                rows_of_file = read_rows(file)
             except UnknownFormError as error:
                 if not path.is_dir():
                     findings.append(unreadable(file, error))
             except ResultError as error:
                 findings.append(unreadable(file, error))
             else:
-                rows += found
-                if not path.is_dir() and not any(row.scores or row.latencies for row in found):
+                rows += rows_of_file
+                if not path.is_dir() and not any(row.scores or row.latencies for row in rows_of_file):
                     nothing = "has no scores and no latencies"
                     findings.append(Finding(level="note", rule="no-numbers", message=nothing, file=str(file)))
         if len(rows) + len(findings) == before:

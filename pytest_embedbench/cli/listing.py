@@ -1,4 +1,4 @@
-"""``embedbench list``: what the catalogue knows."""
+"""``embedbench list``: list the models or datasets of the catalogue."""
 
 from __future__ import annotations
 
@@ -22,26 +22,32 @@ MODEL_COLUMNS = {
     "licence": "left",
     "$/1M": "right",
 }
-"""Header and side. Tokens: the longest text; size: parameters; last the price of a million tokens in US dollars."""
+"""Header -> alignment.
+
+``tokens`` is the longest input, ``size`` the number of parameters, ``$/1M`` the US dollars for a million tokens.
+"""
 
 
 @click.command("list")
-@click.argument("what", type=click.Choice(["models", "datasets"]))
-def list_entries(what: str) -> None:
-    """List the catalogue's models or datasets; `embedbench show NAME` tells all of one."""
+@click.argument("kind", type=click.Choice(["models", "datasets"]))
+def list_entries(kind: str) -> None:
+    """List the models or the datasets of the catalogue.
+
+    `embedbench show NAME` has all facts about one of them.
+    """
     from tabulate import tabulate
 
-    if what == "models":
+    if kind == "models":
         rows = [_model_row(alias, spec) for alias, spec in catalog.models().items()]
-        sides = list(MODEL_COLUMNS.values())
-        click.echo(tabulate(rows, headers=list(MODEL_COLUMNS), colalign=sides, disable_numparse=True))
+        alignment = list(MODEL_COLUMNS.values())
+        click.echo(tabulate(rows, headers=list(MODEL_COLUMNS), colalign=alignment, disable_numparse=True))
     else:
-        known = catalog.datasets().items()
-        facts = [[name, spec.domain, spec.language, _files(spec)] for name, spec in known]
-        click.echo(tabulate(facts, headers=["name", "domain", "language", "files"]))
+        rows = [[name, spec.domain, spec.language, _files(spec)] for name, spec in catalog.datasets().items()]
+        click.echo(tabulate(rows, headers=["name", "domain", "language", "files"]))
 
 
 def _files(spec: DatasetSpec) -> str:
+    """Return where a dataset's files come from."""
     if spec.path:
         return "here"
     return "ir_datasets" if spec.ir_datasets else "Hub" if spec.hub_dataset else "give its folder"

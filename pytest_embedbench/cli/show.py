@@ -1,4 +1,4 @@
-"""``embedbench show``: all that the catalogue knows of one model or dataset."""
+"""``embedbench show``: show the catalogue's facts about one model or dataset."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ from pytest_embedbench.errors import ConfigurationError, closest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-INDENT = 2
-ALWAYS = ("kind",)
-"""Shown though it be the default."""
+MARGIN = 2
+"""Spaces before each line and between its columns."""
+
+ALWAYS_SHOWN = ("kind",)
+"""Fields that are shown even when they equal the default."""
 
 
 @click.command("show")
 @click.argument("name")
 def show(name: str) -> None:
-    """Show all that the catalogue knows of NAME: a model's or dataset's alias or full name.
+    """Show the catalogue's facts about a model or dataset.
 
-    What an entry leaves out is not shown. Prompts are in quotes, so that spaces and line breaks can be seen.
+    NAME is its alias or full name. Facts that the catalogue does not have are left out. Prompts are in quotes, to make
+    spaces and line breaks visible.
     """
     models, datasets = catalog.models(), catalog.datasets()
-    found = [("model", catalog.find(models, name)), ("dataset", catalog.find(datasets, name))]
-    texts = ["\n".join([f"{known[0]} ({what})", *_lines(known[1])]) for what, known in found if known]
+    matches = [("model", catalog.find(models, name)), ("dataset", catalog.find(datasets, name))]
+    texts = ["\n".join([f"{match[0]} ({kind})", *_lines(match[1])]) for kind, match in matches if match]
     if not texts:
         hint = closest(name, [*_names(models), *_names(datasets)])
         fix = "`embedbench list models` and `embedbench list datasets` have all names"
@@ -44,24 +47,24 @@ def _names(entries: Mapping[str, msgspec.Struct]) -> Iterator[str]:
 
 
 def _lines(spec: msgspec.Struct) -> Iterator[str]:
-    """One line a field that is not at its default, wrapped to the terminal; new fields come by themselves."""
+    """Yield a line for each field that is not at its default, wrapped to the terminal's width."""
     fields = msgspec.structs.fields(spec)
     shown = {
         field.name: value
         for field in fields
-        if (value := getattr(spec, field.name)) != _default(field) or field.name in ALWAYS
+        if (value := getattr(spec, field.name)) != _default(field) or field.name in ALWAYS_SHOWN
     }
-    margin = INDENT + max(map(len, shown), default=0) + 2
+    indent = MARGIN + max(map(len, shown), default=0) + MARGIN
     width = shutil.get_terminal_size().columns
     for name, value in shown.items():
-        label = f"{'':{INDENT}}{name:{margin - INDENT}}"
-        if name.endswith("_prompt"):  # wrapping would drop blanks
+        label = f"{'':{MARGIN}}{name:{indent - MARGIN}}"
+        if name.endswith("_prompt"):  # not wrapped: that would drop spaces
             yield f"{label}{value!r}"
         else:
             yield textwrap.fill(
                 f"{label}{_text(value)}",
-                width=max(width, margin + INDENT),
-                subsequent_indent=" " * margin,
+                width=max(width, indent + MARGIN),
+                subsequent_indent=" " * indent,
                 break_on_hyphens=False,
                 break_long_words=False,
             )

@@ -154,6 +154,6 @@ def test_bad_arguments(tmp_path: Path, evaluate: Callable[[str], PairWork]) -> N
     assert "holds no results" in empty.output
     evaluate("builtin")
     url = embedbench("export", "hub", tmp_path / "results", "--out", tmp_path / "hub", "--source-url", "javascript:x")
-    assert "no http(s) address" in url.output
+    assert "is not an http(s) address" in url.output
     assert empty.exit_code
     assert url.exit_code

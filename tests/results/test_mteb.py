@@ -60,7 +60,7 @@ def test_a_folder_as_mteb_leaves_it(tmp_path: Path) -> None:
     assert done.output.splitlines() == [
         f"sentence-transformers/all-MiniLM-L6-v2 on NFCorpus (test): ndcg@10 0.3159: {tmp_path / 'out' / where}",
         "note: 1 has no retrieval measure: left out",
-        "note: means only, without values per query: what differs from them cannot be tested for significance",
+        "note: means only, without values per query: differences from them cannot be tested for significance",
     ]
     (found,) = results(tmp_path / "out").items()
     assert found[0] == where
