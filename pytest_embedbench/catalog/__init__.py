@@ -1,4 +1,7 @@
-"""The packaged catalogue: models and datasets by alias, with facts for the card."""
+"""The packaged catalogue: models and datasets by alias, with facts for the card.
+
+The entries are in ``models.toml`` and ``datasets.toml``; each fact's source stands in their comments.
+"""
 
 from __future__ import annotations
 
@@ -25,37 +28,42 @@ def _text(name: str) -> str:
 
 @cache
 def models() -> dict[str, ModelSpec]:
-    """Catalogue entries of models by alias; lists of languages that several share are written out."""
+    """Return the catalogue's models by alias."""
     lists = msgspec.toml.decode(_text("languages.toml"), type=dict[str, list[str]])
-    return {alias: _speaking(spec, lists) for alias, spec in _read("models.toml", ModelSpec).items()}
+    return {alias: _with_language_lists(spec, lists) for alias, spec in _read("models.toml", ModelSpec).items()}
 
 
-def _speaking(spec: ModelSpec, lists: Mapping[str, list[str]]) -> ModelSpec:
+def _with_language_lists(spec: ModelSpec, lists: Mapping[str, list[str]]) -> ModelSpec:
+    """Return the entry with the names of lists in ``languages`` replaced by the lists' codes."""
     codes = (code for word in spec.languages for code in lists.get(word, [word]))
     return msgspec.structs.replace(spec, languages=tuple(codes))
 
 
 @cache
 def datasets() -> dict[str, DatasetSpec]:
-    """Catalogue entries of datasets by name."""
+    """Return the catalogue's datasets by name."""
     return _read("datasets.toml", DatasetSpec)
 
 
 def find(entries: Mapping[str, Spec], name: str) -> tuple[str, Spec] | None:
-    """The entry with this alias, other alias or full name, whatever its case; None where there is none."""
+    """Return the entry with this alias or full name and its alias, ignoring case; None if there is none."""
     wanted = name.casefold()
     for alias, entry in entries.items():
-        others = (alias, getattr(entry, "name", ""), *entry.aliases)
-        if wanted in {other.casefold() for other in others}:
+        names = (alias, getattr(entry, "name", ""), *entry.aliases)
+        if wanted in {known.casefold() for known in names}:
             return alias, entry
     return None
 
 
 def entry_of(spec: ModelSpec) -> ModelSpec | None:
-    """What is known of the model that a definition means, by its Hub id, served name or folder; None: nothing."""
+    """Return the catalogue's entry for a defined model; None if the catalogue does not have the model.
+
+    The model is known by its Hub id, its name at a server, its full name or its folder's name, each with or without the
+    organization: servers and folders often leave it out.
+    """
     names = (spec.hub, spec.model, spec.name, spec.path.rstrip("/").rpartition("/")[2])
     for name in filter(None, names):
-        for known in (name, name.rpartition("/")[2]):
-            if found := find(models(), known):
-                return found[1]
+        for candidate in (name, name.rpartition("/")[2]):
+            if entry := find(models(), candidate):
+                return entry[1]
     return None

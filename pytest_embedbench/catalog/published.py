@@ -1,4 +1,4 @@
-"""Published scores and sizes, each with its source: ``published.toml`` beside this file."""
+"""Published scores and sizes of datasets, each with its source, from ``published.toml``."""
 
 from __future__ import annotations
 
@@ -10,55 +10,62 @@ import msgspec
 
 
 class PublishedSize(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A dataset as published: documents, distinct texts, the scored queries of ``split``, and the kind of grades."""
+    """Published size of a dataset."""
 
     documents: int
     unique_texts: int
+    """Distinct texts of the documents, which some cards print as the size of the corpus."""
     queries: int
+    """Scored queries of ``split``."""
     split: str
     judgments: Literal["binary", "graded"]
+    """``graded`` if relevant documents have several grades."""
     source: str
 
 
 class PublishedScores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A model's means on one split, by measure (``ndcg@10``)."""
+    """Published scores of a model on one split of a dataset."""
 
     model: str
     dataset: str
     split: str
     source: str
     values: dict[str, float]
+    """Measure (``ndcg@10``) -> mean over the queries."""
 
 
-class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _PublishedTables(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     datasets: dict[str, PublishedSize]
     scores: list[PublishedScores]
 
 
 @cache
-def _table() -> _Table:
+def _tables() -> _PublishedTables:
     text = resources.files(__package__).joinpath("published.toml").read_text(encoding="utf-8")
-    return msgspec.toml.decode(text, type=_Table)
+    return msgspec.toml.decode(text, type=_PublishedTables)
 
 
 def sizes() -> dict[str, PublishedSize]:
-    """Every known size by the dataset's name."""
-    return _table().datasets
+    """Return every known size by the dataset's name."""
+    return _tables().datasets
 
 
 def scores() -> list[PublishedScores]:
-    """Every known row of scores."""
-    return _table().scores
+    """Return all known scores, one entry for each model, dataset and split."""
+    return _tables().scores
 
 
 def size_of(dataset: str) -> PublishedSize | None:
-    """The dataset of this name, whatever its case; None where it is not known."""
+    """Return the size of the dataset with this name, ignoring case; None if it is not known."""
     wanted = dataset.casefold()
     return next((size for name, size in sizes().items() if name.casefold() == wanted), None)
 
 
 def scores_of(model: str, dataset: str, split: str = "") -> PublishedScores | None:
-    """What is published of this model on this dataset; an empty split means the published one."""
+    """Return the published scores of a model on a dataset, ignoring case; None if there are none.
+
+    An empty split stands for whichever split is published.
+    """
     for entry in scores():
         same = entry.model.casefold() == model.casefold() and entry.dataset.casefold() == dataset.casefold()
         if same and split in {"", entry.split}:

@@ -58,7 +58,7 @@ def doctor(context: click.Context, dataset: str, model: str, *, as_json: bool) -
     else:
         for line in _lines(examination):
             click.echo(line)
-    if examination.wrong:
+    if examination.has_errors:
         context.exit(1)
 
 

@@ -45,8 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     conformance: bool = True
     """Test whether each model is what it is said to be, before its first dataset."""
     batch_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    """Tokens in one batch of the encode loop, padding included; absent: the fastest number found on a large corpus
-    (``engine/tuning.py``), else the device's default in ``encode/batch_budget.py``."""
+    """Tokens in one batch of the encode loop, padding included; absent: on a large corpus the fastest number
+    (``engine/tuning.py``), else ``DEFAULT_BATCH_TOKENS`` of ``encode/batch_budget.py``."""
 
 
 class CheckTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -47,7 +47,7 @@ def test_a_sound_dataset(make_beir: MakeBeir) -> None:
 def test_an_error_with_its_count_first_case_and_fix(make_beir: MakeBeir) -> None:
     done = doctor(make_beir(qrels=f"{HEADER}q1\td1\t1\nq1\tlost\t1\nq1\tgone\t1\n"))
     assert done.exit_code == 1
-    message = "judged documents are not in the corpus; they count as relevant that no ranking can find"
+    message = "relevant documents are not in the corpus; they count as relevant, but no ranking can find them"
     assert f"error: missing-judged-documents: {message} (2, first: lost)\n  fix: add them, or" in done.stdout
     assert done.stdout.endswith("1 error, 0 warnings\n")
 

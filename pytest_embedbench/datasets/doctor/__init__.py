@@ -1,4 +1,6 @@
-"""What is wrong with a dataset, and what it holds: ``quick`` for every run, ``examine`` for a thorough look.
+"""Findings about a dataset's texts and judgments, and facts about its contents.
 
-Nothing here reads files, runs a model or prints: a loaded ``Dataset`` goes in, findings and facts come out.
+``texts`` and ``judgments`` cost little and are part of every run (``load.with_findings``). ``examination`` is what
+``embedbench doctor`` computes on top. Nothing here reads files, runs a model or prints: a loaded ``Dataset`` goes in,
+findings and facts come out.
 """

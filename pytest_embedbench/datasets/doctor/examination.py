@@ -1,69 +1,76 @@
-"""A thorough look at a dataset: everything that a run says of it, and what takes longer."""
+"""Examine a dataset closely: the findings of every run, and facts that take longer to compute."""
 
 from __future__ import annotations
 
-from collections import Counter as Count
+from collections import Counter
 
 import msgspec
 
-from pytest_embedbench.datasets.doctor.languages import INSTALL, Languages, languages, scripts
-from pytest_embedbench.datasets.doctor.lengths import Counter, Lengths, Tokens, summarize, tokens
+from pytest_embedbench.datasets.doctor.languages import Languages, languages, scripts
+from pytest_embedbench.datasets.doctor.lengths import Lengths, TokenCounter, Tokens, summarize, tokens
 from pytest_embedbench.datasets.types import Dataset, Finding
+from pytest_embedbench.errors import install_command
 
 
 class Examination(msgspec.Struct, frozen=True, kw_only=True):
-    """What a dataset holds, and what is wrong with it, errors first."""
+    """Contents of a dataset, and findings about it, errors first."""
 
     dataset: str
     split: str
     documents: int
     unique_texts: int
     queries: int
-    """Those that enter the means; where nothing is judged, all."""
+    """Queries that enter the means; all queries if nothing is judged."""
     queries_in_file: int
     judgments: int
     grades: dict[int, int]
-    """Grade -> judgments that have it, highest first."""
+    """Grade -> number of judgments with it, highest grade first."""
     relevant: Lengths | None
-    """Relevant documents of a query that enters the means."""
+    """Relevant documents per query, of the queries that enter the means; None if there are no such queries."""
     characters: dict[str, Lengths]
-    """Of ``documents`` and ``queries``; a document's title counts."""
+    """Lengths in characters of ``documents`` (title included) and ``queries``."""
     scripts: dict[str, float]
+    """Script -> share of the letters in a sample of documents."""
     languages: Languages | None
+    """Languages of a sample of documents; None if the libraries that detect them are not installed."""
     model: str = ""
+    """The model whose tokens are counted; "" if none was given."""
     limit: int | None = None
+    """Tokens at which the model cuts texts; None if it does not."""
     tokens: dict[str, Tokens] = {}
-    """With a model: ``documents`` and ``queries`` in its tokens, and how many exceed its ``limit``."""
+    """Lengths of ``documents`` and ``queries`` in the model's tokens, and how many texts exceed its limit."""
     findings: list[Finding]
     skipped: list[str]
-    """Checks that could not be made, and why."""
+    """Checks that could not be made, each with the reason."""
 
     @property
-    def wrong(self) -> bool:
-        """Are scores on it wrong?"""
+    def has_errors(self) -> bool:
+        """Whether scores on the dataset are wrong, or of other data than the files say."""
         return any(finding.level == "error" for finding in self.findings)
 
 
-def examine(dataset: Dataset, counter: Counter | None = None) -> Examination:
-    """Look at a dataset as ``load_dataset`` gives it, with the findings that every run has.
+def examine(dataset: Dataset, counter: TokenCounter | None = None) -> Examination:
+    """Examine a dataset.
 
-    ``counter`` counts a model's tokens; without one, texts are measured in characters only.
+    Args:
+        dataset: the dataset as ``load_dataset`` returns it, with the findings of every run.
+        counter: counts a model's tokens; without it, texts are measured in characters only.
 
     Raises:
         ModelError: the model's tokenizer cannot be used.
     """
     findings, skipped = list(dataset.findings), []
     try:
-        spoken, found = languages(dataset)
-        findings += found
+        detected, more = languages(dataset)
+        findings += more
     except ImportError as error:
-        spoken = None
-        skipped.append(f"languages: {error.name} is not installed; {INSTALL}")
+        detected = None
+        skipped.append(f"languages: {error.name} is not installed; {install_command('doctor')}")
     counted: dict[str, Tokens] = {}
     if counter:
-        counted, found = tokens(dataset, counter)
-        findings += found
-    grades = Count(grade for judged in dataset.qrels.values() for grade in judged.values())
+        counted, more = tokens(dataset, counter)
+        findings += more
+    grades = Counter(grade for judged in dataset.qrels.values() for grade in judged.values())
     findings += _one_grade(grades)
     ranked = dataset.ranked_queries
     sides = {
@@ -84,7 +91,7 @@ def examine(dataset: Dataset, counter: Counter | None = None) -> Examination:
         ),
         characters={side: lengths for side, lengths in sides.items() if lengths},
         scripts=scripts(dataset),
-        languages=spoken,
+        languages=detected,
         model=counter.model if counter else "",
         limit=counter.limit if counter else None,
         tokens=counted,
@@ -93,8 +100,11 @@ def examine(dataset: Dataset, counter: Counter | None = None) -> Examination:
     )
 
 
-def _one_grade(grades: Count[int]) -> list[Finding]:
-    """Binary judgments are 1 and perhaps 0; a single other grade may be a column that is something else."""
+def _one_grade(grades: Counter[int]) -> list[Finding]:
+    """Return a finding if all relevant documents have the same grade and it is not 1.
+
+    Binary judgments are written as 1, and perhaps 0; another single number may be the column of something else.
+    """
     relevant = [grade for grade in grades if grade > 0]
     if len(relevant) != 1 or relevant == [1]:
         return []
@@ -103,6 +113,6 @@ def _one_grade(grades: Count[int]) -> list[Finding]:
             code="one-grade",
             message=f"relevant documents all have the grade {relevant[0]}; scores are the same as with 1",
             count=grades[relevant[0]],
-            fix="is the last column the grade? If so, write 1: these documents are relevant, and no more",
+            fix="check that the last column is the grade; if it is, write 1, which says as much",
         )
     ]

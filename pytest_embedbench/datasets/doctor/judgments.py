@@ -1,4 +1,4 @@
-"""Findings about judgments: ids that are not there, queries without a relevant document, odd grades."""
+"""Findings about judgments: ids that do not exist, queries without a relevant document, odd grades."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import NamedTuple
 from pytest_embedbench.datasets.types import Dataset, Finding, Level
 
 
-class _Case(NamedTuple):
+class _Check(NamedTuple):
+    """A check and its cases; it is a finding if there are any."""
+
     code: str
     cases: Sequence[str]
     message: str
@@ -17,86 +19,90 @@ class _Case(NamedTuple):
 
 
 def judgment_findings(dataset: Dataset) -> list[Finding]:
-    """What judgments and texts say against each other; counts are of distinct queries or documents."""
+    """Return findings where judgments and texts do not fit together; they count distinct queries or documents."""
     if not dataset.qrels:
         message = "no judgments: quality cannot be scored; load profiles and pairwise judging can"
         fix = "add judgments for scores; without them, compare models with embedbench judge"
         return [Finding(code="no-judgments", message=message, count=len(dataset.query_ids), fix=fix)]
     return [
         Finding(
-            code=one.code, message=one.message, count=len(one.cases), first=one.cases[0], level=one.level, fix=one.fix
+            code=check.code,
+            message=check.message,
+            count=len(check.cases),
+            first=check.cases[0],
+            level=check.level,
+            fix=check.fix,
         )
-        for one in (*_missing(dataset), *_unscored(dataset), *_grades(dataset))
-        if one.cases
+        for check in (*_missing(dataset), *_unscored(dataset), *_grades(dataset))
+        if check.cases
     ]
 
 
-def _missing(dataset: Dataset) -> list[_Case]:
+def _missing(dataset: Dataset) -> list[_Check]:
     queries, docs = set(dataset.query_ids), set(dataset.doc_ids)
-    lost: dict[str, bool] = {}
-    """Judged documents that are not in the corpus: is one relevant?"""
+    missing: dict[str, bool] = {}
+    """Judged documents that are not in the corpus -> whether a query has them as relevant."""
     for judged in dataset.qrels.values():
         for doc, grade in judged.items():
             if doc not in docs:
-                lost[doc] = lost.get(doc, False) or grade > 0
+                missing[doc] = missing.get(doc, False) or grade > 0
     return [
-        _Case(
+        _Check(
             "missing-judged-queries",
             [query for query in dataset.qrels if query not in queries],
             "judged queries are not among the queries; they are left out of the means",
-            "add them, or remove their judgments: until then scores are those of other data",
+            "add them, or remove their judgments: until then scores are of other data",
             "error",
         ),
-        _Case(
+        _Check(
             "missing-judged-documents",
-            [doc for doc, relevant in lost.items() if relevant],
-            "judged documents are not in the corpus; they count as relevant that no ranking can find",
+            [doc for doc, relevant in missing.items() if relevant],
+            "relevant documents are not in the corpus; they count as relevant, but no ranking can find them",
             "add them, or remove their judgments: until then scores are too low",
             "error",
         ),
-        _Case(
+        _Check(
             "missing-irrelevant-documents",
-            [doc for doc, relevant in lost.items() if not relevant],
-            "documents that are judged not relevant are not in the corpus; no score changes by that",
-            "add them, for a task as hard as it was judged to be",
+            [doc for doc, relevant in missing.items() if not relevant],
+            "documents that are judged not relevant are not in the corpus; no score depends on that",
+            "add them: without them the task is easier than the one that was judged",
         ),
     ]
 
 
-def _unscored(dataset: Dataset) -> list[_Case]:
+def _unscored(dataset: Dataset) -> list[_Check]:
     qrels, judged = dataset.qrels, [query for query in dataset.query_ids if query in dataset.qrels]
-    found = {query for query in judged if any(grade > 0 for grade in qrels[query].values())}
+    scored = set(dataset.judged_queries)
     return [
-        _Case(
+        _Check(
             "unjudged-queries",
             [query for query in dataset.query_ids if query not in qrels and query not in dataset.judged_elsewhere],
             "queries have no judgment; they are left out of the means",
             "judge or remove them",
         ),
-        _Case(
+        _Check(
             "queries-without-positive",
-            [query for query in judged if query not in found],
+            [query for query in judged if query not in scored],
             "judged queries have no relevant document; they are left out of the means",
             "judge more documents for them, or remove them",
         ),
     ]
 
 
-def _grades(dataset: Dataset) -> list[_Case]:
-    grades = {grade for judged in dataset.qrels.values() for grade in judged.values()}
-    nothing = max(grades) <= 0
+def _grades(dataset: Dataset) -> list[_Check]:
+    nothing_relevant = not any(grade > 0 for judged in dataset.qrels.values() for grade in judged.values())
     return [
-        _Case(
+        _Check(
             "negative-grades",
             [query for query, judged in dataset.qrels.items() if any(grade < 0 for grade in judged.values())],
             "queries have grades below zero; these count as not relevant",
-            "write 0 where a document is not relevant; if a low grade means better here, turn the scale around",
+            "write 0 where a document is not relevant; if lower grades are better here, reverse the scale",
         ),
-        _Case(
+        _Check(
             "nothing-relevant",
-            [f"{query} {doc}" for query, judged in dataset.qrels.items() for doc in judged] if nothing else [],
-            "judgments, and not one above zero: nothing can be scored",
-            "write 1 or more where a document is relevant; is the last column the grade?",
+            [f"{query} {doc}" for query, judged in dataset.qrels.items() for doc in judged] if nothing_relevant else [],
+            "judgments, but none is above zero: nothing can be scored",
+            "write 1 or more where a document is relevant, and check that the last column is the grade",
             "error",
         ),
     ]

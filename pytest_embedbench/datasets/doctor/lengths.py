@@ -1,4 +1,4 @@
-"""How long texts are, in characters and in a model's tokens, and how many of them the model cuts."""
+"""Measure texts, in characters and in a model's tokens, and count those that the model cuts."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Protocol
 
 import msgspec
 
-from pytest_embedbench.datasets.doctor.languages import spread
+from pytest_embedbench.datasets.doctor.languages import evenly_spaced
 from pytest_embedbench.datasets.types import Dataset, Finding, Role
 
-SAMPLE = 20_000
-"""Texts of a side whose tokens are counted, evenly spaced."""
+MAX_COUNTED_TEXTS = 20_000
+"""Documents, and queries, whose tokens are counted, evenly spaced."""
 
 
-class Counter(Protocol):
+class TokenCounter(Protocol):
     """Counts a model's tokens."""
 
     @property
@@ -22,16 +22,16 @@ class Counter(Protocol):
 
     @property
     def limit(self) -> int | None:
-        """Tokens at which the model cuts a text; None: it does not."""
+        """Tokens at which the model cuts a text; None if it does not."""
         ...
 
     def lengths(self, texts: Sequence[str], role: Role) -> list[int]:
-        """Tokens of each text as the model would get it, uncut, with prompt and special tokens."""
+        """Return the tokens of each text as the model would get it, with prompt and special tokens, but not cut."""
         ...
 
 
 class Lengths(msgspec.Struct, frozen=True, kw_only=True):
-    """Percentiles by linear interpolation."""
+    """Distribution of the lengths of texts; percentiles by linear interpolation, as ``numpy.percentile`` has them."""
 
     texts: int
     shortest: int
@@ -43,14 +43,14 @@ class Lengths(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
-    """One side's texts in a model's tokens, prompt and special tokens included; ``cut`` of them exceed the limit."""
+    """Lengths in a model's tokens, prompt and special tokens included; ``cut`` texts exceed the model's limit."""
 
     lengths: Lengths
     cut: int
 
 
 def summarize(values: Sequence[int]) -> Lengths | None:
-    """None where there is nothing to summarize."""
+    """Return the distribution of lengths; None if there are none."""
     if not values:
         return None
     import numpy as np
@@ -68,8 +68,8 @@ def summarize(values: Sequence[int]) -> Lengths | None:
     )
 
 
-def tokens(dataset: Dataset, counter: Counter) -> tuple[dict[str, Tokens], list[Finding]]:
-    """Tokens of ``documents`` and of ``queries`` (those that are ranked), and a finding for a side that is cut.
+def tokens(dataset: Dataset, counter: TokenCounter) -> tuple[dict[str, Tokens], list[Finding]]:
+    """Return the lengths of ``documents`` and ``queries`` (those that are ranked), and a finding for each that is cut.
 
     Raises:
         ModelError: the tokenizer cannot be used.
@@ -78,17 +78,17 @@ def tokens(dataset: Dataset, counter: Counter) -> tuple[dict[str, Tokens], list[
         "documents": ("document", dataset.doc_ids, dataset.doc_texts),
         "queries": ("query", dataset.ranked_queries, [dataset.query_text[query] for query in dataset.ranked_queries]),
     }
-    found: dict[str, Tokens] = {}
+    by_side: dict[str, Tokens] = {}
     findings = []
     for side, (role, ids, texts) in sides.items():
-        chosen = spread(list(zip(ids, texts, strict=True)), SAMPLE)
-        counts = counter.lengths([text for _, text in chosen], role)
+        sample = evenly_spaced(list(zip(ids, texts, strict=True)), MAX_COUNTED_TEXTS)
+        counts = counter.lengths([text for _, text in sample], role)
         limit = counter.limit
-        cut = [key for (key, _), count in zip(chosen, counts, strict=True) if limit and count > limit]
+        cut = [key for (key, _), count in zip(sample, counts, strict=True) if limit and count > limit]
         if lengths := summarize(counts):
-            found[side] = Tokens(lengths=lengths, cut=len(cut))
+            by_side[side] = Tokens(lengths=lengths, cut=len(cut))
         if cut:
-            part = f"{side} ({len(cut) / len(chosen):.1%} of {len(chosen):,})"
+            part = f"{side} ({len(cut) / len(sample):.1%} of {len(sample):,})"
             findings.append(
                 Finding(
                     code=f"cut-{side}",
@@ -98,4 +98,4 @@ def tokens(dataset: Dataset, counter: Counter) -> tuple[dict[str, Tokens], list[
                     fix="split long texts, raise max_seq_length if the model can take more, or use a model that does",
                 )
             )
-    return found, findings
+    return by_side, findings

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pytest_embedbench.datasets.doctor.examination import examine
-from pytest_embedbench.datasets.doctor.languages import scripts, spread
+from pytest_embedbench.datasets.doctor.languages import evenly_spaced, scripts
 from pytest_embedbench.datasets.doctor.lengths import summarize
 from pytest_embedbench.datasets.load import with_findings
 from pytest_embedbench.datasets.types import DatasetFacts
@@ -81,13 +81,13 @@ def test_facts_of_a_sound_dataset(make_dataset: MakeDataset) -> None:
     assert (found.characters["queries"].shortest, found.characters["queries"].longest) == (21, 24)
     assert found.characters["documents"].texts == 3
     assert found.scripts == {"LATIN": 1.0}
-    assert (found.findings, found.tokens, found.wrong) == ([], {}, False)
+    assert (found.findings, found.tokens, found.has_errors) == ([], {}, False)
 
 
 def test_facts_without_judgments(make_dataset: MakeDataset) -> None:
     found = examine(with_findings(make_dataset(qrels={})))
     assert (found.queries, found.judgments, found.grades, found.relevant) == (2, 0, {}, None)
-    assert not found.wrong
+    assert not found.has_errors
 
 
 def test_errors_come_first_and_make_scores_wrong(make_dataset: MakeDataset) -> None:
@@ -97,7 +97,7 @@ def test_errors_come_first_and_make_scores_wrong(make_dataset: MakeDataset) -> N
     found = examine(with_findings(dataset))
     codes = [finding.code for finding in found.findings]
     assert codes == ["missing-judged-documents", "empty-documents", "repeated-texts"]
-    assert found.wrong
+    assert found.has_errors
 
 
 def test_grades_that_are_all_alike_and_not_1(make_dataset: MakeDataset) -> None:
@@ -153,10 +153,10 @@ def test_no_text_is_cut_below_the_limit_or_without_one(make_dataset: MakeDataset
 
 
 def test_a_sample_is_even_and_always_the_same() -> None:
-    assert spread(range(10), 20) == list(range(10))
-    assert spread(range(10), 5) == [0, 2, 4, 6, 8]
-    assert spread(range(1_000_003), 500) == spread(range(1_000_003), 500)
-    assert len(set(spread(range(1_000_003), 500))) == 500
+    assert evenly_spaced(range(10), 20) == list(range(10))
+    assert evenly_spaced(range(10), 5) == [0, 2, 4, 6, 8]
+    assert evenly_spaced(range(1_000_003), 500) == evenly_spaced(range(1_000_003), 500)
+    assert len(set(evenly_spaced(range(1_000_003), 500))) == 500
 
 
 # Languages

@@ -45,7 +45,7 @@ def test_known_defects_are_found_and_no_others(shared: Path, case: str) -> None:
     found = look(shared, name, language)
     assert {finding.code: (finding.count, finding.level) for finding in found.findings} == REAL[case]
     assert all(finding.fix for finding in found.findings)
-    assert found.wrong == (name == "agentset-arcd")
+    assert found.has_errors == (name == "agentset-arcd")
     assert found.skipped == []
 
 
