@@ -1,8 +1,8 @@
-"""Does the built-in dataset tell a good model from a broken one? Prints the tables of its README.
+"""Measure how clearly the built-in dataset separates a good model from a broken one; print the tables of its README.
 
-Ranks the built-in dataset with BM25, with MiniLM and with MiniLM broken on purpose in the ways that models
-break in practice. Broken copies are ordinary model folders with an edited file, so they load as any local
-model does.
+Ranks the built-in dataset with BM25, with MiniLM and with copies of MiniLM that are broken in the ways that models
+break in practice. Broken copies are ordinary model folders with an edited file, so they load like any local
+model.
 
     python benchmarks/builtin_dataset.py
 """
@@ -65,7 +65,7 @@ def pool_by(mode: str) -> Callable[[Path], None]:
 
 
 def forget_last_layer(folder: Path) -> None:
-    """Weights of the last transformer layer as BERT initializes them: N(0, 0.02), biases 0, norms 1."""
+    """Initialize the last transformer layer as BERT does: weights N(0, 0.02), biases 0, norms 1."""
     path = folder / "model.safetensors"
     weights = load_file(path)
     last = max(int(name.split(".layer.")[1].split(".")[0]) for name in weights if ".layer." in name)
@@ -86,7 +86,7 @@ def cut_short(folder: Path) -> None:
 
 
 class WithoutMask(SentenceTransformerModel):
-    """Pads texts to the model's limit, as a server with fixed shapes does, and takes the padding for text."""
+    """A model that pads texts to its limit, like a server with fixed shapes, and treats the padding as text."""
 
     def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
         limit = self.facts.max_tokens or 0
@@ -108,7 +108,7 @@ PROMPTS = {
 
 
 def systems(work: Path) -> Iterator[tuple[str, Model]]:
-    """Each system by its name in the tables, loaded when its turn comes."""
+    """Yield each system with its name in the tables, loaded when its turn comes."""
 
     def load(alias: str, spec: ModelSpec) -> Model:
         return load_model(NamedModel(alias=alias, spec=spec), device="cpu", dtype="fp32")
@@ -133,7 +133,7 @@ def systems(work: Path) -> Iterator[tuple[str, Model]]:
 
 
 def interval(differences: Sequence[float]) -> tuple[float, float]:
-    """95% percentile interval of the mean of paired differences, resampled over queries."""
+    """Return the 95% percentile interval of the mean of paired differences, resampled over queries."""
     found = bootstrap(
         (np.asarray(differences),),
         np.mean,
@@ -161,14 +161,14 @@ def overall(scores: Mapping[str, Scores]) -> str:
 
 
 def gap(scores: Mapping[str, Scores], better: str, worse: str) -> str:
-    """One pair of systems in a line."""
+    """Return the table row of one pair of systems."""
     differences = [value - scores[worse][MAIN][query] for query, value in scores[better][MAIN].items()]
     low, high = interval(differences)
     return f"{better} minus {worse}: {np.mean(differences):+.4f} ({low:+.4f} to {high:+.4f})"
 
 
 def by_group(scores: Mapping[str, Scores], group_of: Mapping[str, str]) -> str:
-    """Mean of the main measure by group of queries, one column a system."""
+    """Return the mean of the main measure for each group of queries, one column for each system."""
     rows = []
     for group in sorted(set(group_of.values())):
         members = [query for query, its in group_of.items() if its == group]
@@ -178,7 +178,7 @@ def by_group(scores: Mapping[str, Scores], group_of: Mapping[str, str]) -> str:
 
 
 def query_groups(named: NamedDataset) -> tuple[dict[str, str], dict[str, str]]:
-    """Kind and language of each query; English queries whose answer is in another language stand apart."""
+    """Return the kind and language of each query; English queries with an answer in another language are a group."""
     kinds, languages = {}, {}
     for line in (dataset_path(named.spec) / "queries.jsonl").read_text(encoding="utf-8").splitlines():
         query = json.loads(line)

@@ -1,10 +1,10 @@
-"""What the embedding cache saves: a first run, then the same run again with nothing kept but the cached vectors.
+"""Measure the saving by the embedding cache: a first run, then the same run with nothing kept but cached vectors.
 
-Each run is a pytest process of its own with MiniLM on the CPU; before the later two the stored result is deleted, and
-the cheaper one counts. What every such process pays (imports, loading the model, pytest itself, the card) is that of a
-run over two short texts, the cheapest of three. Prints the wall time of the evaluation as results have it (encoding,
-search, scores), and the processor time, steadier on a busy machine, of whole processes. Datasets are known names or
-BEIR folders.
+Each run is a separate pytest process with MiniLM on the CPU. The second run is made twice, each time after the stored
+result is deleted, and the cheaper one counts. The fixed cost of a process (imports, loading the model, pytest itself,
+the card) is that of a run over two short texts, the cheapest of three. Prints the wall time of the evaluation as
+results state it (encoding, search, scores), and the processor time of whole processes, steadier on a busy machine.
+Datasets are known names or BEIR folders.
 
     python benchmarks/cache.py [DATASET...]
 """
@@ -30,7 +30,7 @@ TINY = {
 
 
 def seconds(command: list[str], folder: Path) -> float:
-    """Processor seconds of a process."""
+    """Run a process and return its processor seconds."""
     environment = {**os.environ, "EMBEDBENCH_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "1"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
@@ -39,7 +39,7 @@ def seconds(command: list[str], folder: Path) -> float:
 
 
 def run(dataset: str, folder: Path) -> tuple[float, dict[str, Any]]:
-    """Evaluate MiniLM without a stored result: the processor seconds of it all, and the result."""
+    """Evaluate MiniLM without a stored result; return the processor seconds of the process and the result."""
     shutil.rmtree(folder / "embedbench-out", ignore_errors=True)
     chosen = ["--embed-model=minilm", f"--embed-dataset={dataset}", "-k", "ndcg"]
     took = seconds([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen], folder)
@@ -48,7 +48,7 @@ def run(dataset: str, folder: Path) -> tuple[float, dict[str, Any]]:
 
 
 def speed(texts: int, dimensions: int) -> None:
-    """Print the processor time of vectors alone, in by forties and out again, and their size in the file."""
+    """Print the processor time of writing vectors, forty at a time, and of reading them, and their size in the file."""
     import numpy as np
 
     from pytest_embedbench.encode.cache import VectorCache

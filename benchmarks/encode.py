@@ -1,15 +1,15 @@
-"""Whole evaluations by pytest-embedbench and its peers: MiniLM in fp32, the same collections, on the CPU.
+"""Measure whole evaluations by pytest-embedbench and its peers: MiniLM in fp32, the same collections, on the CPU.
 
-Each run is a process of its own, from its start to the metrics. Systems take turns, A B C D, then D C B A, and the
-machine's matrix rate is measured among them. Peers live in an environment of their own, which ``make peers`` makes.
+Each run is a separate process, measured from its start to the metrics. Systems take turns, A B C D, then D C B A, and
+the machine's matrix rate is measured between them. Peers are installed in an environment of their own (``make peers``).
 
-    python benchmarks/encode.py                                     # an hour and more on two cores
+    python benchmarks/encode.py                                     # more than an hour on two cores
     python benchmarks/encode.py --documents 200 --repetitions 1     # minutes
     python benchmarks/encode.py --datasets nfcorpus --systems sentence-transformers fp32
     python benchmarks/encode.py --datasets --no-start --growth 5000 20000 80000 --growth-words 20
 
-Writes ``encode.json`` and ``encode.md`` after every run into benchmarks/results; what is not run again stays there. The
-last line is of the collections of this call; of several the smallest ratio.
+Writes ``encode.json`` and ``encode.md`` into benchmarks/results after every run; values that are not measured again
+stay there. The last line has the smallest ratio over the collections of this call.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ print(json.dumps({f"{name} (peers)": version(name) for name in ("torch", "senten
 
 
 class Benchmark:
-    """What all parts need: where peers live, where results and temporary files go, how often to run."""
+    """Settings that all parts share: folders of peers, results and temporary files, and the repetitions."""
 
     def __init__(self, book: Book, work: Path, peers: Path, repetitions: int) -> None:
         self.book, self.work, self.peers, self.repetitions = book, work, peers, repetitions
@@ -89,7 +89,7 @@ class Benchmark:
     # Parts
 
     def collection(self, source: Path, documents: int | None, systems: list[str]) -> str:
-        """All systems on one collection; the part's name."""
+        """Measure all systems on one collection and return the name of the part."""
         name = source.name if documents is None else f"{source.name}, {documents} documents"
         collection = copy(source, self.work / source.name, documents)
         self._begin(name, collection, systems)
@@ -122,15 +122,15 @@ class Benchmark:
         )
 
     def start(self, source: Path, *, from_disk: bool) -> None:
-        """From the process's start to the first batch in the model, in a first run and after it.
+        """Measure from the start of the process to the first batch in the model, in a first run and in later runs.
 
-        "No bytecode" is a first run too, with none of the libraries' bytecode either.
+        "No bytecode" is a first run too, without even the libraries' bytecode.
         """
         collection = copy(source, self.work / "start", START_DOCUMENTS)
         bytecode = self.work / "bytecode"
         cached, uncached = ["no bytecode", "start" + FIRST, "start"], ["from disk" + FIRST, "from disk"]
         self.book.begin("start", [*cached, *uncached])
-        # What is read from the disk last decides how fast the next start is, so these come after all others.
+        # Files that were read last are in the page cache of the next start, so these runs come after all others.
         for system in [*cached * self.repetitions, *(uncached * self.repetitions if from_disk else [])]:
             if system == "no bytecode" or system.endswith(FIRST):
                 ours.forget(self.work, "fp32")
@@ -143,7 +143,7 @@ class Benchmark:
             shutil.rmtree(bytecode, ignore_errors=True)
 
     def growth(self, source: Path, sizes: list[int], mean_words: float | None) -> None:
-        """Collections of different sizes and the same kind of texts."""
+        """Measure collections of different sizes with the same kind of texts."""
         name = "growth" + (f", {mean_words:g} words a text" if mean_words else "")
         texts = copy(source, self.work / "growth", None).texts
         made = [invented(texts, self.work / f"growth-{size}", size, mean_words) for size in sizes]

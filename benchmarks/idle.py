@@ -1,8 +1,8 @@
-"""What the plugin costs a pytest session without embedbench work, against the same session with ``-p no:embedbench``.
+"""Measure the plugin's cost in a pytest session that does not use it, against a session with ``-p no:embedbench``.
 
-Runs the two in turn on a trivial test in an empty folder; prints medians of both and of the pairwise difference, for
-wall time and for the processor time of the whole process (steadier on a busy machine). The other plugins that are
-installed are switched off in both: importing some of them takes a second, in which ours would drown.
+Runs the two in turn on a trivial test in an empty folder. Prints medians of both and of the pairwise difference, for
+wall time and for the processor time of the whole process (steadier on a busy machine). All other installed plugins are
+switched off in both: importing some of them takes a second, which would hide the difference.
 
     python benchmarks/idle.py [PAIRS]
 """
@@ -21,7 +21,7 @@ from pathlib import Path
 
 
 def session(folder: Path, *arguments: str) -> tuple[float, float]:
-    """Wall and processor milliseconds of one pytest process."""
+    """Return the wall and processor milliseconds of one pytest process."""
     others = [entry.name for entry in entry_points(group="pytest11") if entry.name != "embedbench"]
     silenced = [word for name in others for word in ("-p", f"no:{name}")]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *silenced, *arguments]

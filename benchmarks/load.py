@@ -1,8 +1,8 @@
-"""A model called one text at a time by several clients: threads that call ``encode``, the same behind a lock, and ours.
+"""Measure clients that send single texts: to threads that call ``encode``, to a lock around it, and to our server.
 
 MiniLM, 200 queries of NFCorpus and 400 passages of agentset-msmarco, each text once, with 1, 4, 16 and 64 clients. The
-naive way is what a web server does that calls sentence-transformers from its threads; ours is the server of the load
-profiles (load/server.py). The three take turns; of the rounds, the one with the median wall time is shown.
+first way is that of a web server that calls sentence-transformers from its threads; our server is that of the load
+profiles (load/server.py). The three take turns, and the round with the median wall time is shown.
 
     EMBEDBENCH_SHARED=../shared python benchmarks/load.py [--dtype bf16] [--rounds 3] [--json FILE]
 """
@@ -43,7 +43,7 @@ WARM_UP = 16
 
 
 class Round(NamedTuple):
-    """One way's wall time for all texts, in seconds, and the latency of each, in milliseconds."""
+    """Wall time of one way for all texts, in seconds, and the latency of each text, in milliseconds."""
 
     seconds: float
     latencies_ms: list[float]
@@ -59,7 +59,7 @@ def texts_of(role: Role) -> list[str]:
 
 
 def drive(call: Callable[[str], object], texts: Sequence[str], clients: int) -> Round:
-    """Send all texts from so many threads, each its next when the last was answered."""
+    """Send all texts from several threads; each sends its next text when the last one was answered."""
     waiting, latencies, lock = iter(texts), list[float](), threading.Lock()
 
     def client() -> None:
@@ -125,7 +125,7 @@ def measure(role: Role, model: Encoder, plain: SentenceTransformer, rounds: int)
 
 
 def ratio(rows: Sequence[dict[str, object]], side: str, clients: int) -> float:
-    """How many times the naive way's throughput ours is."""
+    """Return our throughput divided by that of the naive way."""
     rates = {row["way"]: row["tok/s"] for row in rows if (row["side"], row["clients"]) == (side, clients)}
     return float(rates["ours"]) / float(rates["naive threads"])  # type: ignore[arg-type]
 

@@ -1,8 +1,8 @@
-"""What the load client of endpoints costs: requests a second against a server that does nothing but answer.
+"""Measure the cost of the load client for endpoints: requests a second against a server that only answers.
 
-One process each for client and server, on the cores that there are; answers hold one vector of 4 dimensions (the
-client alone) and of 384 and 1,024 (and reading numbers). A load at some rate is measured well while the client needs a
-small part of a core for it.
+Client and server are one process each. Answers hold one vector of 4 dimensions (the cost of the client alone), or of
+384 or 1,024 (with the cost of reading numbers). A load at some rate is measured accurately as long as
+the client needs only a small part of a core for it.
 
     python benchmarks/load_client.py
 """

@@ -1,14 +1,14 @@
-"""How long ratings with intervals take, beside the same bootstrap by fitting each round with choix.
+"""Measure ratings with intervals, beside the same bootstrap with each round fitted by choix.
 
-A made-up board: 50,000 judgments of 20 models on 8 datasets of 33 queries; overall and for each dataset, 1,000 rounds.
-choix fits its rounds one after the other, on the same counts (its I-LSR on the matrix of wins, the fastest it has; a
-tie is half a win to each), to the same ratings. It is timed on 50 rounds of the overall rating and scaled to 1,000;
-drawing and counting, which are in our time, are not in its. Seconds are of the clock and of the processor, which is
-steadier on a busy machine; the ratio is of the latter.
+Synthetic data: 50,000 judgments of 20 models on 8 datasets of 33 queries; overall and for each dataset, 1,000 rounds.
+choix fits the rounds one after the other on the same counts and gives the same ratings (by I-LSR on the matrix of wins,
+its fastest method; a tie is half a win for each). It is timed on 50 rounds of the overall rating and scaled to 1,000.
+Our time includes drawing and counting, the time of choix does not. Wall and processor time are shown; the ratio is that
+of processor time, which is steadier on a busy machine.
 
     python benchmarks/rating.py [JUDGMENTS.csv [EXCLUDED_MODEL ...]]
 
-With a file of judgments, its ratings are made as well, and its intervals compared with those that take judgments for
+With a file of judgments, that file is rated too, and its intervals are compared with those that treat judgments as
 independent (the design effect).
 """
 
@@ -38,7 +38,7 @@ EQUAL = 1e-6
 
 
 class Watch:
-    """Seconds since it was made."""
+    """Seconds since this object was created."""
 
     def __init__(self) -> None:
         self._clock, self._processor = time.perf_counter(), time.process_time()
@@ -80,7 +80,7 @@ def ours(judgments: list[Judgment]) -> None:
 
 
 def beside_choix(judgments: list[Judgment]) -> None:
-    """The rounds of the overall rating alone: ours all of them, choix's some."""
+    """Measure the rounds of the overall rating alone: all of ours, some with choix."""
     tally = Tally.of(judgments)
     watch = Watch()
     strengths = resample(tally, rounds=ROUNDS, seed=0, davidson=False).strengths

@@ -12,24 +12,24 @@ Part = dict[str, Any]
 
 
 class Book:
-    """Records by part and system, in a JSON file. What the file has of earlier sessions stays until it is run again."""
+    """Records by part and system, in a JSON file. Records of earlier sessions stay until they are measured again."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.content: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
 
     def tell(self, **facts: Any) -> None:
-        """Keep facts of the session: the machine, versions."""
+        """Store facts about the session: the machine, versions."""
         self.content |= facts
         self._save()
 
     def part(self, name: str) -> Part:
-        """A part, empty where it is new."""
+        """Return a part; a new one is empty."""
         parts: dict[str, Part] = self.content.setdefault("parts", {})
         return parts.setdefault(name, {"runs": {}})
 
     def begin(self, name: str, systems: list[str], **facts: Any) -> None:
-        """Drop what was measured of these systems, and keep facts of the part."""
+        """Drop the records of these systems, and store facts about the part."""
         part = self.part(name)
         part |= facts
         for system in systems:

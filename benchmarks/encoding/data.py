@@ -27,9 +27,9 @@ class Collection(NamedTuple):
 
 
 def copy(source: Path, target: Path, documents: int | None) -> Collection:
-    """A collection's documents and its queries that have a relevant one; of fewer documents, relevant ones first.
+    """Copy a collection's documents, and its queries with a relevant document; with a limit, relevant documents first.
 
-    Titles stand before texts already, and the judgments have their header, so that all systems see the same.
+    Titles are put in front of texts, and the judgments get a header, so that all systems read the same texts.
     """
     dataset = load_dataset(NamedDataset(alias=source.name, spec=DatasetSpec(path=str(source))))
     relevant = {doc for query in dataset.judged_queries for doc, grade in dataset.qrels[query].items() if grade > 0}
@@ -45,7 +45,7 @@ def copy(source: Path, target: Path, documents: int | None) -> Collection:
 
 
 def invented(source: list[str], target: Path, documents: int, mean_words: float | None) -> Collection:
-    """Distinct texts of a real collection's words and lengths, both drawn with a seed.
+    """Make distinct texts of a real collection's words, with its lengths, both drawn with a seed.
 
     ``mean_words`` scales the lengths to another mean.
     """

@@ -1,7 +1,6 @@
-"""A pytest plugin (``-p encoding.first_token``) that notes how long after the process's start a model first runs.
+"""A pytest plugin (``-p encoding.first_token``) that records the time from the start of the process to the first batch.
 
-It leaves the package as it is: the model's class is wrapped once its module has been imported by whoever needs it, and
-unwrapped with the first call.
+The package is not changed: the model's class is wrapped once its module is imported, and unwrapped at the first call.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ MODULE, CLASS, METHOD = "pytest_embedbench.models.local.sentence_transformer", "
 
 
 class _Wrapping(Loader):
-    """The module's own loader; when it is done, the class is wrapped."""
+    """The module's own loader, which wraps the class after loading."""
 
     def __init__(self, own: Loader) -> None:
         self._own = own

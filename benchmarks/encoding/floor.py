@@ -22,7 +22,7 @@ def read_shape(model: Path) -> Shape:
 
 
 def token_counts(model: Path, texts: list[str]) -> list[int]:
-    """Tokens of each text as the model sees it: special tokens included, cut at its own length, without padding."""
+    """Return the tokens of each text as the model sees it: with special tokens, cut at its limit, without padding."""
     from tokenizers import Tokenizer
 
     settings = json.loads((model / "sentence_bert_config.json").read_text("utf-8"))
@@ -33,7 +33,7 @@ def token_counts(model: Path, texts: list[str]) -> list[int]:
 
 
 def operations(shape: Shape, lengths: Iterable[int]) -> float:
-    """Multiplications and additions without padding.
+    """Return the number of multiplications and additions without padding.
 
     For each token and layer four h x h matrices (query, key, value, output) and two of h x f, two operations an entry:
     2 (4 h^2 + 2 h f); and against each of its text's L tokens an inner product and a weighted sum of width h: 4 L h.

@@ -1,7 +1,7 @@
-"""This machine's matrix rate at an encoder's shapes, as a process of its own: ``HIDDEN INTERMEDIATE DTYPE``.
+"""Measure this machine's matrix rate at an encoder's shapes, in a separate process: ``HIDDEN INTERMEDIATE DTYPE``.
 
-As while encoding, every core works on its own batch: as many threads as torch would use, each with one. Prints the best
-of several batch sizes, in operations a second.
+Every core works on its own batch, as in encoding: as many threads as torch would use, each on one core. Prints the best
+rate of several batch sizes, in operations a second.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def native_bf16() -> bool:
-    """Does this processor multiply bf16 itself, in AVX-512 or AMX (x86) or by ARM's instructions?"""
+    """Whether this processor has instructions for bf16 products: AVX-512 or AMX (x86), or ARM's."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - not a path of ours
             words = set(file.read().split())
@@ -29,7 +29,7 @@ def native_bf16() -> bool:
 
 
 def rate(tokens: int, hidden: int, intermediate: int, dtype: torch.dtype, threads: int) -> float:
-    """Operations a second of all threads together, each multiplying a layer's matrices with its own tokens."""
+    """Return the operations a second of all threads, each multiplying a layer's matrices with its own tokens."""
 
     def layers() -> float:
         torch.set_num_threads(1)

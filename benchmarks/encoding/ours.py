@@ -23,7 +23,7 @@ def _cache(work: Path, dtype: str) -> Path:
 
 
 def forget(work: Path, dtype: str) -> None:
-    """Remove all that earlier runs kept."""
+    """Remove everything that earlier runs kept."""
     shutil.rmtree(_cache(work, dtype), ignore_errors=True)
 
 
@@ -32,8 +32,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluate MiniLM on a collection.
 
-    ``work`` keeps the number format's cache folder between calls, without its vectors: what a run finds out about the
-    machine is there for the next one, and all vectors are made and written, as in a user's first run on a collection.
+    ``work`` keeps the number format's cache folder between calls, without its vectors: tuned settings of the machine
+    are kept for the next run, and all vectors are computed and written, as in a user's first run on a collection.
     """
     cache = _cache(work, dtype)
     for file in cache.glob("*.sqlite*"):

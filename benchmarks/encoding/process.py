@@ -19,7 +19,7 @@ SHOWN = 3000
 
 
 class Finished(NamedTuple):
-    """Wall seconds of the whole process, the largest resident memory in bytes, what it wrote to stdout."""
+    """Wall seconds of the whole process, its peak resident memory in bytes, and its standard output."""
 
     seconds: float
     peak_bytes: int
@@ -29,7 +29,7 @@ class Finished(NamedTuple):
 def finish(command: Sequence[str], *, folder: Path, environment: Mapping[str, str] | None = None) -> Finished:
     """Run a command to its end.
 
-    The system counts what this process holds as memory of the new one, until that has replaced it: so stay small here.
+    The system counts this process's memory as that of the new one until the new program starts, so keep it small here.
 
     Raises:
         SystemExit: it failed; the message has the end of its output.
@@ -37,7 +37,7 @@ def finish(command: Sequence[str], *, folder: Path, environment: Mapping[str, st
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output, tempfile.TemporaryFile("w+") as errors:
         started = time.monotonic()
         surroundings = {**os.environ, "HF_HUB_OFFLINE": "1", **(environment or {}), STARTED: repr(started)}
-        # A shell that forbids bytecode would have everything compiled in every run.
+        # In a shell that forbids bytecode, every run would compile everything.
         surroundings.pop("PYTHONDONTWRITEBYTECODE", None)
         process = subprocess.Popen(command, cwd=folder, env=surroundings, stdout=output, stderr=errors)
         try:

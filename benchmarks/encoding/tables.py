@@ -24,7 +24,7 @@ def wall(record: Record) -> float:
 
 
 def ratio(part: Part, system: str) -> float | None:
-    """How many times sentence-transformers' time a system's is of: above 1 it is faster. None where one is missing."""
+    """Return sentence-transformers' time divided by the system's, above 1 if that is faster; None if one is missing."""
     runs = part["runs"]
     if not runs.get(PEER) or not runs.get(system):
         return None
@@ -40,7 +40,7 @@ def encoding_seconds(record: Record) -> float:
 def share(part: Part, records: list[Record]) -> float | None:
     """Share of the machine's matrix rate: the corpus's operations over the seconds that encoding took.
 
-    Peers say only what queries and documents took together, which makes their share a little smaller.
+    Of peers only the seconds of queries and documents together are known, so their share is a little too small.
     """
     rates = part["runs"].get(f"matrix {records[0].get('dtype', 'fp32')}", [])
     rates = [record["rate"] for record in rates if record["rate"]]
@@ -70,13 +70,13 @@ def _row(part: Part, system: str, records: list[Record]) -> dict[str, str]:
         "matrix rate": f"{reached:.0%}" if reached else "",
         "peak, MB": _spread([record["peak_bytes"] / MB for record in records], 0),
         "nDCG@10": f"{ndcg:.5f}",
-        # The peer's judgments have no grades, so that its nDCG is another measure.
+        # The peer's judgments have no grades, so its nDCG is another measure.
         "to the reference": "" if reference is None or system == PEER else f"{ndcg - reference:+.5f}",
     }
 
 
 def collection_table(name: str, part: Part) -> str:
-    """A collection's systems, and the conditions they ran under."""
+    """Return the table of a collection's systems, and the conditions of the runs."""
     rows = [
         _row(part, system, records)
         for system, records in part["runs"].items()
@@ -110,7 +110,7 @@ def start_table(part: Part) -> str:
 
 
 def growth_table(part: Part) -> str:
-    """Time and memory by the number of documents, against the smallest collection."""
+    """Return time and memory by the number of documents, against the smallest collection."""
     rows = []
     smallest: tuple[float, float] | None = None
     for documents, records in sorted(part["runs"].items(), key=lambda run: int(run[0])):
@@ -134,7 +134,7 @@ def growth_table(part: Part) -> str:
 
 
 def page(content: dict[str, Any]) -> str:
-    """Everything that a book holds."""
+    """Return everything in a book as text."""
     texts = [f"# The encode loop and its peers, {content['date']}", f"{content['machine']}, load {content['load']}."]
     texts.append(", ".join(f"{name} {version}" for name, version in content["versions"].items()) + ".")
     for name, part in content.get("parts", {}).items():
@@ -148,7 +148,7 @@ def page(content: dict[str, Any]) -> str:
 
 
 def last_line(parts: dict[str, Part]) -> str:
-    """Of each number format the smallest ratio of all collections."""
+    """Return the smallest ratio over all collections, for each number format."""
 
     def smallest(system: str) -> str:
         ratios = [found for part in parts.values() if (found := ratio(part, system)) is not None]

@@ -1,4 +1,4 @@
-"""What all peers share: the collection as it lies in a BEIR folder, a clock, and the line that a peer prints.
+"""Code that all peers share: reading a BEIR folder, a clock, and the line that a peer prints.
 
 Peers run in an environment of their own, so nothing of pytest-embedbench is imported here.
 """
@@ -43,7 +43,7 @@ def _lines(path: Path) -> list[dict[str, str]]:
 
 
 class Clock:
-    """Seconds by phase; those from the process's start until a clock is made are ``imports``."""
+    """Seconds by phase; ``imports`` is the time from the start of the process until the clock is created."""
 
     def __init__(self) -> None:
         now = time.monotonic()
@@ -58,7 +58,7 @@ class Clock:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
 
     def watch(self, model: Any) -> None:
-        """Also count what ``model.encode`` takes, by whomever it is called."""
+        """Count the time of ``model.encode`` too, whoever calls it."""
         encode = model.encode
 
         def timed(*arguments: Any, **keywords: Any) -> Any:

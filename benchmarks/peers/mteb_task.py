@@ -15,7 +15,7 @@ from sentence_transformers import SentenceTransformer
 
 
 class Local(AbsTaskRetrieval):
-    """The collection in a folder, as mteb's own loader gives one of the Hub."""
+    """Load the collection in a folder, in the form in which mteb loads one of the Hub."""
 
     metadata = TaskMetadata(
         name="Local",

@@ -1,4 +1,4 @@
-"""The value that a run should have: ``MODEL COLLECTION``, both folders.
+"""Compute the value that a run should have: ``MODEL COLLECTION``, both folders.
 
 sentence-transformers' own fp32 vectors, inner products with every document, trec_eval's nDCG@10 with grades.
 """
