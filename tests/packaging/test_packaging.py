@@ -158,6 +158,12 @@ def test_entry_points_lead_somewhere(project: dict[str, Any]) -> None:
         assert callable(getattr(import_module(module), function))
 
 
+def test_python_m_is_the_command_too() -> None:
+    command = [sys.executable, "-m", "pytest_embedbench", "--version"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert pytest_embedbench.__version__ in shown
+
+
 def _name(requirement: str) -> str:
     match = re.match(r"[A-Za-z0-9._-]+", requirement)
     assert match, requirement
