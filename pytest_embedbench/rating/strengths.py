@@ -80,18 +80,22 @@ def _with_average_model(games: Games) -> Games:
 
 
 def _most_likely(games: Games, *, davidson: bool) -> Floats:
-    """Newton's method; a step that would make the data less likely is halved. The likelihood is concave."""
+    """Newton's method; a step that overshoots is halved. The likelihood is concave."""
     sets, count = len(games), games.shape[-1]
     unknowns = np.zeros((sets, count + davidson))  # the last one of Davidson's is log nu
     likelihood, gradient, curvature = _derivatives(games, unknowns, davidson=davidson)
     judgments = games.sum((1, 2, 3))
+    previous_slope, converged = np.full(sets, np.inf), np.zeros(sets, dtype=bool)
     for _ in range(MOST_STEPS):
         step = np.linalg.solve(curvature, gradient[..., None])[..., 0]
-        # Wild counts end where the likelihood cannot be told from its maximum, though a step of rounding be longer.
-        nothing_to_gain = (gradient * step).sum(1) / 2 < ROUNDING * judgments
-        if ((np.abs(step).max(1) < ENOUGH) | nothing_to_gain).all():
+        slope = (gradient * step).sum(1)  # along the step: twice the gain that is expected of it
+        # Wild counts end where only rounding is left. That the likelihood cannot be told from its maximum does not show
+        # it: in a flat direction (curvature 1e-8) strengths may be far away still, and the next step shrinks greatly.
+        only_rounding = (slope / 2 < ROUNDING * judgments) & (slope > previous_slope / 4)
+        converged |= (np.abs(step).max(1) < ENOUGH) | only_rounding
+        if converged.all():
             return np.asarray(unknowns + step)[:, :count]
-        least = likelihood - 1000 * ROUNDING * judgments
+        least, previous_slope = likelihood - 1000 * ROUNDING * judgments, slope
         for _ in range(MOST_STEPS):
             with np.errstate(over="ignore", invalid="ignore"):  # of a step too long
                 likelihood, gradient, curvature = _derivatives(games, unknowns + step, davidson=davidson)
@@ -110,21 +114,24 @@ def _derivatives(games: Games, unknowns: Floats, *, davidson: bool) -> tuple[Flo
     families in (y, z): the gradient is what was seen less what is expected, minus the Hessian the covariance.
     """
     wins, ties = games[:, 0], games[:, 1]
-    points = wins + ties / 2
-    played = wins + wins.swapaxes(1, 2) + ties
+    losses = wins.swapaxes(1, 2)
+    played = wins + losses + ties
     count = games.shape[-1]
     lead = unknowns[:, :count, None] - unknowns[:, None, :count]
     far = np.abs(lead)
     # All is divided by the likelier side's exp(|d| / 2), so that nothing grows too large.
     less = np.exp(-far)
     level = np.exp(unknowns[:, count:, None] - far / 2) if davidson else np.zeros(1)
-    total = 1 + less + level
+    log_total, total = np.log1p(less + level), 1 + less + level
+    likelihood = ((wins + ties / 2) * ((lead - far) / 2 - log_total)).sum((1, 2))
     less /= total
     tie = level / total
     ahead = lead > 0
     win, loss = np.where(ahead, 1 / total, less), np.where(ahead, less, 1 / total)
-    likelihood = (points * ((lead - far) / 2 - np.log(total))).sum((1, 2))
-    gradient = (points - played * (win + tie / 2)).sum(2)
+    # Seen less expected, judgment by judgment (1 = win + loss + tie): a million sure wins would leave the rounding of a
+    # million in points - played * (win + tie / 2), and in a flat direction that moves a maximum by an Elo point.
+    win_less_loss = -np.sign(lead) * np.expm1(-far) / total
+    gradient = (wins * (loss + tie / 2) - losses * (win + tie / 2) - ties * win_less_loss / 2).sum(2)
     spread = played * (win * loss + tie * (win + loss) / 4)
     curvature = -spread
     index = np.arange(count)
@@ -132,10 +139,10 @@ def _derivatives(games: Games, unknowns: Floats, *, davidson: bool) -> tuple[Flo
     # A shift of all strengths changes nothing; this fixes their sum, and leaves the steps as they are.
     curvature += spread.sum((1, 2), keepdims=True) / count**2
     if davidson:
-        seen, expected = ties.sum((1, 2)) / 2, (played * tie).sum((1, 2)) / 2
-        likelihood += seen * unknowns[:, count]
-        gradient = np.concatenate([gradient, (seen - expected)[:, None]], 1)
+        likelihood += ties.sum((1, 2)) / 2 * unknowns[:, count]
+        more_ties = (ties * (win + loss) - (wins + losses) * tie).sum((1, 2)) / 2
+        gradient = np.concatenate([gradient, more_ties[:, None]], 1)
         curvature = np.pad(curvature, [(0, 0), (0, 1), (0, 1)])
-        curvature[:, count, :count] = curvature[:, :count, count] = (played * tie * (loss - win)).sum(2) / 2
-        curvature[:, count, count] = (played * tie * (1 - tie)).sum((1, 2)) / 2
+        curvature[:, count, :count] = curvature[:, :count, count] = -(played * tie * win_less_loss).sum(2) / 2
+        curvature[:, count, count] = (played * tie * (win + loss)).sum((1, 2)) / 2
     return likelihood, gradient, curvature
