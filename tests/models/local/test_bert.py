@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel
 
+from pytest_embedbench.machine.cpu import multiplies_bf16
 from pytest_embedbench.models.local.bert import KINDS, bert
 from pytest_embedbench.models.local.transformer import Transformer
 
@@ -65,6 +66,19 @@ def test_states_are_those_of_its_own_modules(folder: Path) -> None:
     assert ours.architecture == model.config.model_type
 
 
+def assert_same_states(found: torch.Tensor, expected: torch.Tensor) -> None:
+    """Compare states that were computed in a different way.
+
+    Where the CPU multiplies bf16, one side may have fused layers, which round once where the other rounds twice: after
+    the product, and after the activation. The unit roundoff of bf16 is 2**-8 of a number; over these two layers each
+    side lies within 1.4 of it, of the largest state, from what fp32 gives. Elsewhere both sides round alike.
+    """
+    if found.dtype == torch.bfloat16 and multiplies_bf16():
+        torch.testing.assert_close(found, expected, atol=4 * 2**-8 * float(expected.abs().max()), rtol=0)
+    else:
+        torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_they_are_those_of_its_own_modules_in_one_row(folder: Path, dtype: torch.dtype) -> None:
     ours, theirs = bert(folder, config_of(folder), dtype), Transformer(folder, config_of(folder), dtype)
@@ -73,8 +87,8 @@ def test_they_are_those_of_its_own_modules_in_one_row(folder: Path, dtype: torch
     for body in (ours, theirs):
         assert body.settle(lambda body=body: body.states(ROW), alone)  # type: ignore[misc]  # its default says the type
     assert found.dtype == dtype
-    torch.testing.assert_close(found, theirs.states(ROW))
-    torch.testing.assert_close(found, ours.states(ROW))
+    assert_same_states(found, theirs.states(ROW))
+    assert_same_states(found, ours.states(ROW))
 
 
 def test_a_model_that_was_never_given_a_pooler(tmp_path: Path) -> None:
