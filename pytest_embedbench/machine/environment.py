@@ -16,6 +16,9 @@ LIBRARIES = (
     "bm25s", "onnxruntime", "onnxruntime-gpu", "openvino",
 )  # fmt: skip
 
+GENERIC_WORD = re.compile(r"NVIDIA|AMD|CPU|Processor|\d+-Core", re.IGNORECASE)
+"""A word that tells a reader of a card nothing about the hardware."""
+
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """Where an evaluation ran."""
@@ -68,9 +71,15 @@ def _words(name: str) -> set[str]:
 
 
 def short_hardware_name(actual: str) -> str:
-    """The name as cards write it: without the vendor and the core count (``L4`` for ``NVIDIA L4``)."""
-    words = actual.partition(" (")[0].split()
-    return " ".join(word for word in words if word.casefold() not in {"nvidia", "amd", "intel(r)"}) or actual
+    """Return the name as cards write it: ``L4`` for ``NVIDIA L4``, ``Intel Xeon`` for ``Intel(R) Xeon(R) Processor``.
+
+    Trademark signs, the number of cores, the clock rate and words that fit any processor are left out, and so are
+    vendors whose product names say enough.
+    """
+    product = re.sub(r"\((?:R|TM|C)\)", " ", actual, flags=re.IGNORECASE)
+    product = re.split(r" [(@]| with ", product, maxsplit=1)[0]
+    words = [word for word in product.split() if not GENERIC_WORD.fullmatch(word)]
+    return " ".join(words) or actual
 
 
 def peak_memory_bytes(device: str) -> dict[str, int]:
