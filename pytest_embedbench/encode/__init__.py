@@ -1,1 +1,1 @@
-"""Texts to vectors: one plan and one loop for every local model."""
+"""Encode texts into vectors, by one loop for every model: batches, workers, memory, cache, variants."""

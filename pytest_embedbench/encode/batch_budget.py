@@ -1,4 +1,4 @@
-"""How many tokens a batch may hold: chosen by the user, remembered, or found while encoding; less where memory ends."""
+"""Token budget of a batch: chosen by the user, remembered, or tuned while encoding; reduced where memory is short."""
 
 from __future__ import annotations
 
@@ -7,29 +7,33 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 DEFAULT_BATCH_TOKENS = {"cpu": 4096, "cuda": 65536, "mps": 16384}
-"""Tokens by kind of device, where nothing else is known."""
+"""Tokens by kind of device, where the user chose none and none is remembered."""
 
 CANDIDATE_BATCH_TOKENS = {
     "cpu": (1024, 2048, 4096, 8192),
     "cuda": (16384, 32768, 65536, 131072),
     "mps": (4096, 8192, 16384, 32768),
 }
-"""What is tried, smallest first."""
+"""Tokens by kind of device; the budgets that tuning tries, smallest first."""
 
 TIE_SHARE = 0.02
-"""A smaller budget is preferred to one that is faster by no more than this share: it takes less memory."""
+"""Share; a smaller budget is preferred if the fastest is faster by no more than this, since it takes less memory."""
 
 MIN_WORK_FACTOR = 3
-"""Work must be so many times what trying takes, in tokens; otherwise nothing is tried."""
+"""Skip tuning unless the corpus is at least this many times larger than the trial, in tokens."""
 
 
 class Budget:
-    """The token budget of a model's batches, padding included.
+    """Token budget of a model's batches, padding included, with its tuning.
 
-    ``candidates`` are tried on real batches, whose vectors are used like any others': each in turn, for as many tokens
-    as the largest holds, then again in reverse order. Batches come longest first, so that their rate drifts, and turns
-    that mirror each other cancel the drift. ``learned`` is called once, with what was chosen, or whenever memory did
-    not suffice, with what is left.
+    Candidates are tried on real batches, whose vectors are used like any others: each candidate in turn, for as many
+    tokens as the largest holds, then all again in reverse order. Batches come longest first, so that their rate drifts;
+    the reversed turns cancel this drift.
+
+    Args:
+        tokens: the budget to begin with.
+        candidates: budgets to try, smallest first; none by default.
+        learned: called with the new budget, once when tuning has chosen it, and whenever memory did not suffice.
     """
 
     def __init__(
@@ -44,7 +48,7 @@ class Budget:
         self._seconds: dict[int, float] = dict.fromkeys(candidates, 0.0)
 
     def expect(self, tokens: int) -> None:
-        """Say how much work there is: candidates are tried where it is enough."""
+        """Begin tuning if so many tokens of work are enough for it."""
         if not self._candidates or self._awaited:
             return
         largest = self._candidates[-1]
@@ -54,12 +58,12 @@ class Budget:
             self._awaited = len(self._turns)
 
     def draw(self) -> int:
-        """The budget of the next batch."""
+        """Return the budget of the next batch."""
         with self._lock:
             return self._turns.popleft() if self._turns else self.tokens
 
-    def took(self, budget: int, tokens: int, seconds: float) -> None:
-        """Report that a batch drawn under this budget held so many tokens and took so long."""
+    def record(self, budget: int, tokens: int, seconds: float) -> None:
+        """Record that a batch drawn under this budget held so many tokens and took so many seconds."""
         with self._lock:
             if not self._awaited:
                 return
@@ -67,15 +71,15 @@ class Budget:
             self._seconds[budget] += seconds
             self._awaited -= 1
             if not self._awaited:
-                self._settle()
+                self._choose_fastest()
 
-    def _settle(self) -> None:
+    def _choose_fastest(self) -> None:
         rates = {budget: self._tokens[budget] / self._seconds[budget] for budget in self._candidates}
         best = max(rates.values())
         self._choose(next(budget for budget in self._candidates if rates[budget] * (1 + TIE_SHARE) >= best))
 
     def exceeded(self, tokens: int) -> None:
-        """Report that a batch of so many tokens did not fit into memory: from now on batches are half of it at most."""
+        """Reduce the budget to half of a batch that did not fit into memory, and end the tuning."""
         with self._lock:
             self._candidates, self._awaited = (), 0
             self._turns.clear()

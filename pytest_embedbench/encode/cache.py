@@ -1,4 +1,4 @@
-"""The embedding cache: vectors of texts that were encoded before. It may fail; the run that uses it goes on."""
+"""The embedding cache: vectors of texts that were encoded before. If it fails, the run goes on without it."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_BYTES = 5 * 10**9
-"""Size of the cache where nobody chose one."""
+"""Bytes; size of the cache, unless the user chose another."""
 
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+"""SQLite's error codes of a damaged file."""
 
 
 def default_folder() -> Path:
-    """The user's cache: ``$EMBEDBENCH_CACHE``, else ``pytest-embedbench`` in the system's folder for caches."""
+    """Return the user's cache: ``$EMBEDBENCH_CACHE``, else ``pytest-embedbench`` in the system's folder for caches."""
     if chosen := os.environ.get("EMBEDBENCH_CACHE"):
         return Path(chosen).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "pytest-embedbench"
 
 
 class SpaceKey(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that decides a vector, but the text."""
+    """Everything besides the text that decides a vector."""
 
     fingerprint: str
     """sha256 of the model's files: weights, configuration, vocabulary."""
@@ -49,7 +50,7 @@ class SpaceKey(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None
     dtype: str
     device: str
-    """The kind of device: processors and GPUs add up in different orders."""
+    """Kind of device; a vector depends on it, since processors and GPUs add up in different orders."""
     attention: str
     pooling: str
     backend: str
@@ -57,7 +58,11 @@ class SpaceKey(msgspec.Struct, frozen=True, kw_only=True):
 
     @staticmethod
     def read(text: str) -> SpaceKey:
-        """The inverse of ``dump``. Raises msgspec.DecodeError."""
+        """Read a key from JSON, as ``dump`` writes it.
+
+        Raises:
+            msgspec.DecodeError: the text is not such JSON.
+        """
         return msgspec.json.decode(text, type=SpaceKey)
 
     def dump(self) -> str:
@@ -69,10 +74,15 @@ class SpaceKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VectorCache:
-    """A folder's cache, for one session.
+    """The cache in a folder, for one session.
 
-    A damaged file is moved aside and an empty one begun; any other failure switches the cache off. Either is told
-    in ``notes`` and never raised. Vectors made before ``since`` (unix seconds) are not read, but replaced.
+    A damaged file is moved aside, and an empty one is begun; any other failure switches the cache off. Both are
+    reported in ``notes`` and never raised.
+
+    Args:
+        folder: the cache's folder.
+        max_bytes: size of the file; the vectors that were not used for longest are removed beyond it.
+        since: unix seconds; older vectors are not read, but replaced.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int = MAX_BYTES, since: float = 0.0) -> None:
@@ -84,7 +94,7 @@ class VectorCache:
     def spaces(
         self, model: str, fingerprint: str, facts: ModelFacts, libraries: Mapping[str, str | None]
     ) -> dict[Role, Space]:
-        """The spaces of a loaded model, one for each role."""
+        """Return the spaces of a loaded model, one for each role."""
         return {
             role: Space(
                 self,
@@ -106,7 +116,11 @@ class VectorCache:
         }
 
     def attempt(self, work: Callable[[], T], otherwise: T) -> T:
-        """Do work on the file; where it fails also after the file was replaced, the answer is ``otherwise``."""
+        """Do work on the file and return its result.
+
+        Work that failed on a damaged file is done again on a new one. ``otherwise`` is returned where that fails too,
+        and where the cache is off.
+        """
         for _ in range(2):
             if not self._works:
                 break
@@ -121,8 +135,8 @@ class VectorCache:
         if damaged and not self._replaced:
             try:
                 aside = self.file.move_aside()
-            except OSError as also:
-                error = also
+            except OSError as move_error:
+                error = move_error
             else:
                 self._replaced = True
                 self.notes.append(f"embedding cache: {error}; the file is now {aside}, and a new one was begun")
@@ -132,40 +146,41 @@ class VectorCache:
         self.notes.append(f"embedding cache: off for this session: {self.file.folder}: {error}")
 
     def close(self) -> None:
-        """Close the file; it opens again when it is used again."""
-        with suppress(sqlite3.Error):  # what was committed is safe
+        """Close the file; the next use opens it again."""
+        with suppress(sqlite3.Error):  # committed transactions are safe
             self.file.close()
 
 
 class Space:
-    """One model's vectors for one role: what the encode loop reads and writes."""
+    """Cache of one model's vectors for one role, as the encode loop reads and writes it."""
 
     def __init__(self, cache: VectorCache, model: str, key: SpaceKey) -> None:
         self._cache, self._model, self._key = cache, model, key
         self._digest = key.digest
 
     def read(self, texts: Sequence[str]) -> CachedVectors:
-        """Vectors of those of these distinct texts that are stored; float32, bit for bit as the model made them."""
-        places = {text_digest(text): place for place, text in enumerate(texts)}
-        return self._cache.attempt(lambda: self._read(places), CachedVectors(None, range(len(texts))))
+        """Return the vectors of distinct texts that are stored: float32, bit for bit as the model gave them."""
+        positions = {text_digest(text): position for position, text in enumerate(texts)}
+        return self._cache.attempt(lambda: self._read(positions), CachedVectors(None, range(len(texts))))
 
-    def _read(self, places: Mapping[bytes, int]) -> CachedVectors:
-        missing, stale = dict.fromkeys(range(len(places))), list[int]()
+    def _read(self, positions: Mapping[bytes, int]) -> CachedVectors:
+        missing, stale = dict.fromkeys(range(len(positions))), list[int]()
         vectors: Vectors | None = None
         own_tokens = tokens = full = damaged = 0
         old = time.time() - FRESH_SECONDS
-        for stored in self._cache.file.lookup(self._digest, list(places)):
-            place = places.get(stored.row.text)
-            if place is None or place not in missing or not stored.sound:
+        for stored in self._cache.file.lookup(self._digest, list(positions)):
+            position = positions.get(stored.row.text)
+            # A row of a text that was not asked for, or of one twice, is damage as well.
+            if position is None or position not in missing or not stored.sound:
                 damaged += 1
                 continue
             if stored.made < self._cache.since:
                 continue
             vector = np.frombuffer(stored.row.vector, "<f4")
             if vectors is None:
-                vectors = np.empty((len(places), len(vector)), np.float32)
-            vectors[place] = vector
-            del missing[place]
+                vectors = np.empty((len(positions), len(vector)), np.float32)
+            vectors[position] = vector
+            del missing[position]
             own_tokens += stored.row.own_tokens
             tokens += stored.row.tokens
             full += stored.row.tokens == self._key.max_tokens
@@ -188,5 +203,5 @@ class Space:
 
 
 def text_digest(text: str) -> bytes:
-    """128 bits that stand for a text; nobody can make two texts share them."""
+    """Return 128 bits that identify a text (BLAKE2b, so that nobody can construct two texts that share them)."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

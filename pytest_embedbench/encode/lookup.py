@@ -1,4 +1,4 @@
-"""What the encode loop asks of a cache."""
+"""Interface between the encode loop and a cache of vectors."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 class CachedVectors(NamedTuple):
-    """What a cache knows of some texts.
+    """Vectors of some texts, as far as a cache has them.
 
-    ``vectors`` has a row for each text, those of ``missing`` not yet filled; None where nothing was found. Tokens are
-    those of the texts that were found.
+    ``vectors`` has a row for each text, shape (texts, dimensions); the rows of ``missing`` texts are not filled yet. It
+    is None if the cache has none of the texts. ``own_tokens`` and ``tokens`` count the cached texts.
     """
 
     vectors: Vectors | None
@@ -21,23 +21,23 @@ class CachedVectors(NamedTuple):
     own_tokens: int = 0
     tokens: int = 0
     full_texts: int = 0
-    """Those as long as the model takes, so that most were cut."""
+    """Cached texts that fill the model's maximal length; most of them were cut."""
 
 
 class Cache(Protocol):
-    """Remembers what one model made of texts in one role."""
+    """Cache of one model's vectors for texts in one role."""
 
     def read(self, texts: Sequence[str]) -> CachedVectors:
-        """Look up distinct texts."""
+        """Return the cached vectors of distinct texts."""
         ...
 
     def write(self, texts: Sequence[str], prepared: Sequence[PreparedText], vectors: Vectors) -> None:
-        """Keep the vectors of a batch."""
+        """Store the vectors of a batch."""
         ...
 
 
 class NoCache:
-    """Remembers nothing."""
+    """Cache that has no vectors and stores none."""
 
     def read(self, texts: Sequence[str]) -> CachedVectors:
         return CachedVectors(None, range(len(texts)))

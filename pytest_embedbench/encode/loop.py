@@ -1,7 +1,8 @@
-"""The encode loop: tokenize once, batch by tokens, write each vector to its place.
+"""The encode loop: tokenize once, batch by tokens, write each vector to its text's position.
 
-It goes window by window, so that memory holds two of them, whatever the corpus. While a window's batches run, the next
-one is tokenized, and batches follow each other from window to window, so that no worker waits at a window's end.
+The loop goes window by window, so that memory holds two windows at a time, however large the corpus is. While the
+batches of a window run, the next window is tokenized. Batches of two windows follow each other without a break, so that
+no worker waits at the end of a window.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -21,6 +21,7 @@ from pytest_embedbench.core.batching import batches, distinct
 from pytest_embedbench.encode.batch_budget import Budget
 from pytest_embedbench.encode.lookup import NoCache
 from pytest_embedbench.encode.memory import DoesNotFitError, forward_in_halves
+from pytest_embedbench.encode.tokenizing import TokenForecast, Tokenized, tokenizing
 from pytest_embedbench.encode.window import Window, WindowBatch, windows
 from pytest_embedbench.encode.workers import run_batches
 from pytest_embedbench.errors import ModelError
@@ -33,16 +34,14 @@ if TYPE_CHECKING:
     from pytest_embedbench.encode.progress import Progress
     from pytest_embedbench.models.protocol import Encoder, Vectors
 
-    Tokenized = Callable[[], list[PreparedText]]
-
 
 @dataclass(kw_only=True)
 class Work:
-    """What encoding took.
+    """Amount of encoding work: texts, tokens and seconds.
 
-    Tokens: ``own_tokens`` of the texts themselves, ``tokens`` with prompts and special tokens, ``padded_tokens``
-    with padding. ``padded_tokens`` and ``seconds`` are of what was encoded; the other two also count the
-    ``cached_texts``, which came from the cache and not from the model, with their ``cached_own_tokens``.
+    ``own_tokens`` counts the tokens of the texts themselves, ``tokens`` adds prompts and special tokens,
+    ``padded_tokens`` adds padding. ``padded_tokens`` and ``seconds`` are of the texts that the model encoded; the other
+    two also count the ``cached_texts``, which came from the cache, with their ``cached_own_tokens``.
     """
 
     own_tokens: int = 0
@@ -52,17 +51,17 @@ class Work:
     cached_texts: int = 0
     cached_own_tokens: int = 0
     full_texts: int = 0
-    """Distinct texts that fill the model's length: they were cut, but for some that just fit. 0 where only the server
-    knows."""
+    """Distinct texts that fill the model's maximal length: they were cut, except for a few that just fit. 0 where only
+    the server knows."""
     server_ms: dict[str, float] = field(default_factory=dict)
-    """What a server said of its own time: milliseconds a request, the mean, by name."""
+    """A server's own times by name: milliseconds a request, the mean."""
 
 
 @dataclass(kw_only=True)
 class Encoded(Work):
-    """All vectors of some texts, and what making them took.
+    """Vectors of all texts, with the work that they took.
 
-    ``vectors`` has shape (distinct texts, dimensions), float32; ``indices`` gives each input text its row.
+    ``vectors`` has shape (distinct texts, dimensions), float32; ``indices`` has the row of each input text.
     """
 
     vectors: Vectors
@@ -80,7 +79,13 @@ def encode(
     most_tokens: int | None = None,
     label: str = "",
 ) -> Encoded:
-    """Encode texts for a role and keep all their vectors; arguments and errors are those of ``Stream``."""
+    """Encode texts for a role and return all their vectors in memory.
+
+    The arguments are those of ``Stream``; texts may repeat.
+
+    Raises:
+        ModelError: as ``Stream``.
+    """
     budget = batch_tokens if isinstance(batch_tokens, Budget) else Budget(batch_tokens)
     unique, indices = distinct(texts)
     stream = Stream(
@@ -91,26 +96,27 @@ def encode(
         if vectors is None:
             vectors = np.empty((len(unique), window.vectors.shape[1]), dtype=np.float32)
         vectors[window.positions] = window.vectors
-    whole = np.empty((0, 0), dtype=np.float32) if vectors is None else vectors
-    return Encoded(vectors=whole, indices=indices, **vars(stream.work))
+    if vectors is None:  # no texts
+        vectors = np.empty((0, 0), dtype=np.float32)
+    return Encoded(vectors=vectors, indices=indices, **vars(stream.work))
 
 
 class Stream:
-    """Encodes distinct texts for a role, but for those that the cache knows; batches go to the cache as they are made.
+    """Iterator over the windows of distinct texts, each with the vectors of its texts.
 
-    Iterating, which can be done once, gives windows in order, each with the vectors of its texts; ``work`` then says
-    what was done.
+    Vectors that the cache has are not computed again; each new batch goes to the cache at once. Iterate once; ``work``
+    then has the amount of work.
 
     Args:
-        model: encodes.
-        texts: distinct.
-        role: what they are.
-        budget: tokens of a batch.
-        progress: is told of tokens.
-        cache: of this very model and role.
-        first: places of texts that come first, in a window of their own.
-        most_tokens: a bound on a batch's tokens where these texts want smaller batches than the budget's.
-        label: what progress shows, else the role.
+        model: the model that encodes.
+        texts: distinct texts.
+        role: query or document.
+        budget: tokens that a batch may hold.
+        progress: hears of the tokens encoded.
+        cache: cache of this very model and role.
+        first: positions of texts that come first, in a window of their own.
+        most_tokens: bound on a batch's tokens, for texts that need smaller batches than the budget's.
+        label: label of the progress; the role by default.
 
     Raises:
         ModelError: a vector holds NaN or infinity, or a text does not fit into memory; the message names the text. Or a
@@ -136,70 +142,70 @@ class Stream:
         self._progress, self._label = progress, label or role
         self._cache: Cache = cache or NoCache()
         self._limits = model.limits if isinstance(model, ServedEncoder) else None
-        self._cuts = windows(texts, first)
-        self._ungiven: deque[Window] = deque()
-        self._forecast = _Forecast(texts)
-        self._done = 0
-        self._server: Counter[str] = Counter()
-        self._asked: Counter[str] = Counter()
-        self._aside = 0.0
-        """Seconds of this thread that were not the model's."""
+        self._window_positions = windows(texts, first)
+        self._pending: deque[Window] = deque()
+        self._forecast = TokenForecast(texts)
+        self._encoded_texts = 0
+        self._server_ms: Counter[str] = Counter()
+        self._answers_with: Counter[str] = Counter()
+        self._aside_seconds = 0.0
+        """Seconds that this thread spent on other work than the model's: reading and writing the cache, searching."""
 
     def __iter__(self) -> Generator[Window]:
-        with _tokenizing(self._model, self._role) as tokenize:
+        with tokenizing(self._model, self._role) as tokenize:
             started = time.perf_counter()
             tokenized = self._tokenized(tokenize)
+            # The first window is tokenized before the progress starts, so that it can show an estimate of all tokens.
             head = list(islice(tokenized, 1))
-            unshared = self._aside
+            aside_at_start = self._aside_seconds
             self._progress.start(self._label, self._forecast.tokens)
             try:
-                with closing(self._answered(self._jobs(chain(head, tokenized)))) as answered:
-                    for job, answer in answered:
-                        self._store(job, answer)
-                        yield from self._give()
-                    yield from self._give()
+                with closing(self._encoded(self._batches(chain(head, tokenized)))) as answered:
+                    for batch, answer in answered:
+                        self._store(batch, answer)
+                        yield from self._finished()
+                    yield from self._finished()
             except ModelError as error:
                 if not self._limits:
                     raise
                 kept = "" if isinstance(self._cache, NoCache) else "; the embedding cache has them for the next run"
-                raise ModelError(
-                    f"{error}\n  {self._done:,} of {self._forecast.texts:,} texts were encoded before{kept}"
-                ) from None
+                encoded = f"{self._encoded_texts:,} of {self._forecast.texts:,} texts were encoded before{kept}"
+                raise ModelError(f"{error.problem}\n  {encoded}", where=error.where, fix=error.fix) from None
             finally:
                 self._progress.finish()
-        # What this thread does aside costs no time of a model that works in others.
+        # A model that works in other threads goes on meanwhile: this thread's other work takes none of its time.
         alone = not isinstance(self._model, (ParallelEncoder, ServedEncoder))
-        self.work.seconds = time.perf_counter() - started - (self._aside if alone else unshared)
-        self.work.server_ms = {name: total / self._asked[name] for name, total in self._server.items()}
+        self.work.seconds = time.perf_counter() - started - (self._aside_seconds if alone else aside_at_start)
+        self.work.server_ms = {name: total / self._answers_with[name] for name, total in self._server_ms.items()}
 
     @contextmanager
-    def _set_aside(self) -> Iterator[None]:
+    def _aside(self) -> Iterator[None]:
         began = time.perf_counter()
         try:
             yield
         finally:
-            self._aside += time.perf_counter() - began
+            self._aside_seconds += time.perf_counter() - began
 
     def _tokenized(self, tokenize: Callable[[Sequence[str]], Tokenized]) -> Iterator[Window]:
-        """Windows with their tokens; the next one is begun before each is given."""
+        """Windows with their tokens; the tokenization of the next window begins before each is yielded."""
         ahead: deque[tuple[Window, Tokenized]] = deque()
-        for places in self._cuts:
-            texts = [self._texts[place] for place in places]
-            with self._set_aside():
-                found = self._cache.read(texts)
-            ahead.append((Window(places, texts, found), tokenize([texts[index] for index in found.missing])))
+        for positions in self._window_positions:
+            texts = [self._texts[position] for position in positions]
+            with self._aside():
+                cached = self._cache.read(texts)
+            ahead.append((Window(positions, texts, cached), tokenize([texts[index] for index in cached.missing])))
             if len(ahead) > 1:
-                yield self._counted(*ahead.popleft())
+                yield self._with_tokens(*ahead.popleft())
         for window, tokens in ahead:
-            yield self._counted(window, tokens)
+            yield self._with_tokens(window, tokens)
 
-    def _counted(self, window: Window, tokens: Tokenized) -> Window:
+    def _with_tokens(self, window: Window, tokens: Tokenized) -> Window:
         window.prepared = tokens()
         self._forecast.add(window)
         return window
 
-    def _jobs(self, tokenized: Iterator[Window]) -> Iterator[WindowBatch]:
-        drawn = 0
+    def _batches(self, tokenized: Iterator[Window]) -> Iterator[WindowBatch]:
+        drawn = 0  # the budget that the current batch was cut under
 
         def draw() -> int:
             nonlocal drawn
@@ -211,60 +217,62 @@ class Stream:
                 self._progress.expect(self._forecast.tokens)
             if self._most_tokens is None:
                 self._budget.expect(self._forecast.tokens)
-            self._ungiven.append(window)
+            self._pending.append(window)
             lengths = [text.length for text in window.prepared]
-            for batch in batches(lengths, draw, self._limits.texts if self._limits else None):
-                yield WindowBatch(window, batch, [window.prepared[index] for index in batch], drawn)
+            for indices in batches(lengths, draw, self._limits.texts if self._limits else None):
+                yield WindowBatch(window, indices, [window.prepared[index] for index in indices], drawn)
 
-    def _answered(self, jobs: Iterator[WindowBatch]) -> Generator[tuple[WindowBatch, Answered]]:
+    def _encoded(self, window_batches: Iterator[WindowBatch]) -> Generator[tuple[WindowBatch, Answered]]:
         if isinstance(self._model, ServedEncoder):
-            yield from answers(self._model, jobs, self._role)
+            yield from answers(self._model, window_batches, self._role)
             return
-        with closing(run_batches(self._model, jobs, self._forward)) as made:
+        with closing(run_batches(self._model, window_batches, self._forward)) as results:
             try:
-                for job, (vectors, seconds) in made:
-                    self._budget.took(job.budget, sum(text.length for text in job.prepared), seconds)
-                    yield job, Answered(vectors, job.prepared, {})
+                for batch, (vectors, seconds) in results:
+                    self._budget.record(batch.budget, sum(text.length for text in batch.prepared), seconds)
+                    yield batch, Answered(vectors, batch.prepared, {})
             except DoesNotFitError as error:
-                raise ModelError(self._too_long(error.text)) from error
+                raise self._does_not_fit(error.text) from error
 
-    def _forward(self, job: WindowBatch) -> Vectors:
+    def _forward(self, batch: WindowBatch) -> Vectors:
         return forward_in_halves(
-            lambda batch: self._model.forward(batch, self._role), job.prepared, self._budget.exceeded
+            lambda texts: self._model.forward(texts, self._role), batch.prepared, self._budget.exceeded
         )
 
-    def _too_long(self, text: PreparedText) -> str:
-        named = next(
+    def _does_not_fit(self, text: PreparedText) -> ModelError:
+        raw = next(
             window.texts[window.missing[index]]
-            for window in self._ungiven
+            for window in self._pending
             for index, other in enumerate(window.prepared)
             if other is text
         )
-        fix = "max_seq_length in the model's definition cuts texts; --embed-dtype bf16 halves what they take"
-        problem = f"this {self._role} of {text.length:,} tokens does not fit into memory, alone in its batch"
-        return f"{problem}: {named[:200]!r}\n  fix: {fix}"
+        problem = (
+            f"this {self._role} of {text.length:,} tokens does not fit into memory, alone in its batch: {raw[:200]!r}"
+        )
+        fix = "max_seq_length in the model's definition cuts texts; --embed-dtype bf16 halves the memory that they take"
+        return ModelError(problem, fix=fix)
 
-    def _store(self, job: WindowBatch, answer: Answered) -> None:
-        refuse_broken(answer.vectors, job.texts, self._role)
-        self._progress.advance(sum(text.length for text in job.prepared))
-        job.window.put(job.batch, answer.texts, answer.vectors)
+    def _store(self, batch: WindowBatch, answer: Answered) -> None:
+        refuse_broken(answer.vectors, batch.texts, self._role)
+        self._progress.advance(sum(text.length for text in batch.prepared))
+        batch.window.put(batch.indices, answer.texts, answer.vectors)
         lengths = [text.length for text in answer.texts]
         self.work.padded_tokens += max(lengths) * len(lengths) if self._model.facts.pads else sum(lengths)
-        self._done += len(answer.texts)
-        self._server.update(answer.server_ms)
-        self._asked.update(answer.server_ms.keys())
-        with self._set_aside():
-            self._cache.write(job.texts, answer.texts, answer.vectors)
+        self._encoded_texts += len(answer.texts)
+        self._server_ms.update(answer.server_ms)
+        self._answers_with.update(answer.server_ms.keys())
+        with self._aside():
+            self._cache.write(batch.texts, answer.texts, answer.vectors)
 
-    def _give(self) -> Iterator[Window]:
-        """The next windows that are whole."""
-        while self._ungiven and not self._ungiven[0].left:
-            window = self._ungiven.popleft()
-            self._count(window)
-            with self._set_aside():
+    def _finished(self) -> Iterator[Window]:
+        """Windows at the head of the queue that have all their vectors."""
+        while self._pending and not self._pending[0].left:
+            window = self._pending.popleft()
+            self._add_to_work(window)
+            with self._aside():  # what the caller does with the window, such as searching it
                 yield window
 
-    def _count(self, window: Window) -> None:
+    def _add_to_work(self, window: Window) -> None:
         cached, work = window.cached, self.work
         work.own_tokens += cached.own_tokens + sum(text.own_tokens for text in window.prepared)
         work.tokens += cached.tokens + sum(text.length for text in window.prepared)
@@ -273,39 +281,3 @@ class Stream:
         if not self._limits:
             longest = self._model.facts.max_tokens
             work.full_texts += cached.full_texts + sum(text.length == longest for text in window.prepared)
-
-
-class _Forecast:
-    """Texts and tokens that are to be encoded: those of tokenized windows, and as many for the rest as they suggest."""
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        self.texts = len(texts)
-        self._tokens = self._characters = 0
-        self._unseen = sum(map(len, texts))
-
-    def add(self, window: Window) -> None:
-        self.texts -= len(window.positions) - len(window.missing)
-        self._tokens += sum(text.length for text in window.prepared)
-        self._characters += sum(len(window.texts[index]) for index in window.missing)
-        self._unseen -= sum(map(len, window.texts))
-
-    @property
-    def tokens(self) -> int:
-        return self._tokens + round(self._unseen * self._tokens / max(1, self._characters))
-
-
-@contextmanager
-def _tokenizing(model: Encoder, role: Role) -> Iterator[Callable[[Sequence[str]], Tokenized]]:
-    """Tokenizes in a thread of its own where the model may work in several, else when the result is asked for."""
-    if not isinstance(model, ParallelEncoder):
-        yield lambda texts: lambda: _prepare(model, texts, role)
-        return
-    with ThreadPoolExecutor(1, "embedbench-tokenize") as pool:
-        try:
-            yield lambda texts: pool.submit(_prepare, model, texts, role).result
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _prepare(model: Encoder, texts: Sequence[str], role: Role) -> list[PreparedText]:
-    return model.prepare(texts, role) if texts else []

@@ -1,4 +1,4 @@
-"""Batches that do not fit into memory: recognised, whatever library says so in whatever way, and halved."""
+"""Recognise batches that do not fit into memory, whichever library says so, and run them in halves."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ OUT_OF_MEMORY_PHRASES = (
     "bad_alloc",
     "bad allocation",
 )
+"""Parts of the messages in which libraries say that memory did not suffice, in lower case."""
 
 
 class DoesNotFitError(Exception):
-    """One text alone is too much for the memory."""
+    """A single text, alone in its batch, does not fit into memory."""
 
     def __init__(self, text: PreparedText) -> None:
         self.text = text
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Does this exception say that memory did not suffice?"""
+    """Whether an exception says that memory did not suffice."""
     if isinstance(error, EmbedbenchError):
         return False
     return isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY_PHRASES)
@@ -43,9 +44,12 @@ def forward_in_halves(
     batch: Sequence[PreparedText],
     exceeded: Callable[[int], None],
 ) -> Vectors:
-    """The vectors of a batch, in parts where it does not fit into memory.
+    """Return the vectors of a batch, shape (texts, dimensions); it runs in halves where it does not fit into memory.
 
-    ``exceeded`` is told the tokens of what did not fit, padding included.
+    Args:
+        forward: computes the vectors of texts.
+        batch: the batch's texts.
+        exceeded: called with the tokens, padding included, of each batch that did not fit.
 
     Raises:
         DoesNotFitError: a text does not fit alone.
@@ -55,7 +59,7 @@ def forward_in_halves(
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-    # Not within the handler: the exception's frames hold the tensors that filled the memory.
+    # Not within the handler: there, the exception's frames still hold the tensors that filled the memory.
     _release()
     exceeded(len(batch) * max(text.length for text in batch))
     if len(batch) == 1:
@@ -65,7 +69,7 @@ def forward_in_halves(
 
 
 def _release() -> None:
-    """Give back what torch keeps for later on a GPU: in pieces that are too small it is of no use."""
+    """Release the GPU memory that torch keeps for later: in pieces too small for a batch it is of no use."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()

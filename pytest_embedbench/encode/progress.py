@@ -1,4 +1,4 @@
-"""Who hears of work done while it is done."""
+"""Progress callbacks for long-running work."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Hears of work done; a terminal's bar, or nothing."""
+    """Callbacks for the progress of work, counted in tokens or texts."""
 
     def start(self, label: str, total: int) -> None: ...
 
     def expect(self, total: int) -> None:
-        """Hear a better estimate of the total."""
+        """Replace the total by a better estimate."""
         ...
 
     def advance(self, tokens: int) -> None: ...
@@ -19,7 +19,7 @@ class Progress(Protocol):
 
 
 class SilentProgress:
-    """Progress that nobody sees."""
+    """Progress that shows nothing."""
 
     def start(self, label: str, total: int) -> None:
         pass

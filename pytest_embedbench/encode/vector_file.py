@@ -1,4 +1,4 @@
-"""The cache's file: an SQLite database of vectors that processes share. Every failure here is an error."""
+"""The cache's file: an SQLite database of vectors that processes share. Every failure here raises an error."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from typing import NamedTuple
 from filelock import FileLock
 
 STEM = "vectors-1"
-"""Name of the file, before its number; the digit is the version of its layout."""
+"""Name of the file, before its number; the digit is the version of the layout."""
 
 BUSY_SECONDS = 30.0
-"""How long one process waits for another one's write."""
+"""Seconds that a process waits for another process to write."""
 
 TEXTS_PER_QUERY = 500
-"""Texts in one query."""
+"""Texts that one query looks up."""
 
 ROWS_PER_DELETE = 50
-"""Rows that go in one step when room is made."""
+"""Rows that one step removes when the file is too large."""
 
 SHRINK_TO = 0.95
-"""Where the bound is passed, room is made down to this share of it, so that the next batches find some."""
+"""Share of the maximal size; a file that is too large shrinks to it, so that the next batches find room."""
 
 FRESH_SECONDS = 3600
-"""A row's last use is kept no finer than this: reading would otherwise write as much as it reads."""
+"""Seconds; precision of a row's last use. With a finer one, reading would write as much as it reads."""
 
 SETUP = """
 PRAGMA synchronous = NORMAL;
@@ -48,8 +48,8 @@ CREATE INDEX IF NOT EXISTS vectors_by_use ON vectors (used);
 PRAGMA user_version = 1;
 COMMIT;
 """
-# Pages of 16 KiB waste least for 384 to 1536 dimensions. WAL: readers never wait for a writer, a killed process leaves
-# whole transactions, and a commit costs no fsync (losing the last ones when the machine fails is no harm to a cache).
+# Pages of 16 KiB waste least for 384 to 1536 dimensions. With WAL readers never wait for a writer, a killed process
+# leaves whole transactions, and a commit costs no fsync (a cache may lose the last ones when the machine fails).
 
 LOOKUP = (
     "SELECT id, CAST(made AS REAL), CAST(used AS INTEGER), checksum, text, own_tokens, tokens, CAST(vector AS BLOB) "
@@ -59,15 +59,15 @@ OLDEST = "SELECT id FROM vectors ORDER BY used, id LIMIT ?"
 
 
 def create_cache_folder(folder: Path) -> None:
-    """Make the cache's folder where it is not there yet."""
+    """Create the cache's folder, unless it exists."""
     if not folder.exists():
-        # Vectors tell something of their texts: nobody else's business.
+        # For this user only: vectors reveal something of their texts.
         folder.mkdir(parents=True, mode=0o700, exist_ok=True)
         (folder / ".gitignore").write_text("# made by pytest-embedbench\n*\n", encoding="utf-8")
 
 
 class VectorRow(NamedTuple):
-    """A text's digest, its tokens (its own; with prompt and special tokens) and its vector's bytes."""
+    """A text's digest, its tokens (its own, and with prompt and special tokens), and its vector's bytes."""
 
     text: bytes
     own_tokens: int
@@ -75,13 +75,13 @@ class VectorRow(NamedTuple):
     vector: bytes
 
     def checksum(self, space: bytes) -> int:
-        """CRC-32 over all that the row says, and of which space it says so."""
+        """Return the CRC-32 over the row's fields and its space."""
         head = repr((space, self.text, self.own_tokens, self.tokens))
         return zlib.crc32(self.vector, zlib.crc32(head.encode()))
 
 
 class StoredRow(NamedTuple):
-    """A row as it was found: its number, when it was made and last used (unix seconds), whether its checksum holds."""
+    """A row in the file: its id, when it was made and last used (unix seconds), and whether its checksum holds."""
 
     row: VectorRow
     number: int
@@ -91,7 +91,7 @@ class StoredRow(NamedTuple):
 
 
 class SpaceContents(NamedTuple):
-    """What is stored of one space: texts, bytes of their vectors, last use (unix seconds)."""
+    """Contents of one space: texts, bytes of their vectors, last use (unix seconds)."""
 
     model: str
     facts: str
@@ -103,10 +103,11 @@ class SpaceContents(NamedTuple):
 class VectorFile:
     """The newest numbered database in a folder, opened when first used.
 
-    A broken one is never replaced under its own name: another process may still have it open, and SQLite removes
-    the write-ahead log of that name when it closes.
+    A damaged file is never replaced under its own name: another process may still have it open, and SQLite removes the
+    write-ahead log of that name when the process closes it.
 
-    Methods raise ``sqlite3.Error`` or ``OSError``: the file is damaged, locked, read-only, or the disk is full.
+    All methods raise ``sqlite3.Error`` or ``OSError`` where the file is damaged, locked or read-only, or the disk is
+    full.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -130,9 +131,9 @@ class VectorFile:
             self._opened = self.path
             db = sqlite3.connect(self._opened, timeout=BUSY_SECONDS, isolation_level=None)
             try:
-                db.text_factory = bytes  # damaged text is no error of its own
+                db.text_factory = bytes  # damaged text then raises no error while it is read
                 db.executescript(SETUP)
-                if db.execute("PRAGMA user_version").fetchone() == (0,):  # new, or its maker was killed
+                if db.execute("PRAGMA user_version").fetchone() == (0,):  # new, or the process that made it was killed
                     db.executescript(LAYOUT)
             except BaseException:
                 db.close()
@@ -140,7 +141,10 @@ class VectorFile:
         return db
 
     def _locked(self) -> FileLock:
-        """While the file is made or replaced: SQLite does not wait its turn when the journal's mode changes."""
+        """Return the lock to hold while the file is made or replaced.
+
+        Without it SQLite would fail instead of waiting where two processes change the journal mode at once.
+        """
         return FileLock(self.folder / f"{STEM}.lock", timeout=BUSY_SECONDS)
 
     def close(self) -> None:
@@ -149,12 +153,12 @@ class VectorFile:
             self._db = None
 
     def move_aside(self) -> Path:
-        """Give up the file that is open and begin an empty one; where the old one is now."""
+        """Move the damaged file aside, begin an empty one, and return the old file's new path."""
         self.close()
         old = self._opened or self.path
         aside = old.with_suffix(".broken")
         with self._locked():
-            if self.path == old:  # otherwise another process was first
+            if self.path == old:  # else another process has moved it already
                 old.with_stem(f"{STEM}-{int(old.stem[-4:]) + 1:04}").touch()
                 for end in ("", "-wal"):
                     with suppress(FileNotFoundError):
@@ -163,7 +167,7 @@ class VectorFile:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction; an error leaves nothing of it."""
+        """Run the block as one transaction; an error undoes all of it."""
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield self.db
@@ -174,25 +178,25 @@ class VectorFile:
         self.db.execute("COMMIT")
 
     def lookup(self, space: bytes, texts: Sequence[bytes]) -> Iterator[StoredRow]:
-        """The rows of these digests, in any order; those that are not there are left out."""
-        found = self.db.execute("SELECT id FROM spaces WHERE key = ?", (space,)).fetchone()
-        for start in range(0, len(texts) if found else 0, TEXTS_PER_QUERY):
+        """Rows of these digests that are stored, in any order."""
+        space_row = self.db.execute("SELECT id FROM spaces WHERE key = ?", (space,)).fetchone()
+        for start in range(0, len(texts) if space_row else 0, TEXTS_PER_QUERY):
             part = texts[start : start + TEXTS_PER_QUERY]
             query = LOOKUP % ",".join("?" * len(part))
             for number, made, used, checksum, text, own_tokens, tokens, vector in self.db.execute(
-                query, (found[0], *part)
+                query, (space_row[0], *part)
             ):
                 row = VectorRow(text, own_tokens, tokens, vector or b"")
                 yield StoredRow(row, number, made or 0.0, used or 0, checksum == row.checksum(space))
 
     def touch(self, stored: Sequence[int]) -> None:
-        """Note that these rows were used now."""
+        """Set the last use of these rows to now."""
         with self._writing() as db:
             now = int(time.time())
             db.executemany("UPDATE vectors SET used = ? WHERE id = ?", ((now, number) for number in stored))
 
     def insert(self, space: bytes, model: str, facts: str, rows: Sequence[VectorRow], max_bytes: int) -> None:
-        """Store rows, then make room: after it the file holds at most ``max_bytes``."""
+        """Store rows, then remove old ones so that the file holds at most ``max_bytes``."""
         with self._writing() as db:
             db.execute("INSERT OR IGNORE INTO spaces (key, model, facts) VALUES (?, ?, ?)", (space, model, facts))
             (number,) = db.execute("SELECT id FROM spaces WHERE key = ?", (space,)).fetchone()
@@ -205,7 +209,7 @@ class VectorFile:
         self.shrink(max_bytes)
 
     def size(self) -> int:
-        """Bytes that the file's pages in use take."""
+        """Return the bytes of the file's pages that are in use."""
         pages, free, page = (self._pragma(name) for name in ("page_count", "freelist_count", "page_size"))
         return (pages - free) * page
 
@@ -213,7 +217,7 @@ class VectorFile:
         return int(self.db.execute(f"PRAGMA {name}").fetchone()[0])
 
     def shrink(self, max_bytes: int) -> None:
-        """Where more is stored, remove what was not used for longest, a little more than needed."""
+        """Remove the rows that were not used for longest if the file is too large; a little more than necessary."""
         if self.size() <= max_bytes:
             return
         with self._writing() as db:
@@ -223,7 +227,7 @@ class VectorFile:
         self._give_back()
 
     def remove(self, *, unused_since: float | None = None, model: str | None = None) -> None:
-        """Remove rows last used before a time (unix seconds), or of a model, or both; with neither, all."""
+        """Remove the rows last used before a time (unix seconds), or of a model, or both; with neither, all rows."""
         with self._writing() as db:
             db.execute(
                 "DELETE FROM vectors WHERE (?1 IS NULL OR used < ?1) AND "
@@ -234,11 +238,11 @@ class VectorFile:
         self._give_back()
 
     def _give_back(self) -> None:
-        """Return freed pages to the disk."""
+        """Release freed pages to the file system."""
         self.db.executescript("PRAGMA incremental_vacuum")  # execute() would return one page only
 
     def remove_broken(self) -> int:
-        """Delete damaged files that were moved aside; the bytes that they took."""
+        """Delete damaged files that were moved aside; return the bytes that they took."""
         broken = list(self.folder.glob(f"{STEM}-????.broken*"))
         size = sum(path.stat().st_size for path in broken)
         for path in broken:
@@ -246,7 +250,7 @@ class VectorFile:
         return size
 
     def contents(self) -> list[SpaceContents]:
-        """What is stored of each space, the last used first."""
+        """Return the contents of each space, the last used first."""
         rows = self.db.execute(
             "SELECT model, facts, count(*), sum(length(vector)), max(used) AS last FROM vectors "
             "JOIN spaces ON spaces.id = space GROUP BY space ORDER BY last DESC, model, space"

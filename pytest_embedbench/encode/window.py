@@ -1,4 +1,4 @@
-"""Windows: so many texts of a corpus as are tokenized and batched together."""
+"""Windows of a corpus: the texts that are tokenized and batched together."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import PreparedText, Vectors
 
 MAX_WINDOW_TEXTS = 8192
-"""Texts of a window: enough for neighbours of like length."""
+"""Texts in a window, at most: enough to batch texts of nearly equal length together."""
 
 FIRST_WINDOW_TEXTS = 1024
-"""Texts of the first one: the model waits while it is tokenized."""
+"""Texts in the first window; few, since the model waits while it is tokenized."""
 
 MAX_WINDOW_CHARACTERS = 8_000_000
-"""Characters that end a window earlier: about 2 million tokens, which take 70 MB."""
+"""Characters that end a window early: about 2 million tokens, which take 70 MB."""
 
 
 def windows(texts: Sequence[str], first: Sequence[int] = ()) -> Iterator[list[int]]:
-    """Places of all texts, window by window: those of ``first`` in one of their own, then the others in order."""
+    """Positions of all texts, window by window: ``first`` in a window of their own, then the others in order."""
     if first:
         yield list(first)
-    apart = set(first)
+    already_given = set(first)
     window: list[int] = []
     most, characters = MAX_WINDOW_TEXTS if first else FIRST_WINDOW_TEXTS, 0
-    for place, text in enumerate(texts):
-        if place in apart:
+    for position, text in enumerate(texts):
+        if position in already_given:
             continue
-        window.append(place)
+        window.append(position)
         characters += len(text)
         if len(window) == most or characters >= MAX_WINDOW_CHARACTERS:
             yield window
@@ -41,10 +41,11 @@ def windows(texts: Sequence[str], first: Sequence[int] = ()) -> Iterator[list[in
 
 
 class Window:
-    """Some of the texts on their way to vectors.
+    """Texts of a window, with their vectors as far as they are computed.
 
-    ``places`` says where they stand among all; ``missing`` are indices of those that no cache had, and ``prepared``
-    these, tokenized. ``vectors``, shape (texts, dimensions), float32, is whole once ``left`` is 0.
+    ``positions`` has the texts' positions in the corpus, ``missing`` the indices of the texts that the cache did not
+    have, and ``prepared`` these texts, tokenized. ``vectors``, shape (texts, dimensions), float32, is complete once
+    ``left`` is 0.
     """
 
     def __init__(self, positions: Sequence[int], texts: Sequence[str], cached: CachedVectors) -> None:
@@ -57,30 +58,30 @@ class Window:
     def vectors(self) -> Vectors:
         return np.empty((0, 0), dtype=np.float32) if self._vectors is None else self._vectors
 
-    def put(self, batch: Sequence[int], prepared: Sequence[PreparedText], made: Vectors) -> None:
-        """Store a batch's vectors, and its texts with their tokens as counted by now.
+    def put(self, indices: Sequence[int], prepared: Sequence[PreparedText], vectors: Vectors) -> None:
+        """Store the vectors of a batch, and its texts, whose tokens may have been counted by the server only now.
 
         Args:
-            batch: indices in ``prepared``.
-            prepared: their texts.
-            made: shape (batch, dimensions).
+            indices: the batch's indices in ``self.prepared``.
+            prepared: its texts.
+            vectors: its vectors, shape (batch, dimensions).
         """
         if self._vectors is None:
-            self._vectors = np.empty((len(self.texts), made.shape[1]), dtype=np.float32)
-        self._vectors[[self.missing[index] for index in batch]] = made
-        for index, text in zip(batch, prepared, strict=True):
+            self._vectors = np.empty((len(self.texts), vectors.shape[1]), dtype=np.float32)
+        self._vectors[[self.missing[index] for index in indices]] = vectors
+        for index, text in zip(indices, prepared, strict=True):
             self.prepared[index] = text
-        self.left -= len(batch)
+        self.left -= len(indices)
 
 
 class WindowBatch(NamedTuple):
-    """A batch of a window: indices in its ``prepared``, those texts, and the budget that it was cut under."""
+    """A batch of a window: its indices in the window's ``prepared``, those texts, and the budget it was cut under."""
 
     window: Window
-    batch: list[int]
+    indices: list[int]
     prepared: list[PreparedText]
     budget: int
 
     @property
     def texts(self) -> list[str]:
-        return [self.window.texts[self.window.missing[index]] for index in self.batch]
+        return [self.window.texts[self.window.missing[index]] for index in self.indices]

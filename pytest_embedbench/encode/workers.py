@@ -1,7 +1,7 @@
-"""Batches side by side: several at once on a CPU, each on its share of the cores; one after the other on a GPU.
+"""Run batches: several at once on a CPU, each on its share of the cores; one after the other on a GPU.
 
-One batch on all cores waits for the slowest of them after every layer; several batches wait for nobody. Work of the
-main thread (cutting batches, storing vectors, searching) goes on meanwhile.
+One batch on all cores has to wait for the slowest core after every layer; several batches, each on few cores, hardly
+wait. The main thread cuts batches, stores vectors and searches meanwhile.
 """
 
 from __future__ import annotations
@@ -20,48 +20,54 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Encoder, Vectors
 
 BATCHES_AHEAD = 2
-"""Batches handed out for each worker, so that none waits while vectors are stored."""
+"""Batches handed out for each worker, so that no worker waits while vectors are stored."""
 
-Job = TypeVar("Job")
+T = TypeVar("T")
 
 
 class TimedVectors(NamedTuple):
-    """A batch's vectors and the time that its worker took for them."""
+    """Vectors of a batch, and the seconds that its worker took."""
 
     vectors: Vectors
     seconds: float
 
 
 def run_batches(
-    model: Encoder, jobs: Iterator[Job], forward: Callable[[Job], Vectors]
-) -> Generator[tuple[Job, TimedVectors]]:
-    """Each job with its vectors, in their order; jobs are drawn as they are needed.
+    model: Encoder, batches: Iterator[T], forward: Callable[[T], Vectors]
+) -> Generator[tuple[T, TimedVectors]]:
+    """Batches with their vectors, in order; batches are drawn as they are needed.
 
-    A ``ParallelEncoder`` runs several at once where there are enough of them; others run one by one in this thread.
+    A ``ParallelEncoder`` runs several batches at once, unless there are fewer than its workers; any other model runs
+    one after the other in this thread.
+
+    Args:
+        model: the model that runs them.
+        batches: the batches.
+        forward: computes the vectors of a batch.
     """
 
-    def timed(job: Job) -> TimedVectors:
+    def timed(batch: T) -> TimedVectors:
         started = time.perf_counter()
-        vectors = forward(job)
+        vectors = forward(batch)
         return TimedVectors(vectors, time.perf_counter() - started)
 
     workers = model.workers if isinstance(model, ParallelEncoder) else 0
-    first = list(islice(jobs, workers))
-    jobs = chain(first, jobs)
-    if not isinstance(model, ParallelEncoder) or len(first) < workers:
-        for job in jobs:
-            yield job, timed(job)
+    head = list(islice(batches, workers))
+    batches = chain(head, batches)
+    if not isinstance(model, ParallelEncoder) or len(head) < workers:
+        for batch in batches:
+            yield batch, timed(batch)
         return
     with model.side_by_side() as pool:
-        waiting: deque[tuple[Job, Future[TimedVectors]]] = deque()
+        in_flight: deque[tuple[T, Future[TimedVectors]]] = deque()
         try:
-            for job in jobs:
-                waiting.append((job, pool.submit(timed, job)))
-                if len(waiting) > BATCHES_AHEAD * workers:
-                    done, future = waiting.popleft()
-                    yield done, future.result()
-            while waiting:
-                done, future = waiting.popleft()
-                yield done, future.result()
+            for batch in batches:
+                in_flight.append((batch, pool.submit(timed, batch)))
+                if len(in_flight) > BATCHES_AHEAD * workers:
+                    oldest, future = in_flight.popleft()
+                    yield oldest, future.result()
+            while in_flight:
+                oldest, future = in_flight.popleft()
+                yield oldest, future.result()
         finally:
             pool.shutdown(cancel_futures=True)

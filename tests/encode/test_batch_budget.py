@@ -35,7 +35,7 @@ def tried(cost: dict[int, float]) -> tuple[Budget, list[int], list[int]]:
     budget.expect(ENOUGH)
     drawn = [budget.draw() for _ in range(14)]
     for each in drawn:
-        budget.took(each, each, each * cost[each])
+        budget.record(each, each, each * cost[each])
     return budget, drawn, learned
 
 
@@ -52,7 +52,7 @@ def test_a_steady_drift_favours_none() -> None:
     done = 0
     for _ in range(14):
         each = budget.draw()
-        budget.took(each, each, sum(1 + 0.01 * (done + token) for token in range(each)))
+        budget.record(each, each, sum(1 + 0.01 * (done + token) for token in range(each)))
         done += each
     assert learned == [10], "all are equally fast, so the smallest"
 
@@ -80,7 +80,7 @@ def test_little_work_is_not_worth_a_trial(work: int) -> None:
     budget = Budget(20, TRIED, learned.append)
     budget.expect(work)
     assert {budget.draw() for _ in range(20)} == {20}
-    budget.took(20, 20, 1.0)
+    budget.record(20, 20, 1.0)
     assert learned == []
 
 
@@ -92,7 +92,7 @@ def test_what_does_not_fit_halves_the_budget_and_ends_a_trial() -> None:
     budget.exceeded(16)
     assert (budget.tokens, learned) == (8, [8])
     assert {budget.draw() for _ in range(20)} == {8}
-    budget.took(10, 10, 1.0)
+    budget.record(10, 10, 1.0)
     budget.exceeded(100)  # a single long text, say: the budget is below already
     assert (budget.tokens, learned) == (8, [8])
 
@@ -210,7 +210,7 @@ def test_batches_that_ran_are_reported_with_their_time(monkeypatch: pytest.Monke
     heard: list[tuple[int, int, float]] = []
 
     class Hearing(Budget):
-        def took(self, budget: int, tokens: int, seconds: float) -> None:
+        def record(self, budget: int, tokens: int, seconds: float) -> None:
             heard.append((budget, tokens, seconds))
 
     encode(Cramped(99), ["aaaa", "bb", "cc"], "document", batch_tokens=Hearing(4), progress=SilentProgress())
