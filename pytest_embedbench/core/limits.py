@@ -197,6 +197,7 @@ def parse_budget(text: str) -> Limit:
     subject = " ".join(subject.lower().split())
     subject = f"query {subject}" if subject == MAX_RATE else subject
     units = BUDGET_UNITS.get(subject)
+    # The quantity is checked before the unit and the latency, which are wrong too if the quantity is misspelt.
     if units is None:
         raise ParseError(f"unknown quantity {subject!r} in {text!r}", closest(subject, [*BUDGET_UNITS, MAX_RATE]))
     if unit not in units:

@@ -65,7 +65,7 @@ def parse_measure(text: str) -> Measure:
     match = _PATTERN.fullmatch(text)
     if not match:
         family = text.partition("@")[0].strip()
-        if family.casefold() in ALIASES:
+        if family.casefold() in ALIASES:  # there is no default rank: papers differ
             raise ParseError(f"metric {text.strip()!r} has no cut-off", f"write {ALIASES[family.casefold()]}@10")
         hint = closest(family, ALIASES)
         fix = f"{hint}{'' if hint.endswith('?') else '.'} Write it as ndcg@10"

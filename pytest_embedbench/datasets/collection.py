@@ -52,6 +52,7 @@ def read_collection(folder: Traversable, split: str = "", subset: str = "") -> D
     docs = _read_texts(layout.corpus, "document", findings)
     queries = _read_texts(layout.queries, "query", findings)
     qrels = collect_judgments(_read_qrels(layout.qrels.get(layout.split, []), findings), findings)
+    # A query without a judgment in this split is no defect if another split judges it.
     others = [file for other, files in layout.qrels.items() if other != layout.split for file in files]
     return DatasetContent(docs, queries, qrels, findings, layout.split, frozenset(_judged_queries(others)))
 
@@ -113,6 +114,7 @@ def _tsv_judgments(file: Traversable, findings: list[Finding]) -> Iterator[tuple
     """Yield judgments of BEIR's or trec_eval's layout, with or without a header."""
     for index, (number, line) in enumerate(lines(file)):
         fields = _fields(line)
+        # Headers have various words ("score", "relevance"), but never a number as the last one.
         if index == 0 and not _is_number(fields[-1]):
             continue
         if index == 0:
@@ -137,6 +139,7 @@ def _judged_queries(files: Sequence[Traversable]) -> Iterator[str]:
 
 
 def _fields(line: str) -> list[str]:
+    # trec_eval's files are separated by spaces. BEIR's ids may have spaces, its columns are separated by tabs.
     return line.split("\t") if "\t" in line else line.split()
 
 

@@ -11,7 +11,7 @@ from pytest_embedbench.errors import DatasetError
 
 
 class DatasetContent(NamedTuple):
-    """What a dataset's files hold. Texts are by id, in the files' order."""
+    """Contents of a dataset's files; texts are by id, in the files' order."""
 
     docs: dict[str, str]
     queries: dict[str, str]
@@ -36,7 +36,7 @@ def texts_by_id(texts: Iterable[tuple[str, str]], kind: str, where: str, finding
     Raises:
         DatasetError: there are no texts.
     """
-    by_id: dict[str, str] = {}
+    by_id: dict[str, str] = {}  # its order is that of the files, in which results list queries
     repeated: list[str] = []
     for key, text in texts:
         if key in by_id:
@@ -68,6 +68,7 @@ def collect_judgments(judgments: Iterable[tuple[str, str, int]], findings: list[
         judged = qrels.setdefault(query, {})
         if doc in judged:
             repeated.append(f"{query} {doc}")
+        # Not the last one: a result must not depend on the order of the lines.
         judged[doc] = max(grade, judged.get(doc, grade))
     if repeated:
         findings.append(
@@ -93,6 +94,7 @@ def whole_grade(value: object, where: str) -> int:
             number = float(value)
         except ValueError:
             number = math.nan
+        # Metrics take integers as gains: a fraction would be cut off in silence. NaN and infinity are no integers.
         if number.is_integer():
             return int(number)
     raise DatasetError(f"the grade {value!r} is not a whole number", where=where)

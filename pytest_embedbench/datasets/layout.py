@@ -127,7 +127,7 @@ def needed_patterns(root: Traversable, subset: str) -> list[str]:
     prefix = _prefix(configs, subset, str(root))
     chosen = [_config(configs, prefix, names) for names in (CORPUS, QUERIES, QRELS)]
     patterns = [pattern.removeprefix("./") for config in chosen for paths in config.values() for pattern in paths]
-    if not chosen[0]:
+    if not chosen[0]:  # the README lists no corpus
         patterns = [f"{folder}{pattern}" for folder in ("", "data/", "*-") for pattern in DEFAULT_PATTERNS]
     return [table for pattern in patterns for table in ([pattern] if is_table(pattern) else _table_patterns(pattern))]
 
@@ -149,6 +149,7 @@ def find_layout(root: Traversable, split: str = "", subset: str = "") -> Layout:
         UnknownSplitError: the given split does not exist, or there are several and none is ``test``.
     """
     configs = _configs(root)
+    # "ar-" for the subset "ar", whose configurations are ar-corpus, ar-queries and ar-qrels.
     prefix = _prefix(configs, subset, str(root))
     corpus, queries, qrels = (_config(configs, prefix, names) for names in (CORPUS, QUERIES, QRELS))
     for name, files in (("corpus", corpus), ("queries", queries)):
@@ -180,6 +181,7 @@ def _configs(root: Traversable) -> dict[str, SplitFiles]:
         raise _no_such_file(root, "corpus.jsonl")
     files = [(name, file) for name, file in walk(root) if is_table(name)]
     configs = _matching_files(declared_patterns(root), files)
+    # A README may list configurations without a corpus, or files that this copy of the repository lacks.
     if not any(name.endswith("corpus") for name in configs):
         configs = _configs_by_name(files)
     return configs
@@ -207,6 +209,7 @@ def _files_for_split(config: SplitFiles, split: str, root: Traversable, name: st
     """Return files of the corpus or the queries: of the split with the judgments' name, else of the only split."""
     if split in config:
         return config[split]
+    # Only judgments need the split's name: many repositories have their corpus in a single split called "train".
     if len(config) > 1:
         problem = f"its {name} has the splits {', '.join(sorted(config))}, but none is called {split!r}"
         raise UnknownSplitError(problem, where=str(root), fix=SPLIT_FIX)

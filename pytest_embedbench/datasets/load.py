@@ -15,6 +15,8 @@ from pytest_embedbench.datasets.triples import TriplesReader
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.errors import DatasetError
 
+# In the order in which they are asked: a table's path would also do for a folder, and a definition with a path often
+# names the Hub's repository too, as a fact.
 READERS: tuple[Reader, ...] = (IrDatasetsReader(), TriplesReader(), FolderReader(), HubReader())
 """Every reader; the first one that reads a definition is used."""
 

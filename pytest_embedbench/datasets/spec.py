@@ -1,4 +1,4 @@
-"""Definitions of datasets: where a dataset is and what is known of it. Nothing here reads a corpus."""
+"""Definitions of datasets: the place of a dataset's files and its facts. Nothing here reads a corpus."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BUILTIN = "builtin:"
 
 
 class DatasetSpec(DatasetFacts, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a dataset is and what a card says about it: an entry of the catalogue or of ``[datasets.X]``.
+    """Definition of a dataset, its place and its facts: an entry of the catalogue or of ``[datasets.X]``.
 
     One of ``path``, ``ir_datasets`` and ``hub_dataset`` says where it is; a path takes precedence over the Hub.
     """

@@ -67,6 +67,7 @@ def _read_tsv(file: Traversable, columns: Sequence[Column]) -> Iterator[TableRow
 def _read_delimited(file: Traversable, columns: Sequence[Column], delimiter: str) -> Iterator[TableRow]:
     with opened(file) as content, _long_cells():
         text = io.TextIOWrapper(content, encoding="utf-8-sig", newline="")
+        # strict: otherwise a quotation mark that is never closed swallows the rest of the file.
         reader = csv.reader(text, delimiter=delimiter, strict=True)
         try:
             header = next(reader, [])
@@ -106,6 +107,7 @@ def _read_json_lines(file: Traversable, columns: Sequence[Column]) -> Iterator[T
             record = decoder.decode(line)
         except (msgspec.DecodeError, UnicodeError) as error:
             raise DatasetError(str(error), where=where) from None
+        # The first line stands for the header: a key that only later lines have is not read.
         chosen = chosen or _choose(file, list(record), columns)
         for name, column in zip(chosen, columns, strict=True):
             if column.required and name not in record:
@@ -127,6 +129,7 @@ def _read_parquet(file: Traversable, columns: Sequence[Column]) -> Iterator[Tabl
             chosen = _choose(file, table.schema_arrow.names, columns)
             number = 1
             for batch in table.iter_batches(BATCH_ROWS, columns=[name for name in chosen if name is not None]):
+                # Whole columns are converted at once: cell by cell takes minutes for a corpus of millions.
                 absent = [None] * batch.num_rows
                 values = [absent if name is None else batch.column(name).to_pylist() for name in chosen]
                 yield from enumerate(zip(*values, strict=True), number)

@@ -109,6 +109,8 @@ class Dataset:
         """sha256 of ids, texts, judgments and ``drop_self``: equal if and only if an evaluation gets the same data."""
         digest = hashlib.sha256()
 
+        # JSON keeps the parts apart: ("ab", "c") and ("a", "bc") differ. Judgments are sorted, since their order in a
+        # file means nothing.
         def feed(*parts: Any) -> None:
             digest.update(msgspec.json.encode(parts))
 

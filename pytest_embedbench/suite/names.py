@@ -32,7 +32,7 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     conformance: bool = True
     """Test whether models are what they are said to be."""
     folder: Path = Path()
-    """Where relative paths on the command line start."""
+    """Folder that relative paths on the command line start from."""
     known_models: dict[str, ModelSpec] = {}
     known_datasets: dict[str, DatasetSpec] = {}
     """Models and datasets that plugins add through hooks, by alias; the suite's own definitions take precedence."""
@@ -143,6 +143,7 @@ class Names:
             return self.model_definitions[name]
         if entry := catalog.find(catalog.models(), name):
             return NamedModel(alias=entry[0], spec=entry[1])
+        # Before the forms below: a folder called "org/name" exists, while a Hub id of that form only may.
         path = folder / Path(name).expanduser()
         if path.is_dir():
             alias = path.resolve().name
@@ -207,11 +208,13 @@ def _checked_model(model: NamedModel, where: str) -> NamedModel:
 
 def _checked_variant(model: NamedModel, where: str) -> NamedModel:
     """Return the model; refuse a variant that it cannot have, as far as that is known before it is loaded."""
-    kept, dimensions = model.variant.dimensions, model.spec.dimensions
+    dimensions_kept, dimensions = model.variant.dimensions, model.spec.dimensions
     if model.spec.kind == "bm25" and model.variant != WHOLE:
         problem = f"{model.alias!r}: {model.base.alias} has no vectors to cut or quantize"
         raise ConfigurationError(where, problem, f"write {model.base.alias}")
-    if kept and dimensions and kept > dimensions:
-        problem = f"{model.alias!r}: the vectors of {model.base.alias} have {dimensions} dimensions, not {kept}"
+    if dimensions_kept and dimensions and dimensions_kept > dimensions:
+        problem = (
+            f"{model.alias!r}: the vectors of {model.base.alias} have {dimensions} dimensions, not {dimensions_kept}"
+        )
         raise ConfigurationError(where, problem, f"keep {dimensions} of them or fewer")
     return model

@@ -141,6 +141,7 @@ def decode(path: Path) -> SuiteTables:
 
 
 def _convert(data: Any, kind: type[T], where: str) -> T:
+    # Keys first: the conversion would refuse unknown ones too, but without naming the closest known key.
     _refuse_unknown_keys(data, kind, where)
     _refuse_wrong_types(data, kind, where)
     return msgspec.convert(data, kind)

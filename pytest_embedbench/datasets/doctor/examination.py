@@ -60,7 +60,7 @@ def examine(dataset: Dataset, counter: TokenCounter | None = None) -> Examinatio
         ModelError: the model's tokenizer cannot be used.
     """
     findings, skipped = list(dataset.findings), []
-    try:
+    try:  # the libraries that detect languages come with an extra
         detected, more = languages(dataset)
         findings += more
     except ImportError as error:
@@ -95,6 +95,7 @@ def examine(dataset: Dataset, counter: TokenCounter | None = None) -> Examinatio
         model=counter.model if counter else "",
         limit=counter.limit if counter else None,
         tokens=counted,
+        # A stable sort: within a level findings stay in the order in which they were made.
         findings=sorted(findings, key=lambda finding: finding.level != "error"),
         skipped=skipped,
     )

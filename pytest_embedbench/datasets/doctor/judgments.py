@@ -55,6 +55,7 @@ def _missing(dataset: Dataset) -> list[_Check]:
             "error",
         ),
         _Check(
+            # nDCG's ideal ranking, MAP and recall count all relevant documents, so that these lower the scores.
             "missing-judged-documents",
             [doc for doc, relevant in missing.items() if relevant],
             "relevant documents are not in the corpus; they count as relevant, but no ranking can find them",

@@ -61,6 +61,7 @@ def _empty(kind: str, ids: Sequence[str], texts: Sequence[str], message: str, fi
 
 def _repeated(code: str, ids: Sequence[str], texts: Sequence[str], message: str, fix: str) -> list[Finding]:
     """Return a finding that counts the texts that could be removed; its first case is the text that others repeat."""
+    # Exact copies only: these are what encoding does once and scoring ties.
     copies = Counter(texts)
     surplus = len(texts) - len(copies)
     if not surplus:
