@@ -1,4 +1,4 @@
-"""``--embed-update-baseline``: gather what the pairs scored, and write it when the session ends."""
+"""``--embed-update-baseline``: collect the scores of pairs, and write them as baseline when the session ends."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pytest_embedbench.results.baseline import BaselineEntry, update_file
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-WRITES_AFTER = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-"""A check that fails keeps nothing from being the new baseline: the user asked for what was measured."""
+FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+"""Exit codes after which the baseline is written; failed checks do not prevent that, as the user asked for it."""
 
 
 class BaselineUpdate:
-    """A pytest plugin for such a session. xdist's workers send entries with their reports, and the controller writes.
+    """A pytest plugin that writes the baseline; with xdist, workers send entries in reports and the controller writes.
 
-    Each entry is of one pair that was evaluated whole; a pair whose model or data failed keeps the entry it had.
+    Pairs that were evaluated completely get a new entry. A pair whose model or dataset failed keeps its old one.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -36,7 +36,7 @@ class BaselineUpdate:
         report: pytest.TestReport = yield
         if call.when == "call" and (measured := getattr(item, "measured", None)):
             path, entry = measured
-            # Text, for xdist; and no user property, which junit files would show.
+            # Strings, because xdist can send them; not a user property, because junit files would show it.
             vars(report)["embedbench_baseline"] = [str(path), msgspec.json.encode(entry).decode()]
         return report
 
@@ -48,11 +48,11 @@ class BaselineUpdate:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         if not self._writes:
             return
-        if exitstatus not in WRITES_AFTER:
+        if exitstatus not in FINISHED:
             self._lines.append("not written: the run was not finished")
         elif not self._entries:
             self._lines.append("not written: no regression item of a suite was run to its end")
-        for path, entries in self._entries.items() if exitstatus in WRITES_AFTER else ():
+        for path, entries in self._entries.items() if exitstatus in FINISHED else ():
             try:
                 self._lines += [f"written: {path}", *update_file(path, list(entries.values()))]
             except EmbedbenchError as error:

@@ -1,4 +1,4 @@
-"""The baselines of a session's suites: which file each one means, read once, and the family of its comparisons."""
+"""Baselines of a session's suites: where each is, its content (read once), and the comparisons with it."""
 
 from __future__ import annotations
 
@@ -17,40 +17,44 @@ if TYPE_CHECKING:
 
 
 def source(session: EmbedSession, suite: Suite) -> BaselineSource:
-    """Where the suite's baseline is: ``--embed-baseline``, else what the suite says."""
+    """Return where the suite's baseline is: as ``--embed-baseline`` says, else as the suite says."""
     if named := option_source(session):
         return named
-    assert suite.regression is not None  # noqa: S101 - only then there is something to compare
+    assert suite.regression is not None  # noqa: S101 - only such suites have comparisons
     return BaselineSource(
         suite.regression.baseline, session.suites.home(suite.path), f"{suite.path.name}: regression.baseline"
     )
 
 
 def option_source(session: EmbedSession) -> BaselineSource | None:
-    """What ``--embed-baseline`` says, where it was given."""
+    """Return where ``--embed-baseline`` says that the baseline is; None without the option."""
     text = session.option("baseline")
     return BaselineSource(text, session.config.invocation_params.dir, "--embed-baseline") if text else None
 
 
-def read(session: EmbedSession, found: BaselineSource) -> Baseline:
-    """The baseline, read once; when it is to be written, an empty one where there is none.
+def read(session: EmbedSession, location: BaselineSource) -> Baseline:
+    """Return the baseline, read once; an empty one if ``--embed-update-baseline`` will create the file.
 
     Raises:
-        ConfigurationError: there is none, it cannot be read, or cannot be written because it is a commit's.
+        ConfigurationError: there is no baseline, it cannot be read, or it is part of a commit and cannot be written.
     """
-    if found not in session.baselines:
+    if location not in session.baselines:
         updates = session.option("update_baseline")
-        if updates and found.in_git:
+        if updates and location.in_git:
+            problem = f"{location.text} is part of a commit and cannot be written"
             fix = "give a file, or leave --embed-update-baseline out"
-            raise ConfigurationError(found.where, f"{found.text} is of a commit and cannot be written", fix)
-        session.baselines[found] = Baseline() if updates and not found.path.exists() else found.read()
-    return session.baselines[found]
+            raise ConfigurationError(location.where, problem, fix)
+        session.baselines[location] = Baseline() if updates and not location.path.exists() else location.read()
+    return session.baselines[location]
 
 
 def family(session: EmbedSession, suite: Suite, members: Iterable[tuple[Pair, RegressionCheck]]) -> Family:
-    """The suite's family of comparisons; ``members`` counts when it is first asked for."""
+    """Return the comparisons of a suite, whose p-values are corrected together.
+
+    ``members``, the pairs and checks that are compared, is used by the first call only.
+    """
     if suite.path not in session.families:
-        found = source(session, suite)
+        location = source(session, suite)
         bench = session.workbench(suite.settings)
-        session.families[suite.path] = Family(bench, suite, members, read(session, found), found.text)
+        session.families[suite.path] = Family(bench, suite, members, read(session, location), location.text)
     return session.families[suite.path]

@@ -1,4 +1,4 @@
-"""Fixtures for tests in Python. Loaded in every pytest session, so what they give is imported when they run."""
+"""Fixtures for tests in Python. Loaded in every pytest session, so their imports stand inside the functions."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def embed_pair(request: pytest.FixtureRequest) -> BoundPair:
-    """The model x dataset pair of this test; the other embed fixtures are made of it."""
+    """Model x dataset pair of this test, from which the other embed fixtures are made."""
     import msgspec
 
     from pytest_embedbench.session.python_tests import BoundPair
 
     suite, pair = request.param
-    pair = msgspec.structs.replace(pair, checks=())  # what a test asks of the pair stands in the test
+    pair = msgspec.structs.replace(pair, checks=())  # the test itself has the checks
     return BoundPair(request.config.stash[KEY].workbench(suite.settings), suite, pair)
 
 
 @pytest.fixture(scope="session")
 def embed_model(embed_pair: BoundPair) -> EmbedModel:
-    """The pair's model: .encode(texts, role="query" or "document") gives vectors, .facts what it says of itself."""
+    """Model of the pair: .encode(texts, role="query" or "document") returns vectors, .facts what it declares."""
     from pytest_embedbench.session.python_tests import EmbedModel
 
     return EmbedModel(embed_pair)
@@ -37,7 +37,7 @@ def embed_model(embed_pair: BoundPair) -> EmbedModel:
 
 @pytest.fixture(scope="session")
 def embed_dataset(embed_pair: BoundPair) -> Dataset:
-    """The pair's dataset: ids, texts, qrels, findings."""
+    """Dataset of the pair: ids, texts, qrels, findings."""
     return embed_pair.bench.dataset(embed_pair.pair.dataset)
 
 
@@ -55,7 +55,7 @@ def embed_evaluation(embed_pair: BoundPair, request: pytest.FixtureRequest) -> E
 
 @pytest.fixture
 def embed_profile(embed_pair: BoundPair) -> Callable[[str], ProfileResult]:
-    """Measure a load: call it with "b1 c16" or "b1 r50"; the result has .query.p50_ms, .corpus.p99_ms and so on."""
+    """Function that measures a load, "b1 c16" or "b1 r50"; its result has .query.p50_ms, .corpus.p99_ms and so on."""
     from pytest_embedbench.load.shape import parse_shape
 
     def measure(shape: str) -> ProfileResult:

@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.session.options import option
 
 if TYPE_CHECKING:
@@ -79,11 +78,9 @@ class SessionPaths:
         if not (size := self._config.getini("embedbench_cache_size")):
             return None
         from pytest_embedbench.core.limits import parse_size
+        from pytest_embedbench.core.parsing import parse_at
 
-        try:
-            return parse_size(size)
-        except ValueError as error:
-            raise ConfigurationError("embedbench_cache_size", str(error)) from None
+        return parse_at("embedbench_cache_size", parse_size, size)
 
     def _option_or_ini(self, name: str) -> Path | None:
         return self._resolve(option(self._config, name) or self._config.getini(f"embedbench_{name}"))

@@ -1,0 +1,49 @@
+"""Parts of pytest that session/pytest_compat.py uses still exist, and without them its fallbacks work."""
+
+from __future__ import annotations
+
+import shutil
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pytest_embedbench.session.pytest_compat import Terminal
+
+
+class Reporter:
+    """A terminal reporter that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def write(self, text: str, *, flush: bool = False) -> None:
+        assert flush
+        self.texts.append(text)
+
+
+def bare_terminal(reporter: Any) -> Terminal:
+    """Return a terminal of a pytest that has lost all that may be lost."""
+    manager = SimpleNamespace(get_plugin=lambda _: None)
+    config: Any = SimpleNamespace(get_terminal_writer=SimpleNamespace, pluginmanager=manager)
+    return Terminal(config, reporter)
+
+
+def test_pytest_has_what_is_used(pytestconfig: pytest.Config) -> None:
+    writer: Any = pytestconfig.get_terminal_writer()
+    assert writer.width_of_current_line >= 0, "gone: a progress bar starts in pytest's current line"
+    assert writer.fullwidth > 0, "gone: the terminal's size is asked instead"
+    capture: Any = pytestconfig.pluginmanager.get_plugin("capturemanager")
+    assert callable(capture.global_and_fixture_disabled), "gone: bars may be captured"
+    reporter: Any = pytestconfig.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:  # xdist's workers have none
+        assert bool(reporter.isatty) in {True, False}
+        assert callable(reporter.write)
+
+
+def test_text_is_written_without_them() -> None:
+    reporter = Reporter()
+    terminal = bare_terminal(reporter)
+    terminal.write("a bar")
+    assert reporter.texts == ["a bar"]
+    assert (terminal.column, terminal.width) == (0, shutil.get_terminal_size().columns)
