@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from pytest_embedbench.conformance.probes import PROBES
 from pytest_embedbench.conformance.subject import Subject
+from pytest_embedbench.machine.environment import ranking_libraries
 from pytest_embedbench.models.source import locate
 from pytest_embedbench.results.conformance import CONFORMANCE, ProbeRecord, read_probes, write_probes
-from pytest_embedbench.results.identity import deciding_libraries, key, model_record
+from pytest_embedbench.results.identity import key, model_record
 
 if TYPE_CHECKING:
     from pytest_embedbench.conformance.outcome import Outcome
@@ -66,6 +67,6 @@ class Examiner:
                 "reference": reference and (locate(reference).fingerprint, reference.spec),
                 "dtype": self._loader.dtype(examinee.model, data),
                 "device": self._loader.device,
-                "libraries": deciding_libraries(),
+                "libraries": ranking_libraries(),
             }
         )

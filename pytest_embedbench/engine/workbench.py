@@ -49,11 +49,12 @@ from pytest_embedbench.machine.environment import (
     hardware_name,
     matches_hardware,
     peak_memory_bytes,
+    ranking_libraries,
 )
 from pytest_embedbench.models.protocol import Encoder, Model, ModelFacts
 from pytest_embedbench.models.source import locate
 from pytest_embedbench.models.spec import NamedModel, ProbeName
-from pytest_embedbench.results.identity import deciding_libraries, model_record, result_key
+from pytest_embedbench.results.identity import model_record, result_key
 from pytest_embedbench.results.record import dataset_record, with_scores
 from pytest_embedbench.results.schema import Details, Evidence, ModelRecord, PairResult
 from pytest_embedbench.results.store import Store
@@ -246,7 +247,7 @@ class Workbench:
         """How the model encodes; the embedding cache's file is closed again after the work."""
         caches: Mapping[Role, Cache] = {}
         if self._cache is not None and isinstance(model, Encoder):
-            libraries = {name: version for name, version in deciding_libraries().items() if name != "bm25s"}
+            libraries = {name: version for name, version in ranking_libraries().items() if name != "bm25s"}
             caches = self._cache.spaces(named.base.name, locate(named.base).fingerprint, model.facts, libraries)
         try:
             yield Encoding(self.loader.budget(model), self.progress, caches)

@@ -1,9 +1,12 @@
-"""Keep load profiles alone on their device: one lock for each device of this machine, whoever's processes they are.
+"""Keep load profiles alone on their device: one lock for each device of this machine, across processes and users.
 
-An item of work holds the lock of each device that its session uses: shared, or alone where it measures a load. Who
-waits to be alone closes the gate first, so that new items cannot keep it waiting. The system releases what a killed
-process held, so the lock's files, which are empty, stay: to remove one that others have open would make two locks of
-it. Where the system has no ``flock`` (Windows), one exclusive lock serves for both.
+A test item holds the lock of each device that its session uses: exclusively where it measures a load, else shared. Each
+lock is two files. An item that waits for exclusive access holds the first, the gate, while it waits for the second, so
+that new items cannot overtake it.
+
+The operating system releases the locks of a killed process. The files, which are empty, are never removed: removing a
+file that another process has open would make two locks of one. Where the system has no ``flock`` (Windows), shared
+access is exclusive too.
 """
 
 from __future__ import annotations
@@ -23,7 +26,14 @@ except ImportError:  # pragma: no cover - Windows
 
 @contextmanager
 def hold_devices(devices: Iterable[str], *, alone: bool) -> Iterator[None]:
-    """Hold the devices, as torch names them; in one order for all, so that no two wait for each other."""
+    """Hold the locks of devices, given by torch's names, while the block runs.
+
+    Locks are taken in the order of their names, so that no two processes wait for each other.
+
+    Args:
+        devices: names such as ``cpu`` or ``cuda:0``.
+        alone: exclusively, instead of together with others that hold them shared.
+    """
     with ExitStack() as held:
         for name in sorted(set(map(physical_name, devices))):
             held.enter_context(hold_lock(name, alone=alone))
@@ -31,28 +41,38 @@ def hold_devices(devices: Iterable[str], *, alone: bool) -> Iterator[None]:
 
 
 def physical_name(device: str) -> str:
-    """The device by the name that it has for all processes: ``CUDA_VISIBLE_DEVICES`` renumbers GPUs for one of them."""
+    """Return a device's name that is the same in all processes.
+
+    ``CUDA_VISIBLE_DEVICES`` renumbers the GPUs for one process.
+    """
     kind, _, number = device.partition(":")
     if kind != "cuda" or not (number or "0").isdecimal():
         return device
     index = int(number or 0)
-    visible = [one.strip() for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
     return f"cuda:{visible[index]}" if index < len(visible) and visible[index] else f"cuda:{index}"
 
 
 @contextmanager
 def hold_lock(name: str, *, alone: bool, folder: Path | None = None) -> Iterator[None]:
-    """Hold the room ``name`` of this machine: alone, or together with others that hold it shared."""
+    """Hold a lock of this machine while the block runs: exclusively (``alone``), or shared with others.
+
+    Args:
+        name: name of the lock.
+        alone: exclusively.
+        folder: folder of the lock's files; the system's temporary folder by default.
+    """
     base = folder or Path(tempfile.gettempdir())
     safe = re.sub(r"[^\w.-]", "-", name)
-    gate, hall = base / f"embedbench-{safe}.gate", base / f"embedbench-{safe}.room"
+    gate, room = base / f"embedbench-{safe}.gate", base / f"embedbench-{safe}.room"
     if alone:
-        with _flock(gate, shared=False), _flock(hall, shared=False):
+        with _flock(gate, shared=False), _flock(room, shared=False):
             yield
         return
-    with ExitStack() as inside:
+    with ExitStack() as held:
+        # The gate is only passed: it stays closed while somebody waits for the room exclusively.
         with _flock(gate, shared=False):
-            inside.enter_context(_flock(hall, shared=True))
+            held.enter_context(_flock(room, shared=True))
         yield
 
 
@@ -64,18 +84,18 @@ def _flock(path: Path, *, shared: bool) -> Iterator[None]:
         with FileLock(path):
             yield
         return
-    handle = _opened(path)
+    handle = _open(path)
     try:
         fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
     finally:
-        # A child that was forked meanwhile has the file open too: closing alone would leave the lock to it.
+        # Unlock before closing: a child process forked meanwhile has the file open too, and would keep the lock.
         fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
 
 
-def _opened(path: Path) -> int:
-    """The file, open for reading, which is all that a lock needs: another user may have made it."""
+def _open(path: Path) -> int:
+    """Open the file, for reading only: a lock needs no more, and another user may own the file."""
     try:
         return os.open(path, os.O_RDONLY)
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""Energy that a machine takes while a profile runs, through codecarbon (the extra ``energy``).
+"""Energy that a machine uses while a profile runs, through codecarbon (the extra ``energy``).
 
-codecarbon is held offline: no place is looked up, nothing is written or sent, whatever its configuration files and
-variables in the environment say. What it counts is the whole machine. Only where RAPL can be read, the processor's
-part is measured; elsewhere it is reckoned from its load and its type, and memory's part always is from its size.
+codecarbon is kept offline: it looks up no location, and writes and sends nothing, whatever its configuration files and
+the environment's variables say. It counts the whole machine. The processor's part is measured only where RAPL can be
+read; elsewhere it is estimated from the processor's load and type. Memory's part is always estimated, from its size.
 """
 
 from __future__ import annotations
@@ -16,12 +16,17 @@ from typing import Any
 
 import msgspec
 
+from pytest_embedbench.errors import install_command
+
 POWER_POLL_SECONDS = 5
-"""Between two looks at the power: seldom enough not to be a load itself."""
+"""Seconds between two looks at the power: rarely enough not to be a load itself."""
 
 
 class Energy(msgspec.Struct, frozen=True, kw_only=True):
-    """Energy in kWh: of the machine, and its parts. ``cpu_measured``: by RAPL, else an estimate."""
+    """Energy (kWh) of the machine and of its parts, over ``seconds``.
+
+    ``cpu_measured`` says whether the processor's part was measured by RAPL; else it is an estimate.
+    """
 
     kwh: float
     cpu_kwh: float
@@ -32,13 +37,13 @@ class Energy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def missing_extra() -> str:
-    """How to get codecarbon where it is missing; empty where it is there."""
-    return "" if find_spec("codecarbon") else "pip install 'pytest-embedbench[energy]'"
+    """Return the command that installs codecarbon; an empty string if it is installed."""
+    return "" if find_spec("codecarbon") else install_command("energy")
 
 
 @contextmanager
 def metered_energy() -> Iterator[Callable[[], Energy | None]]:
-    """Meter until the end; what is yielded then says what was found, None where codecarbon failed."""
+    """Meter energy until the block ends; the yielded function then returns it, None where codecarbon failed."""
     from codecarbon import OfflineEmissionsTracker
     from codecarbon.core.cpu import is_rapl_available
 
@@ -47,9 +52,9 @@ def metered_energy() -> Iterator[Callable[[], Energy | None]]:
     logger.setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # old names in its configuration are not ours to complain about
-            # A carbon intensity that is given is not asked for, even if the environment has a token for a service; then
-            # the country, which codecarbon insists on, decides nothing.
+            warnings.simplefilter("ignore")  # about old names in the user's configuration of codecarbon
+            # With a carbon intensity given, codecarbon asks no service for one, even if the environment has a token.
+            # The country, which codecarbon requires, then decides nothing.
             tracker = OfflineEmissionsTracker(
                 country_iso_code="FRA",
                 force_carbon_intensity_g_co2e_kwh=0,
@@ -62,15 +67,15 @@ def metered_energy() -> Iterator[Callable[[], Energy | None]]:
             tracker.start()
             measured = is_rapl_available()
         try:
-            yield lambda: _found(getattr(tracker, "final_emissions_data", None), measured=measured)
+            yield lambda: _energy(getattr(tracker, "final_emissions_data", None), measured=measured)
         finally:
             tracker.stop()
     finally:
         logger.setLevel(level)
 
 
-def _found(data: Any, *, measured: bool) -> Energy | None:
-    """What codecarbon counted; None where it failed, which it tells its log only."""
+def _energy(data: Any, *, measured: bool) -> Energy | None:
+    """Return what codecarbon counted; None where it failed, which it only writes to its log."""
     if data is None:
         return None
     return Energy(

@@ -1,4 +1,4 @@
-"""What the machine says of itself: hardware, versions, memory. Never what a user typed."""
+"""Facts of the machine: hardware, memory, versions. They are read from the machine, never from what a user typed."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ LIBRARIES = (
     "pytest-embedbench", "torch", "transformers", "tokenizers", "sentence-transformers", "numpy", "pytrec_eval-terrier",
     "bm25s", "onnxruntime", "onnxruntime-gpu", "openvino",
 )  # fmt: skip
+"""Libraries whose versions a result records."""
+
+RANKING_LIBRARIES = tuple(name for name in LIBRARIES if name not in {"numpy", "pytrec_eval-terrier"})
+"""Libraries whose version can change a ranking; with another version, a stored run is not used again."""
 
 GENERIC_WORD = re.compile(r"NVIDIA|AMD|CPU|Processor|\d+-Core", re.IGNORECASE)
 """A word that tells a reader of a card nothing about the hardware."""
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an evaluation ran."""
+    """Machine and software of an evaluation."""
 
     hardware: str
     cpu: str
@@ -34,7 +38,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cpu_name() -> str:
-    """The processor's own name for itself."""
+    """Return the processor's name for itself."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -45,12 +49,12 @@ def cpu_name() -> str:
 
 
 def cores() -> int:
-    """Processors that this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def hardware_name(device: str) -> str:
-    """Name of the device that a model runs on: the GPU's (``NVIDIA L4``), or the processor with its cores."""
+    """Return the name of a model's device: the GPU's (``NVIDIA L4``), or the processor's with its number of cores."""
     if device.startswith("cuda"):
         import torch
 
@@ -59,9 +63,9 @@ def hardware_name(device: str) -> str:
 
 
 def matches_hardware(wanted: str, actual: str) -> bool:
-    """Does the machine's name for itself contain the words of ``wanted``, e.g. ``L4`` in ``NVIDIA L4``?
+    """Whether the machine's name for its hardware contains all words of ``wanted``, e.g. ``L4`` in ``NVIDIA L4``.
 
-    Whole words only, so that L4 is not L40S; hyphens part words, so that A100 is an A100-SXM4-80GB.
+    Only whole words match, so that L4 does not match L40S. Hyphens separate words, so that A100 matches A100-SXM4-80GB.
     """
     return _words(wanted) <= _words(actual)
 
@@ -83,12 +87,12 @@ def short_hardware_name(actual: str) -> str:
 
 
 def peak_memory_bytes(device: str) -> dict[str, int]:
-    """Peak memory of this process so far (``process``) and, on a GPU, of its allocations (``device``)."""
+    """Return the peak memory of this process so far (``process``) and, on a GPU, of its allocations (``device``)."""
     peak: dict[str, int] = {}
     if sys.platform != "win32":
         import resource
 
-        unit = 1 if sys.platform == "darwin" else 1024
+        unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes on macOS, kilobytes on Linux
         peak["process"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     if device.startswith("cuda"):
         import torch
@@ -98,7 +102,7 @@ def peak_memory_bytes(device: str) -> dict[str, int]:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of the libraries that matter here, of those that are installed."""
+    """Return the versions of ``LIBRARIES``, without those that are not installed."""
     versions = {}
     for name in LIBRARIES:
         try:
@@ -108,8 +112,14 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
+def ranking_libraries() -> dict[str, str | None]:
+    """Return the versions of ``RANKING_LIBRARIES``; None for a library that is not installed."""
+    versions = library_versions()
+    return {name: versions.get(name) for name in RANKING_LIBRARIES}
+
+
 def describe_environment(device: str) -> Environment:
-    """The environment as it is now."""
+    """Return the environment as it is now, for a model on ``device``."""
     driver = ""
     if device.startswith("cuda"):
         import torch

@@ -1,4 +1,7 @@
-"""How torch's threads are shared out where several batches run at once on a CPU."""
+"""Pools of threads that run batches: torch's threads are divided among them where several run at once on a CPU.
+
+torch is imported where it is used: a served model is put under load without it.
+"""
 
 from __future__ import annotations
 
@@ -6,42 +9,50 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-import torch
-
 MAX_WORKERS = 4
-"""Workers at once: each holds the activations of a batch."""
+"""Workers that run at once, at most: each holds the activations of a batch in memory."""
+
+BATCHER_THREAD = "embedbench-batcher"
+"""Name of the threads in which the load profiles' server runs a batch alone."""
 
 
 def workers() -> int:
-    """Batches that may run at once, from the threads that torch has (``OMP_NUM_THREADS``); 1 is no company."""
+    """Return the number of batches that may run at once, from torch's threads (``OMP_NUM_THREADS``).
+
+    Return 1 when only one batch can run.
+    """
+    import torch
+
     return min(MAX_WORKERS, torch.get_num_threads())
 
 
 @contextmanager
 def side_by_side() -> Iterator[ThreadPoolExecutor]:
-    """A pool whose threads have an equal share of torch's threads each; these are as before afterwards."""
+    """Yield a pool of workers with an equal share of torch's threads each.
+
+    Afterwards torch has as many threads as before.
+    """
+    import torch
+
     threads, count = torch.get_num_threads(), workers()
     with ThreadPoolExecutor(count, "embedbench-encode", torch.set_num_threads, (threads // count,)) as pool:
         try:
             yield pool
         finally:
-            # The setting is each thread's own in OpenMP and the process's in MKL.
+            # In OpenMP each thread has a setting of its own; MKL has one for the process, which the workers changed.
             torch.set_num_threads(threads)
 
 
-BATCHER_THREAD = "embedbench-batcher"
-
-
 def one_thread() -> ThreadPoolExecutor:
-    """A pool of one thread, for a model that knows of no workers."""
+    """Return a pool of one thread, for a model that runs one batch at a time."""
     return ThreadPoolExecutor(1, BATCHER_THREAD)
 
 
 @contextmanager
 def with_all_cores() -> Iterator[ThreadPoolExecutor]:
-    """A pool of one thread that has all threads of torch, whatever share other pools give to theirs.
+    """Yield a pool of one thread that has all of torch's threads, whatever share other pools give to theirs.
 
-    Said explicitly: torch gives a new thread the number that was last set anywhere.
+    The number is set explicitly, since torch gives a new thread the number that was last set in any thread.
     """
     import torch
 

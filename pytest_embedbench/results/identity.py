@@ -7,22 +7,10 @@ import hashlib
 import msgspec
 
 from pytest_embedbench.datasets.types import Dataset
-from pytest_embedbench.machine.environment import library_versions
+from pytest_embedbench.machine.environment import ranking_libraries
 from pytest_embedbench.models.source import locate
 from pytest_embedbench.models.spec import NamedModel
 from pytest_embedbench.results.schema import ModelRecord
-
-LIBRARIES = (
-    "pytest-embedbench", "torch", "transformers", "tokenizers", "sentence-transformers", "bm25s",
-    "onnxruntime", "onnxruntime-gpu", "openvino",
-)  # fmt: skip
-"""Libraries whose version can change a ranking: with another one, a stored run is not reused."""
-
-
-def deciding_libraries() -> dict[str, str | None]:
-    """Their versions; None for one that is not installed."""
-    versions = library_versions()
-    return {name: versions.get(name) for name in LIBRARIES}
 
 
 def model_record(model: NamedModel) -> ModelRecord:
@@ -49,7 +37,7 @@ def result_key(model: NamedModel, record: ModelRecord, dataset: Dataset, *, devi
             "dtype": dtype,
             "device": device if spec.kind == "sentence-transformers" else "",
             "dataset": dataset.fingerprint,
-            "libraries": deciding_libraries(),
+            "libraries": ranking_libraries(),
         }
     )
 
