@@ -14,7 +14,6 @@ from pytest_embedbench.evaluate.evaluation import evaluate
 from pytest_embedbench.evaluate.metrics import Scores, means
 from pytest_embedbench.models.callable import CallableModel
 from pytest_embedbench.suite.names import Names, Overrides
-from pytest_embedbench.suite.tables import SuiteTables
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -54,7 +53,7 @@ def evaluate_model(
     measures = [parse_at("metrics", parse_measure, name) for name in metrics]
     try:
         overrides = Overrides(datasets=(str(dataset),), folder=Path.cwd())
-        (named,) = Names(Path("embedbench.toml"), SuiteTables(), overrides).datasets()
+        (named,) = Names.without_suite(overrides).datasets()
     except ConfigurationError as error:
         raise ConfigurationError("dataset", error.problem, error.fix) from None
     is_model = hasattr(model, "encode_query")

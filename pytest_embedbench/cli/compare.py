@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from pytest_embedbench.core.limits import DEFAULT_CONFIDENCE, DEFAULT_MAX_DROP
+from pytest_embedbench.core.measures import MAIN_MEASURE
 from pytest_embedbench.errors import ResultError
 
 if TYPE_CHECKING:
@@ -42,13 +44,18 @@ class ComparisonRow(NamedTuple):
 @click.argument("a")
 @click.argument("b")
 @click.option(
-    "--metric", "metrics", multiple=True, default=("ndcg@10",), show_default=True, help="Metric to compare; repeatable."
+    "--metric",
+    "metrics",
+    multiple=True,
+    default=(str(MAIN_MEASURE),),
+    show_default=True,
+    help="Metric to compare; repeatable.",
 )
 @click.option("--models", multiple=True, metavar="A=B", help="Compare model A of A with model B of B; repeatable.")
 @click.option(
     "--confidence",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.95,
+    default=DEFAULT_CONFIDENCE,
     show_default=True,
     help="Confidence of intervals and tests.",
 )
@@ -56,7 +63,7 @@ class ComparisonRow(NamedTuple):
 @click.option(
     "--max-drop",
     type=click.FloatRange(0, 1),
-    default=0.005,
+    default=DEFAULT_MAX_DROP,
     show_default=True,
     help="With --fail-on-regression: largest drop of a metric that passes.",
 )

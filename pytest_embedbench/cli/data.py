@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,9 +17,8 @@ def find_datasets(names: Sequence[str]) -> list[NamedDataset]:
     """
     from pytest_embedbench.errors import ConfigurationError
     from pytest_embedbench.suite.names import Names, Overrides
-    from pytest_embedbench.suite.tables import SuiteTables
 
-    resolver = Names(Path("embedbench.toml"), SuiteTables(), Overrides(datasets=tuple(names)))
+    resolver = Names.without_suite(Overrides(datasets=tuple(names)))
     try:
         return resolver.datasets()
     except ConfigurationError as error:

@@ -66,13 +66,13 @@ def _names(*, dataset: str = "", model: str = "") -> Names:
     """Return the names of the catalogue and of the suite file in the working folder, if there is one."""
     from pytest_embedbench.suite.find import SUITE_NAME, is_suite
     from pytest_embedbench.suite.names import Names, Overrides
-    from pytest_embedbench.suite.tables import SuiteTables, decode
+    from pytest_embedbench.suite.tables import decode
 
     overrides = Overrides(datasets=(dataset,) if dataset else (), models=(model,) if model else (), folder=Path.cwd())
     for path in (Path.cwd() / SUITE_NAME, Path.cwd() / "pyproject.toml"):
         if is_suite(path):
             return Names(path, decode(path), overrides)
-    return Names(Path(SUITE_NAME), SuiteTables(), overrides)
+    return Names.without_suite(overrides)
 
 
 def _dataset(name: str) -> NamedDataset:

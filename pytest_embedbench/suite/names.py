@@ -17,6 +17,7 @@ from pytest_embedbench.models.variants import WHOLE, parse_variant
 from pytest_embedbench.remote.hub import HUB_ID
 from pytest_embedbench.suite.dataset_names import DatasetNames, defined_dataset
 from pytest_embedbench.suite.endpoints import ENDPOINT_SCHEMES, check_endpoint, named_endpoint, with_tokenizer_path
+from pytest_embedbench.suite.find import SUITE_NAME
 from pytest_embedbench.suite.kinds import checked_kind, named_callable
 from pytest_embedbench.suite.tables import DEFAULT_DATASETS, SuiteTables
 
@@ -70,6 +71,11 @@ class Names:
             for alias, spec in {**overrides.known_datasets, **tables.datasets}.items()
         }
         self.dataset_names = DatasetNames(self.dataset_definitions, self.define_at)
+
+    @classmethod
+    def without_suite(cls, overrides: Overrides) -> Names:
+        """Return the names that are known without a suite file, for programs that test nothing."""
+        return cls(Path(SUITE_NAME), SuiteTables(), overrides)
 
     def models(self) -> list[NamedModel]:
         """Return the models to test: those of the command line, else of the suite, else all that the suite defines.
