@@ -1,4 +1,4 @@
-"""Evaluate a model that is in memory, from any Python program: a training loop, a notebook. Needs no pytest session."""
+"""Evaluate a model in memory, from any Python program such as a training loop or a notebook, without pytest."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 
 class ModelScores(NamedTuple):
-    """``means``: measure -> mean over the judged queries. ``per_query``: measure -> query id -> value."""
+    """Scores of a model on one dataset."""
 
     means: dict[str, float]
+    """Metric -> mean over the judged queries."""
     per_query: Scores
+    """Metric -> query id -> value."""
 
 
 def evaluate_model(
@@ -36,19 +38,19 @@ def evaluate_model(
     *,
     metrics: Iterable[str] = ("ndcg@10",),
 ) -> ModelScores:
-    """Rank a dataset with a model that is in memory and score the ranking, as a suite does; nothing is stored.
+    """Rank a dataset with a model in memory, and score the ranking as a suite does; nothing is stored.
 
     Args:
-        model: a SentenceTransformer, which puts its own prompts in front and is left in the mode (training or not) in
-            which it was; or a function of texts and ``"query"`` or ``"document"`` that gives their vectors, shape
-            (texts, dimensions). Scores of documents are inner products.
+        model: a SentenceTransformer, which adds its own prompts and keeps its mode (training or evaluation); or a
+            function of texts and ``"query"`` or ``"document"`` that returns their vectors, shape (texts, dimensions).
+            A document's score is the inner product of its vector and the query's.
         dataset: a name, folder, file or Hub id, as for ``--embed-dataset``; paths start at the working folder.
         metrics: e.g. ``["ndcg@10", "recall@100"]``.
 
     Raises:
-        ConfigurationError: no such dataset or metric.
+        ConfigurationError: there is no such dataset or metric.
         DatasetError: a file of the dataset is missing or malformed.
-        ModelError: the vectors cannot be used: NaN, or not one for each text.
+        ModelError: the vectors cannot be used: they hold NaN, or there is not one for each text.
     """
     measures = [parse_at("metrics", parse_measure, name) for name in metrics]
     try:
@@ -58,11 +60,13 @@ def evaluate_model(
         raise ConfigurationError("dataset", error.problem, error.fix) from None
     is_model = hasattr(model, "encode_query")
     encode = _encoding(cast("SentenceTransformer", model)) if is_model else cast("Encode", model)
-    done = evaluate(CallableModel(encode), load_dataset(named), measures)
-    return ModelScores(means(done.scores), done.scores)
+    scores = evaluate(CallableModel(encode), load_dataset(named), measures).scores
+    return ModelScores(means(scores), scores)
 
 
 def _encoding(model: SentenceTransformer) -> Encode:
+    """Return the model as a function; encoding puts it into evaluation mode, so its mode is restored."""
+
     def encode(texts: Sequence[str], role: Role) -> ArrayLike:
         training = model.training
         try:

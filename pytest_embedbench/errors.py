@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 MAX_SHOWN = 20
-"""Known words that a hint lists at most."""
+"""Maximum number of known words in a hint."""
 
 
 class EmbedbenchError(Exception):
@@ -45,7 +45,7 @@ E = TypeVar("E", bound=EmbedbenchError)
 
 
 class ConfigurationError(EmbedbenchError):
-    """Bad input: says where it stands, what is wrong and how to mend it. Raised before any model is loaded."""
+    """Bad input, found before any model is loaded: where it is, what is wrong and how to correct it."""
 
     def __init__(self, where: str, problem: str, fix: str = "") -> None:
         super().__init__(problem, where=where, fix=fix)
@@ -53,7 +53,7 @@ class ConfigurationError(EmbedbenchError):
 
 
 class DatasetError(EmbedbenchError):
-    """The files of a dataset cannot be used; names the file and, where there is one, the line."""
+    """The files of a dataset cannot be used; the message names the file and, if possible, the line."""
 
 
 class ModelError(EmbedbenchError):
@@ -61,10 +61,13 @@ class ModelError(EmbedbenchError):
 
 
 class ProvenFailure(EmbedbenchError):  # noqa: N818 - a verdict that came early
-    """An evaluation was ended, since a limit can no longer be kept.
+    """An evaluation was ended early, because a limit can no longer be reached.
 
-    ``subject`` is the measure, ``limit`` what was asked of it (``>= 0.31``), ``bound`` the most that it can still
-    become, ``share`` that of the corpus which proved it.
+    Args:
+        subject: the metric.
+        limit: the condition on it, e.g. ``>= 0.31``.
+        bound: the highest value that the metric can still reach.
+        share: share of the corpus, 0 to 1, that proved it.
     """
 
     def __init__(self, subject: str, limit: str, bound: float, share: float) -> None:
@@ -82,7 +85,7 @@ class BaselineError(EmbedbenchError):
 
 
 class RatingError(EmbedbenchError):
-    """Models cannot be rated from the judgments given; the message says why and how to mend it."""
+    """Models cannot be rated from the judgments given; the message says why and how to correct it."""
 
 
 def install_command(extra: str) -> str:
@@ -103,7 +106,7 @@ def needs_extra(extra: str, library: str, error: type[E], *, where: str = "") ->
 
 
 def closest(word: str, known: Iterable[str]) -> str:
-    """A hint for a misspelt word: ``did you mean 'ndcg'?`` or, with nothing close, the known words (20 at most)."""
+    """Return a hint for a misspelt word: ``did you mean 'ndcg'?``, or the known words if none is close."""
     import difflib  # only errors need it, and every pytest session imports this module
 
     choices = sorted(set(known))

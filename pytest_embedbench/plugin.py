@@ -1,4 +1,8 @@
-"""pytest hooks: options, ini keys, markers and wiring. Loaded in every session, so it imports nothing heavy."""
+"""pytest's hooks: the plugin's entry point.
+
+Loaded in every session of a user who has the package installed, so nothing heavy is imported at the top, and each hook
+returns at once where there is no embedbench item. tests/acceptance/test_idle.py holds the list of modules.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_embedbench.errors import ConfigurationError
+from pytest_embedbench.errors import ConfigurationError, needs_extra
 from pytest_embedbench.session.fixtures import embed_dataset, embed_evaluation, embed_model, embed_pair, embed_profile
 from pytest_embedbench.session.options import add_options
 from pytest_embedbench.session.state import KEY, EmbedSession
@@ -21,10 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["embed_dataset", "embed_evaluation", "embed_model", "embed_pair", "embed_profile"]
 
 BROKEN = "embedbench_broken"
-"""Under this name a worker sends the parts of a suite's error to the controller."""
+"""Key in xdist's ``workeroutput`` under which a worker sends the fields of a suite's error to the controller."""
+
+SCORES_MODULE = "pytest_embedbench.session.python_tests"
+"""The module of ``Score``; if it is not imported, no value in an assertion is a score."""
 
 MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
-"""The operator that says the same with its sides exchanged."""
+"""Operator -> the operator with the same meaning when left and right are exchanged."""
 
 LAST = {"slowdown": 1, "regression": 2}
 """Kinds of items that come after all others: two models in memory at once would be a peak that budgets see, and
@@ -61,7 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_embedbench.session.baseline_update import BaselineUpdate
 
         config.pluginmanager.register(BaselineUpdate(config), "embedbench-update-baseline")
-    config.args[:] = [_packaged(argument) for argument in config.args]
+    config.args[:] = [_default_suite_argument(argument) for argument in config.args]
     _check_options(session)
     if not session.requested:
         return
@@ -73,11 +80,16 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     if not paths_given:
         config.option.embed_only = True
-    if (not paths_given or session.option("suite")) and not _covered(suite, config):
+    if (not paths_given or session.option("suite")) and not _will_be_collected(suite, config):
         config.args.append(str(suite))
 
 
 def _check_options(session: EmbedSession) -> None:
+    """Check option values before anything is collected.
+
+    Raises:
+        pytest.UsageError: a value cannot be used.
+    """
     if (tokens := session.option("batch_tokens")) is not None and tokens < 1:
         raise pytest.UsageError(f"--embed-batch-tokens: {tokens} is not a positive number of tokens")
     if not (seconds := session.option("profile_seconds")) > 0:
@@ -85,15 +97,17 @@ def _check_options(session: EmbedSession) -> None:
     if session.option("energy"):
         from pytest_embedbench.machine.energy import missing_extra
 
-        if missing := missing_extra():
-            raise pytest.UsageError(f"--embed-energy: codecarbon is not installed\n  fix: {missing}")
+        if missing_extra():
+            raise pytest.UsageError(
+                str(needs_extra("energy", "codecarbon", ConfigurationError, where="--embed-energy"))
+            )
     try:
-        _ = session.paths.max_cache_bytes
+        _ = session.paths.max_cache_bytes  # read here for its error
         if session.option("baseline"):
             from pytest_embedbench.session.baselines import option_source, read
 
-            if named := option_source(session):
-                read(session, named)
+            if location := option_source(session):
+                read(session, location)
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from None
     template = session.paths.card_template
@@ -101,14 +115,17 @@ def _check_options(session: EmbedSession) -> None:
         raise pytest.UsageError(f"--embed-card-template: {session.option('card_template')}: no such file")
 
 
-def _packaged(argument: str) -> str:
-    """A node id of the packaged suite as an argument pytest can find: its name stands for the file's path."""
+def _default_suite_argument(argument: str) -> str:
+    """Return the argument with the path of the packaged suite in place of its name, as in its items' node ids.
+
+    So that a node id copied from pytest's output runs that item again.
+    """
     name, separator, rest = argument.partition("::")
     return f"{DEFAULT_SUITE}{separator}{rest}" if name == DEFAULT_NODE and not Path(name).exists() else argument
 
 
-def _covered(suite: Path, config: pytest.Config) -> bool:
-    """Will pytest come across the suite file by itself, from the paths it starts from?"""
+def _will_be_collected(suite: Path, config: pytest.Config) -> bool:
+    """Whether pytest finds the suite file by itself, from the paths at which it starts."""
     starts = [(config.invocation_params.dir / argument.partition("::")[0]).resolve() for argument in config.args]
     if suite.name == "pyproject.toml" and suite.parent != config.rootpath:
         return suite in starts
@@ -119,9 +136,9 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     if file_path.suffix != ".toml":
         return None
     session = parent.config.stash[KEY]
-    named = session.option("suite")
-    chosen = session.suites.project_path() if named else None
+    chosen = session.suites.project_path() if session.option("suite") else None
     ours = file_path == chosen if chosen else file_path.name == SUITE_NAME
+    # pyproject.toml files in subfolders belong to other projects.
     if file_path.name == "pyproject.toml" and not chosen:
         ours = file_path.parent == parent.config.rootpath and is_suite(file_path)
     if not ours and file_path != DEFAULT_SUITE:
@@ -151,7 +168,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if error := config.stash[KEY].broken:
         if not hasattr(config, "workerinput"):
             raise pytest.UsageError(str(error))
-        # A worker that raises is a crash to xdist: it runs nothing and lets the controller raise.
+        # To xdist, a worker that raises has crashed. So the worker runs no item, and the controller raises the error.
         items.clear()
         config.workeroutput[BROKEN] = [error.where, error.problem, error.fix]  # type: ignore[attr-defined]
         return
@@ -179,7 +196,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take over the error that an xdist worker found in a suite."""
+    """Receive the error that an xdist worker has met in a suite."""
     if parts := getattr(node, "workeroutput", {}).get(BROKEN):
         node.config.stash[KEY].broken = ConfigurationError(*parts)
 
@@ -206,7 +223,7 @@ def _measures_load(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
-    """Let a load profile run alone on its device; other items, of other workers and sessions, run side by side."""
+    """Run a load profile alone on its device; all other items, also of other workers and sessions, run side by side."""
     session = item.config.stash[KEY]
     if not (session.shares_device or _is_embedbench(item)):
         return (yield)
@@ -219,7 +236,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep a pair's items on one worker where the user chose no distribution mode: its work is done once."""
+    """Keep a pair's items on one worker, which does their work once, unless the user has chosen a distribution mode."""
     if config.getoption("dist", "no") != "load" or not config.getoption("embed_only"):
         return None
     from pytest_embedbench.session.xdist import PairScheduling
@@ -228,8 +245,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    scores = sys.modules.get("pytest_embedbench.session.python_tests")
-    if scores is None:  # then nothing here can be a score
+    scores = sys.modules.get(SCORES_MODULE)
+    if scores is None:
         return None
     if not isinstance(left, scores.Score):
         left, right, op = right, left, MIRRORED.get(op, op)
@@ -249,14 +266,14 @@ def pytest_report_header(config: pytest.Config) -> list[str] | None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    # An xdist worker has a summary too, which nobody sees; its cards would hold a part of the results.
+    # pytest calls this in xdist's workers too, whose cards would hold only a part of the results.
     if hasattr(config, "workerinput"):
         return
     reports = [
         report
         for status in ("passed", "failed", "skipped", "error")
         for report in terminalreporter.stats.get(status, [])
-        if any(name.startswith("embedbench_") for name, _ in getattr(report, "user_properties", ()))
+        if any(name.startswith("embedbench_") for name, _ in getattr(report, "user_properties", ()))  # as PREFIX
     ]
     if reports:
         from pytest_embedbench.session.terminal import summarize

@@ -1,4 +1,4 @@
-"""How ``embedbench`` shows errors: the only place where one becomes a message."""
+"""Show the errors of ``embedbench``: the only place where one becomes a message."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ MIN_SECRET_LENGTH = 8
 """Characters; shorter keys (``EMPTY``, ``ollama``) are placeholders for servers without keys, not secrets."""
 
 MASK = "[API key]"
-"""What texts show in place of the secret."""
+"""Text that replaces the secret."""
 
 
 class Secret:

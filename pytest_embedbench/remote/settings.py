@@ -1,4 +1,4 @@
-"""Where an endpoint is and how much of it may be used; the API key stays in its environment variable."""
+"""Address of an endpoint and limits on its use; the API key stays in its environment variable."""
 
 from __future__ import annotations
 

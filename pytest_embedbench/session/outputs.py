@@ -1,4 +1,7 @@
-"""Write a session's files at its end: cards, leaderboard, Markdown summary. A failure is a line, never an exception."""
+"""Write a session's files at its end: cards, leaderboard, Markdown summary.
+
+A file that cannot be written is a line of the output, never an exception, which would hide the verdicts.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a session puts results, cards, pages and the embedding cache."""
+"""Folders and files of a session: results, cards, pages, the embedding cache."""
 
 from __future__ import annotations
 

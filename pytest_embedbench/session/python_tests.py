@@ -1,4 +1,4 @@
-"""What fixtures give to tests in Python: a pair's model and evaluation, as a test wants to use them."""
+"""Objects that fixtures give to tests in Python: a pair's model, its evaluation and its scores."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
 
 class Score(float):
-    """A mean, e.g. of ndcg@10; ``explain()`` gives lines that say which queries scored lowest."""
+    """The mean of a metric, as a float that explains itself when an assertion about it fails.
+
+    plugin.py looks for this class by the name of its module, to keep idle sessions from importing it.
+    """
 
     measure: str
     explain: Callable[[], list[str]]
+    """Return lines that show the queries with the lowest values."""
 
     def __new__(cls, value: float, measure: str, explain: Callable[[], list[str]]) -> Self:
         score = super().__new__(cls, value)
@@ -31,38 +35,47 @@ class Score(float):
 
 
 def explain_comparison(op: str, left: Score, right: object) -> list[str]:
-    """Lines for a failed ``assert left op right``."""
+    """Return the lines that pytest shows for a failed ``assert left op right``."""
     return [f"{left.measure} {float(left):.4f} {op} {right}", *left.explain()]
 
 
 class BoundPair:
-    """A pair, with the workbench that does its work."""
+    """A pair with its suite and the workbench that does its work."""
 
     def __init__(self, bench: Workbench, suite: Suite, pair: Pair) -> None:
         self.bench, self.suite, self.pair = bench, suite, pair
 
 
 class EmbedModel:
-    """The pair's model: ``encode(texts, role="document")`` gives vectors, shape (texts, dimensions), float32."""
+    """Model of a pair, the value of the fixture ``embed_model``."""
 
     def __init__(self, bound: BoundPair) -> None:
         self._bound = bound
 
     @property
     def name(self) -> str:
+        """Alias of the model."""
         return self._bound.pair.model.alias
 
     @property
     def facts(self) -> ModelFacts:
+        """Facts that the model declares: dimensions, longest input, prompts, ..."""
         return self._bound.bench.facts(self._bound.pair)
 
     def encode(self, texts: Sequence[str], role: Role = "document") -> Vectors:
-        """Encode with the role's prompt. Raises ModelError for a model without vectors (BM25)."""
+        """Return vectors of texts with the role's prompt, shape (texts, dimensions), float32.
+
+        Raises:
+            ModelError: the model has no vectors (BM25), or they cannot be used.
+        """
         return self._bound.bench.encode(self._bound.pair, texts, role)
 
 
 class EmbedEvaluation(Mapping[str, Score]):
-    """Means by measure: ``embed_evaluation["ndcg@10"] >= 0.3``. A failed comparison shows the worst queries."""
+    """Scores of a pair by metric, the value of the fixture ``embed_evaluation``.
+
+    ``assert embed_evaluation["ndcg@10"] >= 0.3`` shows the queries with the lowest values when it fails.
+    """
 
     def __init__(self, bound: BoundPair) -> None:
         self._bound = bound
@@ -74,7 +87,7 @@ class EmbedEvaluation(Mapping[str, Score]):
 
         measure = parse_measure(name)
         if str(measure) not in self._work.means:
-            raise EmbedbenchError(f"{measure} was not recorded; {closest(str(measure), self._work.means)}")
+            raise EmbedbenchError(f"{measure} was not recorded", fix=closest(str(measure), self._work.means))
         return Score(self._work.means[str(measure)], str(measure), lambda: self._explain(str(measure)))
 
     def __iter__(self) -> Iterator[str]:
@@ -85,17 +98,17 @@ class EmbedEvaluation(Mapping[str, Score]):
 
     @property
     def result_path(self) -> Path:
-        """The stored result."""
+        """Path of the stored result."""
         return self._work.path
 
     @property
     def per_query(self) -> dict[str, dict[str, float]]:
-        """Values: measure -> query id -> value."""
+        """Metric -> query id -> value."""
         return self._work.scores
 
     @property
     def run(self) -> Any:
-        """The ranking of each query: ``run[query_id]`` is a list of (document id, score), best first."""
+        """Query id -> ranking, a list of (document id, score), best first."""
         return self._work.run
 
     def _explain(self, name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What embedbench keeps for one pytest session, in ``config.stash``. Loaded in every session: imports nothing heavy."""
+"""State of one pytest session, in ``config.stash``. Loaded in every session, so it imports nothing heavy."""
 
 from __future__ import annotations
 

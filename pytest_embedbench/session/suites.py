@@ -1,4 +1,4 @@
-"""Which suite files a session reads, and what the command line, markers and hooks change in them."""
+"""Suites of a session: files that are found and read, and what command line, markers and hooks change in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pytest shows of a session: header, verdict table, notes and where files are."""
+"""Lines that pytest shows for a session: header, verdict table, notes, paths of written files."""
 
 from __future__ import annotations
 

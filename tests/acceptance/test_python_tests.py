@@ -83,7 +83,7 @@ def test_the_evaluation_is_a_mapping_with_evidence(project: Project) -> None:
             assert [doc for doc, _ in embed_evaluation.run["q3"]][0] == "bread"
             assert len(embed_evaluation.run["q3"]) == 6
             assert embed_dataset.qrels["q1"] == {"volcano": 2}
-            with pytest.raises(Exception, match="ndcg@7 was not recorded; did you mean 'ndcg@"):
+            with pytest.raises(Exception, match="ndcg@7 was not recorded\\n  fix: did you mean 'ndcg@"):
                 embed_evaluation["ndcg@7"]
             with pytest.raises(Exception, match="did you mean 'ndcg'"):
                 embed_evaluation["ndgc@10"]
