@@ -81,7 +81,7 @@ def ours(judgments: list[Judgment]) -> None:
 
 def beside_choix(judgments: list[Judgment]) -> None:
     """Measure the rounds of the overall rating alone: all of ours, some with choix."""
-    tally = Tally.of(judgments)
+    tally = Tally.from_judgments(judgments)
     watch = Watch()
     strengths = resample(tally, rounds=ROUNDS, seed=0, davidson=False).strengths
     own = watch.processor()

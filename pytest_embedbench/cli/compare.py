@@ -14,7 +14,7 @@ from pytest_embedbench.errors import ResultError
 
 if TYPE_CHECKING:
     from pytest_embedbench.checks.regression import Tested
-    from pytest_embedbench.results.sides import Match, Unmatched
+    from pytest_embedbench.results.matching import MatchedPair, UnmatchedPair
 
 
 class ComparisonRow(NamedTuple):
@@ -89,10 +89,10 @@ def compare(
     the test is one-sided, as in pytest: a significant drop of more than --max-drop is a regression.
     """
     from pytest_embedbench.core.measures import parse_measure
-    from pytest_embedbench.results.sides import match, read_side
+    from pytest_embedbench.results.matching import match_sides, read_side
 
     names = list(dict.fromkeys(str(parse_measure(metric)) for metric in metrics))
-    matches, unmatched = match(read_side(a, "A"), read_side(b, "B"), names, _model_pairs(models))
+    matches, unmatched = match_sides(read_side(a, "A"), read_side(b, "B"), names, _model_pairs(models))
     limit = max_drop if fail_on_regression else None
     rows = _comparisons(matches, names, confidence, limit)
     if as_json:
@@ -118,7 +118,7 @@ def _model_pairs(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def _comparisons(
-    matches: Sequence[Match], metrics: Sequence[str], confidence: float, max_drop: float | None
+    matches: Sequence[MatchedPair], metrics: Sequence[str], confidence: float, max_drop: float | None
 ) -> list[ComparisonRow]:
     """Compare each metric of each match; with a ``max_drop``, A is the baseline and p-values are one-sided."""
     from pytest_embedbench.checks.regression import adjust_together
@@ -144,7 +144,12 @@ def _comparisons(
 
 
 def _row(
-    pair: Match, metric: str, tested: Tested, p_pair: tuple[float, float], confidence: float, max_drop: float | None
+    pair: MatchedPair,
+    metric: str,
+    tested: Tested,
+    p_pair: tuple[float, float],
+    confidence: float,
+    max_drop: float | None,
 ) -> ComparisonRow:
     from pytest_embedbench.checks.significance import level
 
@@ -175,7 +180,9 @@ def _row(
     )
 
 
-def _show(rows: Sequence[ComparisonRow], unmatched: Sequence[Unmatched], confidence: float, *, one_sided: bool) -> None:
+def _show(
+    rows: Sequence[ComparisonRow], unmatched: Sequence[UnmatchedPair], confidence: float, *, one_sided: bool
+) -> None:
     if rows:
         click.echo(_table(rows, confidence))
         sides = "one-sided for a drop" if one_sided else "two-sided"
@@ -208,7 +215,9 @@ def _table(rows: Sequence[ComparisonRow], confidence: float) -> str:
     return tabulate(cells, headers=headers, disable_numparse=True)
 
 
-def _json(rows: Sequence[ComparisonRow], unmatched: Sequence[Unmatched], confidence: float, *, one_sided: bool) -> str:
+def _json(
+    rows: Sequence[ComparisonRow], unmatched: Sequence[UnmatchedPair], confidence: float, *, one_sided: bool
+) -> str:
     import msgspec
 
     data = {

@@ -45,8 +45,8 @@ def import_mteb(
     there are no rankings and no values per query.
     """
     from pytest_embedbench.results.baseline import published_entry, update_file
-    from pytest_embedbench.results.external import keep_measured
-    from pytest_embedbench.results.mteb import to_result, values
+    from pytest_embedbench.results.external_runs import keep_measured
+    from pytest_embedbench.results.mteb import measure_values, to_result
     from pytest_embedbench.results.store import Store
 
     names = _dataset_names(datasets)
@@ -54,7 +54,7 @@ def import_mteb(
     results: dict[Path, PairResult] = {}
     without_retrieval = 0
     for file, scores in read(paths):
-        if not values(scores.scores):
+        if not measure_values(scores.scores):
             without_retrieval += 1
             continue
         result = to_result(scores, file, model=model, datasets=names)

@@ -132,7 +132,7 @@ def judge(  # noqa: PLR0913 - click gives each option as an argument
         finally:
             for line in summary(account, log.judgments, prices, time.perf_counter() - started):
                 click.echo(line)
-    if account.failures and not account.made and not account.resumed:
+    if account.failures and not account.judged and not account.resumed:
         raise RatingError("no judgment could be made")
 
 

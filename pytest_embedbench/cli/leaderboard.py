@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pytest_embedbench.rating.ratings import METHODS, RATINGS, Method
+from pytest_embedbench.rating.ratings import METHODS, RATINGS_FILE, Method
 
 if TYPE_CHECKING:
     from pytest_embedbench.rating.ratings import Rating, Ratings
@@ -132,7 +132,7 @@ def leaderboard(  # noqa: PLR0913 - click gives each option as an argument
         )
         output = pages[0]
     elif judgments_read is not None:
-        ratings, output = rate_judgments(judgments_read, out, choices), out / RATINGS
+        ratings, output = rate_judgments(judgments_read, out, choices), out / RATINGS_FILE
     else:
         raise click.UsageError("nothing to rank: give folders of results, or judgments with --judgments FILE")
     if ratings:

@@ -11,7 +11,7 @@ import click
 from pytest_embedbench.errors import ResultError
 
 if TYPE_CHECKING:
-    from pytest_embedbench.plausibility.rows import Finding, Row
+    from pytest_embedbench.plausibility.rows import PlausibilityFinding, ReportedRow
 
 
 @click.command("lint")
@@ -47,19 +47,19 @@ def lint(context: click.Context, paths: tuple[Path, ...], *, strict: bool, as_js
         context.exit(1)
 
 
-def read(paths: Iterable[Path]) -> tuple[list[Row], list[Finding]]:
+def read(paths: Iterable[Path]) -> tuple[list[ReportedRow], list[PlausibilityFinding]]:
     """Return every row of the files and folders, and findings about files without rows.
 
     Below a folder, only broken files give a finding; a file that was named must be a card or a result.
     """
-    from pytest_embedbench.plausibility.rows import Finding
+    from pytest_embedbench.plausibility.rows import PlausibilityFinding
     from pytest_embedbench.plausibility.sources import UnknownFormError, files, read_rows
 
-    def unreadable(file: Path, problem: object) -> Finding:
-        return Finding(level="error", rule="unreadable", message=str(problem), file=str(file))
+    def unreadable(file: Path, problem: object) -> PlausibilityFinding:
+        return PlausibilityFinding(level="error", rule="unreadable", message=str(problem), file=str(file))
 
-    rows: list[Row] = []
-    findings: list[Finding] = []
+    rows: list[ReportedRow] = []
+    findings: list[PlausibilityFinding] = []
     for path in paths:
         before = len(rows) + len(findings)
         for file in files(path):
@@ -74,7 +74,9 @@ def read(paths: Iterable[Path]) -> tuple[list[Row], list[Finding]]:
                 rows += rows_of_file
                 if not path.is_dir() and not any(row.scores or row.latencies for row in rows_of_file):
                     nothing = "has no scores and no latencies"
-                    findings.append(Finding(level="note", rule="no-numbers", message=nothing, file=str(file)))
+                    findings.append(
+                        PlausibilityFinding(level="note", rule="no-numbers", message=nothing, file=str(file))
+                    )
         if len(rows) + len(findings) == before:
             findings.append(unreadable(path, "holds no card and no result"))
     return rows, findings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import tempfile
@@ -35,3 +36,8 @@ def file_name(name: str) -> str:
     The result never leads out of its folder: it holds no separator and does not begin with a dot.
     """
     return re.sub(r"[^\w.@=+-]", "_", name.replace("/", "__")).lstrip(".") or "_"
+
+
+def path_digest(path: Path) -> str:
+    """Return 32 hexadecimal digits that stand for a path in another file's name, e.g. that of a lock."""
+    return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:32]

@@ -11,7 +11,8 @@ from pytest_embedbench.conformance.subject import Subject
 from pytest_embedbench.machine.environment import ranking_libraries
 from pytest_embedbench.models.source import locate
 from pytest_embedbench.results.conformance import CONFORMANCE, ProbeRecord, read_probes, write_probes
-from pytest_embedbench.results.identity import key, model_record
+from pytest_embedbench.results.record import model_record
+from pytest_embedbench.results.reuse import hash_parts
 
 if TYPE_CHECKING:
     from pytest_embedbench.conformance.outcome import Outcome
@@ -61,7 +62,7 @@ class Examiner:
 
     def _asked_of(self, examinee: Examinee, record: ModelRecord, data: Data) -> str:
         reference = examinee.reference
-        return key(
+        return hash_parts(
             {
                 "model": (record.fingerprint, record.spec),
                 "reference": reference and (locate(reference).fingerprint, reference.spec),

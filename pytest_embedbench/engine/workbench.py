@@ -54,8 +54,8 @@ from pytest_embedbench.machine.environment import (
 from pytest_embedbench.models.protocol import Encoder, Model, ModelFacts
 from pytest_embedbench.models.source import locate
 from pytest_embedbench.models.spec import NamedModel, ProbeName
-from pytest_embedbench.results.identity import model_record, result_key
-from pytest_embedbench.results.record import dataset_record, with_scores
+from pytest_embedbench.results.record import dataset_record, model_record, with_scores
+from pytest_embedbench.results.reuse import result_key
 from pytest_embedbench.results.schema import Details, Evidence, ModelRecord, PairResult
 from pytest_embedbench.results.store import Store
 from pytest_embedbench.suite.checks import BudgetCheck, Pair, QualityCheck, SlowdownCheck

@@ -1,4 +1,4 @@
-"""Rows in, findings out."""
+"""Run all plausibility checks on rows of reported numbers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from msgspec.structs import replace
 
 from pytest_embedbench.catalog import published
 from pytest_embedbench.core.measures import Measure
-from pytest_embedbench.plausibility.exact import CUTS, rr_range
-from pytest_embedbench.plausibility.inequalities import FIRST, Bound, binary_bounds, graded_bounds
+from pytest_embedbench.plausibility.exact import EXACT_CUTS, rr_range
+from pytest_embedbench.plausibility.inequalities import PRECISION_AT_1, Bound, binary_bounds, graded_bounds
 from pytest_embedbench.plausibility.latency import check_fixed_ratios, check_samples
-from pytest_embedbench.plausibility.rows import Finding, Judgments, Level, Row, finding
+from pytest_embedbench.plausibility.rows import FindingLevel, Grading, PlausibilityFinding, ReportedRow, finding_about
 from pytest_embedbench.plausibility.signs import (
     check_counts,
     check_full_marks,
@@ -23,23 +23,23 @@ from pytest_embedbench.plausibility.sources import result_row
 from pytest_embedbench.results.schema import PairResult
 
 
-def check_result(result: PairResult, file: str = "") -> list[Finding]:
-    """What is impossible or suspicious about one of our own results; ``file`` is named in the findings."""
+def check_result(result: PairResult, file: str = "") -> list[PlausibilityFinding]:
+    """Return findings about one of the project's own results; they name ``file``."""
     return check_rows([result_row(result, file)])
 
 
-def check_rows(rows: Iterable[Row]) -> list[Finding]:
-    """All findings: row by row, then what only several rows of one model show."""
+def check_rows(rows: Iterable[ReportedRow]) -> list[PlausibilityFinding]:
+    """Return all findings: row by row, then those that need several rows of one model."""
     rows = list(rows)
-    return [*(found for row in rows for found in check_row(row)), *check_fixed_ratios(rows)]
+    return [*(finding for row in rows for finding in check_row(row)), *check_fixed_ratios(rows)]
 
 
-def check_row(row: Row) -> Iterator[Finding]:
-    """The findings of one row: errors, then what depends on the judgments, then signs."""
+def check_row(row: ReportedRow) -> Iterator[PlausibilityFinding]:
+    """Yield the findings of one row: impossible numbers first, then suspicious ones."""
     outside = [measure for measure, value in row.scores.items() if not (value.high >= 0 and value.low <= 1)]
     for measure in outside:
         yield _outside(row, measure)
-    if not outside:
+    if not outside:  # otherwise the same mistake would break most bounds too
         yield from _check_ranking(row)
     yield from check_samples(row)
     yield from check_full_marks(row)
@@ -47,15 +47,15 @@ def check_row(row: Row) -> Iterator[Finding]:
     yield from check_published(row)
 
 
-def _outside(row: Row, measure: Measure) -> Finding:
+def _outside(row: ReportedRow, measure: Measure) -> PlausibilityFinding:
     value = row.scores[measure].value
     hint = "; is it in percent?" if 1 < value <= 100 else ""  # noqa: PLR2004 - percent
     message = f"impossible: {measure} is {value:.6g}, not between 0 and 1{hint}"
-    return finding(row, "error", "range", message, **{str(measure): value})
+    return finding_about(row, "error", "range", message, **{str(measure): value})
 
 
-def _check_ranking(row: Row) -> Iterator[Finding]:
-    """Bounds and the exact test, on what is left when zeros that mean "not available" are put aside."""
+def _check_ranking(row: ReportedRow) -> Iterator[PlausibilityFinding]:
+    """Apply the bounds and the exact test, without zeros that stand for "not available"."""
     yield from check_zeros(row)
     zeros = contradicted_zeros(row.scores)
     row = replace(row, scores={measure: value for measure, value in row.scores.items() if measure not in zeros})
@@ -63,68 +63,74 @@ def _check_ranking(row: Row) -> Iterator[Finding]:
         if bound.violated(row.scores):
             yield _broken(row, bound, "error")
     yield from _check_first_rank(row)
-    judgments = _judgments(row)
-    if judgments != "graded":
-        yield from _check_binary(row, "error" if judgments else "note")
+    grading = _grading(row)
+    if grading != "graded":
+        # Unknown grading: the row is impossible only if the judgments are binary, so this is a note.
+        yield from _check_binary(row, "error" if grading else "note")
 
 
-def _judgments(row: Row) -> Judgments:
-    """What is stated or known of the dataset; else graded where the scores tell, and unknown where they do not.
+def _grading(row: ReportedRow) -> Grading:
+    """Return the grading that the row states or that is published for its dataset; otherwise infer it.
 
-    With one grade nDCG@1 = P@1. A lower nDCG@1 comes of a first document that is relevant, but not the best.
+    With a single grade nDCG@1 = P@1. A lower nDCG@1 means that a first document was relevant but not the best, so the
+    judgments are graded. Without such evidence the grading is unknown.
     """
     if row.judgments:
         return row.judgments
     if known := published.size_of(row.dataset):
         return known.judgments
-    ndcg, precision = row.scores.get(Measure("ndcg", 1)), row.scores.get(FIRST)
+    ndcg, precision = row.scores.get(Measure("ndcg", 1)), row.scores.get(PRECISION_AT_1)
     return "graded" if ndcg and precision and ndcg.high < precision.low else ""
 
 
-def _broken(row: Row, bound: Bound, level: Level, *, rule: str = "bound", condition: str = "") -> Finding:
+def _broken(
+    row: ReportedRow, bound: Bound, level: FindingLevel, *, rule: str = "bound", condition: str = ""
+) -> PlausibilityFinding:
     left, limit = row.scores[bound.left], bound.limit(row.scores)
     message = f"impossible{condition}: {bound} fails: {left} > {limit:.4g} ({bound.right} is {row.scores[bound.right]})"
     values = {str(bound.left): left.value, str(bound.right): row.scores[bound.right].value, "limit": limit}
-    return finding(row, level, rule, message, **values)
+    return finding_about(row, level, rule, message, **values)
 
 
-def _check_first_rank(row: Row) -> Iterator[Finding]:
-    """P@1 = RR@1 by definition; a difference tells of ties that are broken in two ways."""
-    precision, reciprocal = row.scores.get(FIRST), row.scores.get(Measure("mrr", 1))
+def _check_first_rank(row: ReportedRow) -> Iterator[PlausibilityFinding]:
+    """Check that P@1 = RR@1, by definition; a difference shows that two measures break ties differently."""
+    precision, reciprocal = row.scores.get(PRECISION_AT_1), row.scores.get(Measure("mrr", 1))
     if precision and reciprocal and (precision.low > reciprocal.high or reciprocal.low > precision.high):
         message = (
             f"precision@1 = mrr@1 by definition, but they are {precision} and {reciprocal}: "
             "equal scores are ordered differently by two measures"
         )
         values = {"precision@1": precision.value, "mrr@1": reciprocal.value}
-        yield finding(row, "note", "first-rank", message, **values)
+        yield finding_about(row, "note", "first-rank", message, **values)
 
 
-def _check_binary(row: Row, level: Level) -> Iterator[Finding]:
+def _check_binary(row: ReportedRow, level: FindingLevel) -> Iterator[PlausibilityFinding]:
     condition = "" if level == "error" else ", if all relevant documents have one grade"
     for bound in binary_bounds(row.scores):
         if bound.violated(row.scores):
             yield _broken(row, bound, level, rule="binary-bound", condition=condition)
-    for k in CUTS:
+    for k in EXACT_CUTS:
         measures = [Measure(family, k) for family in ("ndcg", "map", "mrr")]
         if all(measure in row.scores for measure in measures):
             yield from _check_exactly(row, level, condition, measures)
 
 
-def _check_exactly(row: Row, level: Level, condition: str, measures: Sequence[Measure]) -> Iterator[Finding]:
+def _check_exactly(
+    row: ReportedRow, level: FindingLevel, condition: str, measures: Sequence[Measure]
+) -> Iterator[PlausibilityFinding]:
     ndcg, ap, rr = (row.scores[measure] for measure in measures)
     names = dict(zip(measures, (ndcg, ap, rr), strict=True))
     allowed = rr_range(measures[0].k, ndcg, ap)
-    given = f"{measures[0]} {ndcg} with {measures[1]} {ap}"
+    stated = f"{measures[0]} {ndcg} with {measures[1]} {ap}"
     if allowed is None:
-        problem = f"no binary ranking has {given}"
+        problem = f"no binary ranking has {stated}"
     elif rr.high < allowed.low:
-        problem = f"{given} needs {measures[2]} >= {allowed.low:.4f}, found {rr} (binary judgments)"
+        problem = f"{stated} needs {measures[2]} >= {allowed.low:.4f}, found {rr} (binary judgments)"
     elif rr.low > allowed.high:
-        problem = f"{given} allows {measures[2]} <= {allowed.high:.4f}, found {rr} (binary judgments)"
+        problem = f"{stated} allows {measures[2]} <= {allowed.high:.4f}, found {rr} (binary judgments)"
     else:
         return
     values = {str(name): value.value for name, value in names.items()}
     if allowed:
         values |= {"lowest": allowed.low, "highest": allowed.high}
-    yield finding(row, level, "exact", f"impossible{condition}: {problem}", **values)
+    yield finding_about(row, level, "exact", f"impossible{condition}: {problem}", **values)

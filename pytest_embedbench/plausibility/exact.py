@@ -1,10 +1,10 @@
-"""The exact test for binary judgments: is there any set of queries with these means of nDCG@k, AP@k and RR@k?
+"""Test exactly, for binary judgments, whether any set of queries can have these means of nDCG@k, AP@k and RR@k.
 
-The means that can be reached are the convex hull of what single queries can reach. These are finitely many points:
-which of the first k ranks are hits (2^k patterns), and R, the number of relevant documents. For R > k the ideal of
-nDCG@k stays as it is and AP, which divides by R, shrinks, so all R from k to infinity lie on one segment: its two ends
-are enough. Of thousands of points few are corners of the hull (17 for k = 10). "Which RR do this nDCG and this AP
-allow?" is a linear program over the weights of the corners.
+The reachable means are the convex hull of the points that single queries can reach. There are finitely many such
+points: which of the first k ranks are hits (2^k patterns), and R, the number of relevant documents. For R > k the
+ideal of nDCG@k is constant while AP, which divides by R, shrinks, so all R from k to infinity lie on one segment, and
+its two ends suffice. Of thousands of points few are corners of the hull (17 for k = 10). The range of RR that an nDCG
+and an AP allow is then a linear program over the weights of the corners.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_embedbench.plausibility.inequalities import discount, discounts
-from pytest_embedbench.plausibility.rows import Value
+from pytest_embedbench.plausibility.rows import ReportedValue
 
 if TYPE_CHECKING:
     import numpy as np
 
-CUTS = range(3, 11)
-"""Below, the hull is flat; above, the number of patterns (it doubles with each rank) is too large."""
+EXACT_CUTS = range(3, 11)
+"""Cuts k that can be tested: below, the hull is flat; above, there are too many patterns (they double per rank)."""
 
-TOLERANCE = 1e-6
-"""Constraints are widened by this much: ten times what the solver calls feasible."""
+SOLVER_TOLERANCE = 1e-6
+"""Amount by which constraints are widened: ten times the solver's own tolerance."""
 
 INFEASIBLE = 2
-"""scipy's status of a program without a solution."""
+"""Status that scipy gives to a program without a solution."""
 
 
 class Range(NamedTuple):
@@ -37,37 +37,37 @@ class Range(NamedTuple):
 
 @cache
 def corners(k: int) -> np.ndarray:
-    """Rows nDCG@k, AP@k and RR@k of the single queries whose hull is all that is reachable; shape (3, corners).
+    """Return the corners of the hull of reachable means; shape (3, corners), rows nDCG@k, AP@k and RR@k.
 
     Raises:
-        ValueError: ``k`` is not one of ``CUTS``.
+        ValueError: ``k`` is not one of ``EXACT_CUTS``.
     """
     import numpy as np
     from scipy.spatial import ConvexHull
 
-    if k not in CUTS:
-        raise ValueError(f"the exact test is for cuts from {CUTS[0]} to {CUTS[-1]}, not {k}")
+    if k not in EXACT_CUTS:
+        raise ValueError(f"the exact test is for cuts from {EXACT_CUTS[0]} to {EXACT_CUTS[-1]}, not {k}")
     total = discounts(k)
-    found = {(0.0, 0.0, 0.0)}
+    reachable = {(0.0, 0.0, 0.0)}
     for pattern in range(1, 2**k):
         hits = [rank for rank in range(1, k + 1) if pattern >> (rank - 1) & 1]
         gain = sum(discount(rank) for rank in hits)
         precisions = sum(number / rank for number, rank in enumerate(hits, 1))
         for relevant in range(len(hits), k + 1):
-            found.add((gain / total[relevant], precisions / relevant, 1 / hits[0]))
-        found.add((gain / total[k], 0.0, 1 / hits[0]))  # R without end
-    points = np.array(sorted(found))
+            reachable.add((gain / total[relevant], precisions / relevant, 1 / hits[0]))
+        reachable.add((gain / total[k], 0.0, 1 / hits[0]))  # the limit of R to infinity
+    points = np.array(sorted(reachable))
     return points[ConvexHull(points).vertices].T
 
 
-def rr_range(k: int, ndcg: Value, ap: Value) -> Range | None:
-    """The lowest and highest mean RR@k that these means of nDCG@k and AP@k allow; None: they exclude each other."""
+def rr_range(k: int, ndcg: ReportedValue, ap: ReportedValue) -> Range | None:
+    """Return the range of mean RR@k that these means of nDCG@k and AP@k allow; None if they exclude each other."""
     import numpy as np
     from scipy.optimize import linprog
 
     gains, precisions, reciprocals = corners(k)
     table = np.array([gains, -gains, precisions, -precisions])
-    limits = np.array([ndcg.high, -ndcg.low, ap.high, -ap.low]) + TOLERANCE
+    limits = np.array([ndcg.high, -ndcg.low, ap.high, -ap.low]) + SOLVER_TOLERANCE
     ends = []
     for sign in (1, -1):
         solved = linprog(
@@ -76,6 +76,6 @@ def rr_range(k: int, ndcg: Value, ap: Value) -> Range | None:
         if solved.status == INFEASIBLE:
             return None
         if solved.fun is None:
-            return Range(0.0, 1.0)  # a solver that gave up says nothing
+            return Range(0.0, 1.0)  # the solver gave up: nothing can be excluded
         ends.append(sign * float(solved.fun))
     return Range(*ends)

@@ -2,8 +2,8 @@
 
 Notation: d(i) = 1/log2(i+1) is the discount of rank i, D_k = d(1) + ... + d(k). Measures are trec_eval's: nDCG with
 linear gains and the ideal over all judgments, AP@k divided by all R relevant documents, R >= 1, RR of the run cut at k.
-Each inequality holds for one query and is linear, so it holds for means over one set of queries. A query whose
-ranking has nothing relevant in its first k scores 0 on every measure; the proofs speak of the others, with the first
+Each inequality holds for one query and is linear, so it holds for means over one set of queries. A query without a
+relevant document in its first k ranks scores 0 on every measure; the proofs are about all other queries, with the first
 relevant document at rank r, so that RR = 1/r.
 """
 
@@ -16,25 +16,25 @@ from math import inf, log2
 from typing import NamedTuple
 
 from pytest_embedbench.core.measures import Measure
-from pytest_embedbench.plausibility.rows import Value
+from pytest_embedbench.plausibility.rows import ReportedValue
 
-Scores = Mapping[Measure, Value]
+ReportedScores = Mapping[Measure, ReportedValue]
 
 
 def discount(rank: int) -> float:
-    """d(rank): what one gain is worth at this rank (Järvelin & Kekäläinen 2002, base 2)."""
+    """Return d(rank), the weight of a gain at this rank (Järvelin & Kekäläinen 2002, base 2)."""
     return 1 / log2(rank + 1)
 
 
 @cache
 def discounts(k: int) -> tuple[float, ...]:
-    """D_0 = 0, D_1, ..., D_k."""
+    """Return D_0 = 0, D_1, ..., D_k."""
     return tuple(accumulate((discount(rank) for rank in range(1, k + 1)), initial=0.0))
 
 
 @cache
 def ndcg_over_rr(k: int) -> float:
-    """The least c with nDCG@k <= c RR@k, for any non-negative gains.
+    """Return the smallest c with nDCG@k <= c RR@k for any non-negative gains.
 
     Let m gains h_1 >= ... >= h_m > 0 stand at rank r and below. Then DCG <= sum h_i d(r+i-1) and the ideal is at
     least sum h_i d(i). By Abel summation both are combinations, with weights h_i - h_{i+1} >= 0, of the step vectors
@@ -48,7 +48,7 @@ def ndcg_over_rr(k: int) -> float:
 
 @cache
 def ap_over_rr(k: int) -> float:
-    """The least c with AP@k <= c RR@k.
+    """Return the smallest c with AP@k <= c RR@k.
 
     With m hits from rank r on, AP <= (1/m) sum_j j/(r+j-1): hits stand as high as they can, and R >= m. The terms
     rise with j, so their mean is greatest for m = k+1-r. Divide by 1/r and take the worst r.
@@ -61,24 +61,24 @@ def ap_over_rr(k: int) -> float:
 
 
 def precision_over_rr(k: int) -> float:
-    """The least c with P@k <= c RR@k: at most k+1-r hits from rank r on, divided by k, over 1/r."""
+    """Return the smallest c with P@k <= c RR@k: at most k+1-r hits from rank r on, divided by k, over 1/r."""
     return max(r * (k + 1 - r) / k for r in range(1, k + 1))
 
 
 class Bound(NamedTuple):
-    """``left <= factor * right + offset``."""
+    """The inequality ``left <= factor * right + offset``."""
 
     left: Measure
     factor: float
     right: Measure
     offset: float = 0.0
 
-    def violated(self, scores: Scores) -> bool:
-        """Whether no numbers that round to the printed ones satisfy it."""
+    def violated(self, scores: ReportedScores) -> bool:
+        """Whether no numbers that round to the printed ones satisfy the inequality."""
         return scores[self.left].low > self.factor * scores[self.right].high + self.offset
 
-    def limit(self, scores: Scores) -> float:
-        """The right side with the numbers as printed."""
+    def limit(self, scores: ReportedScores) -> float:
+        """Return the right side with the numbers as printed."""
         return self.factor * scores[self.right].value + self.offset
 
     def __str__(self) -> str:
@@ -89,7 +89,7 @@ class Bound(NamedTuple):
 Factor = Callable[[int], float]
 
 AP_BELOW_NDCG = 100
-"""The greatest cut for which AP@k <= nDCG@k is used."""
+"""The largest k for which AP@k <= nDCG@k is used."""
 
 GRADED: tuple[tuple[str, str, Factor], ...] = (
     ("ndcg", "mrr", ndcg_over_rr),
@@ -100,7 +100,7 @@ GRADED: tuple[tuple[str, str, Factor], ...] = (
     ("recall", "map", float),  # and at least 1/k of that
     ("recall", "precision", float),  # hits/R <= hits, as R >= 1
 )
-"""(left, right, factor of k) with left@k <= factor right@k for any non-negative gains."""
+"""(left, right, factor) with left@k <= factor(k) right@k for any non-negative gains."""
 
 BINARY: tuple[tuple[str, str, Factor], ...] = (
     # R = m hits are the worst case, and then this says sum_j d(r_j) - (D_m/m) j/r_j >= 0: a sum over the hits that a
@@ -113,38 +113,38 @@ BINARY: tuple[tuple[str, str, Factor], ...] = (
     # And nDCG >= m d(k) / D_k, where m = k P@k.
     ("precision", "ndcg", lambda k: discounts(k)[k] / (k * discount(k))),
 )
-"""The same where all relevant documents have one grade; with several grades they fail."""
+"""As ``GRADED``, but valid only if all relevant documents have the same grade."""
 
 GROWING = ("map", "mrr", "recall")
-"""Families that never fall as k grows: nested sums."""
+"""Families whose values never fall as k grows, since they are nested sums."""
 
-FIRST = Measure("precision", 1)
+PRECISION_AT_1 = Measure("precision", 1)
 
 
-def graded_bounds(scores: Scores) -> Iterator[Bound]:
-    """The inequalities between these measures that hold whatever the grades."""
+def graded_bounds(scores: ReportedScores) -> Iterator[Bound]:
+    """Yield the inequalities between these measures that hold for any grades."""
     yield from _by_family(scores, GRADED)
     yield from _by_cut(scores)
     yield from _at_the_top(scores)
 
 
-def binary_bounds(scores: Scores) -> Iterator[Bound]:
-    """The inequalities that hold besides if every relevant document has the same grade."""
+def binary_bounds(scores: ReportedScores) -> Iterator[Bound]:
+    """Yield the further inequalities that hold if every relevant document has the same grade."""
     yield from _by_family(scores, BINARY)
 
 
-def _by_family(scores: Scores, table: tuple[tuple[str, str, Factor], ...]) -> Iterator[Bound]:
+def _by_family(scores: ReportedScores, table: tuple[tuple[str, str, Factor], ...]) -> Iterator[Bound]:
     for left_family, right_family, factor in table:
         for left in _cuts(scores, left_family):
             if right := _right(scores, right_family, left.k):
                 yield Bound(left, factor(left.k), right)
 
 
-def _right(scores: Scores, family: str, k: int) -> Measure | None:
-    """The measure to bound by: the one cut at k or, in a growing family, the next one.
+def _right(scores: ReportedScores, family: str, k: int) -> Measure | None:
+    """Return the measure on the right side: the one at cut k or, in a growing family, at the next larger cut.
 
-    RR@1 is left out. Programs that break ties in two ways in one row are common (4.8% of MTEB's rows differ in P@1
-    and RR@1), so that ``first_rank`` speaks of it alone.
+    RR@1 is left out: programs that break ties in two ways within one row are common (4.8% of MTEB's rows differ in P@1
+    and RR@1), and the check of the first rank reports that on its own.
     """
     if family in GROWING:
         least = max(k, 2) if family == "mrr" else k
@@ -153,8 +153,8 @@ def _right(scores: Scores, family: str, k: int) -> Measure | None:
     return same if same in scores else None
 
 
-def _by_cut(scores: Scores) -> Iterator[Bound]:
-    """One family at two cuts, j < k.
+def _by_cut(scores: ReportedScores) -> Iterator[Bound]:
+    """Yield the inequalities within one family at two cuts, j < k.
 
     nDCG@j <= D_k/D_j nDCG@k: the gain sum grows, and the ideal at most from D_j to D_k (all gains equal).
     nDCG@k <= nDCG@j + (D_k - D_j)/D_{k-j}: the ideal grows, and by the argument of ``ndcg_over_rr`` the k-j documents
@@ -171,19 +171,19 @@ def _by_cut(scores: Scores) -> Iterator[Bound]:
         yield Bound(high, 1.0, low, (total[high.k] - total[low.k]) / total[high.k - low.k])
 
 
-def _at_the_top(scores: Scores) -> Iterator[Bound]:
-    """What P@1 says of the rest.
+def _at_the_top(scores: ReportedScores) -> Iterator[Bound]:
+    """Yield the inequalities between P@1 and other measures.
 
     nDCG@1 <= P@1, since a relevant first document gains at most the ideal. RR@k <= (1 + P@1)/2, since RR <= 1/2 where
     the first document is not relevant. (P@1 <= RR@k is in ``GRADED``.)
     """
-    if FIRST in scores:
+    if PRECISION_AT_1 in scores:
         if (top := Measure("ndcg", 1)) in scores:
-            yield Bound(top, 1.0, FIRST)
+            yield Bound(top, 1.0, PRECISION_AT_1)
         for reciprocal in _cuts(scores, "mrr"):
             if reciprocal.k > 1:
-                yield Bound(reciprocal, 0.5, FIRST, 0.5)
+                yield Bound(reciprocal, 0.5, PRECISION_AT_1, 0.5)
 
 
-def _cuts(scores: Scores, family: str) -> list[Measure]:
+def _cuts(scores: ReportedScores, family: str) -> list[Measure]:
     return sorted(measure for measure in scores if measure.family == family)

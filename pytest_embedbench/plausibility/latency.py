@@ -1,34 +1,35 @@
-"""What every set of latencies obeys, and the sign of one that was never measured."""
+"""Check latencies: inequalities that every sample obeys, and a sign of latencies that were never measured."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 
-from pytest_embedbench.plausibility.rows import Finding, Row, Value, finding
+from pytest_embedbench.plausibility.rows import PlausibilityFinding, ReportedRow, ReportedValue, finding_about
 
-ORDER = ("min", "p50", "p90", "p95", "p99", "max")
+ASCENDING = ("min", "p50", "p90", "p95", "p99", "max")
 ABOVE = {"p50": 0.5, "p90": 0.1, "p95": 0.05, "p99": 0.01}
-"""The share of samples that are at least the percentile."""
+"""Percentile -> share of the samples that are at least as large."""
 
-ROWS_OF_A_PATTERN = 3
-SHARP = 5e-4
-"""Ratios of coarser numbers (relative half-width) agree by chance."""
+MIN_ROWS = 3
+"""Rows with different means; in fewer, equal ratios are no pattern."""
+MAX_RELATIVE_HALF_WIDTH = 5e-4
+"""Relative half-width of a printed number; ratios of coarser ones agree by chance."""
 
 
-def check_samples(row: Row) -> Iterator[Finding]:
-    """Order of the percentiles, the mean's place among them, and Markov's inequality.
+def check_samples(row: ReportedRow) -> Iterator[PlausibilityFinding]:
+    """Check the order of the percentiles, the mean's position among them, and Markov's inequality.
 
-    mean >= (1-q) p_q, as a share 1-q of non-negative samples is at least p_q. It also holds for percentiles by linear
-    interpolation: mean and percentile are both sums over the steps of the sorted samples, and for one step, with a
-    share f of the way to the step interpolated, n mean - n (1-q) f >= 0 is linear in f and true at 0 and 1.
+    Markov: mean >= (1-q) p_q, since a share 1-q of the non-negative samples is at least p_q. It also holds for
+    percentiles by linear interpolation: mean and percentile are both sums over the steps of the sorted samples, and for
+    one step, with f the interpolated part of it, n mean - n (1-q) f >= 0 is linear in f and true at 0 and 1.
     """
     for load, statistics in row.latencies.items():
         for name, value in statistics.items():
             if value.high < 0:
                 message = f"{load}: impossible: {name} is {value} ms, below zero"
-                yield finding(row, "error", "latency", message, **{name: value.value})
-        present = [name for name in ORDER if name in statistics]
+                yield finding_about(row, "error", "latency", message, **{name: value.value})
+        present = [name for name in ASCENDING if name in statistics]
         for low, high in pairwise(present):
             yield from _at_most(row, load, statistics, low, 1.0, high)
         if "mean" in statistics:
@@ -41,21 +42,21 @@ def check_samples(row: Row) -> Iterator[Finding]:
 
 
 def _at_most(
-    row: Row, load: str, statistics: Mapping[str, Value], left: str, factor: float, right: str
-) -> Iterator[Finding]:
+    row: ReportedRow, load: str, statistics: Mapping[str, ReportedValue], left: str, factor: float, right: str
+) -> Iterator[PlausibilityFinding]:
     small, large = statistics[left], statistics[right]
     if small.low > factor * large.high:
         times = "" if factor == 1 else f"{factor:.6g} "
         message = f"{load}: impossible: {left} <= {times}{right} fails: {small} ms > {factor * large.value:.6g} ms"
-        yield finding(row, "error", "latency", message, **{left: small.value, right: large.value})
+        yield finding_about(row, "error", "latency", message, **{left: small.value, right: large.value})
 
 
-def check_fixed_ratios(rows: Iterable[Row]) -> Iterator[Finding]:
-    """Percentiles that are one and the same multiple of the mean on every dataset: computed, not measured.
+def check_fixed_ratios(rows: Iterable[ReportedRow]) -> Iterator[PlausibilityFinding]:
+    """Find percentiles that are the same multiple of the mean on every dataset: computed, not measured.
 
-    A sign needs three rows of one model and load with different means, all printed finely enough.
+    A finding needs three rows of one model and load with different means, all printed with enough digits.
     """
-    groups: dict[tuple[str, str], list[Row]] = {}
+    groups: dict[tuple[str, str], list[ReportedRow]] = {}
     for row in rows:
         for load in row.latencies:
             groups.setdefault((row.model, load), []).append(row)
@@ -67,20 +68,20 @@ def check_fixed_ratios(rows: Iterable[Row]) -> Iterator[Finding]:
                 f"{load}: {ratios} on each of {len(members)} datasets ({', '.join(row.label for row in members)}): "
                 "percentiles that were measured do not keep one ratio to the mean"
             )
-            several = Row(dataset="", model=model, source=members[0].source)
-            yield finding(several, "warning", "fixed-ratios", message, **shared)
+            several = ReportedRow(dataset="", model=model, source=members[0].source)
+            yield finding_about(several, "warning", "fixed-ratios", message, **shared)
 
 
-def _shared_ratio(rows: list[Row], load: str, name: str) -> float | None:
-    """The multiple of the mean that the percentile may be in every row; None where there is none."""
+def _shared_ratio(rows: list[ReportedRow], load: str, name: str) -> float | None:
+    """Return the multiple of the mean that the percentile can be in every row; None if there is none."""
     pairs = [(row.latencies[load].get(name), row.latencies[load].get("mean")) for row in rows]
-    sharp = [(value, mean) for value, mean in pairs if value and mean and _sharp(value) and _sharp(mean)]
-    if len(sharp) < len(pairs) or len({mean.value for _, mean in sharp}) < ROWS_OF_A_PATTERN:
+    precise = [(value, mean) for value, mean in pairs if value and mean and _precise(value) and _precise(mean)]
+    if len(precise) < len(pairs) or len({mean.value for _, mean in precise}) < MIN_ROWS:
         return None
-    low = max(value.low / mean.high for value, mean in sharp)
-    high = min(value.high / mean.low for value, mean in sharp)
+    low = max(value.low / mean.high for value, mean in precise)
+    high = min(value.high / mean.low for value, mean in precise)
     return (low + high) / 2 if low <= high else None
 
 
-def _sharp(value: Value) -> bool:
-    return value.value > 0 and value.half <= SHARP * value.value
+def _precise(value: ReportedValue) -> bool:
+    return value.value > 0 and value.half <= MAX_RELATIVE_HALF_WIDTH * value.value

@@ -1,4 +1,4 @@
-"""What is judged and what is said of it: a row of printed numbers, and a finding."""
+"""Rows of reported numbers, and findings about them."""
 
 from __future__ import annotations
 
@@ -9,70 +9,73 @@ import msgspec
 
 from pytest_embedbench.core.measures import Measure
 
-Judgments = Literal["binary", "graded", ""]
-"""Whether relevant documents have all one grade; empty: not known."""
+Grading = Literal["binary", "graded", ""]
+"""Whether all relevant documents have one grade; empty if unknown."""
 
-Level = Literal["error", "warning", "note"]
-"""``error``: no ranking or no set of samples gives these numbers. ``warning``: suspicious. ``note``: for the reader."""
+FindingLevel = Literal["error", "warning", "note"]
+"""``error``: no ranking and no set of samples has these numbers; ``warning``: suspicious; ``note``: information."""
 
-SLACK = 1e-9
-"""What floating point sums may be off by; far below any digit that is printed."""
+SUM_TOLERANCE = 1e-9
+"""Relative error that floating point sums may have; far below any printed digit."""
 
 
-class Value(msgspec.Struct, frozen=True):
-    """A number as printed: the true one lies within ``half`` of it (0: printed whole)."""
+class ReportedValue(msgspec.Struct, frozen=True):
+    """A number as printed; the true one differs by at most ``half`` (0: printed in full)."""
 
     value: float
     half: float = 0.0
 
     @classmethod
-    def printed(cls, text: str, factor: float = 1.0) -> Value:
-        """``0.1447`` is 0.1447 to within 0.00005; ``factor`` (of a unit or a magnitude) multiplies both."""
+    def printed(cls, text: str, factor: float = 1.0) -> ReportedValue:
+        """Read a printed number: ``0.1447`` has the ``half`` 0.00005; ``factor``, e.g. of a unit, multiplies both."""
         number = Decimal(text.replace(",", ""))
         exponent = number.as_tuple().exponent
         return cls(float(number) * factor, 0.5 * 10.0 ** int(exponent) * factor)
 
     @property
     def low(self) -> float:
-        return self.value - self.half - SLACK * max(1.0, abs(self.value))
+        """The smallest number that is printed like this."""
+        return self.value - self.half - SUM_TOLERANCE * max(1.0, abs(self.value))
 
     @property
     def high(self) -> float:
-        return self.value + self.half + SLACK * max(1.0, abs(self.value))
+        """The largest number that is printed like this."""
+        return self.value + self.half + SUM_TOLERANCE * max(1.0, abs(self.value))
 
     def __str__(self) -> str:
         return f"{self.value:.6g}"
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One model on one dataset, as somebody reports it; whatever is absent is not checked.
+class ReportedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One model on one dataset, as reported by a card or a result file; absent numbers are not checked.
 
-    ``latencies`` are statistics (``p50``, ``mean``, ``max``) in milliseconds for each load, e.g. ``b1 c16 query``.
+    ``latencies`` has statistics (``p50``, ``mean``, ``max``) in milliseconds for each load, e.g. ``b1 c16 query``.
     """
 
     dataset: str
     model: str = ""
     split: str = ""
     source: str = ""
-    scores: dict[Measure, Value] = {}
-    latencies: dict[str, dict[str, Value]] = {}
-    documents: Value | None = None
-    queries: Value | None = None
-    judgments: Judgments = ""
+    scores: dict[Measure, ReportedValue] = {}
+    latencies: dict[str, dict[str, ReportedValue]] = {}
+    documents: ReportedValue | None = None
+    queries: ReportedValue | None = None
+    judgments: Grading = ""
 
     @property
     def label(self) -> str:
-        """The dataset as a reader tells rows apart by it."""
+        """The dataset with its split, unless that is ``test``."""
         return self.dataset if self.split in {"", "test"} else f"{self.dataset} ({self.split})"
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """Something about a row that its reader should know.
+class PlausibilityFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """Something suspicious or impossible about a row.
 
-    ``rule`` is stable, ``message`` has the inequality and the numbers, ``values`` the numbers once more by name.
+    ``rule`` is a stable identifier, ``message`` has the inequality and the numbers, ``values`` the same numbers by
+    name. ``embedbench lint --json`` prints these fields.
     """
 
-    level: Level
+    level: FindingLevel
     rule: str
     message: str
     file: str = ""
@@ -84,9 +87,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         return ": ".join(part for part in (self.file, self.dataset, self.level, self.message) if part)
 
 
-def finding(row: Row, level: Level, rule: str, message: str, **values: float) -> Finding:
-    """A finding about this row."""
-    return Finding(
+def finding_about(
+    row: ReportedRow, level: FindingLevel, rule: str, message: str, **values: float
+) -> PlausibilityFinding:
+    """Return a finding about this row."""
+    return PlausibilityFinding(
         level=level,
         rule=rule,
         message=message,

@@ -1,1 +1,1 @@
-"""Which model is better: judgments of pairs, and ratings from them."""
+"""Rate models: judgments of which of two is better, and ratings computed from them."""

@@ -1,7 +1,7 @@
-"""Files of judgments: JSON lines, and CSV as leaderboards publish it. Every row is one judgment.
+"""Read and write files of judgments: JSON lines, and CSV as leaderboards publish it. Every row is one judgment.
 
-What cannot be read is one error that names the file, the line, the key and the fix: a judgment that is dropped, or
-whose order of lists is lost through a misspelt column, would change a leaderboard without anybody seeing it.
+A row that cannot be read is an error that names the file, the line, the key and the fix: a dropped judgment, or an
+order of lists lost through a misspelt column, would change a leaderboard without anybody noticing.
 """
 
 from __future__ import annotations
@@ -20,41 +20,42 @@ from pytest_embedbench.core.files import write_atomically
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.rating.judgments import Judgment
 
-REQUIRED = ("dataset", "query_id", "model_a", "model_b", "outcome")
-JSON_LINES = frozenset({".jsonl", ".ndjson", ".json"})
+REQUIRED_KEYS = ("dataset", "query_id", "model_a", "model_b", "outcome")
+JSON_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json"})
 
 _FIXES = {
-    "outcome": "write a where the list of model_a is better, b where that of model_b is, or tie",
-    "first_shown": "write a or b; leave it empty where both orders were shown, or none",
-    "repeat": "write 0, or 1 where an earlier judgment asked the same question",
+    "outcome": "write a if the list of model_a is better, b if that of model_b is, or tie",
+    "first_shown": "write a or b; leave it empty if both orders were shown, or none",
+    "repeat": "write 0, or 1 if an earlier judgment asked the same question",
 }
-_OF_A_ROW = f"one judgment a line: it has {', '.join(REQUIRED)}, and where they are known first_shown and repeat"
+_ROW_FIX = f"write one judgment a line with {', '.join(REQUIRED_KEYS)} and, if known, first_shown and repeat"
 
 
 def read_judgments(paths: Iterable[Path]) -> list[Judgment]:
-    """All judgments of the files, in their order; none is merged or dropped.
+    """Return all judgments of the files, in order; none is merged or dropped.
 
-    A file is JSON lines (one ``Judgment`` a line) if its name or its first character says so, else CSV with a header.
-    Other keys and columns are allowed and ignored, unless they look like a known one misspelt.
+    A file is JSON lines (one ``Judgment`` a line) if its name or its first character says so, otherwise CSV with a
+    header. Other keys and columns are ignored, unless they look like a misspelt known one.
 
     Raises:
-        ConfigurationError: a file cannot be read, holds no judgment, or has a bad row; names file, line and key.
+        ConfigurationError: a file cannot be read, holds no judgment, or has a bad row; ``where`` has file, line, key.
     """
     return [judgment for path in paths for judgment in _read(path)]
 
 
 def write_judgments(path: Path, judgments: Iterable[Judgment]) -> None:
-    """Write JSON lines, whole or not at all; ``read_judgments`` gives back equal judgments."""
+    """Write JSON lines, whole or not at all; ``read_judgments`` returns equal judgments."""
     write_atomically(path, "".join(msgspec.json.encode(judgment).decode() + "\n" for judgment in judgments))
 
 
 def _read(path: Path) -> list[Judgment]:
     text = _text(path)
-    json_lines = path.suffix.lower() in JSON_LINES or text.lstrip().startswith("{")
+    json_lines = path.suffix.lower() in JSON_SUFFIXES or text.lstrip().startswith("{")
     rows = _json_rows(text, path) if json_lines else _csv_rows(text, path)
+    # In CSV every value is a text, so numbers are converted; in JSON a number in quotes is an error.
     judgments = [_judgment(row, where, strict=json_lines) for where, row in rows]
     if not judgments:
-        raise ConfigurationError(str(path), "holds no judgment", _OF_A_ROW)
+        raise ConfigurationError(str(path), "holds no judgment", _ROW_FIX)
     return judgments
 
 
@@ -78,7 +79,7 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         try:
             row = decoder.decode(line)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raise ConfigurationError(f"{path}:{number}", f"not a judgment in JSON: {error}", _OF_A_ROW) from None
+            raise ConfigurationError(f"{path}:{number}", f"not a judgment in JSON: {error}", _ROW_FIX) from None
         _check_names(row, f"{path}:{number}")
         yield f"{path}:{number}", row
 
@@ -99,22 +100,23 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 raise ConfigurationError(where, problem, f"give each row {','.join(header)}")
             else:
                 row = {key: cell.strip() for key, cell in zip(header, cells, strict=True)}
-                # An empty cell of an optional column is an unknown value, not an empty one.
-                yield where, {key: cell for key, cell in row.items() if cell or key in REQUIRED}
+                # An empty cell of an optional column means that the value is unknown.
+                yield where, {key: cell for key, cell in row.items() if cell or key in REQUIRED_KEYS}
     except csv.Error as error:
         raise ConfigurationError(f"{path}:{reader.line_num}", f"not CSV: {error}", "check the quotes") from None
 
 
 def _check_header(header: list[str], where: str) -> None:
     _check_names(dict.fromkeys(header), where)
-    if missing := [name for name in REQUIRED if name not in header]:
+    if missing := [name for name in REQUIRED_KEYS if name not in header]:
         fix = f"the first line names the columns: {','.join(Judgment.__struct_fields__[:7])}"
-        raise ConfigurationError(f"{where}: {missing[0]}", "there is no such column", fix)
+        raise ConfigurationError(f"{where}: {missing[0]}", "the column is missing", fix)
     if repeated := sorted({name for name in header if header.count(name) > 1}):
         raise ConfigurationError(f"{where}: {repeated[0]}", "the column stands twice", "keep one of them")
 
 
 def _check_names(row: Mapping[str, object], where: str) -> None:
+    # Only names that the row lacks: beside first_shown, a column first_shown_2 is somebody's own.
     absent = [name for name in Judgment.__struct_fields__ if name not in row]
     for name in row.keys() - set(Judgment.__struct_fields__):
         if close := get_close_matches(name.casefold().replace("-", "_"), absent, n=1, cutoff=0.85):
@@ -122,12 +124,12 @@ def _check_names(row: Mapping[str, object], where: str) -> None:
 
 
 def _judgment(row: dict[str, Any], where: str, *, strict: bool) -> Judgment:
-    for key in REQUIRED:
+    for key in REQUIRED_KEYS:
         if row.get(key) is None or not str(row[key]).strip():
-            raise ConfigurationError(f"{where}: {key}", "missing", _FIXES.get(key, _OF_A_ROW))
+            raise ConfigurationError(f"{where}: {key}", "missing", _FIXES.get(key, _ROW_FIX))
     try:
         return msgspec.convert(row, Judgment, strict=strict)
     except msgspec.ValidationError as error:
-        problem, _, place = str(error).partition(" - at `$.")
-        key = re.split(r"[.\[`]", place)[0]
-        raise ConfigurationError(f"{where}: {key}", problem, _FIXES.get(key, _OF_A_ROW)) from None
+        problem, _, position = str(error).partition(" - at `$.")  # as msgspec writes it
+        key = re.split(r"[.\[`]", position)[0]
+        raise ConfigurationError(f"{where}: {key}", problem, _FIXES.get(key, _ROW_FIX)) from None

@@ -1,4 +1,4 @@
-"""A judgment says which of two models answered one query better; everything needed to audit it stands beside it."""
+"""Judgments: which of two models answered one query better, with everything needed to audit the answer."""
 
 from __future__ import annotations
 
@@ -6,48 +6,50 @@ from typing import Annotated, Literal
 
 import msgspec
 
-Side = Literal["a", "b"]
-Outcome = Literal["a", "b", "tie"]
+JudgedSide = Literal["a", "b"]
+"""One of the two models of a judgment."""
+Preference = Literal["a", "b", "tie"]
+"""The better side, or neither."""
 
 
-class Trial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One time that a judge was asked: what it saw first, what it said. Tokens as the endpoint counted them."""
+class JudgeTrial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One request to a judge: the side shown first, and the answer. Tokens are as the endpoint counted them."""
 
-    first_shown: Side
-    outcome: Outcome
+    first_shown: JudgedSide
+    outcome: Preference
     reason: str = ""
     prompt_sha256: str = ""
     reply: str = ""
-    """The judge's answer, word by word."""
+    """The judge's answer, verbatim."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
 
 class Judgment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One query and two models: ``outcome`` says whose list is better, or that neither is.
+    """One query and two models; ``outcome`` says whose list of documents is better, or that neither is.
 
-    Field names are those of published judgment files, so that these import as they are.
+    The field names are those of published judgment files, so that such files can be read as they are.
     """
 
     dataset: str
     query_id: str
     model_a: str
     model_b: str
-    outcome: Outcome
-    first_shown: Side | Literal[""] = ""
-    """Whose list the judge saw first; empty where it saw both orders, or none."""
+    outcome: Preference
+    first_shown: JudgedSide | Literal[""] = ""
+    """The side whose list the judge saw first; empty if it saw both orders, or none."""
     repeat: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """1 where an earlier judgment asked the same question."""
+    """1 if an earlier judgment asked the same question."""
     judge: str = ""
-    """Who judged, and by which rule: ``qrels ndcg@10 margin 0.01``, ``llm gpt-5``."""
+    """The judge and its rule: ``qrels ndcg@10 margin 0.01``, ``llm gpt-5``."""
     values: tuple[float, float] | None = None
-    """What a judge by measure compared, of a and of b."""
+    """The values of a and b that a judge by measure compared."""
     top_a: tuple[str, ...] = ()
     """Ids of the documents that were compared, best first."""
     top_b: tuple[str, ...] = ()
     run_a: str = ""
-    """sha256 of the run that the list was taken from."""
+    """sha256 of the run that the list of ``model_a`` was taken from."""
     run_b: str = ""
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[JudgeTrial, ...] = ()
     note: str = ""
-    """What else must be known of it, e.g. that both lists were the same, so that nobody was asked."""
+    """A remark, e.g. that both lists were the same, so that the judge was not asked."""

@@ -1,4 +1,4 @@
-"""Ratings of models from judgments of pairs."""
+"""Ratings of models, as stored in ``ratings.json``."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import msgspec
 
 Method = Literal["bradley-terry", "davidson", "elo"]
 METHODS: tuple[Method, ...] = ("bradley-terry", "davidson", "elo")
-RATINGS = "ratings.json"
+RATINGS_FILE = "ratings.json"
 
 
 class Rating(msgspec.Struct, frozen=True, kw_only=True):
-    """A model's place: Elo scale with its interval, ranks that the interval leaves possible, its record."""
+    """One model: its Elo with an interval, its possible ranks, and its wins, losses and ties."""
 
     model: str
     elo: float
     lo: float | None
-    """Lower end of the interval; None, with every rank possible, where there is none: one query alone, online Elo."""
+    """Lower end of the interval; None, with every rank possible, if there is none: a single query, online Elo."""
     hi: float | None
     rank_lo: int
     rank_hi: int
@@ -26,25 +26,30 @@ class Rating(msgspec.Struct, frozen=True, kw_only=True):
     ties: int
 
     @property
+    def judgments(self) -> int:
+        """The number of judgments of this model."""
+        return self.wins + self.losses + self.ties
+
+    @property
     def win_rate(self) -> float:
-        """Share of judgments won; a tie is none."""
-        return self.wins / (self.wins + self.losses + self.ties)
+        """The share of judgments won; a tie is not a win."""
+        return self.wins / self.judgments
 
 
 class PositionBias(msgspec.Struct, frozen=True, kw_only=True):
-    """How much the order in which lists were shown decided: over questions asked in both orders."""
+    """Effect of the order in which the lists were shown, over ``questions`` that were asked in both orders."""
 
     questions: int
     agree: float | None
-    """Share with the same verdict in both orders; None where no question was asked in both."""
+    """Share with the same verdict in both orders; None if no question was asked in both."""
     flip: float | None
-    """Share whose winner changed with the order."""
+    """Share whose winner changed to the other model with the order."""
     first_wins: float | None
-    """Share of all decided verdicts that went to the list shown first; 0.5 is unbiased. None where none was decided."""
+    """Share of all verdicts other than ties that went to the list shown first; 0.5 is unbiased. None without any."""
 
 
 class Ratings(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``ratings.json`` holds. Lists are sorted by Elo, best first."""
+    """The content of ``ratings.json``. Lists are sorted by Elo, best first."""
 
     overall: list[Rating]
     by_dataset: dict[str, list[Rating]] = {}
@@ -53,16 +58,16 @@ class Ratings(msgspec.Struct, frozen=True, kw_only=True):
     rounds: int = 1000
     seed: int = 0
     judgments: int = 0
-    """Judgments that count: those of excluded models and of a model with itself do not."""
+    """Number of judgments that count; those of excluded models, or of a model with itself, do not."""
     queries: int = 0
-    """Distinct queries among them. Intervals are as wide as these are few, however many judgments there are."""
+    """Number of distinct queries among them. Few queries give wide intervals, however many judgments there are."""
     excluded: list[str] = []
     judges: list[str] = []
     position_bias: PositionBias | None = None
     notes: list[str] = []
-    """What a reader must know: repeated or odd judgments, datasets left out, ratings without a finite value."""
+    """Remarks for the reader: repeated or odd judgments, datasets left out, ratings without a finite value."""
 
 
 def rank_text(rating: Rating) -> str:
-    """The ranks that a model may have: ``3-6``, or ``4`` where there is one."""
+    """Return the ranks that a model may have: ``3-6``, or ``4`` if only one is possible."""
     return str(rating.rank_lo) if rating.rank_lo == rating.rank_hi else f"{rating.rank_lo}-{rating.rank_hi}"

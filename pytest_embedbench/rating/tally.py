@@ -1,4 +1,4 @@
-"""Judgments as numbers: who won against whom, and how often, for any weight of each query."""
+"""Count judgments: how often each model won against each other one, with any weight for each query."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tally:
-    """Judgments of ``n`` models on ``queries`` queries; of both the order is that of their names.
+    """Judgments of ``n`` models on ``queries`` queries, both in the order of their names.
 
-    So nothing that is computed from a tally depends on the order of the judgments, or on which model was ``a``.
+    Sorted, so that nothing computed from a tally depends on the order of the judgments, or on which model was ``a``.
     """
 
     models: tuple[str, ...]
     queries: int
     _cells: NDArray[np.intp]
-    """For each judgment the place to count it at, in ``Games`` laid flat."""
+    """For each judgment the index to count it at in flattened ``Games``."""
     _clusters: NDArray[np.intp]
     """For each judgment the index of its query."""
 
     @classmethod
-    def of(cls, judgments: Sequence[Judgment]) -> Tally:
-        """Count judgments; none may compare a model with itself. A query is its dataset and its id."""
+    def from_judgments(cls, judgments: Sequence[Judgment]) -> Tally:
+        """Count judgments, each of two different models. A query is identified by its dataset and its id."""
         models = sorted({model for judgment in judgments for model in (judgment.model_a, judgment.model_b)})
         queries = sorted({(judgment.dataset, judgment.query_id) for judgment in judgments})
-        place = {model: index for index, model in enumerate(models)}
+        position = {model: index for index, model in enumerate(models)}
         cluster = {query: index for index, query in enumerate(queries)}
         count = len(models)
         cells = []
         for judgment in judgments:
-            a, b = place[judgment.model_a], place[judgment.model_b]
+            a, b = position[judgment.model_a], position[judgment.model_b]
             if judgment.outcome == "tie":
                 cells.append(count * count + min(a, b) * count + max(a, b))
             else:
@@ -54,13 +54,13 @@ class Tally:
         )
 
     def games(self, times: NDArray[np.intp] | None = None) -> Games:
-        """Counts of shape (rounds, 2, n, n), with each query ``times[round, query]`` times.
+        """Return counts of shape (rounds, 2, n, n), with each query counted ``times[round, query]`` times.
 
-        Without ``times`` there is one round, with each query once.
+        Without ``times`` there is one round, in which each query counts once.
         """
         count = len(self.models)
         weights = [None] if times is None else [row[self._clusters] for row in times]
         flat = [np.bincount(self._cells, weight, minlength=2 * count * count) for weight in weights]
         games = np.stack(flat).astype(np.float64).reshape(-1, 2, count, count)
-        games[:, 1] += games[:, 1].swapaxes(1, 2)
+        games[:, 1] += games[:, 1].swapaxes(1, 2)  # ties were counted above the diagonal only
         return games

@@ -1,1 +1,1 @@
-"""What a reader sees: model cards, leaderboards, the Markdown summary."""
+"""Reports for readers: model cards, leaderboards, and the Markdown summary of a session."""

@@ -1,4 +1,4 @@
-"""Drawing with matplotlib: a figure in the colours that ``svg`` knows, and its text. Equal numbers give equal bytes."""
+"""Draw with matplotlib: figures in the colours that ``svg`` knows, and their SVG. Equal numbers give equal bytes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_embedbench.errors import install_command
 from pytest_embedbench.reports.svg import GRID, INK, MUTED
 from pytest_embedbench.reports.text import collapse
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 WIDTH = 7.2
 """Inches; a page scales the picture to its own width."""
-_LABEL = 34
-"""Characters of a name that fit beside an axis."""
+MAX_LABEL_CHARACTERS = 34
+"""Characters; longer names do not fit beside an axis."""
 _SETTINGS = {
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -37,54 +38,60 @@ _SETTINGS = {
 }
 
 
-def missing_extra() -> str:
-    """How to get charts where matplotlib is missing; empty where it is there."""
-    return "" if find_spec("matplotlib") else "pip install 'pytest-embedbench[plots]'"
+def install_plots() -> str:
+    """Return the command that installs matplotlib for the charts; empty if it is installed."""
+    return "" if find_spec("matplotlib") else install_command("plots")
 
 
 @contextmanager
 def panels(name: str, height: float, rows: int = 1) -> Iterator[tuple[Figure, Sequence[Axes]]]:
-    """A figure of that height (inches) with axes one below the other; ids inside depend on ``name`` alone."""
+    """Yield a figure with ``rows`` axes, one below the other; ids inside depend on ``name`` alone.
+
+    Args:
+        name: what the ids are made from, so that the same figure has the same ids each time.
+        height: of the figure, in inches.
+        rows: the number of axes.
+    """
     from matplotlib import style
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with style.context(["default", {**_SETTINGS, "svg.hashsalt": name}]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # letters that its own font lacks: the page's font has them
+        warnings.simplefilter("ignore")  # about letters that matplotlib's font lacks: the page's font has them
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         FigureCanvasSVG(figure)
-        drawn = figure.subplots(rows, squeeze=False)[:, 0].tolist()
-        for axes in drawn:
+        panel_axes = figure.subplots(rows, squeeze=False)[:, 0].tolist()
+        for axes in panel_axes:
             axes.spines[["top", "right", "left"]].set_visible(False)
             axes.tick_params(length=0, pad=6)
-        yield figure, drawn
+        yield figure, panel_axes
 
 
-def written(figure: Figure) -> str:
-    """The figure as SVG, without what depends on the day or on matplotlib's release."""
+def figure_svg(figure: Figure) -> str:
+    """Return the figure as SVG, without metadata that depends on the day or on matplotlib's release."""
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     return file.getvalue()
 
 
 def plain_log_ticks(axes: Axes, times: Sequence[float]) -> None:
-    """Ticks at 1, 2 and 5 of each decade, in plain digits."""
+    """Put ticks at 1, 2 and 5 of each decade, in plain digits; over two decades and more at 1 alone."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    few = max(times) / min(times) < 100  # noqa: PLR2004 - two decades
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
+    narrow = max(times) / min(times) < 100  # noqa: PLR2004 - two decades
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def short(name: str) -> str:
-    """The name, or its beginning where it does not fit beside an axis."""
+def short_label(name: str) -> str:
+    """Return the name, or its beginning if it does not fit beside an axis."""
     line = collapse(name)
-    return line if len(line) <= _LABEL else line[: _LABEL - 1] + "…"
+    return line if len(line) <= MAX_LABEL_CHARACTERS else line[: MAX_LABEL_CHARACTERS - 1] + "…"
 
 
 class Picture(NamedTuple):
-    """A plot: what tells its file from others of its pair, what it shows, and the file's text."""
+    """A plot: the part of its file name that tells it from others of its pair, its title, and the file's text."""
 
     slug: str
     title: str
@@ -92,11 +99,11 @@ class Picture(NamedTuple):
 
 
 def legend(axes: Axes, columns: int) -> None:
-    """Above the axes, where no line is."""
+    """Put a legend above the axes, where no line is."""
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize=9, ncols=columns)
 
 
 def heading(figure: Figure, title: str) -> None:
-    """The beginning of what the picture shows, where it is too long."""
+    """Put the title above the picture; the part behind its colon is cut if it is too long."""
     what, _, about = title.partition(": ")
-    figure.suptitle(f"{what}: {short(about)}", x=0.01, ha="left", fontsize=11)
+    figure.suptitle(f"{what}: {short_label(about)}", x=0.01, ha="left", fontsize=11)

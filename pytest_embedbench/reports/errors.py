@@ -1,4 +1,4 @@
-"""The one error of this package."""
+"""The error of pages, templates and cards."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from pytest_embedbench.errors import EmbedbenchError
 
 
 class CardError(EmbedbenchError, ValueError):
-    """A page, a template or a card's texts that do not fit.
+    """A page, a template or a card's texts do not fit.
 
-    Attributes:
-        line: the 1-based line of the page or of the template, or None where no line is to blame.
-        source: the template's path, or "" where the fault is in a page or in a card.
+    ``where`` is made from ``source`` and ``line``: ``template mine.md.j2, line 3``.
+
+    Args:
+        problem: what is wrong.
+        line: the 1-based line of the page or of the template; None if no line is to blame.
+        source: the template's path; empty if the fault is in a page or in a card.
+        fix: what to do about it.
     """
 
-    def __init__(self, message: str, *, line: int | None = None, source: str = "") -> None:
-        """Put `source` and `line`, where known, before `message`."""
-        self.line = line
-        self.source = source
-        where = ", ".join(
-            part for part in (f"template {source}" if source else "", f"line {line}" if line else "") if part
-        )
-        super().__init__(f"{where}: {message}" if where else message)
+    def __init__(self, problem: str, *, line: int | None = None, source: str = "", fix: str = "") -> None:
+        self.line, self.source = line, source
+        parts = (f"template {source}" if source else "", f"line {line}" if line else "")
+        super().__init__(problem, where=", ".join(filter(None, parts)), fix=fix)

@@ -1,4 +1,4 @@
-"""Find the packaged page templates, and blame errors on the template that caused them."""
+"""Find the packaged page templates, and trace errors to the template that caused them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from pathlib import Path
 from pytest_embedbench.reports.errors import CardError
 
 PACKAGE = Path(__file__).resolve().parents[1]
+"""The folder of the package ``pytest_embedbench``."""
 
 
 def templates_folder() -> Path:
     """Return the folder of the packaged templates.
 
-    A wheel carries it inside the package; in a checkout it lies beside the package.
+    In a wheel it is inside the package; in a checkout it lies beside the package.
     """
     inside = PACKAGE / "templates"
     return inside if inside.is_dir() else PACKAGE.parent / "templates"
 
 
 def template_error(error: Exception, *sources: str) -> CardError:
-    """Return `error` as a fault of one of the templates `sources` (paths), the first where it is not known."""
+    """Return ``error`` as a fault of one of the templates ``sources`` (paths): the first if it cannot be traced."""
     from jinja2 import TemplateSyntaxError
 
     source: str = sources[0]

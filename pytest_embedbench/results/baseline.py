@@ -1,7 +1,7 @@
-"""The baseline: what each pair scored, kept in the user's repository for later runs to be compared with.
+"""Read and write baselines: each pair's scores, committed to the user's repository, for later runs to compare with.
 
-The file has one query a line and a stable order, so that a diff shows which queries changed. Scores are rounded to six
-decimals, and what is compared with them is rounded alike, so that an unchanged run differs by exactly zero.
+The file has one query a line in a stable order, so that a diff shows which queries changed. Scores are rounded to six
+decimals, and so are the scores that are compared with them, so that an unchanged run differs by exactly zero.
 """
 
 from __future__ import annotations
@@ -22,15 +22,18 @@ if TYPE_CHECKING:
     from pytest_embedbench.evaluate.metrics import Scores
     from pytest_embedbench.results.schema import PairResult
 
-SCHEMA_VERSION = 1
-DECIMALS = 6
-INDENT = "    "
+BASELINE_VERSION = 1
+"""Version of the file's format; grows when a field's meaning changes."""
+SCORE_DECIMALS = 6
+"""Decimals of every score in a baseline."""
+_ENTRY_INDENT = "    "
 
 
 class QueryRecord(msgspec.Struct, frozen=True, array_like=True):
-    """One query: its scores in the order of the entry's metrics, and what its ranking looked like.
+    """One query: its scores in the order of the entry's metrics, and the top of its ranking.
 
-    ``rank`` is where ``relevant``, its best placed relevant document, stood; 0 and "" where none was found.
+    ``first`` is the id of the document ranked first. ``relevant`` is the id of the best ranked relevant document and
+    ``rank`` its rank; empty and 0 if no relevant document was ranked.
     """
 
     scores: list[float]
@@ -40,7 +43,7 @@ class QueryRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Fingerprints(msgspec.Struct, frozen=True, kw_only=True):
-    """sha256 of the model's files and of the data."""
+    """sha256 of the model's files and of the dataset."""
 
     model: str
     dataset: str
@@ -56,14 +59,14 @@ class BaselineEntry(msgspec.Struct, frozen=True, kw_only=True):
     measured_on: str = ""
     fingerprints: Fingerprints
     environment: dict[str, str] = {}
-    """What else may move scores: number format, device, prompts, library versions."""
+    """Other things that may change scores: number format, device, prompts, library versions."""
     metrics: list[str]
     means: dict[str, float]
     queries: dict[str, QueryRecord]
-    """Empty where only means are known, as of published numbers."""
+    """Empty if only means are known, as for published numbers."""
 
     def values(self, metric: str) -> dict[str, float]:
-        """Value by query of one of the metrics."""
+        """Return the values of one of the metrics by query."""
         column = self.metrics.index(metric)
         return {query: record.scores[column] for query, record in self.queries.items()}
 
@@ -71,21 +74,23 @@ class BaselineEntry(msgspec.Struct, frozen=True, kw_only=True):
 class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     """A baseline file as a whole."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = BASELINE_VERSION
     pairs: list[BaselineEntry] = []
 
     def find(self, model: str, dataset: str) -> BaselineEntry | None:
+        """Return the entry of a pair, by the suite's names; None if there is none."""
         return next((entry for entry in self.pairs if (entry.model, entry.dataset) == (model, dataset)), None)
 
 
 class BestRelevant(NamedTuple):
-    """The best placed relevant document of a ranking; rank 0 where there is none."""
+    """The best ranked relevant document of a query; rank 0 if there is none."""
 
     doc: str = ""
     rank: int = 0
 
 
 def best_relevant(run: Run, qrels: Qrels, query: str) -> BestRelevant:
+    """Return the best ranked relevant document of the query."""
     grades = qrels.get(query, {})
     ranked = enumerate(run.get(query, []), 1)
     return next((BestRelevant(doc, rank) for rank, (doc, _) in ranked if grades.get(doc, 0) > 0), BestRelevant())
@@ -94,14 +99,14 @@ def best_relevant(run: Run, qrels: Qrels, query: str) -> BestRelevant:
 def entry_of(
     result: PairResult, scores: Scores, run: Run, qrels: Qrels, metrics: Iterable[str], names: tuple[str, str]
 ) -> BaselineEntry:
-    """The entry of an evaluated pair; ``names`` are the model's and the dataset's in the suite."""
+    """Return the entry of an evaluated pair; ``names`` are those of model and dataset in the suite."""
     details = result.embedbench
     recorded = [metric for metric in metrics if scores.get(metric)]
     queries = {}
     for query in sorted(scores[recorded[0]]) if recorded else ():
         ranking = run.get(query, [])
         best = best_relevant(run, qrels, query)
-        values = [round(scores[metric][query], DECIMALS) for metric in recorded]
+        values = [round(scores[metric][query], SCORE_DECIMALS) for metric in recorded]
         queries[query] = QueryRecord(values, ranking[0][0] if ranking else "", best.doc, best.rank)
     return BaselineEntry(
         model=names[0],
@@ -118,7 +123,7 @@ def entry_of(
 
 
 def published_entry(result: PairResult) -> BaselineEntry:
-    """The entry of a result that has means only; nothing can be tested against it."""
+    """Return the entry of a result that has only means, so that no significance can be tested against it."""
     details = result.embedbench
     return BaselineEntry(
         model=details.model.alias,
@@ -128,22 +133,24 @@ def published_entry(result: PairResult) -> BaselineEntry:
         fingerprints=Fingerprints(model=details.model.fingerprint, dataset=details.dataset.fingerprint),
         environment={"origin": details.origin},
         metrics=list(details.means),
-        means={metric: round(value, DECIMALS) for metric, value in details.means.items()},
+        means={metric: round(value, SCORE_DECIMALS) for metric, value in details.means.items()},
         queries={},
     )
 
 
 def mean(values: Sequence[float]) -> float:
-    return round(math.fsum(values) / len(values), DECIMALS)
+    """Return the mean, rounded as a baseline's scores are."""
+    return round(math.fsum(values) / len(values), SCORE_DECIMALS)
 
 
 def environment_of(result: PairResult) -> dict[str, str]:
-    """What may move a pair's scores beside the model's files and the data, as flat text, empty values left out."""
-    model, place = result.embedbench.model, result.embedbench.environment
+    """Return facts that may change scores, besides the model's files and the data, as texts by name; none is empty."""
+    model, environment = result.embedbench.model, result.embedbench.environment
     facts = model.facts
     prompts = {f"{role} prompt": prompt for role, prompt in sorted(facts.prompts.items())}
-    found: dict[str, Any] = {
-        "revision": "" if model.revision.startswith("sha256-") else model.revision,  # else the fingerprint again
+    values: dict[str, Any] = {
+        # Such a revision is only the fingerprint again.
+        "revision": "" if model.revision.startswith("sha256-") else model.revision,
         "dtype": facts.dtype,
         "device": facts.device,
         "precision": facts.precision,
@@ -153,35 +160,42 @@ def environment_of(result: PairResult) -> dict[str, str]:
         "max tokens": facts.max_tokens,
         **prompts,
     }
-    if place:
-        found |= {"hardware": place.hardware, "python": place.python, **dict(sorted(place.libraries.items()))}
-    return {key: str(value) for key, value in found.items() if value not in {"", None}}
+    if environment:
+        libraries = dict(sorted(environment.libraries.items()))
+        values |= {"hardware": environment.hardware, "python": environment.python, **libraries}
+    return {key: str(value) for key, value in values.items() if value not in {"", None}}
 
 
 def changes(before: BaselineEntry, now: BaselineEntry) -> list[str]:
-    """What differs between the two, apart from scores: ``torch 2.4 -> 2.6``."""
+    """Return the differences between two entries other than scores, e.g. ``torch 2.4 -> 2.6``."""
     files = ["model files"] if before.fingerprints.model != now.fingerprints.model else []
     keys = dict.fromkeys([*before.environment, *now.environment])
     sides = {key: (before.environment.get(key, "none"), now.environment.get(key, "none")) for key in keys}
-    return files + [f"{key} {then} -> {here}" for key, (then, here) in sides.items() if then != here]
+    return files + [f"{key} {old} -> {new}" for key, (old, new) in sides.items() if old != new]
 
 
 def parse_baseline(content: bytes | str, where: str, name: str) -> Baseline:
     """Read a baseline.
 
+    Args:
+        content: the file's content.
+        where: the option or key that names the file.
+        name: the file's name, for messages.
+
     Raises:
-        ConfigurationError: it is not one, or of another version; ``where`` says who named it, ``name`` is the file's.
+        ConfigurationError: the content is not a baseline, or has another version.
     """
     fix = "restore the committed file, or delete it and run pytest --embed-update-baseline"
     try:
+        # The version first: a newer file may not fit the schema, and its error should say why.
         version = msgspec.json.decode(content, type=_Version).schema_version
-        if version != SCHEMA_VERSION:
-            problem = f"{name} has schema version {version}; this pytest-embedbench reads {SCHEMA_VERSION}"
-            newer = "upgrade pytest-embedbench" if version > SCHEMA_VERSION else fix
-            raise ConfigurationError(where, problem, newer)
+        if version != BASELINE_VERSION:
+            problem = f"{name} has schema version {version}; this pytest-embedbench reads {BASELINE_VERSION}"
+            upgrade = "upgrade pytest-embedbench" if version > BASELINE_VERSION else fix
+            raise ConfigurationError(where, problem, upgrade)
         baseline = msgspec.json.decode(content, type=Baseline)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(where, f"{name} is no baseline: {error}", fix) from None
+        raise ConfigurationError(where, f"{name} is not a baseline: {error}", fix) from None
     for entry in baseline.pairs:
         for query, record in entry.queries.items():
             if len(record.scores) != len(entry.metrics):
@@ -196,7 +210,7 @@ class _Version(msgspec.Struct):
 
 
 def dump_baseline(baseline: Baseline) -> str:
-    """The file's text: indented JSON, but each query on one line; pairs and queries in the order of their names."""
+    """Return the file's text: indented JSON with one line per query; pairs and queries are sorted by name."""
     pairs = sorted(baseline.pairs, key=lambda entry: (entry.model, entry.dataset))
     body = ",\n".join(_indented(_dump_entry(entry)) for entry in pairs)
     return f'{{\n  "schema_version": {baseline.schema_version},\n  "pairs": [\n{body}\n  ]\n}}\n'
@@ -205,7 +219,9 @@ def dump_baseline(baseline: Baseline) -> str:
 def _dump_entry(entry: BaselineEntry) -> str:
     rest: Mapping[str, Any] = {key: value for key, value in msgspec.to_builtins(entry).items() if key != "queries"}
     head = msgspec.json.format(msgspec.json.encode(rest), indent=2).decode().removesuffix("\n}")
-    lines = ",\n".join(f"{INDENT}{_json(query)}: {_json(entry.queries[query])}" for query in sorted(entry.queries))
+    lines = ",\n".join(
+        f"{_ENTRY_INDENT}{_json(query)}: {_json(entry.queries[query])}" for query in sorted(entry.queries)
+    )
     return f'{head},\n  "queries": {{\n{lines}\n  }}\n}}'
 
 
@@ -214,17 +230,17 @@ def _json(value: object) -> str:
 
 
 def _indented(text: str) -> str:
-    return "\n".join(INDENT + line for line in text.split("\n"))  # JSON leaves other line separators as they are
+    return "\n".join(_ENTRY_INDENT + line for line in text.split("\n"))  # JSON leaves other line separators as they are
 
 
 def update_file(path: Path, entries: Sequence[BaselineEntry]) -> list[str]:
-    """Put these entries into the file and keep the others; lines that say what changed, by how much.
+    """Put these entries into the file and keep all others; return lines that say what changed, and by how much.
 
-    An entry that differs in nothing but its day stays as it is, so that updating again changes no file.
+    An entry that differs only in its day stays as it is, so that a repeated update changes no file.
 
     Raises:
-        ConfigurationError: the file that is there is no baseline.
-        BaselineError: it cannot be written.
+        ConfigurationError: the existing file is not a baseline.
+        BaselineError: the file cannot be written.
     """
     old = parse_baseline(path.read_bytes(), "baseline", str(path)) if path.exists() else Baseline()
     pairs = {(entry.model, entry.dataset): entry for entry in old.pairs}
@@ -235,14 +251,16 @@ def update_file(path: Path, entries: Sequence[BaselineEntry]) -> list[str]:
         if not same:
             pairs[entry.model, entry.dataset] = entry
         lines.append(f"{entry.model} on {entry.dataset}: {_change(earlier, entry)}")
-    kept = len(pairs) - len(entries)
-    lines += [f"{kept} other {'pair stays as it was' if kept == 1 else 'pairs stay as they were'}"] if kept else []
+    others = len(pairs) - len(entries)
+    if others:
+        lines.append(f"{others} other {'pair stays as it was' if others == 1 else 'pairs stay as they were'}")
     text = dump_baseline(Baseline(pairs=list(pairs.values())))
     try:
+        # An unchanged file keeps its time stamp.
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             write_atomically(path, text)
     except OSError as error:
-        raise BaselineError(f"{path}: cannot write the baseline: {error.strerror}") from None
+        raise BaselineError(f"cannot write the baseline: {error.strerror}", where=str(path)) from None
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Where a baseline is: a file, or a file of another commit (``GIT-REF:PATH``)."""
+"""Find a baseline: a file, or a file of another commit (``GIT-REF:PATH``)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import msgspec
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.results.baseline import Baseline, parse_baseline
 
-GIT_SECONDS = 60
+GIT_TIMEOUT = 60
+"""Seconds."""
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
 class BaselineSource(msgspec.Struct, frozen=True):
-    """``text`` as the user wrote it, relative to ``folder``; ``where`` is the option or key that says it."""
+    """A baseline as the user wrote it (``text``), relative to ``folder``; ``where`` is the option or key with it."""
 
     text: str
     folder: Path
@@ -24,12 +25,12 @@ class BaselineSource(msgspec.Struct, frozen=True):
 
     @property
     def path(self) -> Path:
-        """The file, where it is one."""
+        """The path, if the baseline is not in a commit."""
         return self.folder / Path(self.text).expanduser()
 
     @property
     def in_git(self) -> bool:
-        """Is it a file of a commit? A file that is there wins, and so does one on a drive of Windows."""
+        """Whether this is a file of a commit; an existing file and a path on a Windows drive take precedence."""
         ref, _, inner = self.text.partition(":")
         return bool(ref and inner) and not _DRIVE.match(self.text) and not self.path.exists()
 
@@ -37,14 +38,14 @@ class BaselineSource(msgspec.Struct, frozen=True):
         """Read the baseline.
 
         Raises:
-            ConfigurationError: no such file, commit or repository, or it holds no baseline.
+            ConfigurationError: there is no such file, commit or repository, or the file is not a baseline.
         """
         if self.in_git:
             return parse_baseline(self._from_git(), self.where, self.text)
         try:
             return parse_baseline(self.path.read_bytes(), self.where, self.text)
         except FileNotFoundError:
-            fix = "make it with pytest --embed-update-baseline and commit it"
+            fix = "create it with pytest --embed-update-baseline and commit it"
             raise ConfigurationError(self.where, f"no such baseline: {self.path}", fix) from None
         except OSError as error:
             raise ConfigurationError(self.where, f"{self.path} cannot be read: {error.strerror}") from None
@@ -55,17 +56,17 @@ class BaselineSource(msgspec.Struct, frozen=True):
             raise ConfigurationError(self.where, f"{self.text!r}: a commit's name does not start with '-'", fix)
         command = ["git", "cat-file", "blob", self.text]
         try:
-            done = subprocess.run(  # noqa: S603 - no shell, and no option: see above
+            git = subprocess.run(  # noqa: S603 - no shell, and no option: see above
                 command,
                 cwd=self.folder,
                 capture_output=True,
                 stdin=subprocess.DEVNULL,
-                timeout=GIT_SECONDS,
+                timeout=GIT_TIMEOUT,
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ConfigurationError(self.where, f"git cannot be run: {error}", "install git, or give a file") from None
-        if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().partition("\n")[0]
-            raise ConfigurationError(self.where, f"git cannot read {self.text}: {said}", fix)
-        return done.stdout
+        if git.returncode:
+            reason = git.stderr.decode(errors="replace").strip().partition("\n")[0]
+            raise ConfigurationError(self.where, f"git cannot read {self.text}: {reason}", fix)
+        return git.stdout

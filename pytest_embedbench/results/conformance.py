@@ -1,4 +1,4 @@
-"""``conformance.jsonl``: what the probes found of a model, a line each, beside its results."""
+"""Read and write ``conformance.jsonl``: the outcomes of a model's probes, one a line, beside its results."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CONFORMANCE = "conformance.jsonl"
-"""Not ``.json``: MTEB takes every such file in a results folder for a task's result."""
+"""File name; not ``.json``, since MTEB takes every such file in a results folder for a task's result."""
 
 
 class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One probe's outcome. ``key`` is the sha256 of everything that decides it, ``asked_at`` Unix time in seconds."""
+    """One probe's outcome. ``key`` is the sha256 of everything it depends on, ``asked_at`` Unix time in seconds."""
 
     probe: str
     key: str
@@ -27,7 +27,7 @@ class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_probes(path: Path) -> dict[str, ProbeRecord]:
-    """The stored outcomes by probe; none where there is no such file, or another one in its place."""
+    """Return the stored outcomes by probe; none if the file does not exist or has another format."""
     try:
         lines = path.read_bytes().splitlines()
         records = [msgspec.json.decode(line, type=ProbeRecord) for line in lines if line]
@@ -37,4 +37,5 @@ def read_probes(path: Path) -> dict[str, ProbeRecord]:
 
 
 def write_probes(path: Path, records: Iterable[ProbeRecord]) -> None:
+    """Write the outcomes, whole or not at all."""
     write_atomically(path, "".join(msgspec.json.encode(record).decode() + "\n" for record in records))

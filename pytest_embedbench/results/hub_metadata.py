@@ -1,7 +1,7 @@
-"""Results as the Hub's metadata, made and checked with ``huggingface_hub``'s own classes.
+"""Export results as the Hub's metadata, made and checked with ``huggingface_hub``'s own classes.
 
 There are two forms: ``model-index`` in a README's front matter, and ``.eval_results/*.yaml``, from which the Hub fills
-leaderboards of datasets. For the second one, ids and scale are those that MTEB uploads its results with: the task
+the leaderboards of datasets. In the second form, ids and scale are the same as in MTEB's uploads: the task
 ``<task>_default_<split>``, and nDCG@10 in percent.
 """
 
@@ -21,31 +21,34 @@ from pytest_embedbench.results.schema import ModelRecord, PairResult
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData
 
-TASK = "text-retrieval"
-"""The Hub's name for it, as MTEB writes it."""
-MAIN = "ndcg@10"
-DECIMALS = 5
+HUB_TASK = "text-retrieval"
+"""The Hub's name of the task, as in MTEB's uploads."""
+MAIN_MEASURE = "ndcg@10"
+"""The measure of the Hub's leaderboards."""
+PERCENT_DECIMALS = 5
+"""Decimals of a value in percent."""
 TOOL = "pytest-embedbench"
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def metadata(results: Sequence[PairResult], source_url: str = "") -> ModelCardData:
-    """A README's metadata of one model: what is known of it, and all its means as ``model-index``.
+    """Return the metadata of a README: the model's facts, and all its means as ``model-index``.
 
     Args:
         results: of one model, one for each dataset.
-        source_url: where a reader finds the evidence.
+        source_url: where readers find the evidence.
 
     Raises:
         ResultError: nothing was scored.
     """
     from huggingface_hub import ModelCardData
 
-    evaluated = [found for result in results for found in eval_results(result, source_url)]
+    evaluated = [entry for result in results for entry in eval_results(result, source_url)]
     model = results[-1].embedbench.model
     if not evaluated:
-        raise ResultError(f"{model.name}: nothing was scored, so there is nothing for the Hub")
+        raise ResultError("nothing was scored, so there is nothing for the Hub", where=model.name)
+    # The tags of library and pipeline are only true for encoders that sentence-transformers loads.
     dense = model.spec.kind == "sentence-transformers" and bool(model.facts.dimensions or model.spec.dimensions)
     languages = list(dict.fromkeys(code.partition("-")[0] for code in model.spec.languages))
     return ModelCardData(
@@ -60,15 +63,15 @@ def metadata(results: Sequence[PairResult], source_url: str = "") -> ModelCardDa
 
 
 def eval_results(result: PairResult, source_url: str = "") -> list[EvalResult]:
-    """One entry a mean, between 0 and 1; nDCG@10 first."""
+    """Return one entry for each mean, between 0 and 1; nDCG@10 first."""
     from huggingface_hub import EvalResult
 
     details = result.embedbench
     dataset = details.dataset
-    ordered = sorted(details.means, key=lambda name: name != MAIN)
+    ordered = sorted(details.means, key=lambda name: name != MAIN_MEASURE)
     return [
         EvalResult(
-            task_type=TASK,
+            task_type=HUB_TASK,
             task_name="Retrieval",
             dataset_type=dataset.facts.hub_dataset or dataset.name,
             dataset_name=dataset.name,
@@ -85,19 +88,19 @@ def eval_results(result: PairResult, source_url: str = "") -> list[EvalResult]:
 
 
 def eval_entries(result: PairResult, source_url: str = "") -> list[EvalResultEntry]:
-    """The entry for the dataset's leaderboard; none where the data are not on the Hub or have no nDCG@10."""
+    """Return the entry for the dataset's leaderboard; none if the data is not on the Hub or there is no nDCG@10."""
     from huggingface_hub import EvalResultEntry
 
     details = result.embedbench
     dataset = details.dataset
-    if not dataset.facts.hub_dataset or MAIN not in details.means:
+    if not dataset.facts.hub_dataset or MAIN_MEASURE not in details.means:
         return []
     task = dataset.facts.mteb_task or dataset.name
     return [
         EvalResultEntry(
             dataset_id=dataset.facts.hub_dataset,
             task_id=f"{task}_default_{dataset.split}",
-            value=round(100 * details.means[MAIN], DECIMALS),
+            value=round(100 * details.means[MAIN_MEASURE], PERCENT_DECIMALS),
             dataset_revision=_dataset_revision(result),
             date=details.measured_on or None,
             source_url=source_url or None,
@@ -108,41 +111,41 @@ def eval_entries(result: PairResult, source_url: str = "") -> list[EvalResultEnt
 
 
 def _notes(model: ModelRecord, origin: str) -> list[str]:
-    """Who measured, and which variant of the model: a leaderboard shows it."""
+    """Return notes that a leaderboard shows: the tool, and the variant of the model."""
     variant = str(model.spec.variant).removeprefix("@")
     return [f"Obtained using {origin or f'{TOOL} {__version__}'}", *([variant] if variant else [])]
 
 
 def _dataset_revision(result: PairResult) -> str | None:
-    """The commit of the data on the Hub, where it is known; a fingerprint of ours is none."""
+    """Return the commit of the data on the Hub; None if it is unknown, e.g. if the revision is only a fingerprint."""
     dataset = result.embedbench.dataset
     known = dataset.facts.hub_dataset and result.dataset_revision != dataset.fingerprint[:40]
     return result.dataset_revision if known and _COMMIT.fullmatch(result.dataset_revision) else None
 
 
 def dump_entries(entries: Sequence[EvalResultEntry]) -> str:
-    """The text of a file in ``.eval_results``, which reads back as the same entries.
+    """Return the text of a file in ``.eval_results``, checked with the Hub's own reader.
 
     Raises:
-        ResultError: it does not.
+        ResultError: the text would be read as other entries.
     """
     from huggingface_hub import eval_result_entries_to_yaml, parse_eval_result_entries
 
     text = msgspec.yaml.encode(eval_result_entries_to_yaml(list(entries))).decode()
     if parse_eval_result_entries(msgspec.yaml.decode(text)) != list(entries):
-        raise ResultError(f"the Hub would read {entries[0].dataset_id} differently from how it is meant:\n{text}")
+        raise ResultError(f"the Hub would read other entries for {entries[0].dataset_id} than those written:\n{text}")
     return text
 
 
 def check_readme(text: str, meant: ModelCardData) -> None:
-    """Hold a README to its metadata, with the Hub's own reader.
+    """Check with the Hub's own reader that a README has the metadata ``meant``.
 
     Raises:
-        ResultError: it would be read differently.
+        ResultError: the metadata would be read differently.
     """
     from huggingface_hub import ModelCard
 
     wanted: Any = meant
-    found: Any = ModelCard(text).data
-    if found.to_dict() != wanted.to_dict() or found.eval_results != wanted.eval_results:
-        raise ResultError(f"the Hub would read the metadata of {meant.model_name} differently from how they are meant")
+    parsed: Any = ModelCard(text).data
+    if parsed.to_dict() != wanted.to_dict() or parsed.eval_results != wanted.eval_results:
+        raise ResultError(f"the Hub would read other metadata of {meant.model_name} than those written")

@@ -1,4 +1,4 @@
-"""What a result says of a dataset, and its scores under both names."""
+"""Make the records of a result: its model, its dataset, and its scores under MTEB's names and the project's own."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from msgspec.structs import replace
 from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.evaluate.metrics import Scores, means
-from pytest_embedbench.results.schema import DatasetRecord, PairResult
+from pytest_embedbench.models.source import locate
+from pytest_embedbench.models.spec import NamedModel
+from pytest_embedbench.results.schema import DatasetRecord, ModelRecord, PairResult
 
 UNKNOWN_LANGUAGE = ["und-Zyyy"]
-"""MTEB wants languages; this is its code for unknown ones."""
+"""MTEB requires languages; this is its code for an unknown one."""
 
 
 def dataset_record(dataset: Dataset) -> DatasetRecord:
-    """The dataset's facts and counts."""
+    """Return the dataset's facts and counts."""
     return DatasetRecord(
         name=dataset.name,
         split=dataset.split,
@@ -28,8 +30,20 @@ def dataset_record(dataset: Dataset) -> DatasetRecord:
     )
 
 
+def model_record(model: NamedModel) -> ModelRecord:
+    """Return the record of a model, without loading the model.
+
+    Raises:
+        ModelError: the model's files are not available.
+    """
+    source = locate(model.base)
+    return ModelRecord(
+        name=model.name, alias=model.alias, revision=source.revision, fingerprint=source.fingerprint, spec=model.spec
+    )
+
+
 def with_scores(result: PairResult, scores: Scores, dataset: Dataset) -> PairResult:
-    """The result with these scores, both under MTEB's names and under ours."""
+    """Return the result with the means of these scores, under MTEB's names and under the project's own."""
     mean = means(scores)
     mteb: dict[str, object] = {parse_measure(name).mteb_name: value for name, value in mean.items()}
     mteb["main_score"] = mean.get("ndcg@10")

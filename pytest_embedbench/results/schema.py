@@ -1,4 +1,4 @@
-"""What a result file holds: MTEB's own fields at the top, everything else below ``embedbench``.
+"""The schema of a result file: MTEB's own fields at the top, everything else below ``embedbench``.
 
 ``mteb.TaskResult`` reads the file as one of its own; ``embedbench.schema_version`` changes when a field's meaning does.
 """
@@ -18,14 +18,15 @@ from pytest_embedbench.models.protocol import ModelFacts
 from pytest_embedbench.models.spec import ModelSpec
 
 SCHEMA_VERSION = 1
+"""Version of the fields below ``embedbench``."""
 UNSEEN = "mteb:"
-"""The start of a fingerprint of data that were not seen; others are a sha256."""
+"""Start of the fingerprint of data that was not available, as for published numbers; others are a sha256."""
 MTEB_VERSION = "2.0.0"
-"""The version of MTEB whose result format this is; its loader asks for one."""
+"""The version of MTEB whose result format this is; MTEB's loader requires one."""
 
 
 class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Which model was measured: ``fingerprint`` is the sha256 of its files, ``spec`` what was asked for."""
+    """The measured model: ``fingerprint`` is the sha256 of its files, ``spec`` the settings that were requested."""
 
     name: str
     alias: str
@@ -36,10 +37,10 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DatasetRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Which data it was measured on; ``queries`` counts those that enter the means.
+    """The data of a measurement; ``queries`` counts those that enter the means.
 
-    Of published numbers the data were not seen: then there are no counts, and the fingerprint says which data they are
-    said to be: ``mteb:TASK/SPLIT@REVISION``.
+    For published numbers the data was not available: then there are no counts, and the fingerprint only names the
+    data: ``mteb:TASK/SPLIT@REVISION``.
     """
 
     name: str
@@ -54,23 +55,23 @@ class DatasetRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """Files beside the result that its numbers can be recomputed from."""
+    """Files beside the result from which its numbers can be recomputed."""
 
     run: str = ""
     run_sha256: str = ""
     per_query: str = ""
     samples: dict[str, dict[str, str]] = {}
-    """Profile, or key of ``max_rates`` -> side -> CSV of raw latency samples."""
+    """Profile, or key of ``max_rates`` -> side -> CSV file of raw latency samples."""
 
 
 class Details(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything beyond MTEB's fields. Times in seconds, memory in bytes."""
+    """Everything beyond MTEB's fields. Times are in seconds, memory in bytes; docs/results.md explains each field."""
 
     schema_version: int = SCHEMA_VERSION
     origin: str = ""
-    """Where the numbers are from, if they were not measured here: ``MTEB 1.38.9``, ``run bm25.trec``."""
+    """Source of the numbers, if they were not measured here: ``MTEB 1.38.9``, ``run bm25.trec``."""
     key: str = ""
-    """sha256 of everything that decides the ranking; equal keys mean that a run can be reused."""
+    """sha256 of everything that the ranking depends on; a stored run with an equal key can be reused."""
     model: ModelRecord
     dataset: DatasetRecord
     environment: Environment | None = None
@@ -83,9 +84,9 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     peak_memory_bytes: dict[str, int] = {}
     profiles: dict[str, ProfileResult] = {}
     slowdowns: dict[str, SlowdownResult] = {}
-    """``SHAPE against MODEL`` -> how many times that model's time this one takes."""
+    """``SHAPE against MODEL`` -> ratio of this model's times to that model's."""
     max_rates: dict[str, RateResult] = {}
-    """``b1 query at p99 <= 500 ms`` -> the highest rate at which that holds."""
+    """``b1 query at p99 <= 500 ms`` -> the highest rate at which this holds."""
     evidence: Evidence = Evidence()
 
 

@@ -1,4 +1,4 @@
-"""The results folder: ``<org>__<model>/<revision>/<dataset>.json`` and its evidence, written whole or not at all."""
+"""Store results as ``<org>__<model>/<revision>/<dataset>.json`` with their evidence, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from filelock import FileLock
 
-from pytest_embedbench.core.files import file_name, write_atomically
+from pytest_embedbench.core.files import file_name, path_digest, write_atomically
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.results.schema import ModelRecord, PairResult
 from pytest_embedbench.results.trec import dump_run, parse_run
@@ -26,24 +26,25 @@ if TYPE_CHECKING:
     from pytest_embedbench.load.samples import Sample
 
 SAMPLE_COLUMNS = ("sent_s", "latency_ms", "queue_ms")
+"""Columns of a closed loop's samples."""
 OPEN_COLUMNS = (*SAMPLE_COLUMNS, "lag_ms")
-"""Of an open loop's samples."""
+"""Columns of an open loop's samples."""
 
 NO_REVISION = "no_revision_available"
 """MTEB's word for a model without a revision."""
 
 
 class Store:
-    """Results below one folder."""
+    """The results below one folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def check_writable(self) -> None:
-        """Find out before the work, not after it, whether results can be written.
+        """Check, before the work is done, that results can be written.
 
         Raises:
-            ResultError: they cannot; the message names the folder.
+            ResultError: the folder cannot be written; ``where`` names it.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -51,35 +52,36 @@ class Store:
                 pass
         except OSError as error:
             fix = "make room there, or choose another folder with --embed-results"
-            raise ResultError(f"{self.root}: cannot write results: {error.strerror}\n  fix: {fix}") from None
+            problem = f"cannot write results: {error.strerror}"
+            raise ResultError(problem, where=str(self.root), fix=fix) from None
 
     def path(self, model: ModelRecord, dataset: str) -> Path:
-        """Where the result of this model on this dataset lies."""
+        """Return the path of the result of this model on this dataset."""
         revision = file_name(model.revision or NO_REVISION)
         return self.root / file_name(model.name) / revision / f"{file_name(dataset)}.json"
 
     @contextmanager
     def locked(self, path: Path) -> Iterator[None]:
-        """Hold the pair's lock: of two processes the second waits, then finds what the first one made."""
-        name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:32]
-        with FileLock(Path(tempfile.gettempdir()) / f"embedbench-{name}.lock"):
+        """Hold the pair's lock: a second process waits, and can then use the result of the first."""
+        with FileLock(Path(tempfile.gettempdir()) / f"embedbench-{path_digest(path)}.lock"):
             yield
 
     def load(self, path: Path) -> PairResult | None:
-        """The stored result, or None where there is none.
+        """Return the stored result, or None if there is none.
 
         Raises:
-            ResultError: the file is not one of ours; the message names it.
+            ResultError: the file is not a result of this package; ``where`` names it.
         """
         try:
             return msgspec.json.decode(path.read_bytes(), type=PairResult)
         except FileNotFoundError:
             return None
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            raise ResultError(f"{path}: not a pytest-embedbench result: {error}\n  fix: delete it") from None
+            problem = f"not a pytest-embedbench result: {error}"
+            raise ResultError(problem, where=str(path), fix="delete it") from None
 
     def load_run(self, path: Path, result: PairResult) -> Run | None:
-        """The stored run, or None where it is missing or is not the one that the result speaks of."""
+        """Return the stored run, or None if it is missing or differs from the one that the result was computed from."""
         evidence = result.embedbench.evidence
         try:
             text = (path.parent / evidence.run).read_text(encoding="utf-8") if evidence.run else ""
@@ -90,24 +92,25 @@ class Store:
         return parse_run(text, evidence.run)
 
     def save_ranking(self, path: Path, run: Run, scores: Scores, tag: str) -> dict[str, str]:
-        """Write the run and the per-query scores; the fields of ``Evidence`` that name them (none for an empty run)."""
+        """Write the run and the per-query scores; return their fields of ``Evidence`` (none for an empty run)."""
         if not len(run):
             return {}
         text = dump_run(run, tag)
         run_path, query_path = path.with_suffix(".run.trec"), path.with_suffix(".per-query.jsonl")
+        # Before the result, so that a result on disk always has its evidence.
         write_atomically(run_path, text)
         write_atomically(query_path, dump_per_query(scores))
         return {"run": run_path.name, "run_sha256": _sha256(text), "per_query": query_path.name}
 
     def save_samples(self, path: Path, shape: str, side: str, samples: Sequence[Sample]) -> str:
-        """Write raw latency samples as CSV; the file's name. A wait that only a server knows is empty."""
+        """Write raw latency samples as CSV; return the file's name. A queue time known only to the server is empty."""
         target = path.with_suffix(f".{shape}.{side}.csv")
         columns = SAMPLE_COLUMNS if samples[0].lag_ms is None else OPEN_COLUMNS
         write_atomically(target, _table(columns, (_cells(sample, columns) for sample in samples)))
         return target.name
 
     def save_rate_samples(self, path: Path, search: str, sides: Sequence[OpenSide]) -> str:
-        """Write the samples of every rate that a search tried, in its order, as one CSV; the file's name."""
+        """Write the samples of every rate that a search tried, in order, as one CSV; return the file's name."""
         rows = ((f"{side.rate:.6g}", *_cells(sample, OPEN_COLUMNS)) for side in sides for sample in side.samples)
         target = path.with_suffix(f".{search}.csv")
         write_atomically(target, _table(("rate_per_s", *OPEN_COLUMNS), rows))
@@ -115,6 +118,7 @@ class Store:
 
     def save(self, path: Path, result: PairResult) -> None:
         """Write the result, and MTEB's ``model_meta.json`` beside it."""
+        # Sorted keys: equal results give equal files.
         content = msgspec.json.format(msgspec.json.encode(result, order="deterministic"), indent=2)
         write_atomically(path, content.decode() + "\n")
         meta = {"name": result.embedbench.model.name, "revision": path.parent.name}
@@ -123,20 +127,20 @@ class Store:
         )
 
     def results(self, folder: Path | None = None) -> Iterator[tuple[Path, PairResult]]:
-        """Every stored result below ``folder`` (absent: all) with its path, in a stable order."""
+        """Yield every stored result below ``folder`` (None: all) with its path, in a stable order."""
         for path in sorted((folder or self.root).rglob("*.json")):
             if path.name != "model_meta.json" and (result := self.load(path)):
                 yield path, result
 
 
 def _cells(sample: Sample, columns: Sequence[str]) -> list[str]:
-    """A sample in the order of the columns: seconds to 1 us, milliseconds to 0.1 us; empty where it is not known."""
+    """Return a sample's values: seconds with 6 decimals, milliseconds with 4; empty if unknown."""
     values = ((name, getattr(sample, name)) for name in columns)
     return ["" if value is None else f"{value:.{6 if name.endswith('_s') else 4}f}" for name, value in values]
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Rows below their header as CSV."""
+    """Return rows below their header as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
@@ -145,7 +149,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def dump_per_query(scores: Scores) -> str:
-    """Per-query scores as JSON lines: ``{"query": id, "ndcg@10": value, ...}``."""
+    """Return per-query scores as JSON lines: ``{"query": id, "ndcg@10": value, ...}``."""
     queries = next(iter(scores.values()), {})
     return "".join(
         msgspec.json.encode({"query": query, **{name: values[query] for name, values in scores.items()}}).decode()
@@ -155,7 +159,7 @@ def dump_per_query(scores: Scores) -> str:
 
 
 def parse_per_query(text: str) -> Scores:
-    """The inverse of ``dump_per_query``."""
+    """Read per-query scores; the inverse of ``dump_per_query``."""
     scores: dict[str, dict[str, float]] = {}
     for line in filter(None, text.split("\n")):  # JSON leaves other line separators in strings as they are
         record: Mapping[str, float | str] = msgspec.json.decode(line)

@@ -1,4 +1,4 @@
-"""Runs in TREC's format, ``query Q0 document rank score tag``, and judgments: trec_eval and all tools read them."""
+"""Read and write runs (``query Q0 document rank score tag``) and qrels in TREC's format, as for trec_eval."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _UNSAFE = re.compile(r"[\s%]")
 
 
 def dump_run(run: Run, tag: str) -> str:
-    """The run as text. Scores keep all their digits, so that ties stay ties and no others appear.
+    """Return the run as text. Scores keep all their digits, so that exactly the tied scores stay ties.
 
-    White space and ``%`` in an id are percent-encoded, since columns are parted by white space.
+    White space and ``%`` in an id are percent-encoded, since columns are separated by white space.
     """
-    tag = _UNSAFE.sub("_", tag) or "embedbench"
+    tag = _UNSAFE.sub("_", tag) or "embedbench"  # the last column must not be empty
     lines = [
         f"{_quoted(query)} Q0 {_quoted(doc)} {rank} {score!r} {tag}\n"
         for query in run
@@ -28,10 +28,10 @@ def dump_run(run: Run, tag: str) -> str:
 
 
 def parse_run(text: str, where: str) -> Run:
-    """Read a run; order comes from the scores, as in trec_eval, not from the rank column.
+    """Read a run; as in trec_eval, the order comes from the scores, not from the rank column.
 
     Raises:
-        ResultError: a line has not six columns, or its score is not a number.
+        ResultError: a line does not have six columns, or its score is not a number.
     """
     rankings: dict[str, Ranking] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -42,14 +42,15 @@ def parse_run(text: str, where: str) -> Run:
             query, _, doc, _, score, _ = fields
             rankings.setdefault(unquote(query), []).append((unquote(doc), float(score)))
         except ValueError:
-            raise ResultError(f"{where}:{number}: not a TREC run line (query Q0 document rank score tag)") from None
+            problem = "not a TREC run line (query Q0 document rank score tag)"
+            raise ResultError(problem, where=f"{where}:{number}") from None
     return Run(rankings)
 
 
 def dump_qrels(dataset: Dataset) -> str:
-    """The judgments behind a dataset's means, ``query 0 document grade``, for ``trec_eval -c`` to give the same means.
+    """Return the qrels behind a dataset's means, ``query 0 document grade``: ``trec_eval -c`` gives the same means.
 
-    Ids are encoded as in our runs. Queries that enter no mean are left out; grades below zero are 0.
+    Ids are encoded as in ``dump_run``. Queries that enter no mean are left out; grades below zero become 0.
     """
     return "".join(
         f"{_quoted(query)} 0 {_quoted(doc)} {max(grade, 0)}\n"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_embedbench.reports.markdown_summary import Line
+    from pytest_embedbench.reports.markdown_summary import SummaryLine
     from pytest_embedbench.results.schema import PairResult
     from pytest_embedbench.results.store import Store
     from pytest_embedbench.session.state import EmbedSession
@@ -82,13 +82,13 @@ def write_summary(
     return publish(Summary(lines, notes, files), path, step)
 
 
-def _summary_line(report: pytest.TestReport) -> Line:
+def _summary_line(report: pytest.TestReport) -> SummaryLine:
     """Return the table line of an item; one without a verdict (e.g. a test in Python) has pytest's outcome."""
-    from pytest_embedbench.reports.markdown_summary import Line
+    from pytest_embedbench.reports.markdown_summary import SummaryLine
 
     record = read_record(report)
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
-    return Line(
+    return SummaryLine(
         model=record.model,
         dataset=record.dataset,
         check=record.check or report.nodeid.rpartition("::")[2],

@@ -326,9 +326,9 @@ def test_a_baseline_of_another_commit(kept: Project) -> None:
         (["--embed-baseline=nope:b.json"], "--embed-baseline: git cannot read nope:b.json: *"),
         (["--embed-baseline=HEAD:b.json"], "--embed-baseline: git cannot read HEAD:b.json: *"),
         (["--embed-baseline=--all:b.json"], "--embed-baseline: '--all:b.json': a commit's name does not start with*"),
-        (["--embed-baseline=bad.json"], "--embed-baseline: bad.json is no baseline: *"),
+        (["--embed-baseline=bad.json"], "--embed-baseline: bad.json is not a baseline: *"),
         (["--embed-baseline=later.json"], "--embed-baseline: later.json has schema version 99; *"),
-        (["--embed-update-baseline", "--embed-baseline=bad.json"], "--embed-baseline: bad.json is no baseline: *"),
+        (["--embed-update-baseline", "--embed-baseline=bad.json"], "--embed-baseline: bad.json is not a baseline: *"),
         (
             ["--embed-update-baseline", "--embed-baseline=HEAD:b.json"],
             "--embed-baseline: HEAD:b.json is of a commit and cannot be written",

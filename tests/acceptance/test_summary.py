@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from pytest_embedbench.reports.markdown_summary import CUT, MOST_BYTES, Line, Summary, markdown, publish
+from pytest_embedbench.reports.markdown_summary import CUT_NOTE, MAX_BYTES, Summary, SummaryLine, markdown, publish
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,7 +131,7 @@ HOSTILE = "<img src=x>|`**a**`\n# b [c](javascript:d) \ud800"
 
 
 def test_names_cannot_break_out_of_their_place() -> None:
-    line = Line(HOSTILE, "d", "c", "failed", "1", ">= 2", f"why\n\n</pre></details><script>{HOSTILE}")
+    line = SummaryLine(HOSTILE, "d", "c", "failed", "1", ">= 2", f"why\n\n</pre></details><script>{HOSTILE}")
     text = markdown(Summary([line], [f"note: {HOSTILE}"]))
     assert not re.search(r"(?<!\\)<(img|script)", text), "neither as HTML"
     assert text.count("</details>") == 1
@@ -142,23 +142,23 @@ def test_names_cannot_break_out_of_their_place() -> None:
 
 
 def test_what_is_too_large_is_cut_with_a_statement(tmp_path: Path) -> None:
-    lines = [Line("m", "d", f"c{number}", "failed", explanation="x" * 30_000) for number in range(100)]
-    lines.append(Line("m", "d", "good", "passed"))
+    lines = [SummaryLine("m", "d", f"c{number}", "failed", explanation="x" * 30_000) for number in range(100)]
+    lines.append(SummaryLine("m", "d", "good", "passed"))
     text = markdown(Summary(lines, ["note: n"]))
-    assert MOST_BYTES - 30_000 < len(text.encode()) <= MOST_BYTES
-    assert text.endswith(CUT)
+    assert MAX_BYTES - 30_000 < len(text.encode()) <= MAX_BYTES
+    assert text.endswith(CUT_NOTE)
     assert text.count("\n| ") == 102, "the table is whole"
     assert text.count("<details>") == text.count("</details>")
     assert "... and 10,000 characters more" in text
 
     step = tmp_path / "step.md"
-    step.write_bytes(b"y" * (MOST_BYTES - 60_000))
+    step.write_bytes(b"y" * (MAX_BYTES - 60_000))
     assert publish(Summary(lines), None, step) == []
-    assert MOST_BYTES - 60_000 < step.stat().st_size <= MOST_BYTES
-    step.write_bytes(b"y" * (MOST_BYTES - 10))
+    assert MAX_BYTES - 60_000 < step.stat().st_size <= MAX_BYTES
+    step.write_bytes(b"y" * (MAX_BYTES - 10))
     (problem,) = publish(Summary(lines), None, step)
     assert "1,048,566 bytes already" in problem
-    assert step.stat().st_size == MOST_BYTES - 10
+    assert step.stat().st_size == MAX_BYTES - 10
 
 
 def test_one_file_for_both_is_written_once(tmp_path: Path) -> None:

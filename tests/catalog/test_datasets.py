@@ -14,7 +14,7 @@ from pytest_embedbench.core.measures import Measure, parse_measure
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.plausibility.check import check_row
-from pytest_embedbench.plausibility.rows import Row, Value
+from pytest_embedbench.plausibility.rows import ReportedRow, ReportedValue
 from pytest_embedbench.suite.names import Names, Overrides
 from pytest_embedbench.suite.tables import SuiteTables
 
@@ -191,13 +191,17 @@ def test_samples_are_smaller_than_what_they_are_drawn_from() -> None:
 
 def test_graded_numbers_of_ms_marco_are_not_called_impossible() -> None:
     """Its `dev` is binary and its `test` is not; a card names no split."""
-    scores = {"ndcg@10": Value.printed("0.7000"), "map@10": Value.printed("0.7200"), "mrr@10": Value.printed("0.9700")}
+    scores = {
+        "ndcg@10": ReportedValue.printed("0.7000"),
+        "map@10": ReportedValue.printed("0.7200"),
+        "mrr@10": ReportedValue.printed("0.9700"),
+    }
     for name, levels in {"MSMARCO": set[str](), "TRECDL2019": set[str](), "SciFact": {"error"}}.items():
-        found = check_row(Row(dataset=name, scores=dict(_measured(scores))))
+        found = check_row(ReportedRow(dataset=name, scores=dict(_measured(scores))))
         assert {finding.level for finding in found if finding.level != "note"} == levels
 
 
-def _measured(scores: dict[str, Value]) -> list[tuple[Measure, Value]]:
+def _measured(scores: dict[str, ReportedValue]) -> list[tuple[Measure, ReportedValue]]:
     return [(parse_measure(name), value) for name, value in scores.items()]
 
 

@@ -127,7 +127,7 @@ def test_online_elo_has_no_interval_to_show(folder: Path) -> None:
         (("a.csv", "--confidence", "95"), 2, "--confidence"),
         (("a.csv", "--method", "trueskill"), 2, "--method"),
         (("a.csv", "--exclude", "xx"), 1, "Error: --exclude: no judgment is of a model 'xx'\n  fix: "),
-        (("bad.csv",), 1, "Error: bad.csv:2: outcome: Invalid enum value 'won'\n  fix: write a where"),
+        (("bad.csv",), 1, "Error: bad.csv:2: outcome: Invalid enum value 'won'\n  fix: write a if"),
         (("apart.csv",), 1, "never compared: p, q | x, y\n  fix: "),
         (("a.csv", "--out", "a.csv/x"), 1, "Error: a.csv/x/ratings.json: cannot be written: "),
     ],

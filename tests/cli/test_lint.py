@@ -15,7 +15,7 @@ from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.engine.pair_work import WorkSettings
 from pytest_embedbench.engine.workbench import Workbench
 from pytest_embedbench.plausibility.check import check_result
-from pytest_embedbench.plausibility.rows import Value
+from pytest_embedbench.plausibility.rows import ReportedValue
 from pytest_embedbench.plausibility.sources import read_rows
 from pytest_embedbench.reports.cards.write import write_cards
 from pytest_embedbench.results.store import Store
@@ -97,12 +97,16 @@ def test_published_rows_pass(shared: Path) -> None:
 
 def test_a_cards_numbers_are_read_with_their_units_and_digits(tmp_path: Path) -> None:
     fiqa, other = read_rows(write(tmp_path / "card.md", CARD))
-    assert fiqa.scores[Measure("mrr", 10)] == Value(0.0335, 5e-5)
+    assert fiqa.scores[Measure("mrr", 10)] == ReportedValue(0.0335, 5e-5)
     assert len(fiqa.scores) == 3
-    assert (fiqa.model, fiqa.documents, fiqa.queries) == ("org/model", Value(57599, 0.5), Value(648, 0.5))
+    assert (fiqa.model, fiqa.documents, fiqa.queries) == (
+        "org/model",
+        ReportedValue(57599, 0.5),
+        ReportedValue(648, 0.5),
+    )
     assert other.scores[Measure("ndcg", 10)].value == pytest.approx(0.6875)
     assert other.scores[Measure("ndcg", 10)].half == pytest.approx(5e-5)
-    assert other.latencies == {"L4 b1 c16 corpus": {"p50": Value(500, 50), "p90": Value(400, 0.05)}}
+    assert other.latencies == {"L4 b1 c16 corpus": {"p50": ReportedValue(500, 50), "p90": ReportedValue(400, 0.05)}}
 
 
 def test_a_card_of_others_with_impossible_latencies(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pytest_embedbench.reports.cards.facts import (
     Facets,
     Field,
     Figure,
-    Measure,
+    NamedFigure,
     Overview,
     Performance,
     Quality,
@@ -37,8 +37,8 @@ def card() -> Card:
     blocks = (
         Facets(fields=(Field(name="Domain", value="medicine"),)),
         Counts(counts=(Count(name="Corpus", figure=Figure(text="3,633")),)),
-        Quality(measures=(Measure(name="ndcg at 10", figure=Figure(text="0.3159")),)),
-        Performance(profile="L4 b1 c16", measures=(Measure(name="Query p50", figure=Figure(text="13.4ms")),)),
+        Quality(measures=(NamedFigure(name="ndcg at 10", figure=Figure(text="0.3159")),)),
+        Performance(profile="L4 b1 c16", measures=(NamedFigure(name="Query p50", figure=Figure(text="13.4ms")),)),
     )
     overview = Overview(rows=(Field(name="Architecture", value="BertModel"),))
     section = Section(name="NFCorpus", blocks=blocks)

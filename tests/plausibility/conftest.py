@@ -11,7 +11,7 @@ import pytest
 from pytest_embedbench.core.measures import Measure, parse_measure
 from pytest_embedbench.core.runs import Run
 from pytest_embedbench.evaluate.metrics import means, score
-from pytest_embedbench.plausibility.rows import Judgments, Row, Value
+from pytest_embedbench.plausibility.rows import Grading, ReportedRow, ReportedValue
 
 CUTS = (1, 3, 5, 10, 20, 100)
 EVERY = tuple(Measure(family, k) for family in ("ndcg", "map", "mrr", "recall", "precision") for k in CUTS)
@@ -21,8 +21,8 @@ class MakeRow(Protocol):
     """The ``make_row`` fixture."""
 
     def __call__(
-        self, scores: Mapping[str, str], judgments: Judgments = ..., dataset: str = ..., model: str = ...
-    ) -> Row: ...
+        self, scores: Mapping[str, str], judgments: Grading = ..., dataset: str = ..., model: str = ...
+    ) -> ReportedRow: ...
 
 
 class MeasuredMeans(Protocol):
@@ -35,9 +35,11 @@ class MeasuredMeans(Protocol):
 def make_row() -> MakeRow:
     """Return a function that makes a row from printed scores: ``{"ndcg@10": "0.1447"}``."""
 
-    def make(scores: Mapping[str, str], judgments: Judgments = "", dataset: str = "data", model: str = "org/m") -> Row:
-        values = {parse_measure(name): Value.printed(text) for name, text in scores.items()}
-        return Row(dataset=dataset, model=model, judgments=judgments, scores=values)
+    def make(
+        scores: Mapping[str, str], judgments: Grading = "", dataset: str = "data", model: str = "org/m"
+    ) -> ReportedRow:
+        values = {parse_measure(name): ReportedValue.printed(text) for name, text in scores.items()}
+        return ReportedRow(dataset=dataset, model=model, judgments=judgments, scores=values)
 
     return make
 

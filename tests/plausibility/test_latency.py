@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from pytest_embedbench.load.statistics import summarize
 from pytest_embedbench.plausibility.check import check_rows
 from pytest_embedbench.plausibility.latency import check_samples
-from pytest_embedbench.plausibility.rows import Row, Value
+from pytest_embedbench.plausibility.rows import ReportedRow, ReportedValue
 
 
-def row(dataset: str = "data", **statistics: str) -> Row:
-    values = {name: Value.printed(text) for name, text in statistics.items()}
-    return Row(dataset=dataset, model="org/m", latencies={"b1 c16 query": values})
+def row(dataset: str = "data", **statistics: str) -> ReportedRow:
+    values = {name: ReportedValue.printed(text) for name, text in statistics.items()}
+    return ReportedRow(dataset=dataset, model="org/m", latencies={"b1 c16 query": values})
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_real_samples_are_never_flagged(samples: list[float], decimals: int) -> 
     side = summarize(samples * 10, batch=1, own_tokens=1, tokens=1, seconds=1, distinct_texts=1)
     found = {name: getattr(side, f"{name}_ms") for name in ("p50", "p90", "p95", "p99", "mean", "max")}
     exact = {name: value for name, value in found.items() if value is not None}
-    whole = Row(dataset="d", latencies={"q": {name: Value(value) for name, value in exact.items()}})
+    whole = ReportedRow(dataset="d", latencies={"q": {name: ReportedValue(value) for name, value in exact.items()}})
     printed = row(**{name: f"{value:.{decimals}f}" for name, value in exact.items()})
     assert not [*check_samples(whole), *check_samples(printed)]
 
@@ -93,7 +93,7 @@ def test_measured_latencies_have_no_pattern() -> None:
     assert not check_rows(rows)
 
 
-def leaderboard_rows(page: str) -> list[Row]:
+def leaderboard_rows(page: str) -> list[ReportedRow]:
     """The dataset blocks of a leaderboard's model page: a name, `ELO ...`, then names and numbers on lines of their own."""
     rows = []
     lines = page.split("\n")
@@ -102,12 +102,14 @@ def leaderboard_rows(page: str) -> list[Row]:
             following = [text for text in lines[place + 1 :] if text]
             block = following[: next((n for n, text in enumerate(following) if text.startswith("ELO ")), None)]
             latencies = {
-                {"Mean": "mean", "P50 (Median)": "p50", "P90": "p90"}[name]: Value.printed(value.removesuffix("ms"))
+                {"Mean": "mean", "P50 (Median)": "p50", "P90": "p90"}[name]: ReportedValue.printed(
+                    value.removesuffix("ms")
+                )
                 for name, value in pairwise(block)
                 if name in {"Mean", "P50 (Median)", "P90"}
             }
             dataset = next(text for text in reversed(lines[:place]) if text)
-            rows.append(Row(dataset=dataset, model="qwen3-embedding-4b", latencies={"latency": latencies}))
+            rows.append(ReportedRow(dataset=dataset, model="qwen3-embedding-4b", latencies={"latency": latencies}))
     return rows
 
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from pytest_embedbench.catalog import datasets, models, published
 from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.plausibility.check import check_row
-from pytest_embedbench.plausibility.rows import Row, Value
+from pytest_embedbench.plausibility.rows import ReportedRow, ReportedValue
 from tests.plausibility.conftest import MakeRow
 
 QWEN = "Qwen/Qwen3-Embedding-4B"
@@ -41,9 +41,9 @@ def test_full_marks_with_low_recall(make_row: MakeRow) -> None:
     assert not list(check_row(make_row({"ndcg@10": "1.000", "recall@10": "0.950"})))
 
 
-def sized(row: Row, documents: int, queries: int | None = None, split: str = "") -> Row:
-    counted = None if queries is None else Value(queries)
-    return replace(row, documents=Value(documents), queries=counted, split=split)
+def sized(row: ReportedRow, documents: int, queries: int | None = None, split: str = "") -> ReportedRow:
+    counted = None if queries is None else ReportedValue(queries)
+    return replace(row, documents=ReportedValue(documents), queries=counted, split=split)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_queries_of_another_split_are_not_compared(make_row: MakeRow) -> None:
 
 
 def test_a_count_in_thousands_is_taken_as_printed(make_row: MakeRow) -> None:
-    assert not list(check_row(replace(make_row({}, dataset="FiQA2018"), documents=Value(57600, 50))))
+    assert not list(check_row(replace(make_row({}, dataset="FiQA2018"), documents=ReportedValue(57600, 50))))
 
 
 def test_values_that_differ_from_published_ones_are_shown_with_them(make_row: MakeRow) -> None:
@@ -103,6 +103,6 @@ def test_the_published_table_is_sound() -> None:
         assert entry.model in known
         assert entry.dataset in published.sizes()
         assert entry.source
-        scores = {parse_measure(name): Value(value, 5e-6) for name, value in entry.values.items()}
-        row = Row(dataset=entry.dataset, model=entry.model, split=entry.split, scores=scores)
+        scores = {parse_measure(name): ReportedValue(value, 5e-6) for name, value in entry.values.items()}
+        row = ReportedRow(dataset=entry.dataset, model=entry.model, split=entry.split, scores=scores)
         assert not list(check_row(row))

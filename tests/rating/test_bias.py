@@ -6,17 +6,17 @@ import msgspec
 import pytest
 
 from pytest_embedbench.rating.bias import position_bias
-from pytest_embedbench.rating.judgments import Judgment, Outcome, Side, Trial
+from pytest_embedbench.rating.judgments import JudgedSide, JudgeTrial, Judgment, Preference
 from pytest_embedbench.rating.rate import rate
 from pytest_embedbench.rating.ratings import PositionBias
 
 
-def asked(query: str, first: Side, outcome: Outcome, a: str = "x", b: str = "y", judge: str = "") -> Judgment:
+def asked(query: str, first: JudgedSide, outcome: Preference, a: str = "x", b: str = "y", judge: str = "") -> Judgment:
     return Judgment(dataset="d", query_id=query, model_a=a, model_b=b, outcome=outcome, first_shown=first, judge=judge)
 
 
-def tried(query: str, *trials: tuple[Side, Outcome]) -> Judgment:
-    made = tuple(Trial(first_shown=first, outcome=outcome) for first, outcome in trials)
+def tried(query: str, *trials: tuple[JudgedSide, Preference]) -> Judgment:
+    made = tuple(JudgeTrial(first_shown=first, outcome=outcome) for first, outcome in trials)
     return Judgment(dataset="d", query_id=query, model_a="x", model_b="y", outcome="tie", trials=made)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.rating.files import read_judgments, write_judgments
-from pytest_embedbench.rating.judgments import Judgment, Trial
+from pytest_embedbench.rating.judgments import JudgeTrial, Judgment
 
 HEADER = "dataset,query_id,model_a,model_b,outcome,first_shown,repeat\n"
 LINE = '{"dataset":"d","query_id":"q","model_a":"x","model_b":"y","outcome":"a"}'
@@ -35,7 +35,7 @@ judgments = st.builds(
     run_b=texts,
     trials=st.lists(
         st.builds(
-            Trial,
+            JudgeTrial,
             first_shown=st.sampled_from(["a", "b"]),
             outcome=outcomes,
             reason=texts,
@@ -90,9 +90,9 @@ def test_without_a_known_extension_the_content_says_what_it_is(tmp_path: Path, n
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("j.csv", "d,q,x,y,win,a,0", "j.csv:2: outcome: Invalid enum value 'win'\n  fix: write a where"),
-        ("j.csv", "d,q,x,y,,a,0", "j.csv:2: outcome: missing\n  fix: write a where"),
-        ("j.csv", "d,,x,y,a,a,0", "j.csv:2: query_id: missing\n  fix: one judgment a line"),
+        ("j.csv", "d,q,x,y,win,a,0", "j.csv:2: outcome: Invalid enum value 'win'\n  fix: write a if"),
+        ("j.csv", "d,q,x,y,,a,0", "j.csv:2: outcome: missing\n  fix: write a if"),
+        ("j.csv", "d,,x,y,a,a,0", "j.csv:2: query_id: missing\n  fix: write one judgment a line"),
         ("j.csv", "d,q,x,y,a,a,0\nd,q, ,y,a,a,0", "j.csv:3: model_a: missing"),
         ("j.csv", "d,q,x,y,a,left,0", "j.csv:2: first_shown: Invalid enum value 'left'\n  fix: write a or b; leave"),
         ("j.csv", "d,q,x,y,a,a,no", "j.csv:2: repeat: Expected `int`, got `str`\n  fix: write 0, or 1"),
@@ -101,7 +101,7 @@ def test_without_a_known_extension_the_content_says_what_it_is(tmp_path: Path, n
         ("j.csv", "d,q,x,y,a,a,0,9", "j.csv:2: 8 columns where the header has 7"),
         ("j.csv", 'd,"q\n1",x,y,a,a,0\nd,q,x,y,c,a,0', "j.csv:4: outcome: Invalid enum value 'c'"),
         ("j.csv", 'd,"q,x,y,a,a,0\nd,q,x,y,a,a,0', "j.csv:3: not CSV: unexpected end of data\n  fix: check the quotes"),
-        ("j.csv", "", "j.csv: holds no judgment\n  fix: one judgment a line"),
+        ("j.csv", "", "j.csv: holds no judgment\n  fix: write one judgment a line"),
     ],
 )
 def test_a_bad_csv_row(tmp_path: Path, name: str, content: str, message: str) -> None:
@@ -114,8 +114,8 @@ def test_a_bad_csv_row(tmp_path: Path, name: str, content: str, message: str) ->
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (LINE.replace('"a"}', '"won"}'), "2: outcome: Invalid enum value 'won'\n  fix: write a where"),
-        (LINE.replace(',"outcome":"a"', ""), "2: outcome: missing\n  fix: write a where"),
+        (LINE.replace('"a"}', '"won"}'), "2: outcome: Invalid enum value 'won'\n  fix: write a if"),
+        (LINE.replace(',"outcome":"a"', ""), "2: outcome: missing\n  fix: write a if"),
         (LINE.replace('"q"', '" "'), "2: query_id: missing"),
         (LINE.replace('"q"', "7"), "2: query_id: Expected `str`, got `int`"),
         (LINE.replace('"x"', "null"), "2: model_a: missing"),
@@ -140,8 +140,8 @@ def test_a_bad_json_line(tmp_path: Path, line: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ("dataset,query_id,model_a,model_b\n", "1: outcome: there is no such column\n  fix: the first line names"),
-        ("d,q,x,y,a,a,0\n", "1: dataset: there is no such column"),
+        ("dataset,query_id,model_a,model_b\n", "1: outcome: the column is missing\n  fix: the first line names"),
+        ("d,q,x,y,a,a,0\n", "1: dataset: the column is missing"),
         (HEADER.replace("repeat", "outcome"), "1: outcome: the column stands twice\n  fix: keep one"),
         (HEADER.replace("first_shown", "First-Shown"), "1: First-Shown: unknown name\n  fix: did you mean"),
         (HEADER.replace("repeat", "repeats"), "1: repeats: unknown name\n  fix: did you mean 'repeat'?"),

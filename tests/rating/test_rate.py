@@ -14,18 +14,18 @@ from hypothesis import strategies as st
 
 from pytest_embedbench.errors import ConfigurationError, RatingError
 from pytest_embedbench.rating.bootstrap import ranks, resample
-from pytest_embedbench.rating.judgments import Judgment, Outcome
+from pytest_embedbench.rating.judgments import Judgment, Preference
 from pytest_embedbench.rating.online import online_elo
-from pytest_embedbench.rating.rate import _places, rate
+from pytest_embedbench.rating.rate import _ratings, rate
 from pytest_embedbench.rating.ratings import METHODS, Method, Rating, Ratings, rank_text
 from pytest_embedbench.rating.tally import Tally
 
-SOME: tuple[Outcome, ...] = ("a", "a", "b")
-ANY: tuple[Outcome, ...] = ("a", "b", "tie")
-SWAPPED: dict[str, Outcome] = {"a": "b", "b": "a", "tie": "tie"}
+SOME: tuple[Preference, ...] = ("a", "a", "b")
+ANY: tuple[Preference, ...] = ("a", "b", "tie")
+SWAPPED: dict[str, Preference] = {"a": "b", "b": "a", "tie": "tie"}
 
 
-def judged(a: str, b: str, outcome: Outcome = "a", query: object = "q", dataset: str = "d") -> Judgment:
+def judged(a: str, b: str, outcome: Preference = "a", query: object = "q", dataset: str = "d") -> Judgment:
     return Judgment(dataset=dataset, query_id=str(query), model_a=a, model_b=b, outcome=outcome)
 
 
@@ -104,7 +104,7 @@ def test_the_same_seed_gives_the_same_intervals_and_another_one_others() -> None
 
 def test_intervals_are_over_queries_and_not_over_judgments() -> None:
     """Ten queries that decide all of their judgments alike say as little as ten judgments."""
-    outcomes: list[Outcome] = ["a", "a", "a", "a", "a", "a", "b", "b", "b", "b"]
+    outcomes: list[Preference] = ["a", "a", "a", "a", "a", "a", "b", "b", "b", "b"]
     few = [judged("x", "y", outcome, query) for query, outcome in enumerate(outcomes)]
     repeated = few * 50
     apart = [msgspec.structs.replace(j, query_id=str(number)) for number, j in enumerate(repeated)]
@@ -162,7 +162,7 @@ def test_more_confidence_is_wider() -> None:
 
 
 def test_ranges_are_the_quantiles_of_the_rounds_ranks_rounded_outwards() -> None:
-    tally = Tally.of(board())
+    tally = Tally.from_judgments(board())
     drawn = ranks(resample(tally, rounds=30, seed=8, davidson=False).strengths)
     low, high = np.quantile(drawn, [0.05, 0.95], axis=0)
     assert (low % 1).any()
@@ -176,8 +176,8 @@ def test_a_difference_of_rounding_is_none() -> None:
     values = np.array([[1500, 1500 + 1e-11, 1400, 1600], [1500, 1500.1, 1400, 1600]])
     assert ranks(values).tolist() == [[2, 2, 4, 1], [3, 2, 4, 1]]
     judgments = [judged("x", "y"), judged("y", "x")]
-    tally = Tally.of(judgments)
-    places = _places(tally, tally.games()[0], np.array([1500, 1500 + 1e-11]))
+    tally = Tally.from_judgments(judgments)
+    places = _ratings(tally, tally.games()[0], np.array([1500, 1500 + 1e-11]))
     assert [place.model for place in places] == ["x", "y"]
 
 

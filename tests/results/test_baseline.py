@@ -99,7 +99,7 @@ def test_changes_are_those_of_all_but_scores() -> None:
 def test_an_update_of_a_broken_file_or_where_none_can_be(tmp_path: Path) -> None:
     path = tmp_path / "b.json"
     path.write_text("{", "utf-8")
-    with pytest.raises(ConfigurationError, match=r"b\.json is no baseline"):
+    with pytest.raises(ConfigurationError, match=r"b\.json is not a baseline"):
         update_file(path, [entry()])
     assert path.read_text("utf-8") == "{"
     with pytest.raises(BaselineError, match="cannot write the baseline"):
@@ -109,13 +109,13 @@ def test_an_update_of_a_broken_file_or_where_none_can_be(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is no baseline: Input data was truncated"),
-        ("[1, 2]", "is no baseline: Expected `object`"),
-        ("{}", "is no baseline: Object missing required field `schema_version`"),
+        ("", "is not a baseline: Input data was truncated"),
+        ("[1, 2]", "is not a baseline: Expected `object`"),
+        ("{}", "is not a baseline: Object missing required field `schema_version`"),
         ('{"schema_version": 2}', "has schema version 2; this pytest-embedbench reads 1\n  fix: upgrade"),
         ('{"schema_version": 0}', "has schema version 0; this pytest-embedbench reads 1\n  fix: restore"),
-        ('{"schema_version": 1, "pairs": [{}]}', "is no baseline: Object missing required field `model`"),
-        ("\xff", "is no baseline"),
+        ('{"schema_version": 1, "pairs": [{}]}', "is not a baseline: Object missing required field `model`"),
+        ("\xff", "is not a baseline"),
     ],
 )
 def test_what_is_no_baseline(text: str, message: str, tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_the_forms_of_old_versions(tmp_path: Path) -> None:
     write(tmp_path / "in" / "Many.json", subsets)
     unnamed = embedbench("import-mteb", tmp_path / "in", "--out", tmp_path / "out")
     assert unnamed.exit_code == 1
-    assert "FiQA2018.json: nothing says which model this is of\n  fix: name it with --model" in unnamed.output
+    assert "FiQA2018.json: does not say which model it is of\n  fix: name it with --model" in unnamed.output
     assert not (tmp_path / "out").exists()
     done = embedbench("import-mteb", tmp_path / "in", "--out", tmp_path / "out", "--model", "org/old")
     assert done.exit_code == 0, done.output

@@ -6,7 +6,6 @@ into reading its own 3,000 source files. ``bert.py`` needs nothing more of it th
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 from tokenizers import Tokenizer
 
+from pytest_embedbench.core.files import path_digest
 from pytest_embedbench.models.checkpoint import LONGEST
 from pytest_embedbench.models.sample_texts import PROBE
 from pytest_embedbench.models.source import SETTINGS, fingerprint_folder
@@ -93,7 +93,7 @@ class ReadyTokenizer:
 
 def remembered(folder: Path, memory: Memory | None) -> Ready | None:
     """What was kept of a checkpoint, unless its files or the packages that read them have changed since."""
-    ready = memory.ready(_name(folder)) if memory else None
+    ready = memory.ready(path_digest(folder)) if memory else None
     return ready if ready and ready.origin == _origin(folder) else None
 
 
@@ -101,7 +101,7 @@ def keep(folder: Path, memory: Memory | None, config: Any, tokenizer: Any) -> No
     """Keep the configuration and the tokenizer that transformers made of a checkpoint, if they will do as well then."""
     if memory and (made := fast(tokenizer)):
         sizes = msgspec.convert(config, Sizes, from_attributes=True)
-        memory.keep_ready(_name(folder), Ready(origin=_origin(folder), sizes=sizes, tokenizer=made))
+        memory.keep_ready(path_digest(folder), Ready(origin=_origin(folder), sizes=sizes, tokenizer=made))
 
 
 def fast(tokenizer: Any) -> FastTokenizer | None:
@@ -120,10 +120,6 @@ def fast(tokenizer: Any) -> FastTokenizer | None:
     theirs = tokenizer(list(PROBE), truncation=True, padding=False, **how)
     ours = ReadyTokenizer(made)(PROBE, **how)  # type: ignore[arg-type]  # what the dict has is told by its names
     return made if all(ours[key] == theirs[key] for key in ours) else None
-
-
-def _name(folder: Path) -> str:
-    return hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
 
 
 def _origin(folder: Path) -> str:

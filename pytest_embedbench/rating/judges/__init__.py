@@ -1,1 +1,1 @@
-"""Judges of pairs of rankings: judgments of relevance (qrels), a language model."""
+"""Judge pairs of rankings by relevance judgments (qrels) or by a language model."""

@@ -1,4 +1,4 @@
-"""Find the texts behind stored results: the data are recognized by their fingerprint, so that names do not matter."""
+"""Find the texts behind stored results; datasets are recognized by their fingerprint, so that names do not matter."""
 
 from __future__ import annotations
 
@@ -15,46 +15,48 @@ from pytest_embedbench.rating.judges.entries import Entry
 
 
 def match_datasets(entries: Sequence[Entry], data: Iterable[NamedDataset]) -> dict[str, Dataset]:
-    """The dataset of every entry, by fingerprint.
+    """Return the dataset of every entry, by fingerprint.
 
     Raises:
-        ConfigurationError: none of the data is that of a result; names the result.
+        ConfigurationError: none of ``data`` is the dataset of a result; the message names the result.
         DatasetError: a file is malformed.
     """
-    found = find_texts(entries, data)
+    matches = find_texts(entries, data)
     for fingerprint, entry in {entry.dataset.fingerprint: entry for entry in entries}.items():
-        if fingerprint not in found:
+        if fingerprint not in matches:
             problem = f"none is the data of {entry.where} ({entry.model} on {entry.dataset.name})"
             raise ConfigurationError("--data", problem, "name its folder; the files must be those that were evaluated")
-    return found
+    return matches
 
 
 def find_texts(entries: Iterable[Entry], data: Iterable[NamedDataset]) -> dict[str, Dataset]:
-    """Those of the entries' datasets that are among the data, by fingerprint.
+    """Return the entries' datasets that are among ``data``, by fingerprint.
 
     A folder is tried with each split that the results name, and both with and without the rule that drops a query's
-    own document: a result keeps what decides its ranking, not the suite that said so.
+    own document: a result does not store the suite's settings, only a fingerprint that depends on them.
 
     Raises:
         DatasetError: a file is malformed.
     """
     wanted = {entry.dataset.fingerprint: entry for entry in entries}
     splits = {entry.dataset.split for entry in wanted.values()}
-    found: dict[str, Dataset] = {}
+    matches: dict[str, Dataset] = {}
     for named in data:
-        if len(found) == len(wanted):
+        if len(matches) == len(wanted):
             break
         for dataset in _variants(named, splits):
             if dataset.fingerprint in wanted:
-                found.setdefault(dataset.fingerprint, dataset)
-    return found
+                matches.setdefault(dataset.fingerprint, dataset)
+    return matches
 
 
 def _variants(named: NamedDataset, splits: Iterable[str]) -> Iterator[Dataset]:
-    there = set(dataset_splits(named.spec))
-    choices = [named.spec.split] if named.spec.split else sorted(there.intersection(splits)) or [""]
+    """Yield the dataset with each of these splits that it has, with and without a query's own document."""
+    available = set(dataset_splits(named.spec))
+    choices = [named.spec.split] if named.spec.split else sorted(available.intersection(splits)) or [""]
     for split in choices:
         spec = msgspec.structs.replace(named.spec, split=split)
         dataset = load_dataset(msgspec.structs.replace(named, spec=spec))
         yield dataset
+        # The fingerprint also depends on whether a query's own document is dropped, which the folder does not say.
         yield replace(dataset, drop_self=not dataset.drop_self)

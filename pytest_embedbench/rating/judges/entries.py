@@ -1,4 +1,4 @@
-"""What judges compare: stored results with their rankings, grouped by the data that they rank."""
+"""Read stored results with their rankings for judges to compare, grouped by dataset."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from pytest_embedbench.results.store import Store, parse_per_query
 if TYPE_CHECKING:
     from pytest_embedbench.evaluate.metrics import Scores
 
-ROUNDING = 1e-9
-"""How far a stored mean may be from the mean of the stored values."""
+EVALUATE_AGAIN = "evaluate again"
+
+MEAN_TOLERANCE = 1e-9
+"""Largest difference of a stored mean from the mean of the stored values; only rounding is allowed."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One model on one dataset: the stored result, its run, its values per measure and query."""
+    """One model on one dataset: the stored result, its run, its values by measure and query, and the result's file."""
 
     result: PairResult
     run: Run
@@ -44,28 +46,29 @@ class Entry:
         return self.result.embedbench.evidence.run_sha256
 
     def top(self, query: str, k: int) -> tuple[str, ...]:
-        """Ids of the query's first ``k`` documents; none where nothing was found."""
+        """Return the ids of the query's first ``k`` documents; none if its ranking is empty."""
         return tuple(doc for doc, _ in self.run.get(query, [])[:k])
 
 
 def read_entries(folders: Iterable[Path]) -> list[Entry]:
-    """Every result below the folders, with its run and per-query values; a file met twice is read once.
+    """Return every result below the folders, with its run and per-query values; no result twice if folders overlap.
 
     Raises:
-        ResultError: a folder holds no result, or the evidence of one is missing or was altered.
+        ResultError: a folder holds no result, or the evidence of a result is missing or was altered.
     """
     results: dict[Path, tuple[Path, PairResult]] = {}
     for folder in folders:
-        found = list(Store(folder).results())
-        if not found:
-            raise ResultError(f"{folder}: holds no results")
-        for path, result in found:
+        stored = list(Store(folder).results())
+        if not stored:
+            raise ResultError("holds no results", where=str(folder))
+        for path, result in stored:
+            # By the resolved path: a folder may be given twice, or inside another.
             results.setdefault(path.resolve(), (path, result))
     return [with_evidence(path, result) for path, result in results.values()]
 
 
 def with_evidence(path: Path, result: PairResult) -> Entry:
-    """The stored result with its run and per-query values.
+    """Return the stored result with its run and per-query values.
 
     Raises:
         ResultError: the evidence is missing or was altered.
@@ -75,10 +78,9 @@ def with_evidence(path: Path, result: PairResult) -> Entry:
         return Entry(result=result, run=Run({}), scores={}, where=path)
     run = Store(path.parent).load_run(path, result)
     if run is None:
-        fault = (
-            "was altered: it is not the one" if (path.parent / evidence.run).is_file() else "is missing; it is the one"
-        )
-        raise ResultError(f"{path.parent / evidence.run}: {fault} that {path.name} speaks of\n  fix: evaluate again")
+        file = path.parent / evidence.run
+        problem = "was altered: it is not the one" if file.is_file() else "is missing; it is the one"
+        raise ResultError(f"{problem} that {path.name} speaks of", where=str(file), fix=EVALUATE_AGAIN)
     return Entry(result=result, run=run, scores=_scores(path, result), where=path)
 
 
@@ -90,44 +92,48 @@ def _scores(path: Path, result: PairResult) -> Scores:
     try:
         scores = parse_per_query(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ResultError(f"{file}: cannot be read: {error.strerror}\n  fix: evaluate again") from None
+        problem = f"cannot be read: {error.strerror}"
+        raise ResultError(problem, where=str(file), fix=EVALUATE_AGAIN) from None
     except (msgspec.DecodeError, ValueError, KeyError, AttributeError) as error:
-        raise ResultError(f"{file}: holds no per-query values: {error}\n  fix: evaluate again") from None
+        problem = f"holds no per-query values: {error}"
+        raise ResultError(problem, where=str(file), fix=EVALUATE_AGAIN) from None
     for name, mean in details.means.items():
         values = scores.get(name, {}).values()
-        if not values or abs(sum(values) / len(values) - mean) > ROUNDING:
-            fault = f"was altered: its {name} is not the mean that {path.name} states"
-            raise ResultError(f"{file}: {fault}\n  fix: evaluate again")
+        if not values or abs(sum(values) / len(values) - mean) > MEAN_TOLERANCE:
+            problem = f"was altered: its {name} is not the mean that {path.name} states"
+            raise ResultError(problem, where=str(file), fix=EVALUATE_AGAIN)
     return scores
 
 
 def by_dataset(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
-    """Entries by the name of their dataset, both in the order of names; each list holds each model once.
+    """Return entries by the name of their dataset, datasets and models in the order of names.
 
-    What counts is the data's fingerprint: names that different results give to the same data are one dataset, under
-    the first of the names.
+    Datasets are told apart by their fingerprint: if results give different names to the same data, it is one dataset
+    under the first of the names.
 
     Raises:
-        ResultError: one name stands for different data or different models, or a model is there twice.
+        ResultError: one name stands for different data or for different models, or a model has two results on the
+            same data.
     """
     entries = sorted(entries, key=lambda entry: (entry.dataset.name, entry.model))
     models: dict[str, Entry] = {}
     names: dict[str, Entry] = {}
     groups: dict[str, dict[str, Entry]] = {}
+    # Checked in this order: different data under one name, different models under one name, the same pair twice.
     for entry in entries:
         other = names.setdefault(entry.dataset.name, entry)
         if other.dataset.fingerprint != entry.dataset.fingerprint:
-            problem = f"the data called {entry.dataset.name!r} differ between {_place(other)} and {_place(entry)}"
-            raise ResultError(f"{problem}: they cannot be compared\n  fix: evaluate both models on the same files")
+            problem = f"the data called {entry.dataset.name!r} differ between {_label(other)} and {_label(entry)}"
+            raise ResultError(f"{problem}: they cannot be compared", fix="evaluate both models on the same files")
         other = models.setdefault(entry.model, entry)
         if _identity(other.result.embedbench.model) != _identity(entry.result.embedbench.model):
-            problem = f"two different models are called {entry.model!r}: {_place(other)} and {_place(entry)}"
-            raise ResultError(f"{problem}\n  fix: give one of them another name in the suite, and evaluate it again")
+            problem = f"two different models are called {entry.model!r}: {_label(other)} and {_label(entry)}"
+            raise ResultError(problem, fix="give one of them another name in the suite, and evaluate it again")
         group = groups.setdefault(entry.dataset.fingerprint, {})
         other = group.setdefault(entry.model, entry)
         if other is not entry:
-            problem = f"model {entry.model!r} has two results on the same data: {_place(other)} and {_place(entry)}"
-            raise ResultError(f"{problem}\n  fix: give only one of them")
+            problem = f"model {entry.model!r} has two results on the same data: {_label(other)} and {_label(entry)}"
+            raise ResultError(problem, fix="give only one of them")
     return {next(iter(group.values())).dataset.name: list(_sorted(group)) for group in groups.values()}
 
 
@@ -135,7 +141,7 @@ def _sorted(group: dict[str, Entry]) -> list[Entry]:
     return [group[model] for model in sorted(group)]
 
 
-def _place(entry: Entry) -> str:
+def _label(entry: Entry) -> str:
     return f"{entry.model} ({entry.where})"
 
 
@@ -145,14 +151,14 @@ def _identity(record: ModelRecord) -> tuple[str | None, ...]:
 
 
 def sample_queries(queries: Sequence[str], count: int | None, seed: int, fingerprint: str) -> list[str]:
-    """``count`` of a dataset's queries (absent: all), chosen by the seed, in their own order.
+    """Return ``count`` of a dataset's queries (None: all), chosen by the seed, in their original order.
 
-    A larger sample with the same seed holds the smaller one, so that judgments can be added to later. The choice
-    depends on the data, not on its name or on other datasets.
+    A larger sample with the same seed contains the smaller one, so that judgments can be added later. The choice
+    depends on the data's fingerprint, not on its name or on other datasets.
     """
     if count is None or count >= len(queries):
         return list(queries)
-    shuffled = sorted(queries)
+    shuffled = sorted(queries)  # so that the order of the file does not matter
     random.Random(f"{seed} {fingerprint}").shuffle(shuffled)
     chosen = set(shuffled[:count])
     return [query for query in queries if query in chosen]

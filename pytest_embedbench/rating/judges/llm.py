@@ -1,4 +1,4 @@
-"""A language model as judge: for a query and two models' lists it says, in both orders, which list is better."""
+"""Judge by a language model: for a query and two models' lists, shown in both orders, it says which is better."""
 
 from __future__ import annotations
 
@@ -12,76 +12,83 @@ import msgspec
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.rating.judges.entries import Entry, by_dataset, sample_queries
-from pytest_embedbench.rating.judges.log import JudgmentLog, question
+from pytest_embedbench.rating.judges.log import JudgmentLog, question_key
 from pytest_embedbench.rating.judges.prompt import PROMPT, SCHEMA, messages, read_verdict, sha256, shortened
-from pytest_embedbench.rating.judgments import Judgment, Outcome, Side, Trial
+from pytest_embedbench.rating.judgments import JudgedSide, JudgeTrial, Judgment, Preference
 from pytest_embedbench.remote.chat import Chat
 from pytest_embedbench.remote.client import Endpoint
 from pytest_embedbench.remote.errors import AnswerError, EndpointError
 from pytest_embedbench.remote.settings import EndpointSettings
 
-SAME = "both lists show the same texts: a tie without asking"
-ORDERS: tuple[Side, Side] = ("a", "b")
+SAME_TEXTS_NOTE = "both lists show the same texts: a tie without asking"
+"""Note of a judgment that needed no request."""
+ORDERS: tuple[JudgedSide, JudgedSide] = ("a", "b")
+"""The side shown first, in each of the two requests of a question."""
 
 
 class JudgeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked, of which model: ``queries`` and ``seed`` choose questions, the others are part of each one."""
+    """Settings of the judge: ``queries`` and ``seed`` choose questions, the others are part of each question."""
 
     model: str
+    """The judging model's name at the endpoint."""
     k: int = 10
-    """Documents of each list that the judge sees."""
+    """Documents shown of each list."""
     max_chars: int = 1000
-    """Characters of each document that it sees."""
+    """Characters shown of each document."""
     queries: int | None = 20
-    """Of each dataset, the same for every pair of models; None is all."""
+    """Queries of each dataset, the same for every pair of models; None is all."""
     seed: int = 0
 
     @property
     def judge(self) -> str:
-        """The judge's name: equal exactly when the same question would be put in the same way to the same model."""
+        """The judge's name; equal names mean that the same model gets the same question in the same words."""
         return f"llm {self.model} top {self.k} chars {self.max_chars} prompt {PROMPT}"
 
 
 @dataclass(frozen=True)
 class Question:
-    """One query with the lists of two models; ``blank`` is the judgment without its outcome."""
+    """One query with the lists of two models; ``blank`` is the judgment to fill in."""
 
     blank: Judgment
     query: str
-    texts: Mapping[Side, Sequence[str]]
+    texts: Mapping[JudgedSide, Sequence[str]]
 
-    def messages(self, first: Side, *, again: bool = False) -> list[dict[str, str]]:
-        second: Side = "b" if first == "a" else "a"
+    def messages(self, first: JudgedSide, *, again: bool = False) -> list[dict[str, str]]:
+        """Return the chat messages that show the list of ``first`` first."""
+        second: JudgedSide = "b" if first == "a" else "a"
         return messages(self.query, self.texts[first], self.texts[second], again=again)
 
 
 @dataclass
 class Account:
-    """What one run of the judge did, and what the server counted for it, failed questions included."""
+    """Counts of one run of the judge, and of the server, failed questions included."""
 
-    made: int = 0
+    judged: int = 0
+    """Judgments of this run."""
     resumed: int = 0
+    """Judgments that the file already held."""
     same: int = 0
-    """Made without asking, since both lists were the same."""
+    """Judgments without a request, since both lists were the same."""
     failures: list[str] = field(default_factory=list)
-    """Why questions have no judgment, one each."""
+    """For each question without a judgment, the reason."""
     requests: int = 0
-    """Answers that came; the server did not count the tokens of ``uncounted`` of them."""
+    """Requests that were answered."""
     uncounted: int = 0
+    """Answers whose tokens the server did not count."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     request_seconds: float = 0.0
     note: str = ""
-    """What the server refused."""
+    """A feature of requests that the server refused, so that the run did without."""
 
 
 def questions(entries: Iterable[Entry], datasets: Mapping[str, Dataset], settings: JudgeSettings) -> Iterator[Question]:
-    """Every sampled query with every two models, dataset by dataset and query by query.
+    """Yield every sampled query with every two models, dataset by dataset and query by query.
 
     Args:
-        entries: stored results with their runs; judged by nobody is fine.
+        entries: stored results with their runs; relevance judgments are not needed.
         datasets: by fingerprint, at least those of the entries.
-        settings: the sample, and what is shown.
+        settings: the sample of queries, and how much is shown.
 
     Raises:
         ResultError: the results cannot be compared.
@@ -97,6 +104,7 @@ def questions(entries: Iterable[Entry], datasets: Mapping[str, Dataset], setting
                 for model, top in tops.items()
             }
             for a, b in combinations(group, 2):
+                # The outcome is filled in by the judge; "tie" only because the field has no default.
                 blank = Judgment(
                     dataset=name,
                     query_id=query,
@@ -112,37 +120,38 @@ def questions(entries: Iterable[Entry], datasets: Mapping[str, Dataset], setting
                 yield Question(blank, dataset.query_text[query], {"a": shown[a.model], "b": shown[b.model]})
 
 
-def open_questions(asked: Sequence[Question], log: JudgmentLog) -> list[Question]:
-    """The questions that the log does not answer.
+def open_questions(wanted: Sequence[Question], log: JudgmentLog) -> list[Question]:
+    """Return the questions that the log does not answer.
 
     Raises:
         ConfigurationError: the log answers one of them for other lists or other texts.
     """
-    answered = {question(judgment): judgment for judgment in log.judgments}
+    answered = {question_key(judgment): judgment for judgment in log.judgments}
     left = []
-    for each in asked:
-        earlier = answered.get(question(each.blank))
+    for question in wanted:
+        blank = question.blank
+        earlier = answered.get(question_key(blank))
         if earlier is None:
-            left.append(each)
-        elif not _same_question(each, earlier):
-            blank = each.blank
+            left.append(question)
+        elif not _same_question(question, earlier):
             where = f"query {blank.query_id!r} of {blank.dataset}, {blank.model_a} and {blank.model_b}"
             problem = f"{where}: judged earlier with other lists or texts"
             raise ConfigurationError("the file of judgments", problem, "models or data have changed: use another file")
     return left
 
 
-def _same_question(each: Question, earlier: Judgment) -> bool:
-    if (earlier.top_a, earlier.top_b) != (each.blank.top_a, each.blank.top_b):
+def _same_question(question: Question, earlier: Judgment) -> bool:
+    """Whether the earlier judgment was made from the same lists and the same prompts."""
+    if (earlier.top_a, earlier.top_b) != (question.blank.top_a, question.blank.top_b):
         return False
     return all(
-        trial.prompt_sha256 in {sha256(each.messages(trial.first_shown, again=again)) for again in (False, True)}
+        trial.prompt_sha256 in {sha256(question.messages(trial.first_shown, again=again)) for again in (False, True)}
         for trial in earlier.trials
     )
 
 
 async def judge(
-    asked: Sequence[Question],
+    wanted: Sequence[Question],
     log: JudgmentLog,
     endpoint_settings: EndpointSettings,
     settings: JudgeSettings,
@@ -150,82 +159,97 @@ async def judge(
     account: Account,
     progress: Callable[[], object] = lambda: None,
 ) -> None:
-    """Put questions to the model; each judgment is in the log as soon as it is made.
+    """Ask the model every question; each judgment is in the log as soon as it is made.
 
-    A question without a readable answer gets no judgment; ``account.failures`` says why. ``progress`` is called after
-    each question.
+    A question without a readable answer gets no judgment, and ``account.failures`` gets the reason.
+
+    Args:
+        wanted: the questions.
+        log: where judgments are added.
+        endpoint_settings: the server, and how many requests may be in flight.
+        settings: the judge.
+        account: is updated with the counts of this run.
+        progress: called after each question.
 
     Raises:
-        EndpointError: no further request can succeed. What was judged until then is in the log.
+        EndpointError: no further request can succeed. Earlier judgments are in the log.
     """
     async with Endpoint(endpoint_settings) as endpoint:
         jury = _Jury(Chat(endpoint, settings.model, SCHEMA), log, account)
-        waiting = iter(asked)
+        waiting = iter(wanted)
 
         async def work() -> None:
-            for each in waiting:  # shared: each worker takes the next one
-                await jury.decide(each)
+            for question in waiting:  # shared: each worker takes the next question
+                await jury.decide(question)
                 progress()
 
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(endpoint_settings.concurrency, len(asked))):
+                for _ in range(min(endpoint_settings.concurrency, len(wanted))):
                     group.create_task(work())
-        except ExceptionGroup as group_of_errors:
-            raise group_of_errors.exceptions[0] from None
+        except ExceptionGroup as errors:  # callers expect the plain error
+            raise errors.exceptions[0] from None
         finally:
             account.note = jury.chat.fallback
 
 
 class _Jury:
-    """Decides questions one by one; several may be under way at once."""
+    """Decide questions; several may be in flight at once."""
 
     def __init__(self, chat: Chat, log: JudgmentLog, account: Account) -> None:
         self.chat, self._log, self._account = chat, log, account
 
-    async def decide(self, each: Question) -> None:
-        if each.texts["a"] == each.texts["b"]:
-            self._log.append(msgspec.structs.replace(each.blank, note=SAME))
-            self._account.made += 1
+    async def decide(self, question: Question) -> None:
+        """Ask in both orders and log the judgment, or note why there is none.
+
+        Raises:
+            EndpointError: no further request can succeed.
+        """
+        blank = question.blank
+        if question.texts["a"] == question.texts["b"]:
+            self._log.append(msgspec.structs.replace(blank, note=SAME_TEXTS_NOTE))
+            self._account.judged += 1
             self._account.same += 1
             return
         try:
-            one, other = [await self._trial(each, first) for first in ORDERS]
+            trials = [await self._trial(question, first) for first in ORDERS]
         except (EndpointError, ValueError) as error:
-            if isinstance(error, EndpointError) and error.fatal:
+            if isinstance(error, EndpointError) and error.fatal:  # e.g. a wrong key: every question would fail
                 raise
-            blank = each.blank
-            place = f"{blank.dataset}, query {blank.query_id}, {blank.model_a} and {blank.model_b}"
-            self._account.failures.append(f"{place}: {error}")
+            where = f"{blank.dataset}, query {blank.query_id}, {blank.model_a} and {blank.model_b}"
+            self._account.failures.append(f"{where}: {error}")
             return
-        outcome: Outcome = one.outcome if one.outcome == other.outcome else "tie"
-        self._log.append(msgspec.structs.replace(each.blank, outcome=outcome, trials=(one, other)))
-        self._account.made += 1
+        # A verdict that changes with the order is no preference.
+        outcomes = {trial.outcome for trial in trials}
+        outcome: Preference = outcomes.pop() if len(outcomes) == 1 else "tie"
+        self._log.append(msgspec.structs.replace(blank, outcome=outcome, trials=tuple(trials)))
+        self._account.judged += 1
 
-    async def _trial(self, each: Question, first: Side) -> Trial:
-        """Ask in one order.
+    async def _trial(self, question: Question, first: JudgedSide) -> JudgeTrial:
+        """Ask in one order, and once more if the answer cannot be read.
 
         Raises:
-            ValueError, AnswerError: no answer could be read, also when asked once more.
+            ValueError, AnswerError: the second answer could not be read either.
             EndpointError: no answer came.
         """
         try:
-            return await self._ask(each, first, again=False)
+            return await self._ask(question, first, again=False)
         except (ValueError, AnswerError):
-            return await self._ask(each, first, again=True)
+            return await self._ask(question, first, again=True)
 
-    async def _ask(self, each: Question, first: Side, *, again: bool) -> Trial:
-        prompt = each.messages(first, again=again)
+    async def _ask(self, question: Question, first: JudgedSide, *, again: bool) -> JudgeTrial:
+        prompt = question.messages(first, again=again)
         answer = await self.chat.ask(prompt)
+        # Counted before the answer is read: unreadable answers cost tokens too.
         self._account.requests += 1
         self._account.uncounted += not answer.prompt_tokens
         self._account.prompt_tokens += answer.prompt_tokens
         self._account.completion_tokens += answer.completion_tokens
         self._account.request_seconds += answer.seconds
         verdict = read_verdict(answer.text)
-        second: Side = "b" if first == "a" else "a"
-        outcomes: dict[str, Outcome] = {"first": first, "second": second, "tie": "tie"}
-        return Trial(
+        second: JudgedSide = "b" if first == "a" else "a"
+        outcomes: dict[str, Preference] = {"first": first, "second": second, "tie": "tie"}
+        return JudgeTrial(
             first_shown=first,
             outcome=outcomes[verdict.verdict],
             reason=verdict.reason,

@@ -1,9 +1,8 @@
-"""A file of judgments that grows line by line and survives a killed process."""
+"""Keep judgments in a file that grows line by line and survives a killed process."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,77 +13,77 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock, Timeout
 
+from pytest_embedbench.core.files import path_digest
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.rating.files import read_judgments
 from pytest_embedbench.rating.judgments import Judgment
 
 BEGINNING = b'{"dataset":'
-"""How each line of ours begins."""
+"""Start of every line that this module writes; a half-written line is recognized by it."""
 
-Question = tuple[str, str, str, str]
-"""dataset, query id, model a, model b."""
+QuestionKey = tuple[str, str, str, str]
+"""Dataset, query id, model a, model b."""
 
 
-def question(judgment: Judgment) -> Question:
+def question_key(judgment: Judgment) -> QuestionKey:
+    """Return the key by which a question is found again in the log."""
     return judgment.dataset, judgment.query_id, judgment.model_a, judgment.model_b
 
 
 class JudgmentLog:
-    """Judgments of one judge: those that the file held, and those added since, each on disk before the next."""
+    """Judgments of one judge: those of the file, and those added since, each on disk before the next."""
 
-    def __init__(self, file: FileIO, kept: list[Judgment]) -> None:
-        self.judgments = kept
+    def __init__(self, file: FileIO, judgments: list[Judgment]) -> None:
+        self.judgments = judgments
         self._file = file
 
     def append(self, judgment: Judgment) -> None:
-        """Add one, on disk when this returns.
+        """Add a judgment; it is on disk when this returns.
 
         Raises:
-            ConfigurationError: it cannot be written; what stands in the file stays.
+            ConfigurationError: the judgment cannot be written; earlier ones stay in the file.
         """
         line = msgspec.json.encode(judgment) + b"\n"
         try:
             written = self._file.write(line)
-            os.fsync(self._file.fileno())
+            os.fsync(self._file.fileno())  # a judgment costs money: it must survive a crash of the machine
         except OSError as error:
             raise _unwritable(Path(str(self._file.name)), error) from None
-        if written != len(line):
+        if written != len(line):  # a full disk may take a part without an error
             raise _unwritable(Path(str(self._file.name)), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
         self.judgments.append(judgment)
 
 
 @contextmanager
 def open_log(path: Path, judge: str) -> Iterator[JudgmentLog]:
-    """Open a file of judgments by ``judge`` to go on with it, or begin one. A half-written last line is removed.
+    """Open a file of judgments by ``judge`` to continue it, or begin one; a half-written last line is removed.
 
     Raises:
         ConfigurationError: the file holds judgments of another judge, cannot be read, or is in use.
     """
-    name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:32]
-    lock = FileLock(Path(tempfile.gettempdir()) / f"embedbench-judge-{name}.lock")
+    lock = FileLock(Path(tempfile.gettempdir()) / f"embedbench-judge-{path_digest(path)}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise ConfigurationError(str(path), "another process is writing to it", "wait for it") from None
+        raise ConfigurationError(str(path), "another process is writing to it", "wait until it has ended") from None
     try:
-        kept = _kept(path, judge)
-        with _opened(path) as file:
-            yield JudgmentLog(file, kept)
+        judgments = _read_log(path, judge)
+        with _open_to_append(path) as file:
+            yield JudgmentLog(file, judgments)
     finally:
         lock.release()
 
 
-def _kept(path: Path, judge: str) -> list[Judgment]:
-    whole = _whole_lines(path)
-    kept = read_judgments([path]) if whole else []
-    for judgment in kept:
+def _read_log(path: Path, judge: str) -> list[Judgment]:
+    judgments = read_judgments([path]) if _repair_end(path) else []
+    for judgment in judgments:
         if judgment.judge != judge:
             problem = f"holds judgments of {judgment.judge or 'an unnamed judge'!r}, not of {judge!r}"
             raise ConfigurationError(str(path), problem, "use the same settings, or another file")
-    return kept
+    return judgments
 
 
-def _opened(path: Path) -> FileIO:
+def _open_to_append(path: Path) -> FileIO:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("ab", buffering=0)
@@ -96,8 +95,8 @@ def _unwritable(path: Path, error: OSError) -> ConfigurationError:
     return ConfigurationError(str(path), f"cannot be written: {error.strerror}", "make room, or choose another file")
 
 
-def _whole_lines(path: Path) -> bool:
-    """End the file with a whole line; does it hold any?"""
+def _repair_end(path: Path) -> bool:
+    """Make the file end with a whole line; return whether it has any lines."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -106,13 +105,13 @@ def _whole_lines(path: Path) -> bool:
         raise ConfigurationError(str(path), f"cannot be read: {error.strerror}") from None
     end = content.rfind(b"\n") + 1
     last = content[end:]
-    if last.startswith(BEGINNING[: len(last)]) and last:  # ours; any other file is left as it is
+    if last.startswith(BEGINNING[: len(last)]) and last:  # a line of this module; any other file is left as it is
         try:
             msgspec.json.decode(last, type=Judgment)
         except (msgspec.DecodeError, UnicodeError):
-            os.truncate(path, end)  # the writer was killed in the middle of it
+            os.truncate(path, end)  # the writing process was killed in the middle of it
             content = content[:end]
         else:
-            with _opened(path) as file:
+            with _open_to_append(path) as file:
                 file.write(b"\n")
     return bool(content.strip())

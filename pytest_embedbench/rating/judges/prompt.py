@@ -1,7 +1,7 @@
-"""What a language model is asked about two lists, and how its answer is read.
+"""Ask a language model about two lists of documents, and read its answer.
 
-Blind: the model sees texts, called "first" and "second", and nothing of who retrieved them. Query and documents stand
-in one JSON value, whose escapes no text can break out of, and are declared to be data.
+The comparison is blind: the model sees texts, called "first" and "second", and no names of models. Query and documents
+are in one JSON value, whose escapes no text can break out of, and are declared to be data.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Answer with one JSON object and nothing else: {"reason": "<one or two sentences>
 verdict is "first", "second" or "tie"."""
 
 AGAIN = "Your last answer to this could not be read. Answer with the JSON object alone."
-"""What is added when an answer could not be read, and the model is asked once more."""
+"""Added to the question when an answer could not be read and the model is asked once more."""
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -38,55 +38,56 @@ SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 
-CUT = " [...]"
+CUT_MARK = " [...]"
+"""End of a document that was cut; ``SYSTEM`` explains it to the model."""
 
 
-class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the model must answer."""
+class JudgeVerdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The answer that the model must give, as JSON."""
 
     reason: str
     verdict: Literal["first", "second", "tie"]
 
 
 def sha256(value: object) -> str:
-    """Fingerprint of a JSON value."""
+    """Return the fingerprint of a JSON value."""
     return hashlib.sha256(msgspec.json.encode(value)).hexdigest()
 
 
 PROMPT = sha256([SYSTEM, AGAIN, SCHEMA])[:12]
-"""Which wording this is; part of the judge's name, so that verdicts of different wordings do not mix."""
+"""Fingerprint of the wording; part of the judge's name, so that verdicts of different wordings do not mix."""
 
 
 def messages(query: str, first: Sequence[str], second: Sequence[str], *, again: bool = False) -> list[dict[str, str]]:
-    """The question as chat messages; ``again`` after an answer that could not be read."""
+    """Return the question as chat messages; ``again`` after an answer that could not be read."""
     question = msgspec.json.encode({"query": query, "first": first, "second": second}).decode()
     if again:
         question += f"\n\n{AGAIN}"
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}]
 
 
-def read_verdict(answer: str) -> Verdict:
-    """Read an answer strictly: the JSON object alone, but for a code fence or thoughts before it.
+def read_verdict(answer: str) -> JudgeVerdict:
+    """Read an answer strictly: the JSON object alone; only a code fence around it and thoughts before it are allowed.
 
     Raises:
-        ValueError: it is anything else.
+        ValueError: the answer is anything else.
     """
-    text = answer.rpartition("</think>")[2].strip()
+    text = answer.rpartition("</think>")[2].strip()  # reasoning models may print their thoughts
     if text.startswith("```") and text.endswith("```"):
         text = text.removeprefix("```").removeprefix("json").removesuffix("```").strip()
     try:
-        return msgspec.json.decode(text, type=Verdict)
+        return msgspec.json.decode(text, type=JudgeVerdict)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise ValueError(f"not the JSON object asked for: {error}") from None
 
 
 def shortened(text: str, limit: int) -> str:
-    """White space as single spaces, and at most ``limit`` characters: cut between words, with a mark at the cut.
+    """Return the text with single spaces, cut between words after at most ``limit`` characters, with a mark at the cut.
 
-    A text that has no space in the second half of what may stay (scripts without spaces) is cut where it must.
+    A text without a space in the second half of these characters, as in scripts without spaces, is cut at the limit.
     """
     text = " ".join(text.split())
     if len(text) <= limit:
         return text
     space = text.rfind(" ", 0, limit + 1)
-    return text[: space if space > limit // 2 else limit] + CUT
+    return text[: space if space > limit // 2 else limit] + CUT_MARK

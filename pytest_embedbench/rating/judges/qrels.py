@@ -1,4 +1,4 @@
-"""A judge that asks nobody: of two models, the one with the higher value of a measure answered the query better."""
+"""Judge by relevance judgments: the model with the higher value of a measure answered the query better."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from itertools import combinations
 from pytest_embedbench.core.measures import Measure
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.rating.judges.entries import Entry, by_dataset, sample_queries
-from pytest_embedbench.rating.judgments import Judgment, Outcome
+from pytest_embedbench.rating.judgments import Judgment, Preference
 
-SHOWN = 1
-"""Ids that a judgment keeps of each list: what stood first. The rest is in the run, which its hash names."""
+MAX_TOP_IDS = 1
+"""Ids that a judgment keeps of each list, the first ones; the others are in the run, which its hash identifies."""
 
 
 def judge_by_qrels(
@@ -22,21 +22,21 @@ def judge_by_qrels(
     queries: int | None = None,
     seed: int = 0,
 ) -> list[Judgment]:
-    """Compare every two models on every query of every dataset that both have; one judgment for each.
+    """Compare every two models on every query of every dataset that both have; return one judgment for each.
 
-    Models go by their alias, and ``model_a`` is the first of the two in the order of names. A dataset without
-    judgments of documents gives none of models.
+    Models are named by their alias, and ``model_a`` is the first of the two in the order of names. A dataset without
+    relevance judgments gives no judgments of models.
 
     Args:
-        entries: stored results, as ``read_entries`` gives them.
-        measure: its values per query are compared.
-        margin: a difference up to it, inclusive, is a tie.
-        queries: at most so many of each dataset, the same for every pair of models; absent: all.
-        seed: which ones.
+        entries: stored results, from ``read_entries``.
+        measure: the measure whose values per query are compared.
+        margin: the largest difference that is a tie.
+        queries: the most queries of each dataset, the same for every pair of models; None: all.
+        seed: of the choice of queries.
 
     Raises:
-        ResultError: results that cannot be compared (other data under the same name, two models of one name), or one
-            that lacks the measure.
+        ResultError: results cannot be compared (other data under the same name, two models of one name), or one of
+            them lacks the measure.
         ValueError: the margin is negative.
     """
     if not margin >= 0:
@@ -51,6 +51,7 @@ def judge_by_qrels(
         common = sorted(set.intersection(*(set(scored) for scored in values.values())))
         chosen = sample_queries(common, queries, seed, judged[0].dataset.fingerprint)
         for a, b in combinations(judged, 2):
+            # A sample is of queries that all models have, so that it is the same for every pair of models.
             both = chosen if queries is not None else sorted(values[a.model].keys() & values[b.model].keys())
             for query in both:
                 pair = (values[a.model][query], values[b.model][query])
@@ -63,8 +64,8 @@ def judge_by_qrels(
                         outcome=_outcome(pair, margin),
                         judge=judge,
                         values=pair,
-                        top_a=a.top(query, SHOWN),
-                        top_b=b.top(query, SHOWN),
+                        top_a=a.top(query, MAX_TOP_IDS),
+                        top_b=b.top(query, MAX_TOP_IDS),
                         run_a=a.run_sha256,
                         run_b=b.run_sha256,
                     )
@@ -75,13 +76,13 @@ def judge_by_qrels(
 def _values(entry: Entry, measure: Measure) -> dict[str, float]:
     values = entry.scores.get(str(measure))
     if values is None:
-        there = ", ".join(entry.scores)
-        problem = f"{entry.model} ({entry.where}): holds no {measure}; it has {there}"
-        raise ResultError(f"{problem}\n  fix: evaluate with a check that names {measure}, or judge by another measure")
+        problem = f"holds no {measure}; it has {', '.join(entry.scores)}"
+        fix = f"evaluate with a check that names {measure}, or judge by another measure"
+        raise ResultError(problem, where=f"{entry.model} ({entry.where})", fix=fix)
     return values
 
 
-def _outcome(values: tuple[float, float], margin: float) -> Outcome:
+def _outcome(values: tuple[float, float], margin: float) -> Preference:
     difference = values[0] - values[1]
     if abs(difference) <= margin:
         return "tie"

@@ -1,4 +1,4 @@
-"""What a run of the judge did, as a text for people."""
+"""Summarize a run of the judge for the terminal."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ MILLION = 1_000_000
 
 
 def cost_usd(account: Account, prices: tuple[float, float] | None) -> float | None:
-    """US dollars for this run's tokens; None where the prices are not known, or the server did not count.
+    """Return the cost of this run's tokens in US dollars; None without prices, or if the server did not count tokens.
 
     Args:
-        account: the tokens.
-        prices: of a million tokens of prompts and of answers.
+        account: the counts of the run.
+        prices: US dollars per million tokens of prompts and of answers.
     """
     if prices is None or account.uncounted:
         return None
@@ -26,7 +26,7 @@ def cost_usd(account: Account, prices: tuple[float, float] | None) -> float | No
 
 
 def records(judgments: Iterable[Judgment]) -> list[list[str | int]]:
-    """Rows of model, wins, losses, ties; most wins first."""
+    """Return rows of model, wins, losses, ties; most wins first."""
     wins, losses, ties = Counter[str](), Counter[str](), Counter[str]()
     for judgment in judgments:
         a, b = judgment.model_a, judgment.model_b
@@ -42,11 +42,11 @@ def records(judgments: Iterable[Judgment]) -> list[list[str | int]]:
 def summary(
     account: Account, judgments: Sequence[Judgment], prices: tuple[float, float] | None, seconds: float
 ) -> Iterator[str]:
-    """Lines: the run's account first, then the record of all judgments that the file holds now."""
+    """Yield lines: first this run's counts, then every model's record over all judgments of the file."""
     from tabulate import tabulate
 
     same = f" ({account.same} without asking: same lists)" if account.same else ""
-    yield f"judgments  {account.made} made{same}, {account.resumed} kept from before, {len(account.failures)} failed"
+    yield f"judgments  {account.judged} made{same}, {account.resumed} kept from before, {len(account.failures)} failed"
     if account.failures:
         yield f"  first failure: {account.failures[0]}"
     tokens = f"{account.prompt_tokens:,} tokens in prompts, {account.completion_tokens:,} in answers"

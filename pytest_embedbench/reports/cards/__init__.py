@@ -1,6 +1,6 @@
 """Model cards: a card is facts and a template.
 
-`parse` reads the facts of a page, `render` prints them: `render(parse(page)) == page`, byte for byte.
+``parse`` reads the facts of a page, ``render`` prints them: ``render(parse(page)) == page``, byte for byte.
 """
 
 from pytest_embedbench.reports.cards.facts import (
@@ -14,7 +14,7 @@ from pytest_embedbench.reports.cards.facts import (
     Figure,
     HighestRate,
     Link,
-    Measure,
+    NamedFigure,
     Overview,
     Part,
     Performance,
@@ -23,7 +23,7 @@ from pytest_embedbench.reports.cards.facts import (
     Rates,
     Reference,
     Section,
-    Text,
+    TextBlock,
 )
 from pytest_embedbench.reports.cards.format import metric_label, metric_name
 from pytest_embedbench.reports.cards.parsing import parse
@@ -42,7 +42,7 @@ __all__ = [
     "Figure",
     "HighestRate",
     "Link",
-    "Measure",
+    "NamedFigure",
     "Overview",
     "Part",
     "Performance",
@@ -51,7 +51,7 @@ __all__ = [
     "Rates",
     "Reference",
     "Section",
-    "Text",
+    "TextBlock",
     "metric_label",
     "metric_name",
     "parse",

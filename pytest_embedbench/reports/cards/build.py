@@ -1,4 +1,4 @@
-"""From stored results to a card: facts only; the template decides how they look."""
+"""Build a card from stored results: facts only; the template decides how they look."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pytest_embedbench.reports.cards.facts import (
     Figure,
     HighestRate,
     Link,
-    Measure,
+    NamedFigure,
     Overview,
     Part,
     Performance,
@@ -29,29 +29,28 @@ from pytest_embedbench.reports.cards.facts import (
     Rates,
     Reference,
     Section,
-    Text,
+    TextBlock,
 )
 from pytest_embedbench.reports.text import item, link_text, link_url, one_line, yaml_value
 from pytest_embedbench.results.schema import DatasetRecord, ModelRecord, PairResult
 
 QUALITY = ("ndcg@10", "map@10", "mrr@10")
-"""What a card's quality line shows."""
+"""Measures on a card's quality line."""
 
 
 def build_card(results: Sequence[PairResult], plots: Sequence[Sequence[Plot]] = ()) -> Card:
-    """The card of one model from its results, one section a dataset, in the given order.
+    """Return the card of one model from its results, one section per result, in the given order.
 
     Args:
         results: of one model.
-        plots: for each result the pictures of its profiles that lie beside the card; absent: there are none.
+        plots: for each result the pictures that lie beside the card; empty: there are none.
 
     Raises:
-        ValueError: there is no result, or they are of several models.
+        ValueError: there is no result, or the results are of several models.
     """
     names = {result.embedbench.model.name for result in results}
     if len(names) != 1:
-        msg = f"a card is of one model, not of {', '.join(sorted(names)) or 'none'}"
-        raise ValueError(msg)
+        raise ValueError(f"a card is of one model, not of {', '.join(sorted(names)) or 'none'}")
     model = results[-1].embedbench.model
     description = one_line(model.spec.description)
     parts: list[Part] = [
@@ -90,17 +89,19 @@ def _front_matter(model: ModelRecord, measured_on: str) -> tuple[Field, ...]:
 def _links(model: ModelRecord) -> tuple[Link, ...]:
     links = []
     if model.spec.source:
-        place = " on HuggingFace" if model.spec.source.startswith("https://huggingface.co/") else ""
+        host = " on HuggingFace" if model.spec.source.startswith("https://huggingface.co/") else ""
+        # The source is the checkpoint, whatever the variant.
         name = model.name.removesuffix(str(model.spec.variant))
-        links.append(Link(label="Source", text=link_text(name + place), url=link_url(model.spec.source)))
+        links.append(Link(label="Source", text=link_text(name + host), url=link_url(model.spec.source)))
     if base := model.spec.base_model:
         links.append(Link(label="Base model", text=link_text(base), url=link_url(f"https://huggingface.co/{base}")))
     return tuple(links)
 
 
 def _overview(model: ModelRecord) -> tuple[Field, ...]:
+    # Facts come from the loaded model; where there are none, the catalogue or the suite may know.
     dimensions = model.facts.dimensions or model.spec.dimensions
-    lexical = model.spec.kind == "bm25"  # and of what has neither, as of published numbers, it is not known
+    lexical = model.spec.kind == "bm25"  # neither this nor dimensions: unknown, as for published numbers
     length = model.facts.max_tokens or model.spec.max_tokens
     rows = {
         "Architecture": _architecture(model),
@@ -137,12 +138,12 @@ def _section(result: PairResult, plots: Sequence[Plot]) -> Section:
     if fields := tuple(Field(name=name, value=item(value)) for name, value in facets.items() if value):
         blocks.append(Facets(fields=fields))
     if dataset.facts.description:
-        blocks.append(Text(text=one_line(dataset.facts.description)))
+        blocks.append(TextBlock(text=one_line(dataset.facts.description)))
     if details.origin:
-        blocks.append(Text(text=one_line(f"Numbers from {details.origin}")))
+        blocks.append(TextBlock(text=one_line(f"Numbers from {details.origin}")))
     blocks += _counts(dataset)
     measures = tuple(
-        Measure(name=fmt.metric_label(name), figure=Figure(text=fmt.score(details.means[name])))
+        NamedFigure(name=fmt.metric_label(name), figure=Figure(text=fmt.score(details.means[name])))
         for name in QUALITY
         if name in details.means
     )
@@ -159,7 +160,7 @@ def _section(result: PairResult, plots: Sequence[Plot]) -> Section:
 
 
 def _counts(dataset: DatasetRecord) -> list[Block]:
-    """The sizes; none where the data were not seen."""
+    """Return the sizes; none if the data were not available, as for published numbers."""
     queries = dataset.queries or dataset.queries_in_file
     if dataset.documents is None or queries is None:
         return []
@@ -170,36 +171,37 @@ def _counts(dataset: DatasetRecord) -> list[Block]:
 
 
 def _performance(profile: ProfileResult) -> Iterator[Block]:
-    """A profile's line; where a side has not shown that it keeps up with an open loop, a text says so instead."""
+    """Yield a profile's line; if a side has not shown that it keeps up with an open loop, a text says so instead."""
     name = item(f"{short_hardware_name(profile.hardware)} {profile.shape}")
     sides = {"Corpus": profile.corpus, "Query": profile.query}
     values: dict[str, str] = {}
-    for side, found in sides.items():
-        if found.arrivals is None:
-            values |= {side: fmt.rate(found.tokens_per_s), f"{side} p50": _latency(found.p50_ms)}
-        elif found.arrivals.kept_up:
-            values |= {f"{side} p50": _latency(found.p50_ms), f"{side} p99": _latency(found.p99_ms)}
-    measures = tuple(Measure(name=name, figure=Figure(text=text)) for name, text in values.items() if text)
+    for side, statistics in sides.items():
+        p50 = _latency(statistics.p50_ms)
+        if statistics.arrivals is None:  # a closed loop
+            values |= {side: fmt.rate(statistics.tokens_per_s), f"{side} p50": p50}
+        elif statistics.arrivals.kept_up:
+            values |= {f"{side} p50": p50, f"{side} p99": _latency(statistics.p99_ms)}
+    measures = tuple(NamedFigure(name=name, figure=Figure(text=text)) for name, text in values.items() if text)
     if measures:
         yield Performance(profile=name, measures=measures)
-    for side, found in sides.items():
-        if told := overload_note(found):
-            yield Text(text=one_line(f"{side} under {name}: {told}"))
+    for side, statistics in sides.items():
+        if reason := overload_note(statistics):
+            yield TextBlock(text=one_line(f"{side} under {name}: {reason}"))
 
 
 def _highest_rate(search: RateResult) -> HighestRate:
-    found = search.found
+    outcome = search.found
     return HighestRate(
         side=search.side.capitalize(),
         batch=Figure(text=fmt.count(search.batch)),
-        limit=Figure(text=fmt.latency(found.limit_ms)),
-        held=Figure(text=fmt.request_rate(found.rate)) if found.rate else None,
-        failed=None if found.refuted is None else Figure(text=fmt.request_rate(found.refuted)),
-        ended=f"{found.tried}, {SEARCH_END_TEXTS[found.ended]}",
+        limit=Figure(text=fmt.latency(outcome.limit_ms)),
+        held=Figure(text=fmt.request_rate(outcome.rate)) if outcome.rate else None,
+        failed=None if outcome.refuted is None else Figure(text=fmt.request_rate(outcome.refuted)),
+        ended=f"{outcome.tried}, {SEARCH_END_TEXTS[outcome.ended]}",
         hardware=one_line(short_hardware_name(search.hardware), cell=True),
     )
 
 
 def _latency(milliseconds: float | None) -> str:
-    """Empty where there were too few samples for it."""
+    """Format a latency; empty if there were too few samples for it."""
     return "" if milliseconds is None else fmt.latency(milliseconds)

@@ -1,7 +1,8 @@
-"""What a model card states, as immutable values without layout.
+"""The facts of a model card, as immutable values without layout.
 
-Every value keeps its text as printed, so that a page can be printed again byte for byte; numbers are
-read from that text on demand. All types go to JSON or TOML and back with msgspec.
+Every value keeps its text as printed, so that a page can be printed again byte for byte; numbers are read from that
+text on demand. msgspec converts all types to JSON or TOML and back. Templates, also those of users, read the fields and
+properties by name.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# A number as the page prints one: sign, digits (thousands commas or none), decimals, magnitude, unit.
-# A magnitude letter stands alone ("6.1K tok/s", "4.0B"); in "5MB" the M belongs to the unit.
+# A number as the page prints it: sign, digits (with or without thousands commas), decimals, magnitude, unit.
+# A magnitude letter is followed by a space or the end ("6.1K tok/s", "4.0B"); in "5MB" the M belongs to the unit.
 NUMBER = (
     r"(?P<number>-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?)(?P<magnitude>[KMBT](?= |$))?"
     r"(?: ?(?P<unit>[^\W\d_][^\s()]*|%))?"
 )
-_NUMBER = re.compile(NUMBER)
-T = TypeVar("T")
+_FIGURE = re.compile(NUMBER)
+ValueT = TypeVar("ValueT")
 _MAGNITUDE = {None: 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
@@ -31,35 +32,34 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
 
 
 class Figure(Fact, frozen=True, kw_only=True):
-    """A number as printed: `Figure(text="6.1K tok/s")` has value 6100.0 and unit "tok/s".
+    """A number as printed: ``Figure(text="6.1K tok/s")`` has the value 6100.0 and the unit ``tok/s``.
 
     Raises:
-        ValueError: if the text is not a number with an optional magnitude (K, M, B, T) and unit.
+        ValueError: the text is not a number with an optional magnitude (K, M, B, T) and unit.
     """
 
     text: str
 
     def __post_init__(self) -> None:
-        """Refuse a text that is no number, so that `value` cannot fail later."""
+        """Refuse a text that is not a number, so that ``value`` cannot fail later."""
         self._match()
 
     def _match(self) -> re.Match[str]:
-        match = _NUMBER.fullmatch(self.text)
+        match = _FIGURE.fullmatch(self.text)
         if match is None:
-            message = f"expected a number such as '0.1447', '57,599' or '6.1K tok/s', found {self.text!r}"
-            raise ValueError(message)
+            raise ValueError(f"expected a number such as '0.1447', '57,599' or '6.1K tok/s', found {self.text!r}")
         return match
 
     @property
     def value(self) -> float:
-        """The number, its magnitude multiplied in, in `unit`."""
+        """The number in ``unit``, multiplied by its magnitude."""
         match = self._match()
         # Decimal, because 1.1 * 10**6 is not 1100000.0 in floats.
         return float(Decimal(match["number"].replace(",", "")) * _MAGNITUDE[match["magnitude"]])
 
     @property
     def unit(self) -> str:
-        """The unit as printed ("tok/s", "ms"), "" for a bare number."""
+        """The unit as printed (``tok/s``, ``ms``); empty for a bare number."""
         return self._match()["unit"] or ""
 
 
@@ -71,22 +71,22 @@ class Field(Fact, frozen=True, kw_only=True):
 
 
 class Link(Fact, frozen=True, kw_only=True):
-    """A labelled link below the description; `url` is None where the page names a thing without a link."""
+    """A labelled link below the description; ``url`` is None if the page prints the text without a link."""
 
     label: str
     text: str
     url: str | None = None
 
 
-class Measure(Fact, frozen=True, kw_only=True):
-    """A named number: "ndcg at 10" and 0.1447, "Corpus p50" and 553.1ms."""
+class NamedFigure(Fact, frozen=True, kw_only=True):
+    """A named number: ``ndcg at 10`` and ``0.1447``, ``Corpus p50`` and ``553.1ms``."""
 
     name: str
     figure: Figure
 
 
 class Count(Fact, frozen=True, kw_only=True):
-    """How many texts: "Corpus", 3,633 and perhaps a note ("3,593 unique texts")."""
+    """A number of texts: ``Corpus``, ``3,633`` and perhaps a note, ``3,593 unique texts``."""
 
     name: str
     figure: Figure
@@ -99,21 +99,21 @@ class Count(Fact, frozen=True, kw_only=True):
 
 
 class _Tagged(Fact, frozen=True, kw_only=True, tag_field="kind", tag=str.lower):
-    """A member of a union. `kind` is its name in files and in templates: the class name in lower case."""
+    """A member of a union; its tag in files, which templates read as ``kind``, is the class name in lower case."""
 
     @property
     def kind(self) -> str:
-        """The class name in lower case; templates branch on it."""
+        """The tag; templates branch on it."""
         return str(self.__struct_config__.tag)
 
 
 class Facets(_Tagged, frozen=True, kw_only=True):
-    """What a dataset is about: Domain, Task, Language, in the page's order."""
+    """The facets of a dataset: Domain, Task, Language, in the page's order."""
 
     fields: tuple[Field, ...]
 
 
-class Text(_Tagged, frozen=True, kw_only=True):
+class TextBlock(_Tagged, frozen=True, kw_only=True, tag="text"):
     """A paragraph, of one line or more."""
 
     text: str
@@ -126,32 +126,33 @@ class Counts(_Tagged, frozen=True, kw_only=True):
 
 
 class Quality(_Tagged, frozen=True, kw_only=True):
-    """Scores by metric, named as printed ("ndcg at 10"); see `format.metric_name`."""
+    """Scores by metric, named as printed (``ndcg at 10``); see ``format.metric_name``."""
 
-    measures: tuple[Measure, ...]
+    measures: tuple[NamedFigure, ...]
 
     @property
     def figures(self) -> dict[str, Figure]:
-        """The scores by name; of a repeated name the first."""
+        """The scores by name; for a repeated name the first."""
         return _first((measure.name, measure.figure) for measure in self.measures)
 
 
 class Performance(_Tagged, frozen=True, kw_only=True):
-    """Speeds under one load profile such as "L4 b1 c16" ("" if the page names none)."""
+    """Speeds under one load profile such as ``L4 b1 c16``; ``profile`` is empty if the page names none."""
 
-    measures: tuple[Measure, ...]
+    measures: tuple[NamedFigure, ...]
     profile: str = ""
 
     @property
     def figures(self) -> dict[str, Figure]:
-        """The speeds by name ("Corpus", "Query p50"); of a repeated name the first."""
+        """The speeds by name (``Corpus``, ``Query p50``); for a repeated name the first."""
         return _first((measure.name, measure.figure) for measure in self.measures)
 
 
 class HighestRate(Fact, frozen=True, kw_only=True):
-    """A search for the highest rate at which p99 is at most ``limit``; a rate is None where none held, or none failed.
+    """A search for the highest rate at which p99 is at most ``limit``.
 
-    ``batch`` is texts a request, ``ended`` how the search did.
+    ``batch`` is the number of texts per request. ``held`` is the highest rate that held, ``failed`` the lowest that
+    failed; None if there is none. ``ended`` says how and why the search ended.
     """
 
     side: str
@@ -177,14 +178,14 @@ class Reference(_Tagged, frozen=True, kw_only=True):
 
 
 class Plot(_Tagged, frozen=True, kw_only=True):
-    """A picture that lies beside the card; `text` says what it shows."""
+    """A picture that lies beside the card; ``text`` says what it shows."""
 
     text: str
     url: str
 
 
-Block = Facets | Text | Counts | Quality | Performance | Rates | Plot | Reference
-B = TypeVar("B", bound=Block)
+Block = Facets | TextBlock | Counts | Quality | Performance | Rates | Plot | Reference
+BlockT = TypeVar("BlockT", bound=Block)
 
 
 class Section(Fact, frozen=True, kw_only=True):
@@ -198,37 +199,37 @@ class Section(Fact, frozen=True, kw_only=True):
 
     @property
     def facets(self) -> dict[str, str]:
-        """The facets by name: `{"Domain": "finance", ...}`."""
+        """The facets by name: ``{"Domain": "finance", ...}``."""
         return _first((field.name, field.value) for block in self._all(Facets) for field in block.fields)
 
     @property
     def text(self) -> list[str]:
         """The paragraphs."""
-        return [block.text for block in self._all(Text)]
+        return [block.text for block in self._all(TextBlock)]
 
     @property
     def counts(self) -> dict[str, Count]:
-        """The counts by name: `section.counts["Corpus"].value == 57599`."""
+        """The counts by name: ``section.counts["Corpus"].value == 57599``."""
         return _first((count.name, count) for block in self._all(Counts) for count in block.counts)
 
     @property
     def quality(self) -> dict[str, Figure]:
-        """The scores by metric as printed: `section.quality["ndcg at 10"].value == 0.1447`."""
+        """The scores by metric as printed: ``section.quality["ndcg at 10"].value == 0.1447``."""
         return _first(item for block in self._all(Quality) for item in block.figures.items())
 
     @property
     def performance(self) -> list[Performance]:
-        """The performance blocks, one a profile."""
+        """The performance blocks, one per profile."""
         return self._all(Performance)
 
     @property
     def rates(self) -> list[HighestRate]:
-        """The highest rates, a row a search."""
+        """The highest rates, one row per search."""
         return [row for block in self._all(Rates) for row in block.rows]
 
     @property
     def plots(self) -> list[Plot]:
-        """The pictures, each of a profile or of several."""
+        """The pictures, each of one profile or of several."""
         return self._all(Plot)
 
     @property
@@ -236,18 +237,18 @@ class Section(Fact, frozen=True, kw_only=True):
         """The links that stand alone."""
         return self._all(Reference)
 
-    def _all(self, kind: type[B]) -> list[B]:
+    def _all(self, kind: type[BlockT]) -> list[BlockT]:
         return [block for block in self.blocks if isinstance(block, kind)]
 
 
 class Overview(_Tagged, frozen=True, kw_only=True):
-    """The `## Overview` part. `rows` is None for a heading without a table, () for a table without rows."""
+    """The part ``## Overview``. ``rows`` is None for a heading without a table, ``()`` for a table without rows."""
 
     rows: tuple[Field, ...] | None = None
 
 
 class Benchmarks(_Tagged, frozen=True, kw_only=True):
-    """The `## Benchmarks` part: a section per dataset, perhaps none."""
+    """The part ``## Benchmarks``: one section per dataset, possibly none."""
 
     sections: tuple[Section, ...] = ()
 
@@ -258,8 +259,8 @@ Part = Overview | Benchmarks
 class Card(Fact, frozen=True, kw_only=True):
     """A model card.
 
-    `front_matter` is None where the page has none and () where it is empty. `end` is what follows the last
-    line: a newline, none or several.
+    ``front_matter`` is None if the page has none, and ``()`` if it is empty. ``end`` is everything after the last
+    line's text: a newline, none or several.
     """
 
     title: str
@@ -271,12 +272,12 @@ class Card(Fact, frozen=True, kw_only=True):
 
     @property
     def metadata(self) -> dict[str, str]:
-        """The front matter by key; of a repeated key the first; empty where there is none."""
+        """The front matter by key, for a repeated key the first; empty if there is none."""
         return _first((field.name, field.value) for field in self.front_matter or ())
 
     @property
     def overview(self) -> dict[str, str]:
-        """The overview's values by field; of a repeated field the first."""
+        """The overview's values by field; for a repeated field the first."""
         tables = (part.rows or () for part in self.parts if isinstance(part, Overview))
         return _first((row.name, row.value) for rows in tables for row in rows)
 
@@ -289,23 +290,22 @@ class Card(Fact, frozen=True, kw_only=True):
         """Return the first section of that name.
 
         Raises:
-            KeyError: if the card has none; the message names those it has.
+            KeyError: the card has none; the message names the sections that it has.
         """
         for section in self.sections:
             if section.name == name:
                 return section
         names = ", ".join(section.name for section in self.sections) or "none"
-        message = f"no section {name!r}; the card has: {names}"
-        raise KeyError(message)
+        raise KeyError(f"no section {name!r}; the card has: {names}")
 
     def link(self, label: str) -> Link | None:
-        """Return the first link with that label ("Source", "Base model"), or None."""
+        """Return the first link with that label (``Source``, ``Base model``), or None."""
         return next((link for link in self.links if link.label == label), None)
 
 
-def _first(pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
+def _first(pairs: Iterable[tuple[str, ValueT]]) -> dict[str, ValueT]:
     """Return the pairs as a dict that keeps the first value of a repeated name."""
-    result: dict[str, T] = {}
+    result: dict[str, ValueT] = {}
     for name, value in pairs:
         result.setdefault(name, value)
     return result

@@ -1,7 +1,7 @@
-"""Numbers and metric names as the page prints them.
+"""Format numbers and metric names as the page prints them.
 
-Each function returns a text that `facts.Figure` reads back, to the digits shown. NaN, infinities and (but
-for scores) negative numbers are a ValueError: a card states measurements.
+Each function for a number returns a text that ``facts.Figure`` reads back, to the digits shown. NaN, infinities and,
+except for scores, negative numbers are a ``ValueError``: a card states measurements.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from typing import TypeVar
 
 from pytest_embedbench.core.limits import digits
 
-N = TypeVar("N", int, float)
+NumberT = TypeVar("NumberT", int, float)
 
-_CARRY = 1000  # a number that rounds to this is shown in the next magnitude
+_CARRY = 1000
+"""A number that rounds to this is shown in the next magnitude."""
 _ONE_DECIMAL_BELOW = 10
+"""Rates below it are shown with one decimal."""
 
 
 def rate(value: float, unit: str = "tok/s") -> str:
-    """Return a throughput: "6.1K tok/s", "333 tok/s", "4.2 tok/s"; `value` is in `unit`."""
+    """Return a throughput: ``6.1K tok/s``, ``333 tok/s``, ``4.2 tok/s``; ``value`` is in ``unit``."""
     value = _checked(value)
     whole = f"{value:.0f}"
     if float(f"{value:.1f}") < _ONE_DECIMAL_BELOW:
@@ -32,48 +34,47 @@ def rate(value: float, unit: str = "tok/s") -> str:
 
 
 def request_rate(per_second: float) -> str:
-    """Return a rate of requests with the digits that verdicts have: "70.0 requests/s"."""
+    """Return a rate of requests with the digits that verdicts have: ``70.0 requests/s``."""
     return f"{digits(_checked(per_second))} requests/s"
 
 
 def latency(milliseconds: float) -> str:
-    """Return a latency: "553.1ms"."""
+    """Return a latency: ``553.1ms``."""
     return f"{_checked(milliseconds):.1f}ms"
 
 
 def count(value: int) -> str:
-    """Return a number of things: "57,599"."""
+    """Return a number of things: ``57,599``."""
     value = _checked(value)
     return f"{value:,d}"
 
 
 def score(value: float) -> str:
-    """Return a metric's value with four decimals: "0.1447". It may be negative."""
+    """Return a metric's value with four decimals: ``0.1447``. It may be negative."""
     if not math.isfinite(value):
-        message = f"expected a finite score, found {value}"
-        raise ValueError(message)
+        raise ValueError(f"expected a finite score, found {value}")
     text = f"{value:.4f}"
     return "0.0000" if text == "-0.0000" else text
 
 
 def parameters(value: int) -> str:
-    """Return a model's size in parameters: "4.0B", "22.7M", "500"."""
+    """Return a model's size in parameters: ``4.0B``, ``22.7M``, ``500``."""
     value = _checked(value)
     return str(value) if value < _CARRY else _short(value)
 
 
 def metric_name(label: str) -> str:
-    """Return the name of a metric that a page calls `label`: "ndcg at 10" gives "ndcg@10"."""
+    """Return the name of a metric from its label on a page: ``ndcg at 10`` gives ``ndcg@10``."""
     return re.sub(r" at (?=[0-9]+\Z)", "@", label)
 
 
 def metric_label(name: str) -> str:
-    """Return what a page calls the metric `name`: "ndcg@10" gives "ndcg at 10"."""
+    """Return the label of a metric on a page: ``ndcg@10`` gives ``ndcg at 10``."""
     return re.sub(r"@(?=[0-9]+\Z)", " at ", name)
 
 
 def _short(value: float) -> str:
-    """Return a number of 1000 or more (999.5 counts: it rounds there) with a magnitude letter."""
+    """Return a number of 1000 or more, or one that rounds to 1000, with a magnitude letter."""
     for letter in "KMB":
         value /= 1000
         text = f"{value:.1f}"
@@ -82,9 +83,12 @@ def _short(value: float) -> str:
     return f"{value / 1000:.1f}T"
 
 
-def _checked(value: N) -> N:
-    """Return `value`, without the sign of a negative zero."""
+def _checked(value: NumberT) -> NumberT:
+    """Return ``value`` without the sign of a negative zero.
+
+    Raises:
+        ValueError: it is negative or not finite.
+    """
     if not (math.isfinite(value) and value >= 0):
-        message = f"expected a finite number, zero or more, found {value}"
-        raise ValueError(message)
+        raise ValueError(f"expected a finite number, zero or more, found {value}")
     return abs(value)

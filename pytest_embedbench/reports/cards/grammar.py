@@ -1,8 +1,8 @@
-"""Read a page's facts.
+"""Read the facts of a page.
 
-A page is blocks with one blank line between them: front matter, `# title`, paragraphs, link lines, then the
-parts `## Overview` (a table) and `## Benchmarks` (`### dataset` sections). Each reader below takes one block;
-what no reader claims inside a section is text. `parsing.parse` adds the proof that no byte was lost.
+A page consists of blocks with one blank line between them: front matter, ``# title``, paragraphs, link lines, then the
+parts ``## Overview`` (a table) and ``## Benchmarks`` (``### dataset`` sections). Each reader below takes one block;
+a block inside a section that no reader claims is text. ``parsing.parse`` adds the proof that no byte was lost.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pytest_embedbench.reports.cards.facts import (
     Figure,
     HighestRate,
     Link,
-    Measure,
+    NamedFigure,
     Overview,
     Part,
     Performance,
@@ -32,7 +32,7 @@ from pytest_embedbench.reports.cards.facts import (
     Rates,
     Reference,
     Section,
-    Text,
+    TextBlock,
 )
 from pytest_embedbench.reports.errors import CardError
 
@@ -46,10 +46,10 @@ NO_RATE = "none"
 
 # A link's text may hold brackets, but no "](" that would end it.
 _SHOWN = r"(?P<text>(?:\\.|(?!\]\()[^\\])*)"
-_URL = r"(?P<url>[^()\s]*(?:\([^()\s]*\)[^()\s]*)*)"
+_ADDRESS = r"(?P<url>[^()\s]*(?:\([^()\s]*\)[^()\s]*)*)"
 _HEADING = re.compile(r"#{1,6}(?: .*)?")
 _ENTRY = re.compile(r"(?P<name>[^\s:#-][^:]*):(?: (?P<value>.*))?")
-_LINK = re.compile(rf"(?P<label>Source|Base model): \[{_SHOWN}\]\({_URL}\)")
+_LINK = re.compile(rf"(?P<label>Source|Base model): \[{_SHOWN}\]\({_ADDRESS}\)")
 _PLAIN_LINK = re.compile(r"(?P<label>Source|Base model): (?P<text>.+)")
 _CELL = r"(?:\\\||[^|])*"
 _ROW = re.compile(rf"\| (?P<name>{_CELL}) \| (?P<value>{_CELL}) \|")
@@ -59,34 +59,35 @@ _COUNT = re.compile(rf"(?P<name>[^:]+): (?P<figure>{NUMBER})(?: \((?P<note>.+)\)
 _SCORE = re.compile(rf"(?P<name>.+?): (?P<figure>{NUMBER})")
 _SPEED = re.compile(rf"(?P<name>.+?) (?P<figure>{NUMBER})")
 _PERFORMANCE = re.compile(r"\*\*Performance(?: \((?P<profile>.+?)\))?:\*\* (?P<items>.*)")
-_PLOT = re.compile(rf"!\[{_SHOWN}\]\({_URL}\)")
-_REFERENCE = re.compile(rf"\[{_SHOWN}\]\({_URL}\)")
+_PLOT = re.compile(rf"!\[{_SHOWN}\]\({_ADDRESS}\)")
+_REFERENCE = re.compile(rf"\[{_SHOWN}\]\({_ADDRESS}\)")
 
 
 class Paragraph(NamedTuple):
-    """Lines without a blank one between them; `number` is the first one's, from 1."""
+    """Lines without a blank line between them; ``number`` is the first line's, from 1."""
 
     number: int
     lines: list[str]
 
 
 def read(page: str) -> Card:
-    """Return the facts of `page`.
+    """Return the facts of ``page``.
 
     Raises:
-        CardError: if the page is not of the form; it says the line and what was expected there.
+        CardError: the page does not have the form of a card; ``.line`` is the line, ``.problem`` what was expected.
     """
     if "\r" in page:
         number = page[: page.index("\r")].count("\n") + 1
         raise _error(number, "lines that end in LF alone", "a carriage return (CR)")
-    body = page.rstrip("\n")
+    body = page.rstrip("\n")  # the newlines at the end are a fact of their own
     lines = body.split("\n")
     front_matter, start = _front_matter(lines)
     paragraphs = _paragraphs(lines, start)
     head, parts = _split(paragraphs, "## ")
     if not head or not head[0].lines[0].startswith("# "):
-        number, found = (head or paragraphs or [Paragraph(len(lines), [lines[-1]])])[0]
-        raise _error(number, "'# <title>'", repr(found[0]))
+        # The first block is at fault; on a page without any block, its last line.
+        first = (head or paragraphs or [Paragraph(len(lines), [lines[-1]])])[0]
+        raise _error(first.number, "'# <title>'", repr(first.lines[0]))
     description, links = _introduction(head[1:])
     return Card(
         front_matter=front_matter,
@@ -99,7 +100,7 @@ def read(page: str) -> Card:
 
 
 def _front_matter(lines: list[str]) -> tuple[tuple[Field, ...] | None, int]:
-    """Return the front matter and the index of the line where the rest starts."""
+    """Return the front matter (None if there is none) and the index of the first line behind it."""
     if lines[0] != "---":
         return None, 0
     fields: list[Field] = []
@@ -116,7 +117,7 @@ def _front_matter(lines: list[str]) -> tuple[tuple[Field, ...] | None, int]:
 
 
 def _paragraphs(lines: list[str], start: int) -> list[Paragraph]:
-    """Return the blocks from index `start` on; exactly one blank line must stand between two."""
+    """Return the blocks from index ``start`` on; exactly one blank line must stand between two."""
     paragraphs: list[Paragraph] = []
     fresh = True
     for number, line in enumerate(lines[start:], start + 1):
@@ -133,7 +134,7 @@ def _paragraphs(lines: list[str], start: int) -> list[Paragraph]:
 
 
 def _split(paragraphs: list[Paragraph], mark: str) -> tuple[list[Paragraph], list[tuple[Paragraph, list[Paragraph]]]]:
-    """Return what stands before the first heading with `mark`, and each such heading with what follows it."""
+    """Return the blocks before the first heading with ``mark``, and each such heading with the blocks below it."""
     head: list[Paragraph] = []
     groups: list[tuple[Paragraph, list[Paragraph]]] = []
     for paragraph in paragraphs:
@@ -155,7 +156,7 @@ def _heading(paragraph: Paragraph, mark: str) -> str:
 
 
 def _introduction(paragraphs: list[Paragraph]) -> tuple[tuple[str, ...], tuple[Link, ...]]:
-    """Return the description and the links, which are the lines of the last paragraph if all are links."""
+    """Return the description and the links; the last paragraph is links if all its lines are."""
     links = [link for line in paragraphs[-1].lines if (link := _link(line))] if paragraphs else []
     if paragraphs and len(links) == len(paragraphs[-1].lines):
         paragraphs = paragraphs[:-1]
@@ -198,7 +199,7 @@ def _overview(content: list[Paragraph]) -> Overview:
 def _table(
     paragraph: Paragraph, head: tuple[str, str], row: re.Pattern[str], wanted: str
 ) -> Iterator[tuple[int, re.Match[str]]]:
-    """The rows below this head, and the line of each."""
+    """Yield the rows below this head, each with its line's number; ``wanted`` describes a row in errors."""
     number, lines = paragraph
     for offset, (expected, line) in enumerate(zip(head, [*lines, ""], strict=False)):
         if line != expected:
@@ -249,22 +250,24 @@ def _block(paragraph: Paragraph) -> Block:
     if lines[0] == RATES_HEAD[0]:
         return _rates(paragraph)
     blocks = [_special(line, number + offset) for offset, line in enumerate(lines)]
+    # A facts line is a block by itself.
     if blocks[0] is not None and len(lines) == 1:
         return blocks[0]
     for offset, block in enumerate(blocks):
-        # A known line glued to another is a slip: taken as text, its facts would be lost from sight.
+        # A known line without a blank line beside it is a slip: taken as text, its facts would go unread.
         if block is not None:
             second = max(offset, 1)
             raise _error(number + second, f"a blank line beside the {block.kind} line", repr(lines[second]))
-    return Text(text="\n".join(lines))
+    return TextBlock(text="\n".join(lines))
 
 
 def _special(line: str, number: int) -> Block | None:
-    """Return the block that `line` alone is, or None for text."""
+    """Return the block that ``line`` is by itself, or None for text."""
     if _HEADING.fullmatch(line):
         raise _error(number, "a line of a section, '### <dataset>' or '## <part>'", repr(line))
     if line == RATES_HEAD[0]:
         raise _error(number, "a blank line before the table", repr(line))
+    # From here on: a line that begins like a known one must be one, or a slip would go unread as text.
     if line.startswith("**Quality"):
         expected = "'**Quality:** ndcg at 10: 0.1234 \N{MIDDLE DOT} ...'"
         if not line.startswith("**Quality:** "):
@@ -285,13 +288,13 @@ def _special(line: str, number: int) -> Block | None:
     return _counts(line) or _facets(line)
 
 
-def _measures(items: str, pattern: re.Pattern[str], number: int, expected: str) -> tuple[Measure, ...]:
+def _measures(items: str, pattern: re.Pattern[str], number: int, expected: str) -> tuple[NamedFigure, ...]:
     measures = []
     for item in items.split(DOT):
         match = pattern.fullmatch(item)
         if match is None:
             raise _error(number, expected, repr(item))
-        measures.append(Measure(name=match["name"], figure=Figure(text=match["figure"])))
+        measures.append(NamedFigure(name=match["name"], figure=Figure(text=match["figure"])))
     return tuple(measures)
 
 
@@ -312,9 +315,9 @@ def _facets(line: str) -> Facets | None:
 def _items(pattern: re.Pattern[str], line: str) -> tuple[re.Match[str], ...]:
     """Return the matches of the items between middle dots, or none if one does not match."""
     matches = [pattern.fullmatch(item) for item in line.split(DOT)]
-    found = tuple(match for match in matches if match is not None)
-    return found if len(found) == len(matches) else ()
+    matched = tuple(match for match in matches if match is not None)
+    return matched if len(matched) == len(matches) else ()
 
 
-def _error(line: int, expected: str, found: str) -> CardError:
-    return CardError(f"expected {expected}, found {found}", line=line)
+def _error(line: int, expected: str, actual: str) -> CardError:
+    return CardError(f"expected {expected}, found {actual}", line=line)

@@ -1,4 +1,4 @@
-"""What a model's repository on the Hub gets: ``README.md``, a card with ``model-index``, and ``.eval_results``."""
+"""Write the files of a model's repository on the Hub: ``README.md``, a card with ``model-index``; ``.eval_results``."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from pytest_embedbench.results.schema import PairResult
 from pytest_embedbench.results.store import NO_REVISION
 
 EVAL_RESULTS = ".eval_results"
+"""Folder of a repository from which the Hub fills the leaderboards of datasets."""
 
 
 def readme(results: Sequence[PairResult], source_url: str = "") -> str:
-    """The card of one model with the Hub's front matter in place of the card's own.
+    """Return the card of one model with the Hub's front matter in place of the card's own.
 
     Raises:
-        ResultError: nothing was scored, or the Hub would read the metadata differently from how they are meant.
+        ResultError: nothing was scored, or the Hub would read other metadata than those written.
     """
     data = metadata(results, source_url)
     page = render(replace(build_card(results), front_matter=None))
@@ -33,7 +34,7 @@ def readme(results: Sequence[PairResult], source_url: str = "") -> str:
 
 
 def write_hub(results: Iterable[PairResult], folder: Path, source_url: str = "") -> list[Path]:
-    """Write ``<org>__<model>/README.md`` and ``.eval_results/<dataset>.yaml`` for each model; the paths written.
+    """Write ``<org>__<model>/README.md`` and ``.eval_results/<dataset>.yaml`` for each model; return the paths.
 
     Raises:
         ResultError: results are of several revisions of a model, or nothing was scored.
@@ -47,14 +48,15 @@ def write_hub(results: Iterable[PairResult], folder: Path, source_url: str = "")
         of_model = list(group)
         revisions = {result.embedbench.model.revision or NO_REVISION for result in of_model}
         if len(revisions) > 1:
-            found = ", ".join(sorted(revisions))
-            raise ResultError(f"{model}: results of several revisions: {found}\n  fix: give the folder of one of them")
+            problem = f"results of several revisions: {', '.join(sorted(revisions))}"
+            raise ResultError(problem, where=model, fix="give the folder of one of them")
         home = folder / file_name(model)
         texts[home / "README.md"] = readme(of_model, source_url)
         for result in of_model:
             if entries := eval_entries(result, source_url):
                 dataset = file_name(result.embedbench.dataset.name)
                 texts[home / EVAL_RESULTS / f"{dataset}.yaml"] = dump_entries(entries)
+    # Only now, so that an error above leaves no half of the files.
     for path, text in texts.items():
         write_atomically(path, text)
     return list(texts)

@@ -1,4 +1,4 @@
-"""Facts from a page, with the proof that they are the whole page."""
+"""Parse a page into facts, with the proof that the facts are the whole page."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ if TYPE_CHECKING:
 def parse(page: str) -> Card:
     """Return the facts of a model card.
 
-    `render` of the result is `page` again, byte for byte: this is checked here, at each call.
+    ``render`` of the result is ``page`` again, byte for byte: this is checked here, at each call.
 
     Raises:
-        CardError: if the page is not of the form, or would not come back as it is. `.line` is the first line
-            at fault, and the message says what was expected there.
+        CardError: the page does not have the form of a card, or would not be printed as it is. ``.line`` is the first
+            line at fault, and ``.problem`` says what was expected there.
     """
     card = read(page)
     printed = fill(card)
     if printed != page:
         pairs = zip_longest(page.split("\n"), printed.split("\n"))
-        number, found, expected = next(
-            (number, found, expected) for number, (found, expected) in enumerate(pairs, 1) if found != expected
+        number, actual, expected = next(
+            (number, actual, expected) for number, (actual, expected) in enumerate(pairs, 1) if actual != expected
         )
-        message = f"expected {expected!r}, found {found!r}"
-        raise CardError(message, line=number)
+        raise CardError(f"expected {expected!r}, found {actual!r}", line=number)
     return card

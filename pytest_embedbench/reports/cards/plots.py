@@ -1,4 +1,4 @@
-"""Plots of load profiles as SVG: how latencies are distributed, and what more requests in flight bring."""
+"""Plot load profiles and rate searches as SVG, for the files beside a card."""
 
 from __future__ import annotations
 
@@ -8,36 +8,37 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_embedbench.load.quantiles import PERCENTILES, supported_percentile
 from pytest_embedbench.load.shape import LoadShape
-from pytest_embedbench.reports.cards.samples import RateSearch, Tried
-from pytest_embedbench.reports.drawing import Picture, heading, legend, panels, plain_log_ticks, written
+from pytest_embedbench.reports.drawing import Picture, figure_svg, heading, legend, panels, plain_log_ticks
 from pytest_embedbench.reports.svg import ACCENT, GRID, MUTED, PAPER, for_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from pytest_embedbench.reports.cards.samples import SampledProfile, Side
+    from pytest_embedbench.reports.cards.samples import RateSearch, SampledProfile, SampledRate, SampledSide
 
-MARKED = ("p50", "p90", "p99")
-"""Percentiles that a distribution shows, where there are enough samples for them."""
-_POINTS = 400
-"""A distribution is drawn through every n-th sample and the last one, so that a file stays small."""
-_LOOK: Mapping[str, dict[str, Any]] = {
+PROFILE_PERCENTILES = ("p50", "p90", "p99")
+"""Percentiles that a profile's distribution marks, if there are enough samples for them."""
+RATE_COLOURS = {"p50": MUTED, "p99": ACCENT}
+"""Percentiles that a rate search's plot draws, and the colours of their lines."""
+MAX_POINTS = 400
+"""Samples that a distribution is drawn through: every n-th and the last one, so that the file stays small."""
+_SIDE_STYLES: Mapping[str, dict[str, Any]] = {
     "query": {"color": ACCENT, "linestyle": "-"},
     "corpus": {"color": MUTED, "linestyle": (0, (4, 2))},
 }
 
 
-def pictures(profiles: Sequence[SampledProfile], about: str) -> Iterator[Picture]:
-    """A distribution for each profile, and throughput against concurrency where a batch size has several.
+def profile_pictures(profiles: Sequence[SampledProfile], about: str) -> Iterator[Picture]:
+    """Yield a distribution for each profile, and throughput against concurrency for batch sizes with several profiles.
 
     Args:
         profiles: of one pair, in their shapes' order.
-        about: the pair, as a person says it.
+        about: the pair for the title, e.g. ``minilm on nfcorpus``.
     """
     for profile in profiles:
         title = f"Latency under {profile.shape}: {about}"
         yield Picture(profile.shape.slug, title, _distribution(profile, title))
-    # In an open loop it is not the concurrency that is given.
+    # Only closed loops: in an open loop the rate is given, not the concurrency.
     closed = [(profile.shape, profile.sides) for profile in profiles if isinstance(profile.shape, LoadShape)]
     for batch, group in groupby(closed, key=lambda measured: measured[0].batch):
         if len(several := list(group)) > 1:
@@ -45,93 +46,113 @@ def pictures(profiles: Sequence[SampledProfile], about: str) -> Iterator[Picture
             yield Picture(f"b{batch}-concurrency", title, _by_concurrency(several, f"b{batch}-concurrency", title))
 
 
-def _marks(side: Side) -> dict[str, float]:
-    """The marked percentiles (milliseconds) for which there are enough samples."""
-    return {name: value for name in MARKED if (value := supported_percentile(name, side.latencies_ms)) is not None}
+def rate_pictures(searches: Iterable[RateSearch], about: str) -> Iterator[Picture]:
+    """Yield, for each search, a plot of p50 and p99 at each rate that was tried, and of the limit on p99.
+
+    Args:
+        searches: of one pair.
+        about: the pair for the title, e.g. ``minilm on nfcorpus``.
+    """
+    for search in searches:
+        title = f"Latency by rate, {search.name}: {about}"
+        yield Picture(search.slug, title, _by_rate(search, title))
 
 
-def _in_words(side: Side) -> str:
-    found = "".join(f", {name} {value:.4g} ms" for name, value in _marks(side).items())
-    return f"{side.name}: {len(side.latencies_ms):,} requests{found}"
+def _percentiles(names: Iterable[str], latencies_ms: Sequence[float]) -> dict[str, float]:
+    """Return these percentiles (milliseconds), but only those for which there are enough samples."""
+    return {name: value for name in names if (value := supported_percentile(name, latencies_ms)) is not None}
+
+
+def _in_words(label: str, latencies_ms: Sequence[float], names: Iterable[str]) -> str:
+    values = "".join(f", {name} {value:.4g} ms" for name, value in _percentiles(names, latencies_ms).items())
+    return f"{label}: {len(latencies_ms):,} requests{values}"
+
+
+def _side_in_words(side: SampledSide) -> str:
+    return _in_words(side.name, side.latencies_ms, PROFILE_PERCENTILES)
 
 
 def _distribution(profile: SampledProfile, title: str) -> str:
-    """The share of requests that took at most so long, on a logarithmic axis, one line a side."""
+    """Plot the share of requests that took at most a given time, on a logarithmic axis, one line a side."""
     name = profile.shape.slug
     with panels(name, 3.6) as (figure, (axes,)):
         axes.set_xscale("log")
         for side in profile.sides:
             times = side.latencies_ms
             shares = [100 * rank / len(times) for rank in range(1, len(times) + 1)]
-            step = -(-len(times) // _POINTS)
-            look = _LOOK[side.name]
+            step = -(-len(times) // MAX_POINTS)  # rounded up
+            style = _SIDE_STYLES[side.name]
             axes.plot(
                 [*times[:-1:step], times[-1]],
                 [*shares[:-1:step], shares[-1]],
                 drawstyle="steps-post",
                 linewidth=1.8,
-                label=_in_words(side),
-                **look,
+                label=_side_in_words(side),
+                **style,
             )
-            marks = _marks(side)
+            marks = _percentiles(PROFILE_PERCENTILES, times)
             axes.plot(
                 list(marks.values()),
                 [100 * PERCENTILES[mark] for mark in marks],
                 "o",
-                color=look["color"],
+                color=style["color"],
                 markeredgecolor=PAPER,
                 markersize=7,
             )
-        for mark in MARKED:
+        for mark in PROFILE_PERCENTILES:
             axes.axhline(100 * PERCENTILES[mark], color=GRID, linewidth=0.8, zorder=0)
-        axes.set_yticks([0, *(100 * PERCENTILES[mark] for mark in MARKED)], ["0%", *MARKED])
+        levels = [100 * PERCENTILES[mark] for mark in PROFILE_PERCENTILES]
+        axes.set_yticks([0, *levels], ["0%", *PROFILE_PERCENTILES])
         axes.set_ylim(0, 102)
-        plain_log_ticks(
-            axes, [time for side in profile.sides for time in (side.latencies_ms[0], side.latencies_ms[-1])]
-        )
+        ends = [time for side in profile.sides for time in (side.latencies_ms[0], side.latencies_ms[-1])]
+        plain_log_ticks(axes, ends)
         axes.set_xlabel("latency of a request, ms (log scale)")
         axes.set_ylabel("share of requests")
         axes.grid(visible=True, axis="x", linewidth=0.6)
         legend(axes, 1)
         heading(figure, title)
-        described = "; ".join(map(_in_words, profile.sides))
-        return for_file(written(figure), name=name, title=title, description=described)
+        description = "; ".join(map(_side_in_words, profile.sides))
+        return for_file(figure_svg(figure), name=name, title=title, description=description)
 
 
-def _by_concurrency(measured: Sequence[tuple[LoadShape, Sequence[Side]]], name: str, title: str) -> str:
-    """Texts a second above, p50 and p99 below, against requests in flight."""
+def _by_concurrency(measured: Sequence[tuple[LoadShape, Sequence[SampledSide]]], name: str, title: str) -> str:
+    """Plot texts per second above, p50 and p99 below, against requests in flight."""
     with panels(name, 5.2, rows=2) as (figure, (above, below)):
-        described = []
+        in_words = []
         for index, side in enumerate(("query", "corpus")):
             points = [(shape.concurrency, sides[index]) for shape, sides in measured]
-            _line(above, ((clients, found.texts_per_s) for clients, found in points), side, side)
+            _line(above, ((clients, sampled.texts_per_s) for clients, sampled in points), side, side)
             for mark, width in (("p50", 1.8), ("p99", 0.9)):
-                marked = [(clients, value) for clients, found in points if (value := _marks(found).get(mark))]
+                marked = [
+                    (clients, value)
+                    for clients, sampled in points
+                    if (value := _percentiles([mark], sampled.latencies_ms).get(mark))
+                ]
                 _line(below, marked, f"{side} {mark}", side, width=width)
-            described += [
-                f"{side} at c{clients}: {found.texts_per_s:.4g} texts/s"
-                + "".join(f", {mark} {value:.4g} ms" for mark, value in _marks(found).items() if mark != "p90")
-                for clients, found in points
-            ]
-        clients = [shape.concurrency for shape, _ in measured]
+            for clients, sampled in points:
+                values = _percentiles(("p50", "p99"), sampled.latencies_ms).items()
+                latencies = "".join(f", {mark} {value:.4g} ms" for mark, value in values)
+                in_words.append(f"{side} at c{clients}: {sampled.texts_per_s:.4g} texts/s{latencies}")
+        concurrencies = [shape.concurrency for shape, _ in measured]
         for axes, label in ((above, "texts/s"), (below, "latency, ms")):
-            _concurrency_axis(axes, clients)
+            _concurrency_axis(axes, concurrencies)
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
             legend(axes, 4)
         below.set_xlabel("requests in flight")
         heading(figure, title)
-        return for_file(written(figure), name=name, title=title, description="; ".join(described))
+        return for_file(figure_svg(figure), name=name, title=title, description="; ".join(in_words))
 
 
 def _line(axes: Axes, points: Iterable[tuple[int, float]], label: str, side: str, *, width: float = 1.8) -> None:
-    drawn = list(points)
-    if drawn:
-        axes.plot(*zip(*drawn, strict=True), marker="o", markersize=5, linewidth=width, label=label, **_LOOK[side])
+    if not (pairs := list(points)):  # too few samples for this percentile at any concurrency
+        return
+    style = _SIDE_STYLES[side]
+    axes.plot(*zip(*pairs, strict=True), marker="o", markersize=5, linewidth=width, label=label, **style)
 
 
 def _concurrency_axis(axes: Axes, clients: Sequence[int]) -> None:
-    """A tick at each concurrency that was measured, equal factors equally far apart."""
+    """Put a tick at each concurrency that was measured, on a logarithmic axis."""
     from matplotlib.ticker import NullLocator
 
     axes.set_xscale("log")
@@ -140,27 +161,17 @@ def _concurrency_axis(axes: Axes, clients: Sequence[int]) -> None:
     axes.grid(visible=True, axis="y", linewidth=0.6)
 
 
-LINES = {"p50": MUTED, "p99": ACCENT}
-
-
-def rate_pictures(searches: Iterable[RateSearch], about: str) -> Iterator[Picture]:
-    """p50 and p99 at each rate that was tried, and the limit on p99.
-
-    Args:
-        searches: of one pair.
-        about: the pair, as a person says it.
-    """
-    for search in searches:
-        title = f"Latency by rate, {search.name}: {about}"
-        yield Picture(search.slug, title, _knee(search, title))
-
-
-def _knee(search: RateSearch, title: str) -> str:
+def _by_rate(search: RateSearch, title: str) -> str:
+    """Plot p50 and p99 against the rate, both on logarithmic axes, with the limit and the highest rate that held."""
     with panels(search.slug, 3.6) as (figure, (axes,)):
         axes.set_xscale("log")
         axes.set_yscale("log")
-        for name, colour in LINES.items():
-            points = [(tried.rate, marks[name]) for tried in search.tried if name in (marks := _rate_marks(tried))]
+        for name, colour in RATE_COLOURS.items():
+            points = [
+                (tried.rate, value)
+                for tried in search.tried
+                if (value := supported_percentile(name, tried.latencies_ms)) is not None
+            ]
             if points:
                 axes.plot(*zip(*points, strict=True), marker="o", markersize=5, linewidth=1.8, color=colour, label=name)
         axes.axhline(search.limit_ms, color=ACCENT, linewidth=0.9, linestyle=(0, (4, 2)), label="limit on p99")
@@ -172,15 +183,9 @@ def _knee(search: RateSearch, title: str) -> str:
         axes.grid(visible=True, axis="y", linewidth=0.6)
         legend(axes, 4)
         heading(figure, title)
-        described = "; ".join(_rate_in_words(tried) for tried in search.tried)
-        return for_file(written(figure), name=search.slug, title=title, description=described)
+        description = "; ".join(map(_rate_in_words, search.tried))
+        return for_file(figure_svg(figure), name=search.slug, title=title, description=description)
 
 
-def _rate_marks(tried: Tried) -> dict[str, float]:
-    """The percentiles (milliseconds) that are drawn, for which there are enough samples."""
-    return {name: value for name in LINES if (value := supported_percentile(name, tried.latencies_ms)) is not None}
-
-
-def _rate_in_words(tried: Tried) -> str:
-    found = "".join(f", {name} {value:.4g} ms" for name, value in _rate_marks(tried).items())
-    return f"{tried.rate:.4g} /s: {len(tried.latencies_ms):,} requests{found}"
+def _rate_in_words(tried: SampledRate) -> str:
+    return _in_words(f"{tried.rate:.4g} /s", tried.latencies_ms, RATE_COLOURS)

@@ -1,7 +1,7 @@
-"""A page from facts: the layout is the template's alone.
+"""Render a card as a page; the layout is up to the template alone.
 
-Templates run in Jinja's sandbox and see one name, `card`. Jinja is imported at the first rendering, because
-a plugin's start must stay cheap.
+Templates run in Jinja's sandbox and see one name, ``card``. Jinja is imported at the first rendering, because the
+plugin's start must stay cheap.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ if TYPE_CHECKING:
 
     from pytest_embedbench.reports.cards.facts import Card
 
-PACKAGED = "model_card.md.j2"
+CARD_TEMPLATE = "model_card.md.j2"
+"""File name of the packaged template."""
 
 
 def render(card: Card, template: str | os.PathLike[str] | None = None) -> str:
-    """Return the page for `card`, laid out by the packaged template or by the one at the path `template`.
+    """Return the page for ``card``, laid out by the packaged template or by the one at the path ``template``.
 
-    A template may `{% include "model_card.md.j2" %}`, the packaged one, and no other file.
+    A template may ``{% include "model_card.md.j2" %}``, the packaged one, and no other file.
 
     Raises:
-        CardError: if the template cannot be read, is wrong or leaves the sandbox (`.source` and `.line` say
-            where); or, with the packaged template, if a text of the card would read back as something else
-            (a newline in a title, say: see `cards.text`).
+        CardError: the template cannot be read, is wrong or leaves the sandbox (``.source`` and ``.line`` are set); or,
+            with the packaged template, a text of the card would read back as something else, e.g. a title with a
+            newline (see ``reports.text``).
     """
     page = fill(card, template)
     if template is None:
@@ -42,16 +43,20 @@ def render(card: Card, template: str | os.PathLike[str] | None = None) -> str:
 
 
 def fill(card: Card, template: str | os.PathLike[str] | None = None) -> str:
-    """Return what the template makes of `card`, unchecked; raises as `render` does for the template."""
+    """Return the page that the template makes of ``card``, without the check of ``render``.
+
+    Raises:
+        CardError: the template cannot be read, is wrong or leaves the sandbox.
+    """
     if template is None:
         return _packaged().render(card=card)
     source = str(template)
     try:
         code = Path(template).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        message = f"cannot be read: {error}"
-        raise CardError(message, source=source) from error
-    # Whatever a user's template raises is a fault of that template, and the sandbox leaves it any exception.
+        problem = f"cannot be read: {error}"
+        raise CardError(problem, source=source) from error
+    # A template may raise any exception, in the sandbox too, and all of them are faults of that template.
     try:
         return _compile(_environment(), code, source).render(card=card)
     except Exception as error:
@@ -59,17 +64,17 @@ def fill(card: Card, template: str | os.PathLike[str] | None = None) -> str:
 
 
 def _check_reads_back(card: Card, page: str) -> None:
-    """Hold a card to its page: texts that break out of their place must not make false statements."""
-    hint = "make texts from outside safe with pytest_embedbench.reports.text"
+    """Check that the page reads back as the same card: a text that breaks out of its place could state false facts."""
+    fix = "make texts from outside safe with pytest_embedbench.reports.text"
     try:
         back = read(page)
     except CardError as error:
-        message = f"the card does not print as a card: {error}; {hint}"
-        raise CardError(message) from error
+        problem = f"the card does not print as a card: {error}"
+        raise CardError(problem, fix=fix) from error
     for name in card.__struct_fields__:
         if getattr(back, name) != getattr(card, name):
-            message = f"the card's {name} would read back as {getattr(back, name)!r}; {hint}"
-            raise CardError(message)
+            problem = f"the card's {name} would read back as {getattr(back, name)!r}"
+            raise CardError(problem, fix=fix)
 
 
 @functools.cache
@@ -87,18 +92,18 @@ def _environment() -> SandboxedEnvironment:
 
 @functools.cache
 def _packaged() -> Template:
-    return _environment().get_template(PACKAGED)
+    return _environment().get_template(CARD_TEMPLATE)
 
 
 def _packaged_source(name: str) -> tuple[str, str, None] | None:
-    """Load the packaged template for Jinja, and nothing else: a template reads no files."""
-    if name != PACKAGED:
+    """Load the packaged template for Jinja; None for any other name, so that a template can read no other file."""
+    if name != CARD_TEMPLATE:
         return None
-    path = templates_folder() / PACKAGED
+    path = templates_folder() / CARD_TEMPLATE
     return path.read_text(encoding="utf-8"), str(path), None
 
 
 def _compile(environment: SandboxedEnvironment, code: str, source: str) -> Template:
-    """Compile with the path as file name, so that tracebacks lead to the template's lines."""
+    """Compile a template with its path as file name, so that tracebacks lead to the template's lines."""
     compiled = environment.compile(code, name=source, filename=source)
     return environment.template_class.from_code(environment, compiled, environment.make_globals(None))

@@ -1,4 +1,4 @@
-"""The samples behind a result's profiles, read again from the files beside it."""
+"""Read the latency samples behind a result's profiles and rate searches from the CSV files beside it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pytest_embedbench.load.shape import Shape, in_order, parse_shape
 from pytest_embedbench.results.schema import PairResult
 
 
-class Side(NamedTuple):
-    """One side of a profile: its latencies (milliseconds, sorted), and texts answered a second of wall time."""
+class SampledSide(NamedTuple):
+    """One side of a profile: its latencies (milliseconds, sorted) and its texts answered per second of wall time."""
 
     name: str
     latencies_ms: list[float]
@@ -24,29 +24,68 @@ class Side(NamedTuple):
 
 
 class SampledProfile(NamedTuple):
-    """A profile's shape and its sides, queries first."""
+    """A profile's shape and its two sides, queries first."""
 
     shape: Shape
-    sides: list[Side]
+    sides: list[SampledSide]
+
+
+class SampledRate(NamedTuple):
+    """A rate (requests per second) that a search tried, and its latencies (milliseconds, sorted)."""
+
+    rate: float
+    latencies_ms: list[float]
+
+
+class RateSearch(NamedTuple):
+    """A search for the highest rate.
+
+    ``name`` is its key in the result, ``slug`` the part of its file's name; ``limit_ms`` bounds p99, ``highest`` is
+    the highest rate that held, ``tried`` has every rate, lowest first.
+    """
+
+    name: str
+    slug: str
+    limit_ms: float
+    highest: float
+    tried: list[SampledRate]
 
 
 def sampled_profiles(path: Path, result: PairResult) -> Iterator[SampledProfile]:
-    """The profiles of the result at ``path`` in their shapes' order; one without its files is left out.
+    """Yield the profiles of the result at ``path`` in their shapes' order; a profile without its files is left out.
 
     Raises:
-        ResultError: a file has no latency samples; the message names it.
+        ResultError: a file has no latency samples; ``where`` names it.
     """
-    profiles = {parse_shape(name): files for name, files in result.embedbench.evidence.samples.items() if _is(name)}
+    samples = result.embedbench.evidence.samples
+    profiles = {parse_shape(name): files for name, files in samples.items() if _is_shape(name)}
     for shape in sorted(profiles, key=in_order):
-        files = profiles[shape]
-        # A result may come from elsewhere: what it names lies beside it, or is not read.
-        found = {side: path.parent / Path(file).name for side, file in files.items()}
-        if {"query", "corpus"} <= set(found) and all(file.is_file() for file in found.values()):
-            yield SampledProfile(shape, [_read(side, found[side], shape.batch) for side in ("query", "corpus")])
+        files = {side: _beside(path, file) for side, file in profiles[shape].items()}
+        if {"query", "corpus"} <= set(files) and all(file.is_file() for file in files.values()):
+            yield SampledProfile(shape, [_read_side(side, files[side], shape.batch) for side in ("query", "corpus")])
 
 
-def _is(name: str) -> bool:
-    """Is this a profile's name? A search for a rate keeps samples too."""
+def rate_searches(path: Path, result: PairResult) -> Iterator[RateSearch]:
+    """Yield the rate searches of the result at ``path``; a search without its file is left out.
+
+    Raises:
+        ResultError: a file has no latency samples; ``where`` names it.
+    """
+    for name, search in sorted(result.embedbench.max_rates.items()):
+        name_of_file = result.embedbench.evidence.samples.get(name, {}).get(search.side, "")
+        file = _beside(path, name_of_file)
+        if not name_of_file or not file.is_file():
+            continue
+        rows = sorted(_read_columns(file, "rate_per_s", "latency_ms"))
+        tried = [
+            SampledRate(rate, [latency for _, latency in group]) for rate, group in groupby(rows, key=itemgetter(0))
+        ]
+        slug = file.name.removeprefix(f"{path.stem}.").removesuffix(".csv")
+        yield RateSearch(name, slug, search.found.limit_ms, search.found.rate, tried)
+
+
+def _is_shape(name: str) -> bool:
+    """Whether this names a profile: searches for a rate keep samples under other keys."""
     try:
         parse_shape(name)
     except ValueError:
@@ -54,66 +93,37 @@ def _is(name: str) -> bool:
     return True
 
 
-def _read(side: str, path: Path, batch: int) -> Side:
-    """A side's samples; wall time is from the first send to the last answer, as in its statistics."""
-    rows = columns(path, "sent_s", "latency_ms")
+def _beside(path: Path, file: str) -> Path:
+    """Return a result's file by its bare name: a result may come from elsewhere, and must not name files outside."""
+    return path.parent / Path(file).name
+
+
+def _read_side(side: str, path: Path, batch: int) -> SampledSide:
+    """Return a side's samples; wall time is from the first send to the last answer, as in its statistics."""
+    rows = _read_columns(path, "sent_s", "latency_ms")
     seconds = max(sent + latency / 1000 for sent, latency in rows)
     if seconds <= 0:
-        raise _without_times(path)
-    return Side(side, sorted(latency for _, latency in rows), batch * len(rows) / seconds)
+        raise _no_samples(path, "their times are not positive")
+    return SampledSide(side, sorted(latency for _, latency in rows), batch * len(rows) / seconds)
 
 
-def columns(path: Path, *names: str) -> list[tuple[float, ...]]:
-    """Rows of these columns, the last of which are latencies; at least one row.
+def _read_columns(path: Path, *names: str) -> list[tuple[float, ...]]:
+    """Return the rows of these columns, the last of which are latencies; at least one row.
 
     Raises:
-        ResultError: there are none, or not of times; the message names the file.
+        ResultError: there are no rows, or a value is not a time.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = [tuple(float(row[name]) for name in names) for row in csv.DictReader(file)]
     except (KeyError, TypeError, ValueError) as error:  # TypeError: a row that is too short
-        raise ResultError(f"{path}: no latency samples: {error}\n  fix: delete it, or measure again") from None
-    if not (rows and all(math.isfinite(value) for row in rows for value in row) and min(row[-1] for row in rows) > 0):
-        raise _without_times(path)
+        raise _no_samples(path, str(error)) from None
+    if not rows:
+        raise _no_samples(path, "the file is empty")
+    if not (all(math.isfinite(value) for row in rows for value in row) and min(row[-1] for row in rows) > 0):
+        raise _no_samples(path, "a latency is not a positive number")
     return rows
 
 
-def _without_times(path: Path) -> ResultError:
-    return ResultError(
-        f"{path}: no latency samples: there are none, or not of times\n  fix: delete it, or measure again"
-    )
-
-
-class Tried(NamedTuple):
-    """A rate (requests a second) that was tried, and its latencies (milliseconds, sorted)."""
-
-    rate: float
-    latencies_ms: list[float]
-
-
-class RateSearch(NamedTuple):
-    """A search: its name in the result, its limit on p99, the highest rate that held, and all tried, lowest first."""
-
-    name: str
-    slug: str
-    limit_ms: float
-    highest: float
-    tried: list[Tried]
-
-
-def rate_searches(path: Path, result: PairResult) -> Iterator[RateSearch]:
-    """The searches of the result at ``path``; one without its file is left out.
-
-    Raises:
-        ResultError: a file has no latency samples; the message names it.
-    """
-    for name, search in sorted(result.embedbench.max_rates.items()):
-        file = Path(result.embedbench.evidence.samples.get(name, {}).get(search.side, "")).name
-        # A result may come from elsewhere: what it names lies beside it, or is not read.
-        if not file or not (path.parent / file).is_file():
-            continue
-        rows = sorted(columns(path.parent / file, "rate_per_s", "latency_ms"))
-        tried = [Tried(rate, [latency for _, latency in group]) for rate, group in groupby(rows, key=itemgetter(0))]
-        slug = file.removeprefix(f"{path.stem}.").removesuffix(".csv")
-        yield RateSearch(name, slug, search.found.limit_ms, search.found.rate, tried)
+def _no_samples(path: Path, reason: str) -> ResultError:
+    return ResultError(f"no latency samples: {reason}", where=str(path), fix="delete it, or measure again")

@@ -1,4 +1,4 @@
-"""Cards as files: one a model, made of the results given, with plots of their load profiles beside it."""
+"""Write cards as files: one a model, with plots of its load profiles beside it."""
 
 from __future__ import annotations
 
@@ -11,53 +11,54 @@ from urllib.parse import quote
 from pytest_embedbench.core.files import file_name, write_atomically
 from pytest_embedbench.reports.cards.build import build_card
 from pytest_embedbench.reports.cards.facts import Plot
-from pytest_embedbench.reports.cards.plots import pictures, rate_pictures
+from pytest_embedbench.reports.cards.plots import profile_pictures, rate_pictures
 from pytest_embedbench.reports.cards.rendering import render
 from pytest_embedbench.reports.cards.samples import rate_searches, sampled_profiles
-from pytest_embedbench.reports.drawing import missing_extra
+from pytest_embedbench.reports.drawing import install_plots
 from pytest_embedbench.reports.text import link_text
 from pytest_embedbench.results.schema import PairResult
 
 
 def write_cards(results: Iterable[tuple[Path, PairResult]], folder: Path, template: Path | None = None) -> list[Path]:
-    """Write ``<org>__<model>.md`` for each model; the paths of the cards.
+    """Write ``<org>__<model>.md`` for each model; return the cards' paths.
 
-    Where matplotlib is installed, plots of each result's load profiles go beside it, from the samples on disk.
+    If matplotlib is installed, plots of each result's load profiles are written beside the card, from the samples on
+    disk.
 
     Args:
-        results: each with the path where it is stored.
+        results: each with the path of its file.
         folder: where the cards go.
-        template: the user's own.
+        template: the user's own, in place of the packaged one.
 
     Raises:
-        CardError: the user's template does not work; names the template and the line.
-        ResultError: a file of samples is broken; names the file.
+        CardError: the user's template does not work; ``where`` has the template and the line.
+        ResultError: a file of samples is malformed; ``where`` names it.
     """
     written = []
     ordered = sorted(results, key=lambda stored: stored[1].embedbench.model.name)
     for name, group in groupby(ordered, key=lambda stored: stored[1].embedbench.model.name):
         path = folder / f"{file_name(name)}.md"
         of_model = list(group)
-        plots: list[list[Plot]] = [] if missing_extra() else list(_plots(of_model, path))
+        plots: list[list[Plot]] = [] if install_plots() else list(_plots(of_model, path))
         write_atomically(path, render(build_card([result for _, result in of_model], plots), template))
         written.append(path)
     return written
 
 
 def _plots(results: Iterable[tuple[Path, PairResult]], card: Path) -> Iterator[list[Plot]]:
-    """Write each result's plots; how the card shows them."""
+    """Write each result's plots; yield the blocks that show them on the card."""
     seen: Counter[str] = Counter()
     for path, result in results:
         dataset = file_name(result.embedbench.dataset.name)
-        seen[dataset] += 1  # results of several revisions
+        seen[dataset] += 1  # more than once for results of several revisions
         stem = f"{card.stem}.{dataset}" + (f".{seen[dataset]}" if seen[dataset] > 1 else "")
-        yield list(_drawn(path, result, card.parent, stem))
+        yield list(_write_plots(path, result, card.parent, stem))
 
 
-def _drawn(path: Path, result: PairResult, folder: Path, stem: str) -> Iterator[Plot]:
+def _write_plots(path: Path, result: PairResult, folder: Path, stem: str) -> Iterator[Plot]:
     about = f"{result.embedbench.model.alias} on {result.embedbench.dataset.name}"
     profiles = list(sampled_profiles(path, result))
-    for picture in chain(pictures(profiles, about), rate_pictures(rate_searches(path, result), about)):
+    for picture in chain(profile_pictures(profiles, about), rate_pictures(rate_searches(path, result), about)):
         file = f"{stem}.{picture.slug}.svg"
         write_atomically(folder / file, picture.svg)
         yield Plot(text=link_text(picture.title), url=quote(file, safe="@=+"))

@@ -1,4 +1,4 @@
-"""From results, ratings and judgments to a leaderboard: facts only; the templates decide how they look."""
+"""Build a leaderboard from results, ratings and judgments: facts only; the templates decide how they look."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.rating.judgments import Judgment
 from pytest_embedbench.rating.ratings import Rating, Ratings
-from pytest_embedbench.reports.leaderboard.compare import Lookup, Texts, compare_all, turn
+from pytest_embedbench.reports.leaderboard.compare import Lookup, Texts, compare_all, group_judgments
 from pytest_embedbench.reports.leaderboard.entries import (
     Material,
     dataset_entries,
@@ -19,19 +19,19 @@ from pytest_embedbench.reports.leaderboard.entries import (
     model_entries,
     opponents,
 )
+from pytest_embedbench.reports.leaderboard.evidence import Rankings, list_sources
 from pytest_embedbench.reports.leaderboard.facts import Leaderboard
 from pytest_embedbench.reports.leaderboard.names import model_pages
-from pytest_embedbench.reports.leaderboard.sources import (
+from pytest_embedbench.reports.leaderboard.selection import (
     Chosen,
-    Rankings,
-    choose,
     choose_profile,
-    differing,
-    list_sources,
+    choose_results,
+    differing_datasets,
 )
 from pytest_embedbench.results.schema import PairResult
 
-QUERIES_SHOWN = 200
+DEFAULT_QUERIES_SHOWN = 200
+"""Queries of one dataset on a page that compares two models."""
 
 
 def build_leaderboard(
@@ -41,51 +41,46 @@ def build_leaderboard(
     *,
     texts: Mapping[str, Dataset] | None = None,
     profile: str = "",
-    queries_shown: int = QUERIES_SHOWN,
+    queries_shown: int = DEFAULT_QUERIES_SHOWN,
 ) -> Leaderboard:
-    """The facts of a leaderboard; each source may be missing, and what only it gives is then absent.
+    """Return the facts of a leaderboard; any source may be missing, and its facts are then absent.
 
-    A model goes by the alias of its results, as in judgments; these may also use its full name. Means are over the
-    datasets that all models with such a value share, so that none is rewarded for what it was not asked.
+    A model is named by the alias in its results. Judgments use the alias too, or the full name. Means are over the
+    datasets that all models with such a value share, so that no model gains by skipping a hard dataset.
 
     Args:
-        results: result files with their paths; runs and per-query scores are read from beside them where needed.
-        ratings: what ``rate`` made of the judgments, or None.
+        results: result files with their paths; runs and per-query scores are read from beside them when needed.
+        ratings: the ratings that ``rate`` computed from the judgments, or None.
         judgments: the judgments themselves, for the pages that compare two models.
         texts: datasets by name, for the words of queries and documents.
-        profile: load that latencies are taken from, ``b1 c16`` or ``L4 b1 c16``; empty: what most models have.
-        queries_shown: queries of a dataset that a page comparing two models lists at most: those that differ most.
+        profile: load to take latencies from, ``b1 c16`` or ``L4 b1 c16``; empty: the one that most models have.
+        queries_shown: most queries of a dataset on a page that compares two models; those that differ most stay.
 
     Raises:
-        ConfigurationError: results have load profiles, but not this one.
-        ResultError: a file beside a result is not what it should be.
+        ConfigurationError: the results have load profiles, but not this one.
+        ResultError: a file beside a result is malformed.
     """
-    chosen, notes = choose(results)
-    full_names = _full_names(chosen)
+    chosen, notes = choose_results(results)
+    full_names = _full_names(chosen)  # judgments and ratings may use them; from here on there are only aliases
     load, left_out = choose_profile(chosen, profile)
     material = Material(
         chosen=chosen,
-        ratings=_renamed(ratings, full_names) if ratings else None,
-        judgments=[
-            replace(
-                one, model_a=full_names.get(one.model_a, one.model_a), model_b=full_names.get(one.model_b, one.model_b)
-            )
-            for one in judgments
-        ],
+        ratings=_rename_rated(ratings, full_names) if ratings else None,
+        judgments=_rename_judged(judgments, full_names),
         profile=load,
     )
     entries = model_entries(material)
     order = [entry.name for entry in entries]
     pages = model_pages(order)
     datasets = dataset_entries(material)
-    look = Lookup(
+    lookup = Lookup(
         chosen=chosen,
         rankings=Rankings(chosen),
         texts=Texts(texts or {}),
-        judged=turn(material.judgments, order),
+        judged=group_judgments(material.judgments, order),
         limit=queries_shown,
     )
-    pairs = compare_all(order, pages, [dataset.name for dataset in datasets], look)
+    pairs = compare_all(order, pages, [dataset.name for dataset in datasets], lookup)
     return Leaderboard(
         models=tuple(
             replace(
@@ -104,12 +99,12 @@ def build_leaderboard(
         timed=tuple(dataset.name for dataset in datasets if dataset.timed),
         ratings=material.ratings,
         sources=list_sources(chosen),
-        notes=(*notes, *differing(chosen).values(), *left_out, *_other_runs(material)),
+        notes=(*notes, *differing_datasets(chosen).values(), *left_out, *_other_runs(material)),
     )
 
 
 def _full_names(chosen: Chosen) -> dict[str, str]:
-    """``org/model`` -> alias, of the full names that mean one model only and are no alias themselves."""
+    """Return ``org/model`` -> alias, for full names that mean exactly one model and are not aliases themselves."""
     pairs = {
         (measured.details.model.name, name) for name, by_dataset in chosen.items() for measured in by_dataset.values()
     }
@@ -117,24 +112,38 @@ def _full_names(chosen: Chosen) -> dict[str, str]:
     return {full: name for full, name in pairs if counts[full] == 1 and full not in chosen}
 
 
-def _renamed(ratings: Ratings, full_names: Mapping[str, str]) -> Ratings:
-    def renamed(of: list[Rating]) -> list[Rating]:
-        return [replace(rating, model=full_names.get(rating.model, rating.model)) for rating in of]
+def _rename_judged(judgments: Sequence[Judgment], full_names: Mapping[str, str]) -> list[Judgment]:
+    """Return the judgments with full names of models replaced by aliases."""
+    return [
+        replace(
+            judgment,
+            model_a=full_names.get(judgment.model_a, judgment.model_a),
+            model_b=full_names.get(judgment.model_b, judgment.model_b),
+        )
+        for judgment in judgments
+    ]
+
+
+def _rename_rated(ratings: Ratings, full_names: Mapping[str, str]) -> Ratings:
+    """Return the ratings with full names of models replaced by aliases."""
+
+    def renamed(rated: list[Rating]) -> list[Rating]:
+        return [replace(rating, model=full_names.get(rating.model, rating.model)) for rating in rated]
 
     return replace(
         ratings,
         overall=renamed(ratings.overall),
-        by_dataset={dataset: renamed(of) for dataset, of in ratings.by_dataset.items()},
+        by_dataset={dataset: renamed(rated) for dataset, rated in ratings.by_dataset.items()},
     )
 
 
 def _other_runs(material: Material) -> Iterator[str]:
-    """Notes on judgments of rankings that are not those of the results beside them."""
+    """Return notes on judgments that compared other rankings than those of the results."""
     others: Counter[tuple[str, str]] = Counter()
-    for one in material.judgments:
-        for model, run in ((one.model_a, one.run_a), (one.model_b, one.run_b)):
-            measured = material.chosen.get(model, {}).get(one.dataset)
+    for judgment in material.judgments:
+        for model, run in ((judgment.model_a, judgment.run_a), (judgment.model_b, judgment.run_b)):
+            measured = material.chosen.get(model, {}).get(judgment.dataset)
             if run and measured and run != measured.details.evidence.run_sha256:
-                others[model, one.dataset] += 1
+                others[model, judgment.dataset] += 1
     for (model, dataset), count in sorted(others.items()):
         yield f"{model} on {dataset}: {count} judgments are of another run than the result's"

@@ -1,4 +1,4 @@
-"""The lines of a leaderboard: each model with its places, each dataset with what it counts for."""
+"""Build a leaderboard's entries: each model with its ranks, each dataset with the means that it enters."""
 
 from __future__ import annotations
 
@@ -9,15 +9,29 @@ from typing import NamedTuple
 
 from pytest_embedbench.rating.judgments import Judgment
 from pytest_embedbench.rating.ratings import Rating, Ratings
-from pytest_embedbench.reports.leaderboard.facts import DatasetEntry, DatasetRow, ModelEntry, ModelInfo, Opponent, Pair
+from pytest_embedbench.reports.leaderboard.facts import (
+    DatasetEntry,
+    DatasetRow,
+    ModelEntry,
+    ModelInfo,
+    ModelPair,
+    Opponent,
+)
 from pytest_embedbench.reports.leaderboard.numbers import means_over, pareto, shared_by_all, standings
-from pytest_embedbench.reports.leaderboard.sources import MEASURE, Chosen, Measured, Profile, differing, latency
+from pytest_embedbench.reports.leaderboard.selection import (
+    MEASURE,
+    Chosen,
+    Measured,
+    Profile,
+    differing_datasets,
+    query_latency,
+)
 from pytest_embedbench.reports.text import link_url
 from pytest_embedbench.results.schema import ModelRecord
 
 
 class Material(NamedTuple):
-    """All that a board is made of, with models under one name each."""
+    """Everything that a board is built from; each model has one name throughout."""
 
     chosen: Chosen
     ratings: Ratings | None
@@ -25,45 +39,53 @@ class Material(NamedTuple):
     profile: Profile | None
 
     def latencies(self) -> dict[str, dict[str, float]]:
-        """Model -> dataset -> p50 of the query side, milliseconds."""
-        return self._values(lambda measured: side.p50_ms if (side := latency(measured.details, self.profile)) else None)
+        """Return model -> dataset -> p50 of the query side, in milliseconds."""
+
+        def p50(measured: Measured) -> float | None:
+            side = query_latency(measured.details, self.profile)
+            return side.p50_ms if side else None
+
+        return self._values(p50)
 
     def quality(self) -> dict[str, dict[str, float]]:
-        """Model -> dataset -> mean nDCG@10; a dataset without judgments has none."""
+        """Return model -> dataset -> mean nDCG@10; a dataset without relevance judgments has none."""
         return self._values(lambda measured: measured.details.means.get(MEASURE))
 
     def shared(self, values: dict[str, dict[str, float]]) -> tuple[str, ...]:
-        """Datasets that all models with such a value have, of the same data."""
-        unlike = differing(self.chosen)
+        """Return the datasets, of the same data, for which every model with any such value has one."""
+        unlike = differing_datasets(self.chosen)
         return tuple(name for name in shared_by_all(values) if name not in unlike)
 
     def rating(self, model: str, dataset: str | None = None) -> Rating | None:
-        """The model's rating, overall or on one dataset."""
+        """Return the model's rating, overall or on one dataset; None if it was not rated."""
         if self.ratings is None:
             return None
-        of = self.ratings.overall if dataset is None else self.ratings.by_dataset.get(dataset, [])
-        return next((rating for rating in of if rating.model == model), None)
+        ratings = self.ratings.overall if dataset is None else self.ratings.by_dataset.get(dataset, [])
+        return next((rating for rating in ratings if rating.model == model), None)
 
     def _values(self, value: Callable[[Measured], float | None]) -> dict[str, dict[str, float]]:
         return {
-            name: {dataset: found for dataset, one in by_dataset.items() if (found := value(one)) is not None}
+            name: {
+                dataset: number for dataset, measured in by_dataset.items() if (number := value(measured)) is not None
+            }
             for name, by_dataset in self.chosen.items()
         }
 
 
 def model_entries(material: Material) -> list[ModelEntry]:
-    """Every model that a source names, best first: by Elo, then by mean nDCG@10, then by name."""
+    """Return every model that a source names, best first: by Elo, then by mean nDCG@10, then by name."""
     quality, latencies = material.quality(), material.latencies()
     means = means_over(quality, material.shared(quality))
     times = means_over(latencies, material.shared(latencies))
     rated = {rating.model: rating for rating in material.ratings.overall} if material.ratings else {}
     elo = standings({name: rating.elo for name, rating in rated.items()})
-    won = standings({name: one.win_rate for name, one in rated.items() if one.wins + one.losses + one.ties})
+    won = standings({name: rating.win_rate for name, rating in rated.items() if rating.judgments})
     ndcg, fast = standings(means), standings(times, low_is_best=True)
     front = pareto({name: (means[name], times[name]) for name in means.keys() & times.keys()})
-    names = {*material.chosen, *rated, *(name for one in material.judgments for name in (one.model_a, one.model_b))}
+    judged = {name for judgment in material.judgments for name in (judgment.model_a, judgment.model_b)}
+    names = {*material.chosen, *rated, *judged}
 
-    def place(name: str) -> tuple[float, float, str]:
+    def best_first(name: str) -> tuple[float, float, str]:
         return -elo[name].value if name in elo else math.inf, -means.get(name, -math.inf), name.casefold()
 
     return [
@@ -78,14 +100,14 @@ def model_entries(material: Material) -> list[ModelEntry]:
             latency=fast.get(name),
             on_front=name in front,
         )
-        for name in sorted(sorted(names), key=place)
+        for name in sorted(sorted(names), key=best_first)  # sorted twice: names that differ only in case
     ]
 
 
 def _info(by_dataset: dict[str, Measured]) -> ModelInfo:
     if not by_dataset:
         return ModelInfo()
-    record = max(by_dataset.values(), key=lambda one: one.details.measured_on).details.model
+    record = max(by_dataset.values(), key=lambda measured: measured.details.measured_on).details.model
     spec, facts = record.spec, record.facts
     return ModelInfo(
         full_name=record.name,
@@ -106,15 +128,19 @@ def _info(by_dataset: dict[str, Measured]) -> ModelInfo:
 def _address(record: ModelRecord) -> str:
     try:
         return link_url(record.spec.source)
-    except ValueError:  # not http(s): a page must not carry javascript: links
+    except ValueError:  # not http or https: a page must not carry javascript: links
         return ""
 
 
 def dataset_entries(material: Material) -> tuple[DatasetEntry, ...]:
-    """Every dataset that a source names, by name."""
-    judged = Counter(one.dataset for one in material.judgments)
+    """Return every dataset that a source names, by name."""
+    judged = Counter(judgment.dataset for judgment in material.judgments)
     rated = material.ratings.by_dataset if material.ratings else {}
-    records = {name: one.details.dataset for by_dataset in material.chosen.values() for name, one in by_dataset.items()}
+    records = {
+        name: measured.details.dataset
+        for by_dataset in material.chosen.values()
+        for name, measured in by_dataset.items()
+    }
     shared, timed = (material.shared(values) for values in (material.quality(), material.latencies()))
     return tuple(
         DatasetEntry(
@@ -130,7 +156,7 @@ def dataset_entries(material: Material) -> tuple[DatasetEntry, ...]:
 
 
 def dataset_rows(model: str, datasets: Sequence[DatasetEntry], material: Material) -> Iterator[DatasetRow]:
-    """What is known of the model on each dataset; a dataset without anything is left out."""
+    """Yield the model's numbers on each dataset; a dataset without any is left out."""
     for dataset in datasets:
         measured = material.chosen.get(model, {}).get(dataset.name)
         rating = material.rating(model, dataset.name)
@@ -139,12 +165,12 @@ def dataset_rows(model: str, datasets: Sequence[DatasetEntry], material: Materia
                 dataset=dataset.name,
                 rating=rating,
                 means=measured.details.means if measured else {},
-                latency=latency(measured.details, material.profile) if measured else None,
+                latency=query_latency(measured.details, material.profile) if measured else None,
             )
 
 
-def opponents(model: str, pairs: Sequence[Pair]) -> Iterator[Opponent]:
-    """The model's record against each other one, in the board's order."""
+def opponents(model: str, pairs: Sequence[ModelPair]) -> Iterator[Opponent]:
+    """Yield the model's record against each other model, in the board's order."""
     for pair in pairs:
         if pair.a == model:
             yield Opponent(model=pair.b, page=pair.page, record=pair.record)

@@ -1,4 +1,7 @@
-"""What a leaderboard states, without layout. A value that no source gives is None (or empty), never zero."""
+"""The facts of a leaderboard, without layout. A value that no source gives is None (or empty), never zero.
+
+Templates, also those of users, read these fields by name.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,12 @@ import msgspec
 
 from pytest_embedbench.load.statistics import SideStatistics
 from pytest_embedbench.machine.environment import Environment
-from pytest_embedbench.rating.judgments import Outcome
+from pytest_embedbench.rating.judgments import Preference
 from pytest_embedbench.rating.ratings import Rating, Ratings
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """A number and its place: ``rank`` 1 is best, equal numbers share a rank, ``of`` counts who has the number."""
+    """A number and its rank: 1 is best, equal numbers share a rank, ``of`` counts the models that have the number."""
 
     value: float
     rank: int
@@ -19,7 +22,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Judgments between two models, as seen from the first."""
+    """Judgments between two models, as counted for the first."""
 
     wins: int = 0
     losses: int = 0
@@ -31,23 +34,23 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reversed(self) -> Record:
-        """The same judgments as seen from the other model."""
+        """The same judgments as counted for the other model."""
         return Record(wins=self.losses, losses=self.wins, ties=self.ties)
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a model before anything is measured; empty or None where its source does not say."""
+    """Facts of a model that need no measurement; empty or None if its source does not state them."""
 
     full_name: str = ""
-    """``org/model``, as results write it."""
+    """``org/model``, as in results."""
     provider: str = ""
     licence: str = ""
     price_per_million_tokens: float | None = None
-    """US dollars."""
+    """US dollars; as the catalogue or the suite states it."""
     release_date: str = ""
     description: str = ""
     source: str = ""
-    """An http(s) address, fit for a link."""
+    """An http or https address, fit for a link."""
     languages: tuple[str, ...] = ()
     architecture: str = ""
     parameters: int | None = None
@@ -67,7 +70,7 @@ class DatasetRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Opponent(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a model's record: who, how it went, and the file name (no ending) of the page that compares."""
+    """One line of a model's record: the other model, the judgments, the comparing page's file name without ending."""
 
     model: str
     page: str
@@ -88,25 +91,25 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     latency: Standing | None = None
     """Milliseconds: mean of p50 over the board's ``timed`` datasets."""
     on_front: bool = False
-    """No other model is at least as good and at least as fast, and better in one of the two."""
+    """Whether no other model is at least as good and at least as fast, and better in one of the two."""
     datasets: tuple[DatasetRow, ...] = ()
     opponents: tuple[Opponent, ...] = ()
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
-    """The document that a model ranked first; ``text`` is its beginning, where the collection is at hand."""
+    """The document that a model ranked first; ``text`` is its beginning, empty if the dataset is not available."""
 
     doc: str
     text: str = ""
 
 
 class QueryRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One query of a comparison; ``outcome`` None where nobody judged it."""
+    """One query of a comparison; ``outcome`` is None if nobody judged it."""
 
     dataset: str
     query: str
     text: str = ""
-    outcome: Outcome | None = None
+    outcome: Preference | None = None
     judge: str = ""
     repeat: bool = False
     values: tuple[float, float] | None = None
@@ -122,12 +125,12 @@ class PairDataset(msgspec.Struct, frozen=True, kw_only=True):
     measure: str = ""
     queries: int = 0
     lines: int = 0
-    """Judgments, or queries where nobody judged: what the query table has a line for."""
+    """Judgments, or queries if nobody judged: each is one line of the query table."""
     shown: int = 0
-    """How many of ``lines`` the table shows, where they are too many for a page."""
+    """Lines that the table shows; fewer than ``lines`` if these are too many for a page."""
 
 
-class Pair(msgspec.Struct, frozen=True, kw_only=True):
+class ModelPair(msgspec.Struct, frozen=True, kw_only=True):
     """Two models, head to head. ``page`` is the file name below ``compare/``, without ending."""
 
     a: str
@@ -135,14 +138,14 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     page: str
     record: Record = Record()
     values: tuple[float, float] | None = None
-    """Mean of the datasets' means; absent where these are of different measures."""
+    """Mean of the datasets' means; None if these are of different measures."""
     measure: str = ""
     datasets: tuple[PairDataset, ...] = ()
     rows: tuple[QueryRow, ...] = ()
 
 
 class DatasetEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One dataset: its size where a result states it, and whether it enters the mean nDCG@10 and latency."""
+    """One dataset: its size if a result states it, and whether it enters the mean nDCG@10 and the mean latency."""
 
     name: str
     documents: int | None = None
@@ -152,8 +155,8 @@ class DatasetEntry(msgspec.Struct, frozen=True, kw_only=True):
     timed: bool = False
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """A result file that numbers come from, and the files beside it that they can be computed from again."""
+class ResultSource(msgspec.Struct, frozen=True, kw_only=True):
+    """A result file that numbers come from, and the files beside it from which they can be recomputed."""
 
     model: str
     revision: str
@@ -169,19 +172,19 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that the pages show. Models stand in order: by Elo, then by nDCG@10, then by name."""
+    """Everything that the pages show. Models are in order: by Elo, then by nDCG@10, then by name."""
 
     models: tuple[ModelEntry, ...] = ()
     datasets: tuple[DatasetEntry, ...] = ()
-    pairs: tuple[Pair, ...] = ()
+    pairs: tuple[ModelPair, ...] = ()
     measured: int = 0
-    """How many models have an nDCG@10 somewhere; ``shared`` datasets are those that all of them have."""
+    """Models with an nDCG@10 on any dataset; ``shared`` datasets are those that all of them have."""
     shared: tuple[str, ...] = ()
     profile: str = ""
-    """Hardware and load of the latencies, ``L4 b1 c16``; empty where no result has a profile."""
+    """Load and hardware of the latencies, ``b1 c16 on NVIDIA L4``; empty if no result has a profile."""
     timed: tuple[str, ...] = ()
-    """Datasets that every model with this profile was timed on."""
+    """Datasets on which every model with this profile was timed."""
     ratings: Ratings | None = None
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ResultSource, ...] = ()
     notes: tuple[str, ...] = ()
-    """What a reader must know of how the sources were read."""
+    """Remarks for the reader on how the sources were read."""

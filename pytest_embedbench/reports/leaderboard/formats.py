@@ -1,4 +1,4 @@
-"""Numbers as pages print them; what is absent is a dash that says so, never a zero."""
+"""Format numbers as pages print them; an absent number is a dash labelled "not available", never a zero."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ _ABSENT = {
     "md": "\N{EN DASH}",
 }
 _WHOLE_FROM = 100
-"""Milliseconds from which decimals say nothing."""
+"""Milliseconds; longer times are printed without decimals."""
 
 
 def filters(kind: str) -> dict[str, Callable[..., Any]]:
-    """The filters of templates for ``html`` or ``md``; what they give is safe to print."""
+    """Return the filters of templates for ``html`` or ``md``; their output needs no escaping."""
     from markupsafe import Markup
 
     absent = Markup(_ABSENT[kind])  # noqa: S704 - ours
 
     def number(form: Callable[[float], str]) -> Callable[[float | None], Markup]:
-        return lambda value: absent if sort_key(value) is None else Markup(form(float(value or 0)))  # noqa: S704 - digits
+        def formatted(value: float | None) -> Markup:
+            finite = sort_key(value)
+            return absent if finite is None else Markup(form(finite))  # noqa: S704 - digits
+
+        return formatted
 
     return {
         "score": number(lambda value: f"{value:.3f}"),
@@ -44,13 +48,13 @@ def filters(kind: str) -> dict[str, Callable[..., Any]]:
 
 
 def win_rate(record: Any) -> float | None:
-    """Share of judgments won, of a ``Record`` or a ``Rating``; None where there are none."""
+    """Return the share of judgments won, of a ``Record`` or a ``Rating``; None if there are no judgments."""
     total = record.wins + record.losses + record.ties if record else 0
     return record.wins / total if total else None
 
 
 def sort_key(value: float | None) -> float | None:
-    """The number that a column is sorted by; None for what is absent or not finite."""
+    """Return the number that a column is sorted by; None if it is absent or not finite."""
     return value if value is not None and math.isfinite(value) else None
 
 

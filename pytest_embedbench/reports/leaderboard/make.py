@@ -1,4 +1,4 @@
-"""From stored results to a whole leaderboard on disk: judge, rate, build, write."""
+"""Make a whole leaderboard on disk from stored results: judge, rate, build, write."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from pytest_embedbench.rating.judges.entries import Entry
 from pytest_embedbench.rating.judges.qrels import judge_by_qrels
 from pytest_embedbench.rating.judgments import Judgment
 from pytest_embedbench.rating.rate import rate
-from pytest_embedbench.rating.ratings import RATINGS, Method, Ratings
+from pytest_embedbench.rating.ratings import RATINGS_FILE, Method, Ratings
 from pytest_embedbench.reports.leaderboard.build import build_leaderboard
 from pytest_embedbench.reports.leaderboard.write import write_leaderboard
 
-JUDGMENTS = "judgments.jsonl"
+JUDGMENTS_FILE = "judgments.jsonl"
 
 
 class Choices(msgspec.Struct, frozen=True, kw_only=True):
-    """How to judge by qrels and how to rate; see ``judge_by_qrels`` and ``rate``."""
+    """Settings for judging by qrels and for rating; see ``judge_by_qrels`` and ``rate``."""
 
     measure: Measure = Measure("ndcg", 10)
     margin: float = 0.0
@@ -41,7 +41,7 @@ def rate_judgments(judgments: Iterable[Judgment], folder: Path, choices: Choices
     """Rate the judgments and write ``ratings.json`` into the folder.
 
     Raises:
-        RatingError: they cannot be rated.
+        RatingError: the judgments cannot be rated.
         ResultError: the file cannot be written.
     """
     ratings = rate(
@@ -52,12 +52,12 @@ def rate_judgments(judgments: Iterable[Judgment], folder: Path, choices: Choices
         seed=choices.seed,
         exclude=choices.exclude,
     )
-    path = folder / RATINGS
+    path = folder / RATINGS_FILE
     try:
         write_atomically(path, msgspec.json.format(msgspec.json.encode(ratings), indent=2).decode() + "\n")
     except OSError as error:
-        fix = "choose another folder"
-        raise ResultError(f"{path}: cannot be written: {error.strerror}\n  fix: {fix}") from None
+        problem = f"cannot be written: {error.strerror}"
+        raise ResultError(problem, where=str(path), fix="choose another folder") from None
     return ratings
 
 
@@ -71,35 +71,39 @@ def make_leaderboard(
     profile: str = "",
     template_folder: Path | None = None,
 ) -> tuple[Ratings | None, list[Path]]:
-    """Write ``ratings.json``, the judgments and all pages into the folder; the ratings and the pages written.
+    """Write ``ratings.json``, the judgments and all pages into the folder; return the ratings and the pages' paths.
 
-    Without judgments the qrels judge: it writes ``judgments.jsonl``. Where it has nothing to compare (one model alone,
-    or no dataset with judgments), the pages are without ratings.
+    Without judgments, models are judged by the qrels, and ``judgments.jsonl`` is written. If there is nothing to
+    compare (one model alone, or no dataset with relevance judgments), the pages have no ratings.
 
     Args:
         entries: results with their evidence.
         folder: where to write.
         judgments: judgments by others, which need not be of the same models.
         choices: how to judge and to rate.
-        data: datasets whose texts the pages show, where they are those of the results.
-        profile: load that latencies are taken from; empty: what most models have.
-        template_folder: templates that stand for packaged ones.
+        data: datasets whose texts the pages show; those that no result was measured on are ignored.
+        profile: load to take latencies from; empty: the one that most models have.
+        template_folder: templates that replace packaged ones of the same name.
 
     Raises:
-        ConfigurationError, RatingError, ResultError, DatasetError, CardError: see the steps.
+        ConfigurationError: the profile or the template folder does not fit.
+        RatingError: the judgments cannot be rated.
+        ResultError: results cannot be compared, or a file cannot be read or written.
+        DatasetError: a file of the data is malformed.
+        CardError: a user's template does not work.
     """
     if judgments is None:
         judgments = judge_by_qrels(
             entries, measure=choices.measure, margin=choices.margin, queries=choices.queries, seed=choices.seed
         )
-        write_judgments(folder / JUDGMENTS, judgments)
+        write_judgments(folder / JUDGMENTS_FILE, judgments)
     ratings = rate_judgments(judgments, folder, choices) if judgments else None
     texts = find_texts(entries, data)
     shown = [entry for entry in entries if entry.model not in choices.exclude]
     board = build_leaderboard(
         [(entry.where, entry.result) for entry in shown],
         ratings,
-        [one for one in judgments if not {one.model_a, one.model_b} & set(choices.exclude)],
+        [judgment for judgment in judgments if not {judgment.model_a, judgment.model_b} & set(choices.exclude)],
         texts={
             entry.dataset.name: texts[entry.dataset.fingerprint]
             for entry in shown

@@ -1,4 +1,4 @@
-"""Places, means that compare like with like, and the Pareto front."""
+"""Compute ranks, means over the same datasets for all models, and the Pareto front."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pytest_embedbench.reports.leaderboard.facts import Standing
 
 
 def standings(values: Mapping[str, float], *, low_is_best: bool = False) -> dict[str, Standing]:
-    """The place of each model among those that have a finite value; equal values share the better rank."""
+    """Return the rank of each model among those that have a finite value; equal values share the better rank."""
     finite = {name: value for name, value in values.items() if math.isfinite(value)}
     sign = 1 if low_is_best else -1
     return {
@@ -19,13 +19,13 @@ def standings(values: Mapping[str, float], *, low_is_best: bool = False) -> dict
 
 
 def shared_by_all(values: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
-    """Datasets that every model with any value has one for; ``values`` is model -> dataset -> value."""
+    """Return the datasets for which every model with any value has one; ``values`` is model -> dataset -> value."""
     sets = [set(by_dataset) for by_dataset in values.values() if by_dataset]
     return tuple(sorted(set.intersection(*sets), key=str.casefold)) if sets else ()
 
 
 def means_over(values: Mapping[str, Mapping[str, float]], datasets: tuple[str, ...]) -> dict[str, float]:
-    """Plain mean over ``datasets`` of each model that has all of them; no datasets, no means."""
+    """Return the plain mean over ``datasets`` of each model that has all of them; none if there are no datasets."""
     return {
         name: math.fsum(by_dataset[dataset] for dataset in datasets) / len(datasets)
         for name, by_dataset in values.items()
@@ -34,7 +34,10 @@ def means_over(values: Mapping[str, Mapping[str, float]], datasets: tuple[str, .
 
 
 def pareto(points: Mapping[str, tuple[float, float]]) -> frozenset[str]:
-    """Names on the front of (quality, latency): none is as good and as fast, and better in one of the two."""
+    """Return the names on the Pareto front of (quality, latency).
+
+    A point is on the front if no other is at least as good and at least as fast, and better in one of the two.
+    """
 
     def beaten(quality: float, latency: float) -> bool:
         return any(q >= quality and t <= latency and (q > quality or t < latency) for q, t in points.values())

@@ -1,8 +1,8 @@
-"""Pages from facts: the packaged templates, or files of the same names in a user's folder, then in Jinja's sandbox.
+"""Render pages from facts with the packaged templates, or with files of the same names in a user's folder.
 
-What a template prints is escaped for HTML or for Markdown without the template's help, so that a name or a text from
-outside stays words. ``style.css`` and ``script.js`` are put into each page as they are, and the page's
-Content-Security-Policy allows these two and nothing else.
+A user's templates run in Jinja's sandbox. Whatever a template prints is escaped for HTML or for Markdown without the
+template's help, so that a name or a text from outside cannot become markup. ``style.css`` and ``script.js`` are put
+into each page as they are, and the page's Content-Security-Policy allows these two and nothing else.
 """
 
 from __future__ import annotations
@@ -25,30 +25,35 @@ if TYPE_CHECKING:
     from jinja2 import BaseLoader, Environment
 
 FOLDER = "leaderboard"
-PACKAGED = "packaged"
-"""``{% extends "packaged/model.html.j2" %}`` in a user's template means ours."""
-_CACHED = 100_000
+"""Folder of the pages' templates."""
+KINDS = ("html", "md")
+"""Endings of the pages."""
+PACKAGED_PREFIX = "packaged"
+"""Prefix of the packaged templates' names in a user's template: ``{% extends "packaged/model.html.j2" %}``."""
+_MAX_CACHED = 100_000
+"""Escaped texts to remember."""
 
 
 class Pages:
-    """Renders pages by the name of their template."""
+    """Render pages by the name of their template."""
 
     def __init__(self, folder: Path | None = None) -> None:
         """Look for templates in ``folder`` first.
 
         Raises:
-            ConfigurationError: it is no folder, or none of its files has the name of a template.
+            ConfigurationError: ``folder`` is not a folder, or none of its files has the name of a template.
         """
         self._own = _templates_in(folder) if folder else []
         loader = _loader(folder)
-        self._environments = {kind: _environment(loader, kind, sandbox=bool(folder)) for kind in ("html", "md")}
+        self._names = frozenset(loader.list_templates())
+        self._environments = {kind: _environment(loader, kind, sandbox=bool(folder)) for kind in KINDS}
         self._parts = self._page_parts()
 
     def render(self, name: str, **facts: Any) -> str:
-        """The page that ``index``, ``model`` or ``compare`` (``name`` with its ending, ``index.html``) makes of facts.
+        """Return the page that the template ``name`` (without ``.j2``, e.g. ``index.html``) makes of the facts.
 
         Raises:
-            CardError: a template of the user's folder does not work; names it and the line.
+            CardError: a template of the user's folder does not work; ``where`` has the template and the line.
         """
         environment = self._environments[name.rpartition(".")[2]]
         try:
@@ -58,13 +63,18 @@ class Pages:
                 raise
             raise template_error(error, *self._own) from error
 
+    def kinds(self, name: str) -> tuple[str, ...]:
+        """Return the kinds of pages, of ``KINDS``, for which there is a template of this name."""
+        return tuple(kind for kind in KINDS if f"{name}.{kind}.j2" in self._names)
+
     def _page_parts(self) -> dict[str, str]:
-        """Style, script and the policy that allows them: hashes of what stands between the tags, byte for byte."""
+        """Return style, script and the policy that allows them: hashes of the text between the tags, byte for byte."""
         from markupsafe import Markup
 
         environment = self._environments["html"]
         assert environment.loader is not None  # noqa: S101 - for the type checker
         style, script = (
+            # Jinja prints LF alone, and the hash must be that of the printed text.
             environment.loader.get_source(environment, name)[0].replace("\r\n", "\n")
             for name in ("style.css", "script.js")
         )
@@ -80,16 +90,16 @@ def _hash(text: str) -> str:
 
 
 def _templates_in(folder: Path) -> list[str]:
-    """The paths of the folder's files, as Jinja gives them in tracebacks."""
+    """Return the paths of the folder's files as Jinja gives them in tracebacks, those of known templates first."""
     if not folder.is_dir():
         raise ConfigurationError(str(folder), "is not a folder of templates", "name a folder, or leave it out")
     known = {entry.name for entry in (templates_folder() / FOLDER).iterdir()}
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
-    names = [path.relative_to(folder).as_posix() for path in found]
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = [path.relative_to(folder).as_posix() for path in paths]
     if not known & set(names):
         problem = "has no file with the name of a template"
         raise ConfigurationError(str(folder), problem, closest(next(iter(names), ""), known))
-    ordered = sorted(found, key=lambda path: path.relative_to(folder).as_posix() not in known)
+    ordered = sorted(paths, key=lambda path: path.relative_to(folder).as_posix() not in known)
     return [os.path.normpath(path) for path in ordered]
 
 
@@ -98,14 +108,14 @@ def _loader(folder: Path | None) -> BaseLoader:
 
     packaged = FileSystemLoader(templates_folder() / FOLDER)
     own = [FileSystemLoader(folder)] if folder else []
-    return ChoiceLoader([*own, packaged, PrefixLoader({PACKAGED: packaged})])
+    return ChoiceLoader([*own, packaged, PrefixLoader({PACKAGED_PREFIX: packaged})])
 
 
 def _environment(loader: BaseLoader, kind: str, *, sandbox: bool) -> Environment:
     from jinja2 import Environment, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    # Our own templates need no sandbox, and large boards are written twice as fast without one.
+    # The packaged templates need no sandbox, and large boards are written twice as fast without one.
     environment = (ImmutableSandboxedEnvironment if sandbox else Environment)(
         loader=loader,
         undefined=StrictUndefined,
@@ -120,11 +130,11 @@ def _environment(loader: BaseLoader, kind: str, *, sandbox: bool) -> Environment
 
 
 def _escape(kind: str) -> Callable[[Any], Any]:
-    """What every printed value goes through, unless it is marked as safe; autoescaping follows and does HTML's part."""
+    """Return the escaping of every printed value that is not marked as safe; Jinja's autoescaping then leaves it."""
     from markupsafe import Markup, escape
 
-    # One name stands on hundreds of pages.
-    @lru_cache(_CACHED)
+    # Cached, since one model's name is printed on hundreds of pages.
+    @lru_cache(_MAX_CACHED)
     def escaped(text: str) -> Markup:
         return Markup(literal(text)) if kind == "md" else escape(collapse(text))  # noqa: S704 - this is the escaping
 

@@ -14,7 +14,7 @@ from pytest_embedbench.reports.cards import (
     Performance,
     Quality,
     Reference,
-    Text,
+    TextBlock,
     parse,
     render,
 )
@@ -72,8 +72,8 @@ def test_our_page_facts(page: str) -> None:
     parrots = card.section("Parrots")
     assert [type(block) for block in parrots.blocks] == [
         Facets,
-        Text,
-        Text,
+        TextBlock,
+        TextBlock,
         Counts,
         Quality,
         Performance,

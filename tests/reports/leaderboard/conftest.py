@@ -15,7 +15,7 @@ from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.load.statistics import ProfileResult, summarize
 from pytest_embedbench.machine.environment import Environment
 from pytest_embedbench.models.spec import ModelSpec
-from pytest_embedbench.rating.judgments import Judgment, Outcome
+from pytest_embedbench.rating.judgments import Judgment, Preference
 from pytest_embedbench.rating.rate import rate
 from pytest_embedbench.rating.ratings import Rating, Ratings
 from pytest_embedbench.results.schema import DatasetRecord, Details, Evidence, ModelRecord, PairResult
@@ -114,7 +114,7 @@ def result_maker(root: Path) -> MakeResult:
     return make
 
 
-def judged(a: str, b: str, outcome: Outcome, query: str = "q1", dataset: str = "d", **rest: Any) -> Judgment:
+def judged(a: str, b: str, outcome: Preference, query: str = "q1", dataset: str = "d", **rest: Any) -> Judgment:
     return Judgment(dataset=dataset, query_id=query, model_a=a, model_b=b, outcome=outcome, **rest)
 
 

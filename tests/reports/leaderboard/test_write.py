@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,10 @@ from pytest_embedbench.rating.rate import rate
 from pytest_embedbench.rating.ratings import Ratings
 from pytest_embedbench.reports import drawing
 from pytest_embedbench.reports.cards import CardError
-from pytest_embedbench.reports.leaderboard import build_leaderboard, write_leaderboard
+from pytest_embedbench.reports.leaderboard import build_leaderboard, rendering, write, write_leaderboard
 from pytest_embedbench.reports.leaderboard.facts import Leaderboard
+from pytest_embedbench.reports.leaderboard.write import Page, board_pages
+from pytest_embedbench.reports.templates import templates_folder
 
 if TYPE_CHECKING:
     from tests.reports.leaderboard.conftest import MakeResult, Worlds
@@ -30,7 +32,7 @@ GOLDEN = """\
 
 ## Overall
 
-A rank is a range: the places that a model's 95% interval leaves possible. Models whose ranges overlap are not told apart.
+A rank is a range: the places that a model's 95% interval leaves possible. The judgments do not tell apart models whose ranges overlap.
 nDCG@10 is the mean over the 1 dataset that all 1 measured model share (d).
 Latency is the p50 of a query, b1 c4 on NVIDIA L4, mean over d.
 
@@ -197,6 +199,27 @@ def test_a_users_template_stands_for_ours(small: Leaderboard, tmp_path: Path) ->
     assert "<p>ours: &lt;i&gt;</p>" in index
     assert "How it was made" in index
     assert "<style>body { color: red }</style>" in index
+
+
+def test_a_new_page_is_its_template_and_one_line(
+    small: Leaderboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "leaderboard").mkdir()
+    for file in (templates_folder() / "leaderboard").iterdir():
+        (tmp_path / "leaderboard" / file.name).write_bytes(file.read_bytes())
+    template = "{% extends 'layout.html.j2' %}{% block main %}{{ board.datasets[0].name }} {{ limit }}{% endblock %}"
+    (tmp_path / "leaderboard" / "datasets.html.j2").write_text(template, "utf-8")
+    monkeypatch.setattr(rendering, "templates_folder", lambda: tmp_path)
+
+    def with_datasets(board: Leaderboard) -> Iterator[Page]:
+        yield from board_pages(board)
+        yield Page("datasets", "datasets", {"limit": 3})
+
+    monkeypatch.setattr(write, "board_pages", with_datasets)
+    written = write_leaderboard(small, tmp_path / "board")
+    assert written[-1] == tmp_path / "board" / "datasets.html", "without a template for Markdown there is only HTML"
+    assert ">\nd 3\n<" in written[-1].read_text("utf-8")
+    assert (tmp_path / "board" / "index.md") in written
 
 
 @pytest.mark.parametrize(

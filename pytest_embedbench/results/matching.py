@@ -1,4 +1,4 @@
-"""The two sides of ``embedbench compare``: results folders, result files, baselines; what they have in common."""
+"""Match the pairs of two sets of results (folders, files, baselines), for ``embedbench compare``."""
 
 from __future__ import annotations
 
@@ -19,48 +19,52 @@ if TYPE_CHECKING:
     from pytest_embedbench.results.schema import PairResult
 
 
-class Side(NamedTuple):
-    """One pair's values by metric and query, and where they are from."""
+class ResultSide(NamedTuple):
+    """One pair in one of the two sets: its values by metric and query, and their source."""
 
     model: str
     alias: str
     dataset: str
     fingerprint: str
-    """Of the data."""
+    """Fingerprint of the dataset."""
     scores: Scores
-    """Empty where only means are known, as of published numbers."""
+    """Empty if only means are known, as for published numbers."""
     origin: str
     means: Mapping[str, float]
 
 
-class Match(NamedTuple):
-    """The same dataset on both sides, with the models to compare."""
+class MatchedPair(NamedTuple):
+    """One dataset in both sets, with the models to compare."""
 
-    a: Side
-    b: Side
+    a: ResultSide
+    b: ResultSide
 
     @property
     def model(self) -> str:
         return self.a.model if self.a.model == self.b.model else f"{self.a.model} / {self.b.model}"
 
 
-class Unmatched(NamedTuple):
-    """What is not compared, and why."""
+class UnmatchedPair(NamedTuple):
+    """A pair that is not compared, and the reason."""
 
     model: str
     dataset: str
     reason: str
     other_data: bool = False
     means: Mapping[str, tuple[float, float]] = {}
-    """Where a side has means only, both sides' by metric: they differ or not, but nothing can be tested."""
+    """Means of A and B by metric, if one side has only means, so that no significance can be tested."""
 
 
-def read_side(text: str, where: str) -> list[Side]:
-    """Every pair of a results folder (or one below it), a result file, a baseline or ``GIT-REF:PATH``.
+def read_side(text: str, where: str) -> list[ResultSide]:
+    """Return every pair of a results folder (or a folder below it), a result file, a baseline or ``GIT-REF:PATH``.
+
+    Args:
+        text: the path or ``GIT-REF:PATH``, as the user wrote it.
+        where: the argument's name, for messages.
 
     Raises:
-        ConfigurationError: there is nothing, or two results of one pair.
-        ResultError: a file is none of ours, or its per-query scores are missing.
+        ConfigurationError: there is no result, or there are two results of one pair.
+        ResultError: a file is not a result of this package, or its per-query scores are missing.
     """
     path = Path(text)
     if path.is_dir():
@@ -73,7 +77,8 @@ def read_side(text: str, where: str) -> list[Side]:
         sides = [_of_entry(entry, text) for entry in BaselineSource(text, Path(), where).read().pairs]
     if not sides:
         raise ConfigurationError(where, f"{text} holds no results", "give a results folder, a result or a baseline")
-    seen: dict[tuple[str, str], Side] = {}
+    # A folder may hold several revisions of a model, and it must be clear which one is compared.
+    seen: dict[tuple[str, str], ResultSide] = {}
     for side in sides:
         if other := seen.get((side.model, side.dataset)):
             problem = f"two results of {side.model} on {side.dataset}: {other.origin} and {side.origin}"
@@ -86,10 +91,10 @@ def _is_baseline(path: Path) -> bool:
     try:
         return "pairs" in msgspec.json.decode(path.read_bytes(), type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return False  # then it is read as a result, whose error names the file
+        return False  # it is read as a result instead, with an error that names the file
 
 
-def _of_result(path: Path, result: PairResult) -> Side:
+def _of_result(path: Path, result: PairResult) -> ResultSide:
     details = result.embedbench
     scores: Scores = {}
     if name := details.evidence.per_query:
@@ -97,8 +102,9 @@ def _of_result(path: Path, result: PairResult) -> Side:
             scores = parse_per_query((path.parent / name).read_text(encoding="utf-8"))
         except OSError as error:
             fix = "run the pair again: its stored ranking is used"
-            raise ResultError(f"{path.parent / name}: cannot be read: {error.strerror}\n  fix: {fix}") from None
-    return Side(
+            problem = f"cannot be read: {error.strerror}"
+            raise ResultError(problem, where=str(path.parent / name), fix=fix) from None
+    return ResultSide(
         details.model.name,
         details.model.alias,
         details.dataset.name,
@@ -109,64 +115,68 @@ def _of_result(path: Path, result: PairResult) -> Side:
     )
 
 
-def _of_entry(entry: BaselineEntry, origin: str) -> Side:
+def _of_entry(entry: BaselineEntry, origin: str) -> ResultSide:
     scores = {metric: entry.values(metric) for metric in entry.metrics} if entry.queries else {}
-    return Side(entry.name, entry.model, entry.dataset, entry.fingerprints.dataset, scores, origin, entry.means)
+    return ResultSide(entry.name, entry.model, entry.dataset, entry.fingerprints.dataset, scores, origin, entry.means)
 
 
-def match(
-    a: Sequence[Side], b: Sequence[Side], metrics: Iterable[str], models: Mapping[str, str]
-) -> tuple[list[Match], list[Unmatched]]:
-    """Pairs of the same dataset and model on both sides, and what has no partner or other data.
+def match_sides(
+    a: Sequence[ResultSide], b: Sequence[ResultSide], metrics: Iterable[str], models: Mapping[str, str]
+) -> tuple[list[MatchedPair], list[UnmatchedPair]]:
+    """Return the pairs that can be compared, and those that cannot: without a partner, or of other data.
 
-    ``models`` says which model of A is compared with which one of B, by name or alias. Without it, one model on each
-    side is compared whatever the names, and else those of the same name.
+    Args:
+        a: the pairs of A.
+        b: the pairs of B.
+        metrics: the metrics to compare.
+        models: model of A -> model of B to compare it with, by name or alias. If empty, models of the same name are
+            compared; if each side has only one model, these two, whatever their names.
 
     Raises:
-        ConfigurationError: ``models`` names one that is not there.
+        ConfigurationError: ``models`` names a model that its side does not have.
     """
     partners = _partners(a, b, models)
-    found: list[Match] = []
-    left: list[Unmatched] = []
+    matched: list[MatchedPair] = []
+    left: list[UnmatchedPair] = []
     by_pair = {(side.model, side.dataset): side for side in b}
     for side in a:
         other = by_pair.pop((partners.get(side.model, ""), side.dataset), None)
         if other is None:
-            left.append(Unmatched(side.model, side.dataset, "only in A"))
+            left.append(UnmatchedPair(side.model, side.dataset, "only in A"))
             continue
-        both = Match(side, other)
+        both = MatchedPair(side, other)
         if means := _means(both, metrics):
-            lacking = " and ".join(which for which, one in zip("AB", both, strict=True) if not one.scores)
+            lacking = " and ".join(name for name, part in zip("AB", both, strict=True) if not part.scores)
             reason = f"{lacking} {'have' if ' ' in lacking else 'has'} means only, so nothing can be tested"
-            left.append(Unmatched(both.model, side.dataset, reason, means=means))
+            left.append(UnmatchedPair(both.model, side.dataset, reason, means=means))
         elif reason := _incomparable(both, metrics):
-            left.append(Unmatched(both.model, side.dataset, reason, side.fingerprint != other.fingerprint))
+            left.append(UnmatchedPair(both.model, side.dataset, reason, side.fingerprint != other.fingerprint))
         else:
-            found.append(both)
-    return found, left + [Unmatched(side.model, side.dataset, "only in B") for side in by_pair.values()]
+            matched.append(both)
+    return matched, left + [UnmatchedPair(side.model, side.dataset, "only in B") for side in by_pair.values()]
 
 
-def _partners(a: Sequence[Side], b: Sequence[Side], models: Mapping[str, str]) -> dict[str, str]:
-    """Model of A -> model of B, by full names."""
+def _partners(a: Sequence[ResultSide], b: Sequence[ResultSide], models: Mapping[str, str]) -> dict[str, str]:
+    """Return model of A -> model of B, by full names."""
     if models:
-        return {_named(mine, a, "A"): _named(theirs, b, "B") for mine, theirs in models.items()}
-    in_a, in_b = {side.model for side in a}, {side.model for side in b}
-    if len(in_a) == len(in_b) == 1:
-        return {in_a.pop(): in_b.pop()}
-    return {name: name for name in in_a & in_b}
+        return {_full_name(in_a, a, "A"): _full_name(in_b, b, "B") for in_a, in_b in models.items()}
+    models_a, models_b = {side.model for side in a}, {side.model for side in b}
+    if len(models_a) == len(models_b) == 1:
+        return {models_a.pop(): models_b.pop()}
+    return {name: name for name in models_a & models_b}
 
 
-def _named(name: str, sides: Sequence[Side], which: str) -> str:
+def _full_name(name: str, sides: Sequence[ResultSide], which: str) -> str:
     known = {side.alias: side.model for side in sides} | {side.model: side.model for side in sides}
     if name not in known:
         raise ConfigurationError("--models", f"{which} has no model {name!r}", closest(name, known))
     return known[name]
 
 
-def _means(both: Match, metrics: Iterable[str]) -> dict[str, tuple[float, float]]:
-    """Both means of each metric, where one side has nothing else and the data may be the same."""
+def _means(both: MatchedPair, metrics: Iterable[str]) -> dict[str, tuple[float, float]]:
+    """Return both means of each metric, if one side has only means and the data may be the same."""
     a, b = both
-    unseen = [one.fingerprint.startswith(UNSEEN) for one in both]
+    unseen = [side.fingerprint.startswith(UNSEEN) for side in both]
     if (a.scores and b.scores) or (a.fingerprint != b.fingerprint and unseen[0] == unseen[1]):
         return {}
     return {
@@ -174,7 +184,8 @@ def _means(both: Match, metrics: Iterable[str]) -> dict[str, tuple[float, float]
     }
 
 
-def _incomparable(both: Match, metrics: Iterable[str]) -> str:
+def _incomparable(both: MatchedPair, metrics: Iterable[str]) -> str:
+    """Return why the two cannot be compared; empty if they can."""
     if both.a.fingerprint != both.b.fingerprint:
         return f"other data: fingerprint {both.a.fingerprint[:16]} in A, {both.b.fingerprint[:16]} in B"
     for metric in metrics:

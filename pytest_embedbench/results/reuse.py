@@ -1,4 +1,4 @@
-"""What decides a ranking: while none of it changes, what is stored is used again."""
+"""Compute keys of everything that a stored ranking depends on; an equal key means that it can be reused."""
 
 from __future__ import annotations
 
@@ -8,33 +8,21 @@ import msgspec
 
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.machine.environment import ranking_libraries
-from pytest_embedbench.models.source import locate
 from pytest_embedbench.models.spec import NamedModel
 from pytest_embedbench.results.schema import ModelRecord
 
 
-def model_record(model: NamedModel) -> ModelRecord:
-    """What a result says of a model before it is loaded.
-
-    Raises:
-        ModelError: its files are not to be had.
-    """
-    source = locate(model.base)
-    return ModelRecord(
-        name=model.name, alias=model.alias, revision=source.revision, fingerprint=source.fingerprint, spec=model.spec
-    )
-
-
 def result_key(model: NamedModel, record: ModelRecord, dataset: Dataset, *, device: str, dtype: str) -> str:
-    """What a pair's ranking depends on."""
+    """Return the key of a pair's ranking."""
     spec = record.spec
-    return key(
+    return hash_parts(
         {
             "model": record.fingerprint,
             "prompts": tuple(model.prompts.values()),
             "max_seq_length": spec.max_seq_length,
             "variant": str(spec.variant),
             "dtype": dtype,
+            # All other kinds compute the same on every device.
             "device": device if spec.kind == "sentence-transformers" else "",
             "dataset": dataset.fingerprint,
             "libraries": ranking_libraries(),
@@ -42,6 +30,6 @@ def result_key(model: NamedModel, record: ModelRecord, dataset: Dataset, *, devi
     )
 
 
-def key(parts: object) -> str:
-    """The sha256 of everything that something depends on."""
+def hash_parts(parts: object) -> str:
+    """Return the sha256 of the parts as JSON, whatever the order of their keys."""
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()

@@ -11,7 +11,7 @@ import pytest
 import pytrec_eval
 
 from pytest_embedbench.core.measures import parse_measure
-from pytest_embedbench.results.external import read_external
+from pytest_embedbench.results.external_runs import read_external
 from pytest_embedbench.results.store import Store, parse_per_query
 from tests.results.conftest import embedbench
 
