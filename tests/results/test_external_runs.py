@@ -132,7 +132,7 @@ def test_what_run_and_data_say_against_each_other(tmp_path: Path, make_beir: Mak
         "queries of the run are not in queries.jsonl; they are left out (2, first: lost)",
         "judged queries are not in the run; they score 0 (1, first: q1)",
         "documents of the run are not in corpus.jsonl; they count as not relevant (1, first: ghost)",
-        "measures look deeper than the run, which holds 2 documents a query (4, first: ndcg@10)",
+        "measures look deeper than the run, which has at most 2 documents a query (4, first: ndcg@10)",
     ):
         assert f"note: {note}" in done.output.splitlines()
     assert "ndcg@10\t0.5000" in done.output

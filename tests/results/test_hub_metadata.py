@@ -139,7 +139,7 @@ def test_what_would_be_read_differently_is_refused(evaluate: Callable[[str], Pai
         readme([nothing])
     one = published(result)
     twin = replace(one, embedbench=replace(one.embedbench, dataset=replace(one.embedbench.dataset, name="a twin")))
-    with pytest.raises(ResultError, match="differently"):
+    with pytest.raises(ResultError, match="would read other"):
         readme([one, twin])
     two = [with_model(result, "org/m", ModelSpec(), revision) for revision in ("r1", "r2")]
     done = embedbench("export", "hub", save(tmp_path / "two", *two), "--out", tmp_path / "hub")

@@ -101,7 +101,9 @@ def test_absent_values_are_dashes_and_never_zeros(small: Leaderboard, tmp_path: 
         assert f"<dt>{label}</dt><dd>{absent}</dd>" in page
     assert f'<dt>Accuracy (nDCG@10)</dt><dd class="big">{absent}</dd></div>' in page
     assert "0.000" not in page
-    assert "Nobody judged these two" in (tmp_path / "compare/b--a.html").read_text(encoding="utf-8")
+    assert "These two models were not judged against each other" in (tmp_path / "compare/b--a.html").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_results_without_ratings_say_so(make_result: MakeResult, tmp_path: Path) -> None:
@@ -218,7 +220,7 @@ def test_a_new_page_is_its_template_and_one_line(
     monkeypatch.setattr(write, "board_pages", with_datasets)
     written = write_leaderboard(small, tmp_path / "board")
     assert written[-1] == tmp_path / "board" / "datasets.html", "without a template for Markdown there is only HTML"
-    assert ">\nd 3\n<" in written[-1].read_text("utf-8")
+    assert ">\nd 3</main>" in written[-1].read_text("utf-8")
     assert (tmp_path / "board" / "index.md") in written
 
 
@@ -244,7 +246,7 @@ def test_faults_of_a_users_template_name_it_and_the_line(
 
 
 def test_a_folder_that_changes_nothing_is_an_error(small: Leaderboard, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="is no folder of templates"):
+    with pytest.raises(ConfigurationError, match="is not a folder of templates"):
         write_leaderboard(small, tmp_path / "out", template_folder=tmp_path / "gone")
     own = tmp_path / "own"
     own.mkdir()
