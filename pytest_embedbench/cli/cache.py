@@ -53,13 +53,14 @@ def prune(folder: Path, *, older_than: float | None, max_size: str | None, model
     Damaged cache files that were moved aside are removed too.
     """
     from pytest_embedbench.core.limits import parse_size
+    from pytest_embedbench.core.parsing import parse_at
     from pytest_embedbench.errors import closest
 
     if everything and (older_than is not None or max_size or model):
         raise click.UsageError("--all goes with no other choice")
     if not everything and older_than is None and not max_size and not model:
         raise click.UsageError("say what to remove: --older-than, --max-size, --model or --all")
-    max_bytes = parse_size(max_size) if max_size else None
+    max_bytes = parse_at("--max-size", parse_size, max_size) if max_size else None
     with _open_cache(folder) as file:
         models = {space.model for space in file.contents()}
         if model and model not in models:

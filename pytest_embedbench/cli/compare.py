@@ -89,9 +89,10 @@ def compare(
     the test is one-sided, as in pytest: a significant drop of more than --max-drop is a regression.
     """
     from pytest_embedbench.core.measures import parse_measure
+    from pytest_embedbench.core.parsing import parse_at
     from pytest_embedbench.results.matching import match_sides, read_side
 
-    names = list(dict.fromkeys(str(parse_measure(metric)) for metric in metrics))
+    names = list(dict.fromkeys(str(parse_at("--metric", parse_measure, metric)) for metric in metrics))
     matches, unmatched = match_sides(read_side(a, "A"), read_side(b, "B"), names, _model_pairs(models))
     limit = max_drop if fail_on_regression else None
     rows = _comparisons(matches, names, confidence, limit)

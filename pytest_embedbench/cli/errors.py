@@ -16,7 +16,7 @@ class ErrorGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except (EmbedbenchError, ValueError) as error:  # ValueError: a metric, limit or size that cannot be read
+        except (EmbedbenchError, ValueError) as error:  # ValueError: stored values that no page can show
             click.ClickException(str(error)).show()
             ctx.exit(ctx.meta.get(_EXIT_CODE, click.ClickException.exit_code))
 

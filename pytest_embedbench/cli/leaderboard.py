@@ -102,6 +102,7 @@ def leaderboard(  # noqa: PLR0913 - click gives each option as an argument
     """
     from pytest_embedbench.cli.data import find_datasets
     from pytest_embedbench.core.measures import parse_measure
+    from pytest_embedbench.core.parsing import parse_at
     from pytest_embedbench.rating.files import read_judgments
     from pytest_embedbench.rating.judges.entries import read_entries
     from pytest_embedbench.reports.leaderboard.make import Choices, make_leaderboard, rate_judgments
@@ -109,7 +110,7 @@ def leaderboard(  # noqa: PLR0913 - click gives each option as an argument
     files = [*judgments, *(path for path in paths if not path.is_dir())]
     folders = [path for path in paths if path.is_dir()]
     choices = Choices(
-        measure=parse_measure(measure),
+        measure=parse_at("--measure", parse_measure, measure),
         margin=margin,
         queries=queries,
         method=method,

@@ -37,12 +37,13 @@ def score(run: Path, data: str, metrics: tuple[str, ...], name: str, out: Path |
     """
     from pytest_embedbench.cli.data import find_datasets
     from pytest_embedbench.core.measures import DEFAULT_MEASURES, parse_measure
+    from pytest_embedbench.core.parsing import parse_at
     from pytest_embedbench.datasets.load import load_dataset
     from pytest_embedbench.evaluate.metrics import means
     from pytest_embedbench.results.external_runs import compare_with_data, read_external, score_external, store_external
     from pytest_embedbench.results.store import Store
 
-    shown = [parse_measure(metric) for metric in metrics or DEFAULT_METRICS]
+    shown = [parse_at("--metric", parse_measure, metric) for metric in metrics or DEFAULT_METRICS]
     (named,) = find_datasets([data])
     external = read_external(run)
     dataset = load_dataset(named)
