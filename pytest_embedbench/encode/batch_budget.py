@@ -54,6 +54,7 @@ class Budget:
         largest = self._candidates[-1]
         mirrored = [*self._candidates, *reversed(self._candidates)]
         if tokens >= MIN_WORK_FACTOR * largest * len(mirrored):
+            # More turns for smaller budgets, so that each candidate is tried on as many tokens.
             self._turns = deque(budget for budget in mirrored for _ in range(largest // budget))
             self._awaited = len(self._turns)
 

@@ -116,7 +116,7 @@ class VectorCache:
         }
 
     def attempt(self, work: Callable[[], T], otherwise: T) -> T:
-        """Do work on the file and return its result.
+        """Run work on the file and return its result.
 
         Work that failed on a damaged file is done again on a new one. ``otherwise`` is returned where that fails too,
         and where the cache is off.

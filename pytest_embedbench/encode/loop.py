@@ -168,8 +168,8 @@ class Stream:
             except ModelError as error:
                 if not self._limits:
                     raise
-                kept = "" if isinstance(self._cache, NoCache) else "; the embedding cache has them for the next run"
-                encoded = f"{self._encoded_texts:,} of {self._forecast.texts:,} texts were encoded before{kept}"
+                cached = "" if isinstance(self._cache, NoCache) else "; the embedding cache has them for the next run"
+                encoded = f"{self._encoded_texts:,} of {self._forecast.texts:,} texts were encoded before{cached}"
                 raise ModelError(f"{error.problem}\n  {encoded}", where=error.where, fix=error.fix) from None
             finally:
                 self._progress.finish()

@@ -70,11 +70,11 @@ class VectorForm:
         return restored
 
     def _cut(self, vectors: Vectors) -> Vectors:
-        kept = self.variant.dimensions
-        if kept is None:
+        dimensions = self.variant.dimensions
+        if dimensions is None:
             return vectors
-        refuse_too_many(kept, vectors.shape[1])
-        cut = vectors[:, :kept]
+        refuse_too_many(dimensions, vectors.shape[1])
+        cut = vectors[:, :dimensions]
         if not self.normalized:
             return cut
         # As torch.nn.functional.normalize does it: a vector of zeros stays as it is.
@@ -116,11 +116,11 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-def refuse_too_many(kept: int, dimensions: int) -> None:
+def refuse_too_many(wanted: int, dimensions: int) -> None:
     """Raise an error if a variant keeps more dimensions than its model's vectors have.
 
     Raises:
-        ModelError: ``kept`` is greater than ``dimensions``.
+        ModelError: ``wanted`` is greater than ``dimensions``.
     """
-    if kept > dimensions:
-        raise ModelError(f"its vectors have {dimensions} dimensions, so {kept} of them cannot be kept")
+    if wanted > dimensions:
+        raise ModelError(f"its vectors have {dimensions} dimensions, so {wanted} of them cannot be kept")

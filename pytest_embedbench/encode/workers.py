@@ -51,6 +51,7 @@ def run_batches(
         vectors = forward(batch)
         return TimedVectors(vectors, time.perf_counter() - started)
 
+    # With fewer batches than workers, some cores would idle: then each batch gets all of them, one after the other.
     workers = model.workers if isinstance(model, ParallelEncoder) else 0
     head = list(islice(batches, workers))
     batches = chain(head, batches)

@@ -68,11 +68,13 @@ def requests_needed(rate: float, limit_ms: float) -> int:
 
 def allowed_over_limit(requests: int) -> int:
     """Return how many of so many latencies may exceed a limit; with one more, their p99 is certain to exceed it too."""
+    # The p99 lies between the sorted samples at int(position) and int(position) + 1, with position = P99_SHARE *
+    # (requests - 1). It is certain to exceed the limit once the lower of the two does.
     return requests - 1 - int(P99_SHARE * (requests - 1))
 
 
 def judge_rate(side: OpenSide, limit_ms: float) -> RateProbe:
-    """Return whether the rate held, judged by its p99, with the numbers behind it; a load given up early failed."""
+    """Return the result of one rate: it held if its p99 is within the limit and it was not given up early."""
     statistics = side.statistics
     p99 = None if side.gave_up else statistics.p99_ms
     return RateProbe(
@@ -118,7 +120,7 @@ def search(
             held = rate
         else:
             failed = rate
-        undecided = [rate for rate in required if held < rate < failed]
+        undecided = [wanted for wanted in required if held < wanted < failed]
         if failed <= held * (1 + PRECISION) and not undecided:
             ended = "precise"
         elif len(probes) >= MAX_PROBES:

@@ -54,12 +54,13 @@ def profile_open_side(
     with clients_for(model, role, warm_up, batch_tokens) as clients:
 
         def send(counted: Sequence[list[str]]) -> LoadOutcome:
+            # A generator of its own, so that the times are the same for both sides and in every session.
             due = itertools.islice(arrivals(shape.rate, random.Random(LOAD_SEED)), len(counted))
             return clients.open(zip(due, counted, strict=True), LoadControl(seconds, is_precise, progress.advance))
 
         side = measure_side(clients, texts, role, warm_up, send, requests=requests, seconds=seconds, progress=progress)
-    came = describe_arrivals(side.samples, shape.rate, side.statistics.unanswered)
-    return side._replace(statistics=msgspec.structs.replace(side.statistics, arrivals=came))
+    description = describe_arrivals(side.samples, shape.rate, side.statistics.unanswered)
+    return side._replace(statistics=msgspec.structs.replace(side.statistics, arrivals=description))
 
 
 class OpenSide(NamedTuple):
@@ -90,6 +91,7 @@ class OpenLoop:
 
     def __init__(self, model: Encoder, texts: Sequence[str], role: Role, batch: int, batch_tokens: int) -> None:
         self.role, self.batch = role, batch
+        # The concurrency is that of closed loops only: ``alone_ms`` sends one request at a time.
         self._clients = clients_for(model, role, LoadShape(batch, 1), batch_tokens)
         self._texts = itertools.cycle(shuffled_texts(texts))
         self._chance = random.Random(LOAD_SEED)

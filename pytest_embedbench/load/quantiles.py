@@ -67,6 +67,8 @@ def percentile_interval(ordered: Sequence[float], share: float) -> Interval | No
 
     # below[k]: probability that at most k samples lie below the quantile.
     below = bdtr(np.arange(count), count, share)
+    # Ranks, from 1, of the samples at both ends: the highest that is above the quantile with a probability of at most
+    # TAIL_PROBABILITY, and the lowest that is below it with at most that probability.
     low = int(np.searchsorted(below, TAIL_PROBABILITY, side="right"))
     high = int(np.searchsorted(below, 1 - TAIL_PROBABILITY, side="left")) + 1
     return Interval(ordered[max(low, 1) - 1], ordered[min(high, count) - 1])
@@ -107,6 +109,7 @@ def rate_interval(answered: Iterable[tuple[float, float]], seconds: float) -> In
     windows = [0.0] * RATE_WINDOWS
     requests = 0
     for end, amount in answered:
+        # The last request ends at ``seconds`` exactly, which belongs to the last window.
         windows[min(int(end / seconds * RATE_WINDOWS), RATE_WINDOWS - 1)] += amount
         requests += 1
     if requests < MIN_RATE_REQUESTS:

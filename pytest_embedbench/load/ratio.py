@@ -101,6 +101,7 @@ def ratio_of(pairs: Sequence[TimedPair], confidence: float) -> Ratio:
         return Ratio(math.exp(mean), 0.0, math.inf)
     from scipy.special import stdtrit
 
+    # Run i of successive pairs goes from cuts[i] to cuts[i + 1]; all runs are equally long, to one pair.
     cuts = [len(logs) * batch // count for batch in range(count + 1)]
     means = [math.fsum(logs[start:end]) / (end - start) for start, end in itertools.pairwise(cuts)]
     half = float(stdtrit(count - 1, (1 + confidence) / 2)) * stdev(means) / math.sqrt(count)

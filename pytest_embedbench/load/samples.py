@@ -58,6 +58,7 @@ def statistics_of(answered: Sequence[AnsweredRequest], batch: int, formed: Seque
         seconds=max(sample.sent_s + sample.latency_ms / 1000 for sample in samples),
         distinct_texts=len({text for request in answered for text in request.raw}),
     )
+    # The in-process server times every wait, an external server none.
     waits = [sample.queue_ms for sample in samples if sample.queue_ms is not None]
     return msgspec.structs.replace(
         statistics,

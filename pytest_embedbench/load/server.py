@@ -47,7 +47,7 @@ class _Request(NamedTuple):
     raw: Sequence[str]
     texts: list[PreparedText]
     role: Role
-    came: float
+    arrived: float
     answer: Future[tuple[Vectors, float]]
 
     @property
@@ -65,8 +65,8 @@ class MicroBatcher:
     while later ones are served.
 
     A model that takes several batches at once (``ParallelEncoder``) gets them, each on its share of the cores. A batch
-    then takes no more texts than its share of all waiting and running texts, so that no
-    worker is left without work. A batch with nothing beside or behind it has all cores.
+    then takes no more texts than its share of all waiting and running texts, so that no worker is left without work. A
+    batch with no other beside or behind it has all cores.
 
     ``batches`` records all batches so far.
 
@@ -83,6 +83,7 @@ class MicroBatcher:
         self._running = self._running_texts = 0
         self._changed = threading.Condition()
         self._closed = False
+        # Two executors: one runs a batch alone on all cores, the other runs batches side by side on a share each.
         self._threads = ExitStack()
         self._alone: Executor
         self._beside: Executor
@@ -140,11 +141,11 @@ class MicroBatcher:
     def _hand_out(self) -> None:
         """Give waiting requests to free workers; the caller holds the lock."""
         while self._waiting and self._running < self._workers:
-            taken = self._take()
+            batch = self._take()
             alone = not self._running and not self._waiting
             self._running += 1
-            self._running_texts += sum(len(request.texts) for request in taken)
-            (self._alone if alone else self._beside).submit(self._work, taken, time.perf_counter())
+            self._running_texts += sum(len(request.texts) for request in batch)
+            (self._alone if alone else self._beside).submit(self._work, batch, time.perf_counter())
 
     def _take(self) -> list[_Request]:
         """Take the oldest request and others of its role that fit into its batch, in the order in which they came."""
@@ -164,12 +165,12 @@ class MicroBatcher:
             if request.role == first.role and size <= self._budget and total <= share:
                 chosen.add(id(request))
                 longest, count, tokens = wide, total, tokens + sum(text.length for text in request.texts)
-        taken = [request for request in self._waiting if id(request) in chosen]
+        batch = [request for request in self._waiting if id(request) in chosen]
         self._waiting = [request for request in self._waiting if id(request) not in chosen]
         self.batches.append(ServedBatch(count, tokens, longest * count if pads else tokens))
-        return taken
+        return batch
 
-    def _work(self, requests: list[_Request], taken: float) -> None:
+    def _work(self, requests: list[_Request], started: float) -> None:
         vectors: Vectors | None = None
         failure: BaseException | None = None
         try:
@@ -189,7 +190,7 @@ class MicroBatcher:
                 request.answer.set_exception(failure)
                 continue
             end = start + len(request.texts)
-            request.answer.set_result((vectors[start:end], (taken - request.came) * 1000))
+            request.answer.set_result((vectors[start:end], (started - request.arrived) * 1000))
             start = end
 
     def _forward(self, requests: list[_Request]) -> Vectors:

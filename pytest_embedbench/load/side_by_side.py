@@ -134,7 +134,7 @@ def compare_side(
                 progress.advance(2 * shape.batch * shape.concurrency)
                 return TimedPair(round(sent, 6), times_ms[0], times_ms[1], int(model_first))
 
-            for _ in range(WARM_UP_ROUNDS):
+            for _ in range(WARM_UP_ROUNDS):  # not counted
                 one_pair(0.0, model_first=True)
             start = clock()
             orders = _orders(chance)
@@ -166,7 +166,7 @@ def compare_side(
 def _orders(chance: random.Random) -> Iterator[bool]:
     """Whether the model goes first, pair by pair without end: at random, then the reverse."""
     while True:
-        first = chance.random() < 0.5  # noqa: PLR2004 - a coin
+        first = chance.random() < 0.5  # noqa: PLR2004 - a fair coin
         yield from (first, not first)
 
 

@@ -74,7 +74,7 @@ class ClientCost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Arrivals(msgspec.Struct, frozen=True, kw_only=True):
-    """How requests came in an open loop, and whether the server kept up with them (``overload``).
+    """Arrivals of requests in an open loop, and whether the server kept up with them (``overload``).
 
     ``rate_per_s`` is the rate asked for, ``seconds`` runs from the first request to the last, ``lag_ms`` is the p99 of
     how late the load generator sent requests, and ``growth`` is by how many seconds latency grew in a second.
@@ -219,6 +219,7 @@ def _parts(times_ms: Mapping[str, float]) -> dict[str, float]:
     """Return times by part instead of by header; if two headers report the same part, the first counts."""
     parts: dict[str, float] = {}
     for name, time_ms in times_ms.items():
+        # Server-Timing metrics are named ``server-timing:NAME`` (``remote/embeddings.py``).
         parts.setdefault(_PART_OF.get(name.removeprefix("server-timing:").casefold(), name), time_ms)
     return parts
 

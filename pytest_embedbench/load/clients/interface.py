@@ -31,7 +31,7 @@ class LoadOutcome(NamedTuple):
 
 
 class LoadControl(NamedTuple):
-    """When a load stops sending, and the callback that hears of its progress.
+    """Rules for when a load stops sending, and the callback for its progress.
 
     Sending stops after ``seconds``, or once ``enough`` returns True for the latencies so far (milliseconds).
     ``advance`` is called with the number of texts answered since its last call.
