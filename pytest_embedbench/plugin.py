@@ -78,6 +78,7 @@ def pytest_configure(config: pytest.Config) -> None:
         session.suites.read(suite)
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from None
+    # Without paths pytest would collect the project's whole test suite, which nobody asked for here.
     if not paths_given:
         config.option.embed_only = True
     if (not paths_given or session.option("suite")) and not _will_be_collected(suite, config):

@@ -31,5 +31,6 @@ def main() -> None:
     """
 
 
+# The modules import little at the top; what a command needs is imported when it runs, so that --help is fast.
 for command in (cache, card, compare, doctor, export, import_mteb, judge, leaderboard, lint, list_entries, score, show):
     main.add_command(command)

@@ -69,6 +69,7 @@ def prune(folder: Path, *, older_than: float | None, max_size: str | None, model
         if everything or older_than is not None or model:
             since = None if older_than is None else time.time() - older_than * SECONDS_PER_DAY
             file.remove(unused_since=since, model=model)
+        # Last, so that it need not remove more than what is left then.
         if max_bytes is not None:
             file.shrink(max_bytes)
         freed = before - file.size() + file.remove_broken()
@@ -101,6 +102,7 @@ def _open_cache(folder: Path) -> Iterator[VectorFile]:
     from pytest_embedbench.encode.vector_file import VectorFile
 
     file = VectorFile(folder)
+    # Opening would create an empty cache.
     if not file.path.exists():
         raise EmbedbenchError(f"{folder} holds no embedding cache")
     try:

@@ -129,10 +129,12 @@ def _comparisons(
     compared = [(pair, metric) for pair in matches for metric in metrics]
     paired = []
     for pair, metric in compared:
+        # Both have the same queries; the test needs them in the same order.
         scores_a, scores_b = pair.a.scores[metric], pair.b.scores[metric]
         values = [scores_a[query] for query in scores_b], list(scores_b.values())
         paired.append(compare_values(*values, confidence=confidence, tests=len(compared)))
     tested = adjust_together(paired)
+    # The two questions: do A and B differ (two-sided), or has B dropped below the baseline A (one-sided).
     if max_drop is None:
         p_values = [result.p_two_sided for result in paired]
         p_pairs = list(zip(p_values, holm(p_values), strict=True))

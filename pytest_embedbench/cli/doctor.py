@@ -49,7 +49,7 @@ def doctor(context: click.Context, dataset: str, model: str, *, as_json: bool) -
     from pytest_embedbench.datasets.load import load_dataset
     from pytest_embedbench.models.checkpoint import token_counter
 
-    set_error_exit_code(context, UNREADABLE)
+    set_error_exit_code(context, UNREADABLE)  # 1 means that the dataset was read and has an error
     named = _dataset(dataset)
     counter = token_counter(_model(model).on_task(named.spec.instruction)) if model else None
     examination = examine(load_dataset(named), counter)

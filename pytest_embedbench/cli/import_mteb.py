@@ -64,6 +64,7 @@ def import_mteb(
             raise ResultError(f"a second result for {target}", where=str(file), fix=fix)
         keep_measured(store, target)
         results[target] = result
+    # Everything is read and checked before the first file is written: an error leaves no half of an import behind.
     if not results:
         raise ResultError(f"no scores of retrieval tasks in {', '.join(map(str, paths))}")
     store.check_writable()
@@ -100,6 +101,7 @@ def read(paths: Iterable[Path]) -> list[tuple[Path, MtebScores]]:
                 continue
             try:
                 data = json.loads(file.read_text(encoding="utf-8"))  # nauc values may be NaN
+                # Results of pytest-embedbench have the fields of MTEB's too.
                 ours = isinstance(data, dict) and "embedbench" in data
                 scores = None if ours else read_scores(data, file)
             except OSError as error:

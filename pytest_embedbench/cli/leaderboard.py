@@ -107,6 +107,7 @@ def leaderboard(  # noqa: PLR0913 - click gives each option as an argument
     from pytest_embedbench.rating.judges.entries import read_entries
     from pytest_embedbench.reports.leaderboard.make import Choices, make_leaderboard, rate_judgments
 
+    # click gives an option one value: files after the first arrive among the RESULTS.
     files = [*judgments, *(path for path in paths if not path.is_dir())]
     folders = [path for path in paths if path.is_dir()]
     choices = Choices(

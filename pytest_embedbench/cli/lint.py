@@ -61,7 +61,7 @@ def read(paths: Iterable[Path]) -> tuple[list[ReportedRow], list[PlausibilityFin
     rows: list[ReportedRow] = []
     findings: list[PlausibilityFinding] = []
     for path in paths:
-        before = len(rows) + len(findings)
+        before = len(rows) + len(findings)  # to notice a folder without any card or result
         for file in files(path):
             try:
                 rows_of_file = read_rows(file)

@@ -48,6 +48,7 @@ def score(run: Path, data: str, metrics: tuple[str, ...], name: str, out: Path |
     external = read_external(run)
     dataset = load_dataset(named)
     findings = [*dataset.findings, *external.findings, *compare_with_data(external.run, dataset, shown)]
+    # Default metrics are scored even if not printed, so that a stored result fits beside those of pytest.
     counted, scores = score_external(external.run, dataset, list(dict.fromkeys([*shown, *DEFAULT_MEASURES])))
     mean = means(scores)
     for measure in dict.fromkeys(map(str, shown)):

@@ -77,13 +77,14 @@ class Endpoint:
         Raises:
             EndpointError: the request was refused, or no usable answer came within the limits of the settings.
         """
-        body = msgspec.json.encode(payload)
+        body = msgspec.json.encode(payload)  # once for all attempts
         attempts = 0
 
         async def attempt() -> Reply[T]:
             nonlocal attempts
             attempts += 1
             await self._policy.wait_for_server()
+            # Without the waits: these are seconds of the server, not of the retry policy.
             started = time.perf_counter()
             response = await self._send(self.settings.address(path), body)
             seconds = time.perf_counter() - started

@@ -76,7 +76,7 @@ class Embeddings(msgspec.Struct, frozen=True):
             raise AnswerError(f"the vectors of one answer have {sorted(lengths)} dimensions")
         if dimensions not in {None, *lengths}:
             raise AnswerError(f"an answer has {lengths.pop()} dimensions, the first one had {dimensions}")
-        ordered = np.empty((count, *lengths), np.float32)
+        ordered = np.empty((count, *lengths), np.float32)  # lengths holds one element
         ordered[rows] = vectors
         return ordered
 

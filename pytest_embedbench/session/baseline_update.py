@@ -53,6 +53,7 @@ class BaselineUpdate:
         elif not self._entries:
             self._lines.append("not written: no regression item of a suite was run to its end")
         for path, entries in self._entries.items() if exitstatus in FINISHED else ():
+            # Suites may have different baselines; a file that cannot be written must not stop the others.
             try:
                 self._lines += [f"written: {path}", *update_file(path, list(entries.values()))]
             except EmbedbenchError as error:

@@ -20,6 +20,7 @@ def session_devices(session: EmbedSession, items: Iterable[pytest.Item]) -> froz
     """
     if not session.devices:
         suites = filter(None, map(_suite_of, items))
+        # "" is a suite that leaves the choice to the machine.
         devices = {session.option("device") or suite.settings.device for suite in suites}
         if "" in devices:
             from pytest_embedbench.models.load import best_device

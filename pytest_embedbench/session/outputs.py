@@ -51,6 +51,7 @@ def write_leaderboard(session: EmbedSession, results: Iterable[StoredResult]) ->
     from pytest_embedbench.rating.judges.entries import with_evidence
     from pytest_embedbench.reports.leaderboard.make import make_leaderboard
 
+    # The pages show texts of queries and documents, so the datasets of all suites are passed on.
     datasets = {pair.dataset.alias: pair.dataset for suite in session.suites.loaded for pair in suite.pairs}
     try:
         entries = [with_evidence(path, result) for path, result in results]

@@ -41,7 +41,7 @@ class EmbedSession:
         """Comparisons with a baseline that are corrected together, by the path of their suite."""
         self.reported: dict[str, str] = {}
         """Error message -> node id of the item that has reported it."""
-        self._started = time.time()
+        self._started = time.time()  # Unix time, compared with the times of stored results and vectors
         self._workbenches: dict[WorkSettings, Workbench] = {}
 
     def option(self, name: str) -> Any:
@@ -60,6 +60,7 @@ class EmbedSession:
         from pytest_embedbench.engine.workbench import Workbench
         from pytest_embedbench.session.progress import progress_for
 
+        # The command line comes before the suite.
         chosen = WorkSettings(
             results=self.paths.results,
             device=self.option("device") or settings.device,
@@ -73,6 +74,7 @@ class EmbedSession:
             energy=self.option("energy"),
             fail_fast=self.option("fail_fast"),
         )
+        # A workbench holds loaded models and evaluations, so suites with the same settings share one.
         if chosen not in self._workbenches:
             ignore_in_git(self.paths.results)
             self._workbenches[chosen] = Workbench(chosen, progress_for(self.config))

@@ -63,6 +63,7 @@ class Suites:
             try:
                 self._suites[path] = self._read(path, overrides)
             except ConfigurationError as error:
+                # Errors of options (--embed-model) do not start with the file's name, and need no folder.
                 folder = self._folder_of(path)
                 if not folder or not error.where.startswith(path.name):
                     raise
@@ -138,6 +139,7 @@ class Suites:
                     spec: Any = msgspec.convert(entry, kind)
                 except msgspec.ValidationError as error:
                     raise ConfigurationError(f"hook {name}: {alias}", str(error)) from None
+                # BUILTIN stands for the packaged dataset and is not a path.
                 if spec.path and spec.path != BUILTIN:
                     path = self._config.rootpath / Path(spec.path).expanduser()
                     spec = msgspec.structs.replace(spec, path=str(path))
