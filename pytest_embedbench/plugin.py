@@ -33,15 +33,10 @@ SCORES_MODULE = "pytest_embedbench.session.python_tests"
 MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 """Operator -> the operator with the same meaning when left and right are exchanged."""
 
-LAST = {"slowdown": 1, "regression": 2}
-"""Kinds of items that come after all others: two models in memory at once would be a peak that budgets see, and
-comparisons with a baseline need all pairs."""
-
 MARKER = (
     "embedbench(models=[...], datasets=[...]): run the test once for each model x dataset pair; fixtures embed_model, "
-    "embed_dataset, embed_evaluation and embed_profile give it the pair. Suite items carry the marker with "
-    "kind='quality', 'budget', 'slowdown', 'regression' or 'conformance', so that -m \"embedbench(kind='quality')\" "
-    "selects them."
+    "embed_dataset, embed_evaluation and embed_profile give it the pair. Suite items carry the marker with kind= the "
+    "word before the brackets of their id, so that -m \"embedbench(kind='quality')\" selects quality[ndcg@10]."
 )
 
 
@@ -178,7 +173,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             from pytest_embedbench.session.properties import pair_properties
 
             item.user_properties += pair_properties(pair[1])
-    items.sort(key=lambda item: LAST.get(_kind(item), 0))  # stable
+    items.sort(key=lambda item: getattr(item, "embedbench_order", 0))  # stable
     config.stash[KEY].shares_device = hasattr(config, "workerinput") and any(map(_measures_load, items))
     if not config.getoption("embed_only"):
         return
@@ -213,13 +208,8 @@ def _is_embedbench(item: pytest.Item) -> bool:
     return item.get_closest_marker("embedbench") is not None or "embed_pair" in getattr(item, "fixturenames", ())
 
 
-def _kind(item: pytest.Item) -> str:
-    marker = item.get_closest_marker("embedbench")
-    return str(marker.kwargs.get("kind", "")) if marker else ""
-
-
 def _measures_load(item: pytest.Item) -> bool:
-    return _kind(item) in {"budget", "slowdown"} or "embed_profile" in getattr(item, "fixturenames", ())
+    return getattr(item, "measures_load", False) or "embed_profile" in getattr(item, "fixturenames", ())
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,1 +1,5 @@
-"""Checks: rules over an evaluation, and the verdicts they give. They know neither pytest nor torch."""
+"""Kinds of checks, one in each file, with the way they are judged. They know neither pytest nor torch.
+
+A new kind is a file with a subclass of ``check.Check`` and a line in ``registry``; ``suite.plan`` makes its instances
+from the tables of a suite.
+"""

@@ -1,4 +1,4 @@
-"""How a measured value stands to its limit, in words: its interval, the margin, and whether that is certain."""
+"""A measured value against its limit, in words: its interval, the margin, and whether the verdict is certain."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ if TYPE_CHECKING:
     from pytest_embedbench.core.limits import Limit
     from pytest_embedbench.load.quantiles import Interval
 
-SMALL = 0.01
-"""A share below which a percentage has a decimal, and a value is not compared in percent."""
+SMALL_SHARE = 0.01
+"""Share of the limit; a smaller difference is shown with a decimal, a smaller value not in percent."""
 
-TWICE = 2.0
-"""From so many times the limit on, a multiple says more than a percentage."""
+MIN_MULTIPLE = 2.0
+"""Multiple of the limit from which on it is shown as such, not as a percentage."""
 
 
-def compared(name: str, value: float, limit: Limit, interval: Interval | None) -> str:
-    """``b1 c16 query p99 is 210.0 ms (95% interval 190.0 to 240.0 ms), must be <= 300 ms: 30% below``.
+def compare_to_limit(name: str, value: float, limit: Limit, interval: Interval | None) -> str:
+    """Return e.g. ``b1 c16 query p99 is 210.0 ms (95% interval 190.0 to 240.0 ms), must be <= 300 ms: 30% below``.
 
     ``value`` and ``interval`` are in the limit's base unit.
     """
-    measured = limit.show(value) + between(limit, interval)
+    measured = limit.show(value) + show_interval(limit, interval)
     return f"{name} is {measured}, must be {limit.show_bound()}: {margin(value, limit.bound)}{doubt(limit, interval)}"
 
 
-def between(limit: Limit, interval: Interval | None) -> str:
-    """The interval in the limit's unit, to follow the value; "" where there is none."""
+def show_interval(limit: Limit, interval: Interval | None) -> str:
+    """Return the interval in the limit's unit, to follow the value; "" if there is none."""
     if interval is None:
         return ""
     low, high = (limit.show(end) for end in interval)
@@ -33,21 +33,21 @@ def between(limit: Limit, interval: Interval | None) -> str:
 
 
 def margin(value: float, bound: float) -> str:
-    """The distance from the limit as a share of it: ``30% below``, ``4.1 times the limit``."""
+    """Return the distance from the limit as a share of it: ``30% below``, ``4.1 times the limit``."""
     if value == bound:
         return "at the limit"
     if bound <= 0:
         return "above" if value > bound else "below"
     ratio = value / bound
-    if ratio >= TWICE:
+    if ratio >= MIN_MULTIPLE:
         return f"{ratio:,.1f} times the limit"
-    if ratio < SMALL:
+    if ratio < SMALL_SHARE:
         return "less than 1% of the limit"
     share = abs(ratio - 1)
-    return f"{share:.{1 if share < SMALL else 0}%} {'above' if ratio > 1 else 'below'}"
+    return f"{share:.{1 if share < SMALL_SHARE else 0}%} {'above' if ratio > 1 else 'below'}"
 
 
 def doubt(limit: Limit, interval: Interval | None) -> str:
-    """What to add where the ends of the interval would have different verdicts; "" elsewhere."""
+    """Return a warning if the ends of the interval would have different verdicts; otherwise ""."""
     uncertain = interval is not None and limit.holds(interval.low) != limit.holds(interval.high)
     return "; the interval contains the limit: not certain" if uncertain else ""

@@ -4,29 +4,51 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_embedbench.checks.budget import binding
-from pytest_embedbench.checks.margin import between, margin
-from pytest_embedbench.checks.verdict import Verdict
+from pytest_embedbench.checks.budget import BudgetCheck
+from pytest_embedbench.checks.evidence import MaxRateSearch
+from pytest_embedbench.checks.margin import margin, show_interval
 from pytest_embedbench.core.limits import RateLimit
 from pytest_embedbench.load.rates import SEARCH_END_TEXTS
 
 if TYPE_CHECKING:
+    from pytest_embedbench.checks.evidence import Evidence
+    from pytest_embedbench.checks.verdict import PairNames, Verdict
     from pytest_embedbench.load.rates import RateResult
-    from pytest_embedbench.suite.checks import BudgetCheck
 
 
-def check_max_rate(pair: tuple[str, str], check: BudgetCheck, result: RateResult) -> Verdict:
-    """Judge a pair (model, dataset) by the highest rate that held; skipped where the budget is for other hardware."""
+class MaxRateCheck(BudgetCheck, frozen=True, kw_only=True):
+    """A budget on the highest rate under a latency.
+
+    Rates are tried by the search itself; the profile's shape only says how many texts a request has.
+    """
+
+    limit: RateLimit
+
+    @property
+    def title(self) -> str:
+        return f"b{self.shape.batch} {self.limit.subject}"
+
+    @property
+    def search(self) -> MaxRateSearch:
+        """The search that decides the check; checks with equal searches share one."""
+        return MaxRateSearch(self.shape.batch, self.limit.side, self.limit.latency.bound)
+
+    def judge(self, evidence: Evidence) -> Verdict:
+        """Search for the highest rate and compare it with the budget; a model without vectors is skipped."""
+        if not evidence.has_vectors:
+            return self.without_load(evidence.names)
+        return judge_max_rate(evidence.names, self, evidence.max_rate(self.search))
+
+
+def judge_max_rate(pair: PairNames, check: MaxRateCheck, result: RateResult) -> Verdict:
+    """Judge a pair by the highest rate that held; skipped if the budget is for other hardware."""
     limit = check.limit
-    assert isinstance(limit, RateLimit)  # noqa: S101 - what it is for
-    name = f"b{result.batch} {limit.subject}"
-    holds = limit.holds(result.found.rate)
-    status, explanation = binding(check, result.hardware, holds=holds, told=explain(name, limit, result))
-    return Verdict(
-        model=pair[0],
-        dataset=pair[1],
-        check=name,
-        status=status,
+    status, explanation = check.bind(
+        result.hardware, holds=limit.holds(result.found.rate), explanation=explain(check.title, limit, result)
+    )
+    return check.verdict(
+        pair,
+        status,
         measured=limit.show(result.found.rate),
         limit=limit.show_bound(),
         value=result.found.rate,
@@ -34,19 +56,19 @@ def check_max_rate(pair: tuple[str, str], check: BudgetCheck, result: RateResult
     )
 
 
-def explain(name: str, limit: RateLimit, result: RateResult) -> str:
-    """The search in one line: the rate, the bracket, the margin, p99 at the rate, and why the search ended."""
-    found = result.found
-    refuted = "no rate failed" if found.refuted is None else f"{limit.show(found.refuted)} did not hold"
-    told = f"{name} is {limit.show(found.rate)} ({refuted}), must be {limit.show_bound()}: "
-    told += margin(found.rate, limit.bound)
-    high = float("inf") if found.refuted is None else found.refuted
-    # At a rate that was tried the answer is known: the bracket's upper end did not hold.
-    if found.rate < limit.bound < high:
-        told += "; the bracket contains the limit: not certain"
-    last = {probe.rate: probe for probe in found.probes}.get(found.rate)
+def explain(title: str, limit: RateLimit, result: RateResult) -> str:
+    """Describe the search in one line: the rate, the bracket, the margin, p99 at the rate, and why the search ended."""
+    search = result.found
+    refuted = "no rate failed" if search.refuted is None else f"{limit.show(search.refuted)} did not hold"
+    text = f"{title} is {limit.show(search.rate)} ({refuted}), must be {limit.show_bound()}: "
+    text += margin(search.rate, limit.bound)
+    high = float("inf") if search.refuted is None else search.refuted
+    # The bracket's ends are decided, since they were tried: only a limit strictly inside is uncertain.
+    if search.rate < limit.bound < high:
+        text += "; the bracket contains the limit: not certain"
+    last = {probe.rate: probe for probe in search.probes}.get(search.rate)
     if last and last.p99_ms is not None:
-        told += f"; there p99 is {limit.latency.show(last.p99_ms)}{between(limit.latency, last.p99_interval_ms)}"
-    sent = sum(probe.requests for probe in found.probes) * result.batch
+        text += f"; there p99 is {limit.latency.show(last.p99_ms)}{show_interval(limit.latency, last.p99_interval_ms)}"
+    sent = sum(probe.requests for probe in search.probes) * result.batch
     again = f" with {result.distinct_texts:,} distinct texts, sent again" if sent > result.distinct_texts else ""
-    return f"{told}; {found.tried}{again}, {SEARCH_END_TEXTS[found.ended]}"
+    return f"{text}; {search.tried}{again}, {SEARCH_END_TEXTS[search.ended]}"

@@ -2,89 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
-from pytest_embedbench.checks.verdict import Verdict
+from pytest_embedbench.checks.check import Check
+from pytest_embedbench.core.limits import Limit
 from pytest_embedbench.core.measures import Measure
-from pytest_embedbench.errors import ProvenFailure
-from pytest_embedbench.suite.checks import QualityCheck
 
-WORST = 5
-"""Queries shown with a failed threshold."""
+if TYPE_CHECKING:
+    from pytest_embedbench.checks.evidence import Evidence, QueryOutcome
+    from pytest_embedbench.checks.verdict import PairNames, Verdict
+    from pytest_embedbench.errors import ProvenFailure
 
-
-class QueryOutcome(NamedTuple):
-    """What became of one query: its score, what stood first and where the best judged document stood (0: nowhere)."""
-
-    query_id: str
-    text: str
-    score: float
-    ranked_first: str
-    first_relevant_rank: int
+MAX_WORST_QUERIES = 5
+"""Queries shown with a failed threshold, at most."""
 
 
-def check_quality(
-    model: str,
-    dataset: str,
-    check: QualityCheck,
-    means: Mapping[str, float],
-    worst: Callable[[Measure], Sequence[QueryOutcome]],
-) -> Verdict:
-    """Compare a mean with its threshold; without judged queries the check is skipped, never passed.
+class QualityCheck(Check, frozen=True, kw_only=True):
+    """A measure and its limit; without a limit the value is only reported."""
 
-    ``worst`` gives the queries that a failure shows; it is only asked then.
-    """
-    name = str(check.measure)
-    limit = check.limit
-    if name not in means:
-        reason = "no query of the dataset has a relevant judged document"
-        return Verdict(
-            model=model, dataset=dataset, check=name, status="skipped", limit=str(limit or ""), explanation=reason
+    kind: ClassVar[str] = "quality"
+    judges_ranking: ClassVar[bool] = True
+
+    measure: Measure
+    limit: Limit | None = None
+
+    @property
+    def name(self) -> str:
+        return f"quality[{self.measure}]"
+
+    @property
+    def title(self) -> str:
+        return str(self.measure)
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        return (self.measure,)
+
+    @property
+    def mean_limit(self) -> Limit | None:
+        return self.limit
+
+    def judge(self, evidence: Evidence) -> Verdict:
+        """Compare a mean with its threshold; without judged queries the check is skipped, never passed."""
+        pair, limit = evidence.names, self.limit
+        value = evidence.means.get(self.title)
+        if value is None:
+            reason = "no query of the dataset has a relevant judged document"
+            return self.verdict(pair, "skipped", limit=str(limit or ""), explanation=reason)
+        if limit is None:
+            return self.verdict(pair, "measured", measured=f"{value:.4f}", value=value)
+        holds = limit.holds(value)
+        lines: list[str] = []
+        if not holds:
+            lines = [f"{self.title} is {value:.4f}, must be {limit.show_bound()}"]
+            lines += show_worst(evidence.worst_queries(self.measure))
+        return self.verdict(
+            pair,
+            "passed" if holds else "failed",
+            measured=limit.show(value),
+            limit=limit.show_bound(),
+            value=value,
+            explanation="\n".join(lines),
         )
-    value = means[name]
-    if limit is None:
-        return Verdict(
-            model=model, dataset=dataset, check=name, status="measured", measured=f"{value:.4f}", value=value
+
+    def judge_ended(self, pair: PairNames, failure: ProvenFailure) -> Verdict:
+        """Judge by the upper bound that the measure's mean can still reach, where the proof is about this measure.
+
+        A threshold that the bound would still allow is not decided, and so skipped.
+        """
+        if self.limit is None or self.title != failure.subject:
+            return super().judge_ended(pair, failure)
+        missed = not self.limit.holds(failure.bound)
+        return self.verdict(
+            pair,
+            "failed" if missed else "skipped",
+            measured=f"<= {failure.bound:.4f}",
+            limit=self.limit.show_bound(),
+            explanation=str(failure) if missed else f"the evaluation was ended early: {failure}",
         )
-    holds = limit.holds(value)
-    missed = (
-        [] if holds else [f"{name} is {value:.4f}, must be {limit.show_bound()}", *show_worst(worst(check.measure))]
-    )
-    return Verdict(
-        model=model,
-        dataset=dataset,
-        check=name,
-        status="passed" if holds else "failed",
-        measured=limit.show(value),
-        limit=limit.show_bound(),
-        value=value,
-        explanation="\n".join(missed),
-    )
-
-
-def proven_quality(model: str, dataset: str, check: QualityCheck, failure: ProvenFailure) -> Verdict:
-    """The verdict on the threshold whose measure is proven too low, from the most that it can still become.
-
-    A threshold on the same measure that the bound would still allow is not decided, and so skipped.
-    """
-    assert check.limit is not None  # noqa: S101 - the caller has looked
-    missed = not check.limit.holds(failure.bound)
-    return Verdict(
-        model=model,
-        dataset=dataset,
-        check=str(check.measure),
-        status="failed" if missed else "skipped",
-        measured=f"<= {failure.bound:.4f}",
-        limit=check.limit.show_bound(),
-        explanation=str(failure) if missed else f"the evaluation was ended early: {failure}",
-    )
 
 
 def show_worst(worst: Sequence[QueryOutcome]) -> list[str]:
-    """Lines that show the lowest-scoring queries."""
+    """Return lines that show the lowest-scoring queries."""
     lines = ["lowest-scoring queries:"] if worst else []
-    for outcome in worst[:WORST]:
+    for outcome in worst[:MAX_WORST_QUERIES]:
         rank = outcome.first_relevant_rank
         where = f"first relevant document at rank {rank}" if rank else "no relevant document found"
         lines.append(f"  {outcome.score:.4f}  {outcome.query_id}  {outcome.text[:80]!r}")

@@ -3,201 +3,174 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, assert_never
 
-from pytest_embedbench.checks.significance import Paired, detectable_drop, holm, level, queries_needed
-from pytest_embedbench.checks.verdict import Verdict
-from pytest_embedbench.suite.checks import RegressionCheck
+from pytest_embedbench.checks.check import Check
+from pytest_embedbench.checks.comparison import MeansCompared, NewBaseline, NotCompared, QueriesCompared
+from pytest_embedbench.checks.significance import MEAN_ROUNDING, level, queries_needed
+from pytest_embedbench.core.measures import Measure
 
-LOST = 10
-"""Queries shown with a regression."""
-
-TOLERANCE = 1e-9
-"""A mean's rounding in floating point: a drop of just ``max_drop`` is within it."""
-
-
-class LostQuery(NamedTuple):
-    """What became of one query: its values, what stood first, and where a relevant document went (0: nowhere).
-
-    ``relevant`` is the one that the baseline placed best, or, where it placed none, the best one now.
-    """
-
-    query_id: str
-    text: str
-    before: float
-    now: float
-    first_before: str
-    first_now: str
-    relevant: str
-    rank_before: int
-    rank_now: int
+if TYPE_CHECKING:
+    from pytest_embedbench.checks.comparison import Comparison, LostQuery
+    from pytest_embedbench.checks.evidence import Evidence
+    from pytest_embedbench.checks.significance import Paired, Tested
+    from pytest_embedbench.checks.verdict import PairNames, Status, Verdict
 
 
-@dataclass(frozen=True)
-class Tested:
-    """A comparison with its p-values adjusted for all ``tests`` that were made together."""
+class RegressionCheck(Check, frozen=True, kw_only=True):
+    """A measure whose mean may not fall by more than ``max_drop`` below the baseline's, where that is significant."""
 
-    found: Paired
-    drop_p: float
-    gain_p: float
-    tests: int
+    kind: ClassVar[str] = "regression"
+    # Holm's correction needs the p-values of all pairs, so these checks come when the pairs have been evaluated.
+    order: ClassVar[int] = 2
+    needs_all_pairs: ClassVar[bool] = True
+
+    measure: Measure
+    max_drop: float
+    confidence: float
 
     @property
-    def p(self) -> float:
-        """The adjusted p in the direction that was observed."""
-        return min(self.drop_p, self.gain_p)
+    def name(self) -> str:
+        return f"regression[{self.measure}]"
 
-    def is_regression(self, max_drop: float, confidence: float) -> bool:
-        """Did the mean fall by more than ``max_drop``, and is the fall significant?"""
-        return self.found.drop > max_drop + TOLERANCE and self.drop_p < level(confidence)
+    @property
+    def title(self) -> str:
+        return f"regression {self.measure}"
 
-    def detectable(self, confidence: float) -> float:
-        """The smallest drop that 80% of runs find at the strictest level that Holm's correction can ask for."""
-        return detectable_drop(self.found.deviation, self.found.queries, level(confidence) / self.tests)
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        return (self.measure,)
 
-
-def adjust_together(found: Sequence[Paired]) -> list[Tested]:
-    """Adjust the p-values of all that is compared together by Holm: drops among drops, gains among gains."""
-    drops, gains = holm([one.p_drop for one in found]), holm([one.p_gain for one in found])
-    return [Tested(one, drop_p, gain_p, len(found)) for one, drop_p, gain_p in zip(found, drops, gains, strict=True)]
+    def judge(self, evidence: Evidence) -> Verdict:
+        """Compare the mean with the baseline's; what cannot be compared is skipped, never passed."""
+        return judge_comparison(evidence.names, self, evidence.compare(self.measure))
 
 
-def check_regression(
-    pair: tuple[str, str],
+def judge_comparison(pair: PairNames, check: RegressionCheck, comparison: Comparison) -> Verdict:
+    """Judge a pair by how it compares with the baseline."""
+    match comparison:
+        case QueriesCompared():
+            return _judge_queries(pair, check, comparison)
+        case MeansCompared():
+            return _judge_means(pair, check, comparison)
+        case NotCompared(reason):
+            return _verdict(pair, check, "skipped", explanation=reason)
+        case NewBaseline(mean):
+            return check.verdict(pair, "measured", measured=f"{mean:.4f}", value=mean)
+        case _:
+            assert_never(comparison)
+
+
+def _verdict(
+    pair: PairNames,
     check: RegressionCheck,
-    tested: Tested,
-    baseline: str,
-    changed: Sequence[str],
-    lost: Callable[[], Sequence[LostQuery]],
+    status: Status,
+    *,
+    explanation: str,
+    measured: str = "",
+    drop: float | None = None,
 ) -> Verdict:
-    """Judge one comparison of a pair (model, dataset). ``baseline`` is its name, ``changed`` what else is not as then.
-
-    ``lost`` gives the queries that a failure shows; it is only asked then.
-    """
-    found = tested.found
-    failed = tested.is_regression(check.max_drop, check.confidence)
-    p = f", p = {tested.p:.2g}" if found.changed else ""
-    lines = [explain(str(check.measure), check, tested, baseline)]
-    if found.changed:
-        lines.append("changed since then: " + (", ".join(changed) or "nothing that is recorded"))
-    if failed:
-        lines += show_lost(lost())
-    return Verdict(
-        model=pair[0],
-        dataset=pair[1],
-        check=f"regression {check.measure}",
-        status="failed" if failed else "passed",
-        measured=f"{found.now:.4f} ({found.now - found.before:+.4f}{p})",
+    """Return a verdict on a drop, which is rounded to nine decimals."""
+    return check.verdict(
+        pair,
+        status,
+        measured=measured,
         limit=f"drop <= {check.max_drop:g}",
-        value=round(found.drop, 9),
+        value=None if drop is None else round(drop, 9),
+        explanation=explanation,
+    )
+
+
+def _judge_queries(pair: PairNames, check: RegressionCheck, comparison: QueriesCompared) -> Verdict:
+    tested, paired = comparison.tested, comparison.tested.paired
+    failed = tested.is_regression(check.max_drop, check.confidence)
+    p = f", p = {tested.p:.2g}" if paired.changed else ""
+    lines = [explain(str(check.measure), check, tested, comparison.baseline)]
+    if paired.changed:
+        lines.append("changed since then: " + (", ".join(comparison.changed) or "nothing that is recorded"))
+    if failed:
+        lines += show_lost(comparison.lost())
+    return _verdict(
+        pair,
+        check,
+        "failed" if failed else "passed",
+        measured=f"{paired.now:.4f} ({paired.now - paired.before:+.4f}{p})",
+        drop=paired.drop,
         explanation="\n".join(lines),
     )
 
 
-def check_means(pair: tuple[str, str], check: RegressionCheck, before: float, now: float, baseline: str) -> Verdict:
-    """Judge against a published mean, of which there are no values per query.
+def _judge_means(pair: PairNames, check: RegressionCheck, comparison: MeansCompared) -> Verdict:
+    """Judge against a published mean, which has no values per query.
 
     A drop within ``max_drop`` passes. A larger one may be chance, which cannot be tested: the check is skipped.
     """
+    before, now = comparison.before, comparison.now
     drop = before - now
-    within = drop <= check.max_drop + TOLERANCE
-    moved = f"{round(now - before, 9) + 0.0:+.4f}"  # no negative zero
-    text = f"{check.measure} is {now:.4f}, the mean in {baseline} is {before:.4f} ({moved}"
+    within = drop <= check.max_drop + MEAN_ROUNDING
+    moved = f"{round(now - before, 9) + 0.0:+.4f}"  # adding 0.0 turns a negative zero into a positive one
+    text = f"{check.measure} is {now:.4f}, the mean in {comparison.baseline} is {before:.4f} ({moved}"
     text += f"{'' if within else f', more than max_drop {check.max_drop:g}'}); "
     text += "it has means only, so that nothing can be tested"
     if not within:
         text += f"; where that must fail, write quality = ['{check.measure} >= {before - check.max_drop:.4f}']"
-    return Verdict(
-        model=pair[0],
-        dataset=pair[1],
-        check=f"regression {check.measure}",
-        status="passed" if within else "skipped",
-        measured=f"{now:.4f} ({moved})",
-        limit=f"drop <= {check.max_drop:g}",
-        value=round(drop, 9),
-        explanation=text,
-    )
-
-
-def skipped_regression(pair: tuple[str, str], check: RegressionCheck, reason: str) -> Verdict:
-    """The verdict where there is nothing to compare."""
-    return Verdict(
-        model=pair[0],
-        dataset=pair[1],
-        check=f"regression {check.measure}",
-        status="skipped",
-        limit=f"drop <= {check.max_drop:g}",
-        explanation=reason,
-    )
-
-
-def measured_regression(pair: tuple[str, str], check: RegressionCheck, value: float) -> Verdict:
-    """The verdict where the value becomes the baseline's."""
-    return Verdict(
-        model=pair[0],
-        dataset=pair[1],
-        check=f"regression {check.measure}",
-        status="measured",
-        measured=f"{value:.4f}",
-        value=value,
-    )
+    status: Status = "passed" if within else "skipped"
+    return _verdict(pair, check, status, measured=f"{now:.4f} ({moved})", drop=drop, explanation=text)
 
 
 def explain(name: str, check: RegressionCheck, tested: Tested, baseline: str) -> str:
-    """The comparison in one sentence or two, with its interval, its p-values and what it could have detected."""
-    found, alpha = tested.found, level(check.confidence)
-    if not found.changed:
-        return f"{name} is {found.now:.4f}, for every query what it was in {baseline}"
-    if abs(found.drop) <= TOLERANCE:
-        moved = f"{name} is {found.now:.4f} as in {baseline}, though {found.changed} queries changed"
-        return f"{moved}{_interval(found, check.confidence)}; {_power(check, tested)}"
-    fell = found.drop > 0
+    """Describe the comparison in a sentence or two, with its interval, its p-values and what it could have detected."""
+    paired, alpha = tested.paired, level(check.confidence)
+    if not paired.changed:
+        return f"{name} is {paired.now:.4f}, for every query what it was in {baseline}"
+    if abs(paired.drop) <= MEAN_ROUNDING:
+        moved = f"{name} is {paired.now:.4f} as in {baseline}, though {paired.changed} queries changed"
+        return f"{moved}{_interval(paired, check.confidence)}; {_power(check, tested)}"
+    fell = paired.drop > 0
     significant = tested.p < alpha
     way = "fell" if fell else "improved: it rose" if significant else "rose"
-    text = f"{name} {way} by {abs(found.drop):.4f} from {found.before:.4f} in {baseline} to {found.now:.4f}"
-    text += _interval(found, check.confidence)
+    text = f"{name} {way} by {abs(paired.drop):.4f} from {paired.before:.4f} in {baseline} to {paired.now:.4f}"
+    text += _interval(paired, check.confidence)
     if fell:
-        text += ", more than" if found.drop > check.max_drop + TOLERANCE else ", within"
+        text += ", more than" if paired.drop > check.max_drop + MEAN_ROUNDING else ", within"
         text += f" max_drop {check.max_drop:g}"
-    text += f"; {'significant' if significant else 'not significant'}: p = {found.p:.2g}"
+    text += f"; {'significant' if significant else 'not significant'}: p = {paired.p:.2g}"
     if tested.tests > 1:
         text += f", Holm's p = {tested.p:.2g} for {tested.tests} comparisons"
     return f"{text}, level {alpha:.2g}" + ("" if significant and fell else f"; {_power(check, tested)}")
 
 
-def _interval(found: Paired, confidence: float) -> str:
-    if math.isnan(found.low):
+def _interval(paired: Paired, confidence: float) -> str:
+    if math.isnan(paired.low):
         return ""
-    return f" ({100 * confidence:g}% interval of the drop {found.low:.4f} to {found.high:.4f})"
+    return f" ({100 * confidence:g}% interval of the drop {paired.low:.4f} to {paired.high:.4f})"
 
 
 def _power(check: RegressionCheck, tested: Tested) -> str:
-    """What so many queries can detect, and how many it would take for ``max_drop``."""
-    found, detectable = tested.found, tested.detectable(check.confidence)
+    """The drop that this many queries can detect, and how many queries ``max_drop`` would need."""
+    paired, detectable = tested.paired, tested.detectable(check.confidence)
     if math.isinf(detectable):
-        text = f"{found.queries} queries are too few to detect any drop"
+        text = f"{paired.queries} queries are too few to detect any drop"
     else:
-        text = f"{found.queries} queries detect a drop of {detectable:.4f} or more (power 80%)"
+        text = f"{paired.queries} queries detect a drop of {detectable:.4f} or more (power 80%)"
         if detectable > check.max_drop > 0:
             text += f", too few to detect max_drop {check.max_drop:g}"
-    if detectable > check.max_drop > 0 and not math.isnan(found.deviation):
-        needed = queries_needed(found.deviation, check.max_drop, level(check.confidence) / tested.tests)
+    if detectable > check.max_drop > 0 and not math.isnan(paired.deviation):
+        needed = queries_needed(paired.deviation, check.max_drop, level(check.confidence) / tested.tests)
         text += f": that takes about {needed:,}"
     return text
 
 
 def show_lost(lost: Sequence[LostQuery]) -> list[str]:
-    """Lines that show the queries that lost most."""
+    """Return lines that show the queries that lost most."""
     lines = ["queries that lost most:"] if lost else []
-    for one in lost:
-        then, here = (f"rank {rank}" if rank else "not found" for rank in (one.rank_before, one.rank_now))
+    for query in lost:
+        then, here = (f"rank {rank}" if rank else "not found" for rank in (query.rank_before, query.rank_now))
+        values = f"{query.before:.4f} -> {query.now:.4f}"
+        lines.append(f"  {query.now - query.before:+.4f}  {query.query_id}  {query.text[:80]!r} ({values})")
         lines.append(
-            f"  {one.now - one.before:+.4f}  {one.query_id}  {one.text[:80]!r} ({one.before:.4f} -> {one.now:.4f})"
-        )
-        lines.append(
-            f"           ranked first: {one.first_now or 'nothing'}, was {one.first_before or 'nothing'}; "
-            f"relevant {one.relevant}: {then} -> {here}"
+            f"           ranked first: {query.first_now or 'nothing'}, was {query.first_before or 'nothing'}; "
+            f"relevant {query.relevant}: {then} -> {here}"
         )
     return lines

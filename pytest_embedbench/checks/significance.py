@@ -28,7 +28,12 @@ SEED = 0
 POWER = 0.8
 """Of the smallest detectable drop: so often it is found where it is there (Cohen 1988)."""
 
-UNIT = 1e-6
+VALUE_STEP = 1e-6
+"""Score; values are compared as whole multiples of it."""
+
+MEAN_ROUNDING = 1e-9
+"""Score; floating-point error within which a mean's drop counts as equal to ``max_drop``."""
+
 BATCH_NUMBERS = 1_000_000
 """Numbers in one batch of resamples, so that memory does not grow with the queries."""
 
@@ -57,12 +62,12 @@ class Paired:
     @property
     def p_drop(self) -> float:
         """The p of a fall; 1 where the mean did not fall."""
-        return self.p if self.drop > UNIT**2 else 1.0
+        return self.p if self.drop > VALUE_STEP**2 else 1.0
 
     @property
     def p_gain(self) -> float:
         """The p of a rise; 1 where the mean did not rise."""
-        return self.p if -self.drop > UNIT**2 else 1.0
+        return self.p if -self.drop > VALUE_STEP**2 else 1.0
 
     @property
     def p_two_sided(self) -> float:
@@ -79,7 +84,7 @@ def compare(before: Values, now: Values, *, confidence: float, tests: int = 1) -
     """
     import numpy as np
 
-    first, second = (np.rint(np.asarray(values, dtype=np.float64) / UNIT) for values in (before, now))
+    first, second = (np.rint(np.asarray(values, dtype=np.float64) / VALUE_STEP) for values in (before, now))
     differences = first - second
     moved = differences[differences != 0]
     resamples = max(RESAMPLES, math.ceil(10 * tests / level(confidence)))
@@ -87,11 +92,11 @@ def compare(before: Values, now: Values, *, confidence: float, tests: int = 1) -
     return Paired(
         queries=len(differences),
         changed=len(moved),
-        before=float(first.mean()) * UNIT,
-        now=float(second.mean()) * UNIT,
-        low=low * UNIT,
-        high=high * UNIT,
-        deviation=float(differences.std(ddof=1)) * UNIT if len(differences) > 1 else math.nan,
+        before=float(first.mean()) * VALUE_STEP,
+        now=float(second.mean()) * VALUE_STEP,
+        low=low * VALUE_STEP,
+        high=high * VALUE_STEP,
+        deviation=float(differences.std(ddof=1)) * VALUE_STEP if len(differences) > 1 else math.nan,
         p=_one_sided(moved, resamples) if differences.sum() else 1.0,
     )
 
@@ -156,6 +161,36 @@ def holm(values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(values) - place) * values[index]))
         adjusted[index] = highest
     return adjusted
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A comparison with its p-values adjusted for all ``tests`` that were made together."""
+
+    paired: Paired
+    drop_p: float
+    gain_p: float
+    tests: int
+
+    @property
+    def p(self) -> float:
+        """The adjusted p in the direction that was observed."""
+        return min(self.drop_p, self.gain_p)
+
+    def is_regression(self, max_drop: float, confidence: float) -> bool:
+        """Whether the mean fell by more than ``max_drop`` and the fall is significant."""
+        return self.paired.drop > max_drop + MEAN_ROUNDING and self.drop_p < level(confidence)
+
+    def detectable(self, confidence: float) -> float:
+        """Return the smallest drop that 80% of runs detect at the strictest level Holm's correction can require."""
+        return detectable_drop(self.paired.deviation, self.paired.queries, level(confidence) / self.tests)
+
+
+def adjust_together(comparisons: Sequence[Paired]) -> list[Tested]:
+    """Adjust the p-values of comparisons made together by Holm: drops among drops, gains among gains."""
+    drops = holm([paired.p_drop for paired in comparisons])
+    gains = holm([paired.p_gain for paired in comparisons])
+    return [Tested(*row, len(comparisons)) for row in zip(comparisons, drops, gains, strict=True)]
 
 
 def detectable_drop(deviation: float, queries: int, alpha: float) -> float:

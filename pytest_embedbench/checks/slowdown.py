@@ -2,66 +2,84 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pytest_embedbench.checks.verdict import Verdict
+from pytest_embedbench.checks.check import NO_LOAD_PROFILE, Check
+from pytest_embedbench.load.shape import LoadShape
+from pytest_embedbench.models.spec import NamedModel
 
 if TYPE_CHECKING:
+    from pytest_embedbench.checks.evidence import Evidence
+    from pytest_embedbench.checks.verdict import PairNames, Verdict
     from pytest_embedbench.load.ratio import SideSlowdown, SlowdownResult
-    from pytest_embedbench.suite.checks import SlowdownCheck
 
-TOLERANCE = 1e-9
-"""Rounding in floating point: a ratio of just ``max_slowdown`` is within it."""
+Side = Literal["query", "corpus"]
+
+RATIO_ROUNDING = 1e-9
+"""Ratio; floating-point error within which a ratio counts as equal to ``max_slowdown``."""
 
 STOPPED = {"precise": "narrow enough", "time": "time was up"}
+"""Reasons why a measurement ended, in words."""
 
 
-def check_slowdown(pair: tuple[str, str], check: SlowdownCheck, found: SlowdownResult) -> Verdict:
-    """Judge one side of a pair (model, dataset): it fails where even the interval's near end is above the limit."""
-    side = found.query if check.side == "query" else found.corpus
-    failed = side.low > check.max_slowdown + TOLERANCE
-    return Verdict(
-        model=pair[0],
-        dataset=pair[1],
-        check=name_of(check),
-        status="failed" if failed else "passed",
+class SlowdownCheck(Check, frozen=True, kw_only=True):
+    """One side of a load under which a model may take at most ``max_slowdown`` times as long as another one."""
+
+    kind: ClassVar[str] = "slowdown"
+    measures_load: ClassVar[bool] = True
+    # Two models in memory at once would be a peak that budgets on memory see.
+    order: ClassVar[int] = 1
+
+    shape: LoadShape
+    side: Side
+    against: NamedModel
+    max_slowdown: float
+    confidence: float
+
+    @property
+    def name(self) -> str:
+        return f"slowdown[{self.shape.slug}-{self.side}]"
+
+    @property
+    def title(self) -> str:
+        return f"slowdown {self.shape} {self.side}"
+
+    def judge(self, evidence: Evidence) -> Verdict:
+        """Time both models and compare the ratio with the limit; a model without vectors is skipped."""
+        if not evidence.has_vectors:
+            limit = f"<= {self.max_slowdown:g}x of {self.against.alias}"
+            return self.verdict(evidence.names, "skipped", limit=limit, explanation=NO_LOAD_PROFILE)
+        result = evidence.slowdown(self.shape, self.against, self.confidence)
+        return judge_slowdown(evidence.names, self, result)
+
+
+def judge_slowdown(pair: PairNames, check: SlowdownCheck, result: SlowdownResult) -> Verdict:
+    """Judge one side of a pair: it fails only if even the lower end of the ratio's interval is above the limit."""
+    side = result.query if check.side == "query" else result.corpus
+    failed = side.low > check.max_slowdown + RATIO_ROUNDING
+    return check.verdict(
+        pair,
+        "failed" if failed else "passed",
         measured=f"{side.ratio:.3f}x ({side.low:.3f} to {side.high:.3f})",
-        limit=f"<= {check.max_slowdown:g}x of {found.against}",
+        limit=f"<= {check.max_slowdown:g}x of {result.against}",
         value=side.ratio,
-        explanation=explain(check, side, found),
+        explanation=explain(check, side, result),
     )
 
 
-def skipped_slowdown(pair: tuple[str, str], check: SlowdownCheck, reason: str) -> Verdict:
-    """The verdict where there is nothing to compare."""
-    return Verdict(
-        model=pair[0],
-        dataset=pair[1],
-        check=name_of(check),
-        status="skipped",
-        limit=f"<= {check.max_slowdown:g}x of {check.against.alias}",
-        explanation=reason,
-    )
-
-
-def name_of(check: SlowdownCheck) -> str:
-    """The check as tables write it: ``slowdown b1 c4 query``."""
-    return f"slowdown {check.shape} {check.side}"
-
-
-def explain(check: SlowdownCheck, side: SideSlowdown, found: SlowdownResult) -> str:
-    """The comparison in one line: ratio, interval, what both took, how it was measured and where."""
+def explain(check: SlowdownCheck, side: SideSlowdown, result: SlowdownResult) -> str:
+    """Describe the comparison in one line: ratio, interval, medians, how and where it was measured."""
     limit = f"max_slowdown {check.max_slowdown:g}"
-    if side.low > check.max_slowdown + TOLERANCE:
-        told = f"more than {limit} even at the interval's near end"
-    elif side.high > check.max_slowdown + TOLERANCE:
-        told = f"the interval is too wide to tell whether that is more than {limit}"
+    if side.low > check.max_slowdown + RATIO_ROUNDING:
+        finding = f"more than {limit} even at the interval's near end"
+    elif side.high > check.max_slowdown + RATIO_ROUNDING:
+        finding = f"the interval is too wide to tell whether that is more than {limit}"
     else:
-        told = f"within {limit}"
+        finding = f"within {limit}"
     again = f", of {side.distinct_texts:,} distinct texts" if side.distinct_texts < side.texts else ""
     return (
-        f"{check.side} under {found.shape} takes {side.ratio:.3f} times as long as with {found.against} "
-        f"({100 * side.confidence:g}% interval {side.low:.3f} to {side.high:.3f}): {told}; "
+        f"{check.side} under {result.shape} takes {side.ratio:.3f} times as long as with {result.against} "
+        f"({100 * side.confidence:g}% interval {side.low:.3f} to {side.high:.3f}): {finding}; "
         f"medians {side.model_ms:.2f} ms and {side.baseline_ms:.2f} ms, {side.pairs:,} pairs{again} "
-        f"in {side.seconds:.1f} s ({STOPPED[side.stopped]}), on {found.hardware}"
+        f"in {side.seconds:.1f} s ({STOPPED[side.stopped]}), on {result.hardware}"
     )

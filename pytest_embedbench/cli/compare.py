@@ -13,7 +13,7 @@ from pytest_embedbench.core.measures import MAIN_MEASURE
 from pytest_embedbench.errors import ResultError
 
 if TYPE_CHECKING:
-    from pytest_embedbench.checks.regression import Tested
+    from pytest_embedbench.checks.significance import Tested
     from pytest_embedbench.results.matching import MatchedPair, UnmatchedPair
 
 
@@ -122,9 +122,8 @@ def _comparisons(
     matches: Sequence[MatchedPair], metrics: Sequence[str], confidence: float, max_drop: float | None
 ) -> list[ComparisonRow]:
     """Compare each metric of each match; with a ``max_drop``, A is the baseline and p-values are one-sided."""
-    from pytest_embedbench.checks.regression import adjust_together
+    from pytest_embedbench.checks.significance import adjust_together, holm
     from pytest_embedbench.checks.significance import compare as compare_values
-    from pytest_embedbench.checks.significance import holm
 
     compared = [(pair, metric) for pair in matches for metric in metrics]
     paired = []
@@ -139,7 +138,7 @@ def _comparisons(
         p_values = [result.p_two_sided for result in paired]
         p_pairs = list(zip(p_values, holm(p_values), strict=True))
     else:
-        p_pairs = [(result.found.p_drop, result.drop_p) for result in tested]
+        p_pairs = [(result.paired.p_drop, result.drop_p) for result in tested]
     return [
         _row(pair, metric, result, p_pair, confidence, max_drop)
         for (pair, metric), result, p_pair in zip(compared, tested, p_pairs, strict=True)
@@ -156,7 +155,7 @@ def _row(
 ) -> ComparisonRow:
     from pytest_embedbench.checks.significance import level
 
-    result = tested.found
+    result = tested.paired
     p, holm_p = p_pair
     if not result.changed:
         verdict = "same"

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_embedbench.checks.quality import WORST, QueryOutcome
+from pytest_embedbench.checks.evidence import QueryOutcome
+from pytest_embedbench.checks.quality import MAX_WORST_QUERIES
 from pytest_embedbench.core.measures import Measure
 from pytest_embedbench.core.runs import Run
 from pytest_embedbench.datasets.types import Dataset
@@ -53,7 +54,7 @@ class PairWork:
     def means(self) -> dict[str, float]:
         return self.result.embedbench.means
 
-    def worst_queries(self, measure: Measure, count: int = WORST) -> list[QueryOutcome]:
+    def worst_queries(self, measure: Measure, count: int = MAX_WORST_QUERIES) -> list[QueryOutcome]:
         """The queries with the lowest value of the measure, worst first."""
         values = self.scores.get(str(measure), {})
         outcomes = []

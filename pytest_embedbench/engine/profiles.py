@@ -1,64 +1,183 @@
-"""Both sides of a pair's model against a baseline model, timed side by side; the pairs go beside the pair's result."""
+"""Loads on a pair's model: profiles, the highest rate, and the time against another model's; each is stored."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pytest_embedbench.core.files import file_name, write_atomically
-from pytest_embedbench.datasets.types import Role
+from pytest_embedbench.core.limits import SIDES
+from pytest_embedbench.engine.pair_results import amend
+from pytest_embedbench.load.circumstances import record_circumstances
+from pytest_embedbench.load.closed_loop import profile_side, shuffled_texts
+from pytest_embedbench.load.max_rate import max_rate
+from pytest_embedbench.load.notes import notes
+from pytest_embedbench.load.open_loop import OpenLoop, profile_open_side
+from pytest_embedbench.load.rates import RateResult
 from pytest_embedbench.load.ratio import SideSlowdown, SlowdownResult, dump_pairs
+from pytest_embedbench.load.shape import OpenShape
 from pytest_embedbench.load.side_by_side import Conditions, compare_side
+from pytest_embedbench.load.statistics import ProfileResult, SideStatistics
+from pytest_embedbench.machine.environment import hardware_name, peak_memory_bytes
 
 if TYPE_CHECKING:
-    from pytest_embedbench.datasets.types import Dataset
+    from pytest_embedbench.checks.evidence import MaxRateSearch
+    from pytest_embedbench.datasets.types import Dataset, Role
+    from pytest_embedbench.encode.progress import Progress
+    from pytest_embedbench.engine.loader import Loader
+    from pytest_embedbench.engine.pair_work import PairWork, WorkSettings
+    from pytest_embedbench.load.shape import LoadShape, Shape
     from pytest_embedbench.models.protocol import Encoder
-    from pytest_embedbench.results.schema import ModelRecord
-    from pytest_embedbench.suite.checks import SlowdownCheck
+    from pytest_embedbench.results.schema import Details, ModelRecord, PairResult
+    from pytest_embedbench.results.store import Store
 
 
-def measure_slowdown(
-    models: tuple[Encoder, Encoder],
-    dataset: Dataset,
-    check: SlowdownCheck,
-    against: ModelRecord,
-    path: Path,
-    conditions: Conditions,
-    *,
-    hardware: str,
-) -> SlowdownResult:
-    """Time the model against the baseline (``models``, in this order; ``against`` says what that is) on both sides.
+@dataclass(frozen=True)
+class Profiler:
+    """Measures loads on models that ``loader`` has loaded, and adds them to stored results."""
 
-    The pairs of each side are written as CSV beside ``path``, the result of the model's pair.
-    """
-    sides: dict[str, SideSlowdown] = {}
-    for side, texts in (("query", dataset.query_texts), ("corpus", dataset.doc_texts)):
-        measured = compare_side(
-            models,
-            texts,
-            "query" if side == "query" else "document",
-            check.shape,
-            conditions,
+    loader: Loader
+    store: Store
+    settings: WorkSettings
+    progress: Progress
+
+    def profile(self, work: PairWork, model: Encoder, shape: Shape) -> PairResult:
+        """Measure both sides under a load; return the pair's stored result with the profile added."""
+        sides: dict[str, SideStatistics] = {}
+        files: dict[str, str] = {}
+        measure = (
+            partial(profile_open_side, shape=shape)
+            if isinstance(shape, OpenShape)
+            else partial(profile_side, shape=shape)
         )
-        file = path.with_suffix(f".{check.shape.slug}.against-{file_name(against.alias)}.{side}.csv")
-        write_atomically(file, dump_pairs(measured.pairs))
-        sides[side] = msgspec.structs.replace(measured.statistics, samples=file.name)
-    return SlowdownResult(
-        shape=str(check.shape),
-        against=against.alias,
-        against_revision=against.revision,
-        against_fingerprint=against.fingerprint,
-        hardware=hardware,
-        measured_on=datetime.now(UTC).date().isoformat(),
-        query=sides["query"],
-        corpus=sides["corpus"],
-    )
+        with record_circumstances(model.facts, energy=self.settings.energy) as watch:
+            for side in SIDES:
+                texts, role = side_texts(work.dataset, side)
+                measured = measure(
+                    model,
+                    texts,
+                    role,
+                    requests=self.settings.profile_requests,
+                    seconds=self.settings.profile_seconds,
+                    batch_tokens=self.loader.budget(model).tokens,
+                    progress=self.progress,
+                )
+                sides[side] = measured.statistics
+                files[side] = self.store.save_samples(work.path, shape.slug, side, measured.samples)
+        profile = ProfileResult(
+            shape=str(shape),
+            hardware=hardware_name(self.loader.device),
+            query=sides["query"],
+            corpus=sides["corpus"],
+            note=notes(sides),
+            circumstances=watch.circumstances,
+        )
+
+        def add(details: Details) -> Details:
+            samples = {**details.evidence.samples, str(shape): files}
+            return msgspec.structs.replace(
+                details,
+                profiles={**details.profiles, str(shape): profile},
+                load_seconds=self.loader.seconds or details.load_seconds,
+                peak_memory_bytes=peak_memory_bytes(self.loader.device),
+                evidence=msgspec.structs.replace(details.evidence, samples=samples),
+            )
+
+        return amend(self.store, work, add)
+
+    def max_rate(self, work: PairWork, model: Encoder, search: MaxRateSearch, bounds: Iterable[float]) -> RateResult:
+        """Search for the highest rate (requests a second) under a latency.
+
+        ``bounds`` are rates that checks ask about: the search decides each of them first.
+        """
+        texts, role = side_texts(work.dataset, search.side)
+        loop = OpenLoop(model, texts, role, search.batch, self.loader.budget(model).tokens)
+        with record_circumstances(model.facts, energy=self.settings.energy) as watch, loop:
+            found, sides = max_rate(
+                loop,
+                limit_ms=search.latency_ms,
+                seconds=self.settings.profile_seconds,
+                progress=self.progress,
+                required=sorted(set(bounds)),
+            )
+        result = RateResult(
+            side=search.side,
+            batch=search.batch,
+            distinct_texts=len(shuffled_texts(texts)),
+            hardware=hardware_name(self.loader.device),
+            found=found,
+            circumstances=watch.circumstances,
+        )
+        name = f"b{search.batch}.{search.side}.max-rate-p99-{search.latency_ms:.12g}ms"
+        file = self.store.save_rate_samples(work.path, name, sides)
+
+        def add(details: Details) -> Details:
+            samples = {**details.evidence.samples, str(search): {search.side: file}}
+            return msgspec.structs.replace(
+                details,
+                max_rates={**details.max_rates, str(search): result},
+                evidence=msgspec.structs.replace(details.evidence, samples=samples),
+            )
+
+        amend(self.store, work, add)
+        return result
+
+    def slowdown(
+        self,
+        work: PairWork,
+        model: Encoder,
+        load_baseline: Callable[[], Encoder],
+        against: ModelRecord,
+        shape: LoadShape,
+        confidence: float,
+    ) -> SlowdownResult:
+        """Time both sides of a pair against a baseline model, which is in memory beside the pair's until it is done.
+
+        The timed pairs of each side are written as CSV beside the pair's result.
+
+        Args:
+            work: the pair's evaluation.
+            model: the pair's model.
+            load_baseline: loads the other model.
+            against: facts about the other model.
+            shape: the load.
+            confidence: of the ratio's interval.
+        """
+        with self.loader.beside():
+            models = model, load_baseline()
+            tokens = self.loader.budget(model).tokens
+            conditions = Conditions(self.settings.profile_seconds, confidence, tokens, self.progress)
+            sides: dict[str, SideSlowdown] = {}
+            for side in SIDES:
+                texts, role = side_texts(work.dataset, side)
+                measured = compare_side(models, texts, role, shape, conditions)
+                file = work.path.with_suffix(f".{shape.slug}.against-{file_name(against.alias)}.{side}.csv")
+                write_atomically(file, dump_pairs(measured.pairs))
+                sides[side] = msgspec.structs.replace(measured.statistics, samples=file.name)
+        result = SlowdownResult(
+            shape=str(shape),
+            against=against.alias,
+            against_revision=against.revision,
+            against_fingerprint=against.fingerprint,
+            hardware=hardware_name(self.loader.device),
+            measured_on=datetime.now(UTC).date().isoformat(),
+            query=sides["query"],
+            corpus=sides["corpus"],
+        )
+        name = f"{shape} against {against.alias}"
+        amend(
+            self.store,
+            work,
+            lambda details: msgspec.structs.replace(details, slowdowns={**details.slowdowns, name: result}),
+        )
+        return result
 
 
-def _side(dataset: Dataset, side: str) -> tuple[Sequence[str], Role]:
-    """The texts of one side, and the role in which they are encoded."""
+def side_texts(dataset: Dataset, side: str) -> tuple[Sequence[str], Role]:
+    """Return the texts of a side (``query`` or ``corpus``) and the role in which they are encoded."""
     return (dataset.query_texts, "query") if side == "query" else (dataset.doc_texts, "document")

@@ -34,7 +34,7 @@ class BaselineUpdate:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, Any, pytest.TestReport]:
         report: pytest.TestReport = yield
-        if call.when == "call" and (measured := getattr(item, "measured", None)):
+        if call.when == "call" and (measured := getattr(item, "baseline_entry", None)):
             path, entry = measured
             # Strings, because xdist can send them; not a user property, because junit files would show it.
             vars(report)["embedbench_baseline"] = [str(path), msgspec.json.encode(entry).decode()]

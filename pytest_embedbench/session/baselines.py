@@ -11,8 +11,9 @@ from pytest_embedbench.results.baseline import Baseline
 from pytest_embedbench.results.baseline_source import BaselineSource
 
 if TYPE_CHECKING:
+    from pytest_embedbench.checks.regression import RegressionCheck
     from pytest_embedbench.session.state import EmbedSession
-    from pytest_embedbench.suite.checks import Pair, RegressionCheck
+    from pytest_embedbench.suite.pairs import Pair
     from pytest_embedbench.suite.plan import Suite
 
 

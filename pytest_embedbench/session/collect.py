@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_embedbench.errors import ConfigurationError
-from pytest_embedbench.session.items import CheckItem, ConformanceItem, RegressionItem
+from pytest_embedbench.session.items import CheckItem, ConformanceItem
 from pytest_embedbench.session.state import KEY
-from pytest_embedbench.suite.checks import check_kind, check_name
 
 if TYPE_CHECKING:
-    from pytest_embedbench.suite.checks import Pair
     from pytest_embedbench.suite.examinees import Examinee
+    from pytest_embedbench.suite.pairs import Pair
     from pytest_embedbench.suite.plan import Suite
 
 
@@ -78,12 +77,11 @@ class DatasetNode(pytest.Collector):
     def collect(self) -> Iterator[pytest.Item]:
         seen: Counter[str] = Counter()
         for check in self.pair.checks:
-            name = check_name(check)
+            name = check.name
             seen[name] += 1
             if seen[name] > 1:
                 name = f"{name[:-1]}#{seen[name]}]"
-            kind = RegressionItem if check_kind(check) == "regression" else CheckItem
-            yield kind.of(self, name, self.suite, self.pair, check)
+            yield CheckItem.of(self, name, self.suite, self.pair, check)
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:

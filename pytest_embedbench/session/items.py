@@ -1,31 +1,41 @@
-"""Items: one check of a pair, one comparison with the baseline, one conformance probe of a model."""
+"""Items: one check of a pair, one conformance probe of a model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pytest
 
-from pytest_embedbench.engine.verdicts import check_pair, proven_failure
+from pytest_embedbench.checks.verdict import PairNames, Verdict
+from pytest_embedbench.engine.evidence import PairEvidence
 from pytest_embedbench.errors import EmbedbenchError, ProvenFailure
 from pytest_embedbench.session.properties import model_properties, note_properties, pair_properties, verdict_properties
 from pytest_embedbench.session.state import KEY, EmbedSession
-from pytest_embedbench.suite.checks import check_kind
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_embedbench.checks.verdict import Verdict
+    from pytest_embedbench.checks.check import Check
+    from pytest_embedbench.checks.comparison import Comparison
+    from pytest_embedbench.core.measures import Measure
+    from pytest_embedbench.engine.pair_work import PairWork
     from pytest_embedbench.models.spec import ProbeName
     from pytest_embedbench.results.baseline import BaselineEntry
-    from pytest_embedbench.suite.checks import Check, Pair, RegressionCheck
     from pytest_embedbench.suite.examinees import Examinee
+    from pytest_embedbench.suite.pairs import Pair
     from pytest_embedbench.suite.plan import Suite
 
 
-Outcome = tuple["Verdict", str, bool | None]
-"""A verdict, the path of the pair's stored result, and whether its ranking was a stored one (None: not about it)."""
+class ItemVerdict(NamedTuple):
+    """A verdict, the path of the pair's stored result ("": none), and whether its ranking was a stored one.
+
+    ``reused`` is None if the verdict is not about a ranking.
+    """
+
+    verdict: Verdict
+    path: str = ""
+    reused: bool | None = None
 
 
 class CheckFailed(Exception):  # noqa: N818 - a verdict, not an error
@@ -37,11 +47,15 @@ class VerdictItem(pytest.Item):
 
     suite: Suite
     about: str
-    """What it is about, as a person says it."""
+    """The pair or the model, as reports of failures name it."""
+    embedbench_order: int = 0
+    """Position among the session's items: a higher one comes later."""
+    measures_load: bool = False
+    """Whether the item runs alone on its device."""
 
     @classmethod
     def named(cls, parent: pytest.Collector, name: str, suite: Suite, kind: str, words: set[str]) -> Self:
-        """An item of this kind; ``-k`` finds it by these words too."""
+        """Return an item of this kind; ``-k`` finds it by these words too."""
         # pytest reads the brackets of an id as parameters (--lf compares ids so read), but not those of a name alone.
         item: Self = cls.from_parent(parent, name=name, nodeid=f"{parent.nodeid}::{name}")
         item.suite = suite
@@ -61,8 +75,12 @@ class VerdictItem(pytest.Item):
         if verdict.status == "skipped":
             pytest.skip(verdict.explanation)
 
-    def verdict(self, session: EmbedSession) -> Outcome:
-        """The verdict, the path of the pair's stored result, and whether its ranking was a stored one."""
+    def verdict(self, session: EmbedSession) -> ItemVerdict:
+        """Do the item's work and judge it.
+
+        Raises:
+            EmbedbenchError: model or data cannot be used.
+        """
         raise NotImplementedError
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
@@ -79,29 +97,45 @@ class CheckItem(VerdictItem):
 
     pair: Pair
     check: Check
+    baseline_entry: tuple[Path, BaselineEntry] | None = None
+    """With ``--embed-update-baseline``: the file to write, and the pair's entry in it."""
 
     @classmethod
     def of(cls, parent: pytest.Collector, name: str, suite: Suite, pair: Pair, check: Check) -> Self:
-        item = cls.named(parent, name, suite, check_kind(check), {pair.model.name, pair.dataset.alias})
+        item = cls.named(parent, name, suite, check.kind, {pair.model.name, pair.dataset.alias})
         item.pair, item.check = pair, check
+        item.embedbench_order, item.measures_load = check.order, check.measures_load
         item.about = f"{pair.model.alias} on {pair.dataset.alias}"
         item.user_properties += pair_properties(pair)
         return item
 
-    def verdict(self, session: EmbedSession) -> Outcome:
+    def verdict(self, session: EmbedSession) -> ItemVerdict:
+        bench = session.workbench(self.suite.settings)
         try:
-            verdict, path, reused = self.evaluated(session)
+            evidence = PairEvidence(bench, self.pair, self.suite.measures, self._compare)
         except ProvenFailure as failure:
-            return proven_failure(self.pair, self.check, failure), "", None
-        return verdict, str(path), reused
+            names = PairNames(self.pair.model.alias, self.pair.dataset.alias)
+            return ItemVerdict(self.check.judge_ended(names, failure))
+        verdict, work = self.check.judge(evidence), evidence.work
+        return ItemVerdict(verdict, str(work.path), work.reused if self.check.judges_ranking else None)
 
-    def evaluated(self, session: EmbedSession) -> tuple[Verdict, Path, bool | None]:
-        """What follows from the pair's evaluation.
+    def _compare(self, work: PairWork, measure: Measure) -> Comparison:
+        """Compare with the suite's baseline; when that is to be written, note the entry instead."""
+        from pytest_embedbench.session.baselines import family, source
 
-        Raises:
-            ProvenFailure: it was ended early.
-        """
-        return check_pair(session.workbench(self.suite.settings), self.suite, self.pair, self.check)
+        session = self.config.stash[KEY]
+        if session.option("update_baseline"):
+            from pytest_embedbench.engine.comparisons import measure_baseline
+
+            comparison, entry = measure_baseline(self.pair, measure, work)
+            self.baseline_entry = (source(session, self.suite).path, entry) if entry.metrics else None
+            return comparison
+        from pytest_embedbench.checks.regression import RegressionCheck
+
+        # Those left out by -k and the like are no longer in the session.
+        items = [item for item in self.session.items if isinstance(item, CheckItem) and item.suite is self.suite]
+        members = [(item.pair, item.check) for item in items if isinstance(item.check, RegressionCheck)]
+        return family(session, self.suite, members).compare(self.pair, measure)
 
 
 class ConformanceItem(VerdictItem):
@@ -118,12 +152,10 @@ class ConformanceItem(VerdictItem):
         item.user_properties += model_properties(model.alias)
         return item
 
-    def verdict(self, session: EmbedSession) -> Outcome:
-        from pytest_embedbench.checks.verdict import Verdict
-
+    def verdict(self, session: EmbedSession) -> ItemVerdict:
         bench = session.workbench(self.suite.settings)
         try:
-            found = bench.conformance(self.examinee, self.probe)
+            outcome = bench.conformance(self.examinee, self.probe)
         except EmbedbenchError as error:
             # A model that cannot be used is one failure, not one for each probe.
             if session.reported.setdefault(str(error), self.nodeid) == self.nodeid:
@@ -134,35 +166,13 @@ class ConformanceItem(VerdictItem):
             model=self.examinee.model.alias,
             dataset="",
             check=self.name,
-            status=found.status,
-            measured=found.measured,
-            limit=found.limit,
-            value=found.value,
-            explanation=found.explanation,
+            status=outcome.status,
+            measured=outcome.measured,
+            limit=outcome.limit,
+            value=outcome.value,
+            explanation=outcome.explanation,
         )
-        return verdict, "", None
-
-
-class RegressionItem(CheckItem):
-    """A comparison with the baseline; when that is to be written, the item measures what goes into it."""
-
-    check: RegressionCheck
-    measured: tuple[Path, BaselineEntry] | None = None
-    """The file to write and the pair's entry in it."""
-
-    def evaluated(self, session: EmbedSession) -> tuple[Verdict, Path, bool | None]:
-        from pytest_embedbench.engine.comparisons import measure
-        from pytest_embedbench.session.baselines import family, source
-
-        work = session.workbench(self.suite.settings).evaluation(self.pair, self.suite.measures)
-        if session.option("update_baseline"):
-            verdict, entry = measure(self.pair, self.check, work)
-            self.measured = (source(session, self.suite).path, entry) if entry.metrics else None
-            return verdict, work.path, None
-        # Those left out by -k and the like are no longer in the session.
-        items = [item for item in self.session.items if isinstance(item, RegressionItem)]
-        members = [(item.pair, item.check) for item in items if item.suite is self.suite]
-        return family(session, self.suite, members).verdict(self.pair, self.check), work.path, None
+        return ItemVerdict(verdict)
 
 
 def keep_selected_checks(items: Sequence[pytest.Item]) -> None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from pytest_embedbench.checks.verdict import Verdict
     from pytest_embedbench.engine.workbench import Workbench
-    from pytest_embedbench.suite.checks import Pair
+    from pytest_embedbench.suite.pairs import Pair
 
 PREFIX = "embedbench_"
 """Start of each property's name; junit files show the names."""

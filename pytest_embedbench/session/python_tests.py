@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.datasets.types import Role
     from pytest_embedbench.engine.workbench import Workbench
     from pytest_embedbench.models.protocol import ModelFacts, Vectors
-    from pytest_embedbench.suite.checks import Pair
+    from pytest_embedbench.suite.pairs import Pair
     from pytest_embedbench.suite.plan import Suite
 
 

@@ -12,16 +12,22 @@ from typing import TypeVar, get_args
 import msgspec
 
 from pytest_embedbench import catalog
-from pytest_embedbench.core.limits import Limit, parse_budget, parse_quality
+from pytest_embedbench.checks.budget import BudgetCheck
+from pytest_embedbench.checks.check import Check
+from pytest_embedbench.checks.max_rate import MaxRateCheck
+from pytest_embedbench.checks.quality import QualityCheck
+from pytest_embedbench.checks.regression import RegressionCheck
+from pytest_embedbench.checks.slowdown import Side, SlowdownCheck
+from pytest_embedbench.core.limits import Limit, RateLimit, parse_budget, parse_quality
 from pytest_embedbench.core.measures import DEFAULT_MEASURES, MAIN_MEASURE, Measure, parse_measure
 from pytest_embedbench.core.parsing import parse_at
 from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.load.shape import OpenShape, Shape, in_order, parse_shape
 from pytest_embedbench.models.spec import NamedModel
-from pytest_embedbench.suite.checks import BudgetCheck, Check, Pair, QualityCheck, RegressionCheck, Side, SlowdownCheck
 from pytest_embedbench.suite.examinees import Examinee, examinees
 from pytest_embedbench.suite.names import Names, Overrides
+from pytest_embedbench.suite.pairs import Pair
 from pytest_embedbench.suite.tables import (
     DEFAULT_SPEED_PROFILE,
     CheckTable,
@@ -106,8 +112,8 @@ def _plan(path: Path, file: SuiteTables, overrides: Overrides, names: Names) -> 
         # Without checks a suite may be there for its definitions, which tests in Python use.
         fix = f'write models = ["minilm"] in [{names.table}]'
         raise ConfigurationError(f"{where}: {names.checks_at}", "no model to check", fix)
-    measured = {check.measure for pair in pairs for check in pair.checks if isinstance(check, QualityCheck)}
-    every = dict.fromkeys([*DEFAULT_MEASURES, *measures, *sorted(measured), *(check.measure for check in comparisons)])
+    needed = {measure for pair in pairs for check in pair.checks for measure in check.measures}
+    every = dict.fromkeys([*DEFAULT_MEASURES, *measures, *sorted(needed)])
     examined = _examined(file, overrides, names, models, datasets)
     return Suite(
         path=path,
@@ -177,7 +183,7 @@ def _completed(checks: list[Check], measures: list[Measure], shapes: list[Shape]
     wanted = measures if measures or quality else [MAIN_MEASURE]
     quality += [QualityCheck(measure=measure) for measure in wanted if measure not in limited]
     budgets = [check for check in checks if isinstance(check, BudgetCheck)]
-    profiled = {check.shape for check in budgets if not check.rate_search}
+    profiled = {check.shape for check in budgets if not isinstance(check, MaxRateCheck)}
     budgets += [BudgetCheck(shape=shape) for shape in shapes if shape not in profiled]
     return tuple(dict.fromkeys([*quality, *sorted(budgets, key=lambda check: in_order(check.shape))]))
 
@@ -198,7 +204,11 @@ def _checks_of(table: CheckTable, at: str) -> list[Check]:
     budgets = [_parse(parse_budget, text, f"{at}.budget[{index}]") for index, text in enumerate(table.budget)]
     if isinstance(shape, OpenShape):
         _refuse_throughput(shape, budgets, f"{at}.budget")
-    checks += [BudgetCheck(shape=shape, limit=limit, hardware=table.hardware) for limit in budgets]
+    for budget in budgets:
+        if isinstance(budget, RateLimit):
+            checks.append(MaxRateCheck(shape=shape, limit=budget, hardware=table.hardware))
+        else:
+            checks.append(BudgetCheck(shape=shape, limit=budget, hardware=table.hardware))
     return checks if budgets else [*checks, BudgetCheck(shape=shape)]
 
 

@@ -179,7 +179,7 @@ def _libraries(minilm: SentenceTransformerModel, tmp_path_factory: pytest.TempPa
     from pytest_embedbench.engine.workbench import Workbench
     from pytest_embedbench.load.shape import LoadShape
     from pytest_embedbench.models.spec import NamedModel
-    from pytest_embedbench.suite.checks import Pair
+    from pytest_embedbench.suite.pairs import Pair
 
     bench = Workbench(WorkSettings(results=tmp_path_factory.mktemp("warm"), profile_requests=5), SilentProgress())
     model = NamedModel(alias="minilm", spec=catalog.models()["minilm"])

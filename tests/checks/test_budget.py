@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_embedbench.checks.budget import check_budget
+from pytest_embedbench.checks.budget import BudgetCheck, judge_load
+from pytest_embedbench.checks.evidence import LoadEvidence
 from pytest_embedbench.checks.margin import margin
-from pytest_embedbench.checks.max_rate import check_max_rate
+from pytest_embedbench.checks.max_rate import MaxRateCheck, judge_max_rate
+from pytest_embedbench.checks.verdict import PairNames
 from pytest_embedbench.core.limits import OPERATORS, Limit, RateLimit, parse_budget
 from pytest_embedbench.load.quantiles import Interval
 from pytest_embedbench.load.rates import MaxRate, RateProbe, RateResult
 from pytest_embedbench.load.shape import LoadShape, OpenShape
 from pytest_embedbench.load.statistics import Arrivals, ProfileResult, summarize
-from pytest_embedbench.suite.checks import BudgetCheck
 
 if TYPE_CHECKING:
     from pytest_embedbench.checks.verdict import Verdict
@@ -29,12 +30,13 @@ SIDE = msgspec.structs.replace(
     intervals_ms={"p50": Interval(100, 100), "p99": Interval(190, 240)},
     intervals_per_s={"tokens_per_s": Interval(2400, 2600)},
 )
+PAIR = PairNames("minilm", "facts")
 PROFILE = ProfileResult(shape="b1 c16", hardware="NVIDIA L4", query=SIDE, corpus=SIDE)
 
 
 def judged(text: str, hardware: str = "") -> Verdict:
     check = BudgetCheck(shape=LoadShape(1, 16), limit=parse_budget(text), hardware=hardware)
-    return check_budget("minilm", "facts", check, PROFILE, 30.0, {"process": 8 * 10**9})
+    return judge_load(PAIR, check, LoadEvidence(PROFILE, 30.0, {"process": 8 * 10**9}))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_doubt_is_where_the_intervals_ends_disagree_and_changes_no_verdict(
     limit = Limit("query p99", op, bound, "ms")
     side = msgspec.structs.replace(SIDE, p99_ms=low + length / 2, intervals_ms={"p99": Interval(low, low + length)})
     profile = msgspec.structs.replace(PROFILE, query=side)
-    verdict = check_budget("m", "d", BudgetCheck(shape=LoadShape(1, 16), limit=limit), profile, None, {})
+    verdict = judge_load(PAIR, BudgetCheck(shape=LoadShape(1, 16), limit=limit), LoadEvidence(profile, None, {}))
     certain = limit.holds(low) == limit.holds(low + length)
     assert verdict.explanation.endswith("not certain") != certain
     assert (verdict.status == "passed") == limit.holds(low + length / 2)
@@ -135,7 +137,7 @@ def at_a_rate(*, kept_up: bool | None, **changes: float | None) -> ProfileResult
 def judged_at_a_rate(text: str, profile: ProfileResult, hardware: str = "") -> Verdict:
     limit = parse_budget(text) if text else None
     check = BudgetCheck(shape=OpenShape(1, 300), limit=limit, hardware=hardware)
-    return check_budget("minilm", "facts", check, profile, 30.0, {"process": 8 * 10**9})
+    return judge_load(PAIR, check, LoadEvidence(profile, 30.0, {"process": 8 * 10**9}))
 
 
 def test_a_budget_at_a_rate_is_like_any_other() -> None:
@@ -175,9 +177,9 @@ def test_what_is_reported_at_a_rate_is_latency() -> None:
 def searched(text: str, found: MaxRate, hardware: str = "") -> Verdict:
     limit = parse_budget(text)
     assert isinstance(limit, RateLimit)
-    check = BudgetCheck(shape=LoadShape(4, 16), limit=limit, hardware=hardware)
+    check = MaxRateCheck(shape=LoadShape(4, 16), limit=limit, hardware=hardware)
     result = RateResult(side=limit.side, batch=4, distinct_texts=10_000, hardware="NVIDIA L4", found=found)
-    return check_max_rate(("minilm", "facts"), check, result)
+    return judge_max_rate(PAIR, check, result)
 
 
 FOUND = MaxRate(

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from pytest_embedbench.checks.regression import LostQuery, adjust_together, check_regression
-from pytest_embedbench.checks.significance import compare
-from pytest_embedbench.checks.verdict import Verdict
+from pytest_embedbench.checks.comparison import LostQuery, QueriesCompared
+from pytest_embedbench.checks.regression import RegressionCheck, judge_comparison
+from pytest_embedbench.checks.significance import adjust_together, compare
+from pytest_embedbench.checks.verdict import PairNames, Verdict
 from pytest_embedbench.core.measures import Measure
-from pytest_embedbench.suite.checks import RegressionCheck
 
 LOST = LostQuery("q1", "what is it", 1.0, 0.5, "d1", "d9", "d1", 1, 0)
 
@@ -21,7 +21,8 @@ def judged(
     """The verdict on one of so many equal comparisons."""
     check = RegressionCheck(measure=Measure("ndcg", 10), max_drop=max_drop, confidence=confidence)
     tested = adjust_together([compare(before, now, confidence=confidence, tests=tests)] * tests)[0]
-    return check_regression(("m", "d"), check, tested, "base.json", ["torch 1 -> 2"], lambda: [LOST])
+    comparison = QueriesCompared(tested, "base.json", ["torch 1 -> 2"], lambda: [LOST])
+    return judge_comparison(PairNames("m", "d"), check, comparison)
 
 
 def values(count: int, drop: float) -> tuple[list[float], list[float]]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from pytest_embedbench.checks.slowdown import check_slowdown, skipped_slowdown
+from pytest_embedbench.checks.slowdown import Side, SlowdownCheck, judge_slowdown
+from pytest_embedbench.checks.verdict import PairNames
 from pytest_embedbench.load.ratio import SideSlowdown, SlowdownResult
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
-from pytest_embedbench.suite.checks import Side, SlowdownCheck
 
+PAIR = PairNames("new", "data")
 SIDE = SideSlowdown(
     ratio=1.2,
     low=1.15,
@@ -57,13 +58,13 @@ def result(query: SideSlowdown = SIDE, corpus: SideSlowdown = SIDE) -> SlowdownR
     ],
 )
 def test_the_near_end_decides(limit: float, status: str, told: str) -> None:
-    verdict = check_slowdown(("new", "data"), check(limit), result())
+    verdict = judge_slowdown(PAIR, check(limit), result())
     assert verdict.status == status
     assert f"(95% interval 1.150 to 1.250): {told}; medians" in verdict.explanation
 
 
 def test_all_that_is_said() -> None:
-    verdict = check_slowdown(("new", "data"), check(1.1), result())
+    verdict = judge_slowdown(PAIR, check(1.1), result())
     assert msgspec.structs.asdict(verdict) == {
         "model": "new",
         "dataset": "data",
@@ -81,17 +82,25 @@ def test_all_that_is_said() -> None:
 def test_each_side_has_its_own_verdict() -> None:
     fast = msgspec.structs.replace(SIDE, ratio=0.9, low=0.85, high=0.95)
     found = result(corpus=fast)
-    assert check_slowdown(("new", "data"), check(1.1, "query"), found).status == "failed"
-    verdict = check_slowdown(("new", "data"), check(1.1, "corpus"), found)
+    assert judge_slowdown(PAIR, check(1.1, "query"), found).status == "failed"
+    verdict = judge_slowdown(PAIR, check(1.1, "corpus"), found)
     assert (verdict.check, verdict.status, verdict.value) == ("slowdown b1 c4 corpus", "passed", 0.9)
 
 
 def test_what_makes_an_interval_less_sure_is_said() -> None:
     short = msgspec.structs.replace(SIDE, stopped="time", distinct_texts=6)
-    text = check_slowdown(("new", "data"), check(1.1), result(short)).explanation
+    text = judge_slowdown(PAIR, check(1.1), result(short)).explanation
     assert "1,040 pairs, of 6 distinct texts in 7.2 s (time was up)" in text
 
 
+class Lexical:
+    """The evidence of a model without vectors."""
+
+    names = PairNames("bm25", "data")
+    has_vectors = False
+
+
 def test_skipped() -> None:
-    verdict = skipped_slowdown(("bm25", "data"), check(1.1), "why")
-    assert (verdict.status, verdict.limit, verdict.explanation) == ("skipped", "<= 1.1x of old", "why")
+    verdict = check(1.1).judge(Lexical())  # type: ignore[arg-type]  # it must not ask for more
+    assert (verdict.status, verdict.limit) == ("skipped", "<= 1.1x of old")
+    assert verdict.explanation == "a lexical reference has no load profile"

@@ -11,13 +11,16 @@ from textwrap import dedent
 import pytest
 
 from pytest_embedbench import catalog
-from pytest_embedbench.core.limits import parse_budget, parse_quality
+from pytest_embedbench.checks.budget import BudgetCheck
+from pytest_embedbench.checks.check import Check
+from pytest_embedbench.checks.max_rate import MaxRateCheck
+from pytest_embedbench.checks.quality import QualityCheck
+from pytest_embedbench.core.limits import RateLimit, parse_budget, parse_quality
 from pytest_embedbench.core.measures import DEFAULT_MEASURES, Measure
 from pytest_embedbench.datasets.spec import BUILTIN, DatasetSpec
 from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.models.spec import ModelSpec
-from pytest_embedbench.suite.checks import BudgetCheck, Check, QualityCheck
 from pytest_embedbench.suite.names import Overrides
 from pytest_embedbench.suite.plan import Suite, read_suite
 
@@ -329,21 +332,38 @@ def test_checks_are_values(project: Path) -> None:
         budget = ["query p50 <= 2 s"]
         """
     (pair,) = read_suite(write(project, text)).pairs
-    assert pair.checks == (
+    assert list(pair.checks) == [
         QualityCheck(measure=NDCG10, limit=parse_quality("ndcg@10 >= 0.3")),
         BudgetCheck(shape=LoadShape(1, 16), limit=parse_budget("query p50 <= 2 s"), hardware="L4"),
-    )
+    ]
 
 
 def test_max_rates_under_the_same_latency_are_one_search() -> None:
     def search(budget: str, shape: LoadShape) -> str:
-        return BudgetCheck(shape=shape, limit=parse_budget(budget)).rate_search
+        limit = parse_budget(budget)
+        assert isinstance(limit, RateLimit)
+        return str(MaxRateCheck(shape=shape, limit=limit).search)
 
     assert search("max rate >= 50 /s at p99 <= 0.5 s", LoadShape(1, 16)) == "b1 query at p99 <= 500 ms"
     assert search("query max rate >= 80 /s at p99 <= 500 ms", LoadShape(1, 4)) == "b1 query at p99 <= 500 ms"
     assert search("corpus max rate >= 50 /s at p99 <= 500 ms", LoadShape(8, 4)) == "b8 corpus at p99 <= 500 ms"
-    assert search("query p99 <= 500 ms", LoadShape(1, 16)) == ""
-    assert BudgetCheck(shape=LoadShape(1, 16)).rate_search == ""
+
+
+def test_only_a_max_rate_needs_a_search(project: Path) -> None:
+    text = """
+        [embedbench]
+        models = ["minilm"]
+        profiles = ["b1 c16"]
+        [[checks]]
+        profile = "b1 c4"
+        budget = ["query p99 <= 500 ms", "query max rate >= 50 /s at p99 <= 500 ms"]
+        """
+    (pair,) = read_suite(write(project, text)).pairs
+    budgets = [check for check in pair.checks if isinstance(check, BudgetCheck)]
+    assert [shown(check) for check in budgets if isinstance(check, MaxRateCheck)] == [
+        "[b1 c4] query max rate >= 50 /s at p99 <= 500 ms"
+    ]
+    assert len(budgets) == 3
 
 
 def test_what_is_measured_is_the_default_and_what_is_asked_for(project: Path) -> None:

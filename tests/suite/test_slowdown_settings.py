@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_embedbench.checks.regression import RegressionCheck
+from pytest_embedbench.checks.slowdown import SlowdownCheck
 from pytest_embedbench.errors import ConfigurationError
-from pytest_embedbench.suite.checks import RegressionCheck, SlowdownCheck
 from pytest_embedbench.suite.names import Overrides
 from pytest_embedbench.suite.plan import Suite, read_suite
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_embedbench.checks.max_rate import MaxRateCheck
 from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.engine.pair_work import WorkSettings
 from pytest_embedbench.engine.workbench import Workbench
 from pytest_embedbench.results.store import Store
-from pytest_embedbench.suite.checks import BudgetCheck
 from pytest_embedbench.suite.names import Overrides
 from pytest_embedbench.suite.plan import read_suite
 
@@ -36,7 +36,7 @@ def page() -> str:
 @pytest.fixture(scope="session")
 def reference_page() -> str:
     """Return the reference page; it is not ours to copy into the repository."""
-    shared = os.environ.get("EMBEDBENCH_SHARED") or HERE.parents[3] / "shared"
+    shared = os.environ.get("EMBEDBENCH_SHARED") or HERE.parents[2] / "shared"
     path = Path(shared) / "pages" / "model-card.md"
     if not path.is_file():
         pytest.skip(f"no reference page at {path}; set EMBEDBENCH_SHARED to the folder that has pages/model-card.md")
@@ -54,8 +54,8 @@ def searched(tmp_path: Path) -> tuple[Path, PairResult]:
         "utf-8",
     )
     (pair,) = read_suite(suite, Overrides(folder=tmp_path)).pairs
-    check = next(check for check in pair.checks if isinstance(check, BudgetCheck))
+    check = next(check for check in pair.checks if isinstance(check, MaxRateCheck))
     bench = Workbench(WorkSettings(results=tmp_path / "results", device="cpu", profile_seconds=0.1), SilentProgress())
-    bench.max_rate(pair, check, [parse_measure("ndcg@10")])
+    bench.max_rate(pair, check.search, [parse_measure("ndcg@10")])
     ((path, result),) = Store(tmp_path / "results").results()
     return path, result

@@ -1,0 +1,104 @@
+"""Stored results of pairs: written after an evaluation, used again, and amended by measurements of load."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from pytest_embedbench.engine.pair_work import PairWork
+from pytest_embedbench.evaluate.metrics import score
+from pytest_embedbench.machine.environment import describe_environment, peak_memory_bytes
+from pytest_embedbench.results.record import dataset_record, with_scores
+from pytest_embedbench.results.schema import Details, Evidence, PairResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from pytest_embedbench.core.measures import Measure
+    from pytest_embedbench.core.runs import Run
+    from pytest_embedbench.datasets.types import Dataset
+    from pytest_embedbench.engine.loader import Loader
+    from pytest_embedbench.evaluate.evaluation import Evaluation
+    from pytest_embedbench.results.schema import ModelRecord
+    from pytest_embedbench.results.store import Store
+
+
+def reuse(
+    store: Store, path: Path, stored: PairResult, run: Run, dataset: Dataset, measures: Sequence[Measure]
+) -> PairWork:
+    """Score a stored ranking; the result is written again only if the scores or their file are not there yet."""
+    scores = score(run, dataset.qrels, dataset.judged_queries, measures)
+    result = with_scores(stored, scores, dataset)
+    if result != stored or not (path.parent / stored.embedbench.evidence.per_query).is_file():
+        store.save_ranking(path, run, scores, result.embedbench.model.name)
+        store.save(path, result)
+    return PairWork(path=path, result=result, run=run, scores=scores, dataset=dataset, reused=True)
+
+
+class Destination(NamedTuple):
+    """The file for a pair's result, the model's record in it, and the key that says what the ranking depends on."""
+
+    path: Path
+    record: ModelRecord
+    key: str
+
+
+def save(
+    store: Store,
+    loader: Loader,
+    destination: Destination,
+    dataset: Dataset,
+    evaluation: Evaluation,
+    earlier: PairResult | None,
+) -> PairWork:
+    """Write the result of an evaluation.
+
+    Loads measured earlier stay with it if ``earlier`` has the same key: they are of the same model and data.
+    """
+    path, record, key = destination
+    kept = earlier.embedbench if earlier and earlier.embedbench.key == key else None
+    evidence = Evidence(
+        samples=kept.evidence.samples if kept else {},
+        **store.save_ranking(path, evaluation.run, evaluation.scores, record.name),
+    )
+    details = Details(
+        key=key,
+        model=record,
+        dataset=dataset_record(dataset),
+        environment=describe_environment(loader.device),
+        measured_on=datetime.now(UTC).date().isoformat(),
+        depth=evaluation.depth,
+        effort=evaluation.encode,
+        load_seconds=loader.seconds,
+        peak_memory_bytes=peak_memory_bytes(loader.device),
+        profiles=kept.profiles if kept else {},
+        slowdowns=kept.slowdowns if kept else {},
+        max_rates=kept.max_rates if kept else {},
+        evidence=evidence,
+    )
+    blank = PairResult(
+        dataset_revision=dataset.revision or dataset.fingerprint[:40],
+        task_name=dataset.facts.mteb_task or dataset.name,
+        evaluation_time=evaluation.seconds,
+        embedbench=details,
+    )
+    result = with_scores(blank, evaluation.scores, dataset)
+    store.save(path, result)
+    return PairWork(
+        path=path, result=result, run=evaluation.run, scores=evaluation.scores, dataset=dataset, reused=False
+    )
+
+
+def amend(store: Store, work: PairWork, change: Callable[[Details], Details]) -> PairResult:
+    """Change the stored result of a pair.
+
+    It is read again first: since the evaluation, other checks or processes may have added to it.
+    """
+    with store.locked(work.path):
+        result = store.load(work.path) or work.result
+        result = msgspec.structs.replace(result, embedbench=change(result.embedbench))
+        store.save(work.path, result)
+    return result
