@@ -1,1 +1,4 @@
-"""Is a model, as loaded or as served, the model it claims to be? Probes that need no judgments and take seconds."""
+"""Probes of a model, as loaded or as served: whether it is the model that it claims to be.
+
+They need no judgments and take seconds. A new probe is a file here with a tuple ``PROBES``, and its name in ``probes``.
+"""

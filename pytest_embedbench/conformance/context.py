@@ -1,4 +1,4 @@
-"""How much of a long text the model sees: the last place where a change moves the vector."""
+"""Length of text that the model sees: the last position where a change moves the vector."""
 
 from __future__ import annotations
 
@@ -7,48 +7,35 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pytest_embedbench.conformance.outcome import Outcome, Probe, judged, skipped
+from pytest_embedbench.conformance.outcome import Probe, ProbeOutcome, judged, skipped
 from pytest_embedbench.conformance.samples import OTHER_WORDS, WORDS
 from pytest_embedbench.conformance.subject import Subject
 
-REACH = {"cpu": 1024}
-LONGEST = 8192
-"""Tokens looked at, at most: on a CPU longer texts take minutes with a large model."""
+MAX_TOKENS = {"cpu": 1024}
+"""Tokens of the probed text, at most, by kind of device: on a CPU longer texts take minutes with a large model."""
 
-MARGIN = 0.9
-"""Share of the declared length that is looked at where tokens are only estimated, by a server's counts."""
+DEFAULT_MAX_TOKENS = 8192
+"""Tokens of the probed text, at most, on other devices and behind a server."""
+
+ESTIMATED_SHARE = 0.9
+"""Share of the declared length that is probed if tokens are only estimated, from a server's counts."""
 
 PARTS = 20
-"""A change is a twentieth of the text."""
+"""Parts of the text; a change replaces one of them."""
 
-NOISE = 10
-"""A change must move the vector so many times as far as asking twice does."""
+MIN_MOVE = 10
+"""A change must move the vector this many times as far as encoding the same text twice does."""
 
 
-def _context(subject: Subject) -> Outcome:
+def _context(subject: Subject) -> ProbeOutcome:
     spec, facts, known = subject.spec, subject.facts, subject.declared
     declared = spec.max_seq_length or spec.max_tokens or (known and known.max_tokens) or facts.max_tokens
     if not declared:
         return skipped("no maximal length is declared (max_tokens)")
     device = facts.device.partition(":")[0]
-    wanted = min(declared, REACH.get(device, LONGEST))
+    wanted = min(declared, MAX_TOKENS.get(device, DEFAULT_MAX_TOKENS))
     words = _words(subject, wanted)
-    part = max(len(OTHER_WORDS), len(words) // PARTS)
-    original, again = (subject.together([" ".join(words)], "document")[0] for _ in range(2))
-    floor = max(1e-6 * float(np.linalg.norm(original)), NOISE * float(np.linalg.norm(original - again)))
-
-    def moves(end: int) -> bool:
-        """Does a change of the words before this place move the vector?"""
-        changed = [*words[: end - part], *itertools.islice(itertools.cycle(OTHER_WORDS), part), *words[end:]]
-        return float(np.linalg.norm(subject.together([" ".join(changed)], "document")[0] - original)) > floor
-
-    seen = len(words)
-    if not moves(seen):
-        low, high = 0, seen  # a change before ``low`` moves the vector, one before ``high`` does not
-        while high - low > part:
-            middle = (low + high) // 2
-            low, high = (middle, high) if middle >= part and moves(middle) else (low, middle)
-        seen = low
+    seen = _words_seen(subject, words)
     tokens = _tokens(subject, words[:seen])
     whole = _tokens(subject, words)
     problems = [] if seen == len(words) else [
@@ -56,9 +43,9 @@ def _context(subject: Subject) -> Outcome:
     ]  # fmt: skip
     return judged(
         problems,
-        "usual cause: the server cuts texts in silence (a maximal length or batch of 512, num_ctx in Ollama), or "
-        "sentence_bert_config.json has a smaller max_seq_length\n"
-        "fix: raise the server's limit, or declare what it has: max_tokens in the model's definition",
+        cause="the server cuts texts in silence (a maximal length or batch of 512, num_ctx in Ollama), or "
+        "sentence_bert_config.json has a smaller max_seq_length",
+        fix="raise the server's limit, or declare what it has: max_tokens in the model's definition",
         measured=f"{tokens} tokens",
         limit=f">= {whole}" + (f" of {declared} declared" if whole < declared else ""),
         value=tokens,
@@ -66,15 +53,37 @@ def _context(subject: Subject) -> Outcome:
     )
 
 
+def _words_seen(subject: Subject, words: Sequence[str]) -> int:
+    """Number of words from the start that the model sees, to the nearest part; found by bisection."""
+    part = max(len(OTHER_WORDS), len(words) // PARTS)
+    original, again = (subject.together([" ".join(words)], "document")[0] for _ in range(2))
+    # Behind a server even the same text may not give the same vector twice.
+    noise = float(np.linalg.norm(original - again))
+    floor = max(1e-6 * float(np.linalg.norm(original)), MIN_MOVE * noise)
+
+    def moves(end: int) -> bool:
+        """Whether a change of the part that ends before this word moves the vector."""
+        changed = [*words[: end - part], *itertools.islice(itertools.cycle(OTHER_WORDS), part), *words[end:]]
+        return float(np.linalg.norm(subject.together([" ".join(changed)], "document")[0] - original)) > floor
+
+    if moves(len(words)):
+        return len(words)
+    low, high = 0, len(words)  # a change before ``low`` moves the vector, one before ``high`` does not
+    while high - low > part:
+        middle = (low + high) // 2
+        low, high = (middle, high) if middle >= part and moves(middle) else (low, middle)
+    return low
+
+
 def _words(subject: Subject, tokens: int) -> list[str]:
-    """As many words as fit into so many tokens with all that the model adds; of estimated tokens, somewhat fewer."""
+    """As many words as fit into this many tokens with all that the model adds; fewer if tokens are only estimated."""
     every = list(itertools.islice(itertools.cycle(WORDS), tokens))
     exact = subject.facts.max_tokens is not None and not subject.served
-    room = tokens if exact else int(MARGIN * tokens)
+    room = tokens if exact else int(ESTIMATED_SHARE * tokens)
     low, high = 1, len(every)
     while high - low > 1:
         middle = (low + high) // 2
-        # Of a text that was cut, only the limit is known: it must stay below it.
+        # A text that was cut has exactly the maximal length, so only a shorter one is known to be whole.
         low, high = (middle, high) if _length(subject, every[:middle]) < room else (low, middle)
     return every[:low]
 

@@ -1,71 +1,74 @@
-"""What is declared of the model, against what it does: pooling, prompts, roles."""
+"""Pooling, prompts and roles of the model, against those declared for it."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from pytest_embedbench.conformance.outcome import Outcome, Probe, judged, skipped
-from pytest_embedbench.conformance.samples import TEXTS
+from pytest_embedbench.conformance.outcome import Probe, ProbeOutcome, judged, skipped
+from pytest_embedbench.conformance.samples import PROBE_TEXTS
 from pytest_embedbench.conformance.subject import Subject, distances
 from pytest_embedbench.datasets.types import ROLES
 from pytest_embedbench.models.spec import TASK
 
 if TYPE_CHECKING:
     from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.spec import ModelSpec
 
-UNKNOWN = "neither its definition nor the catalogue says what it should be"
+ROLE_TEXTS = PROBE_TEXTS[:6]
+"""Texts that are encoded in both roles."""
 
 
-def _declaration(subject: Subject) -> Outcome:
+def _declaration(subject: Subject) -> ProbeOutcome:
     if subject.served:
         return skipped("a server does not say how it pools")
     problems, compared = [], 0
-    # Not the padding side: pooling here follows the mask, and what does not fails batch-invariance.
+    # The padding side is not compared: pooling here follows the mask, and a model that does not fails batch-invariance.
     wanted = subject.spec.pooling or (subject.declared.pooling if subject.declared else "")
     if wanted and subject.facts.pooling:
         compared += 1
         if wanted != subject.facts.pooling:
             problems.append(f"it pools by {subject.facts.pooling!r}, {wanted!r} is declared")
-    if subject.facts.pooling == "lasttoken" and (silent := _silent_role(subject)):
+    if subject.facts.pooling == "lasttoken" and (role := _role_without_prompt(subject)):
         compared += 1
-        (text,) = subject.model.prepare(TEXTS[:1], silent)
+        (text,) = subject.model.prepare(PROBE_TEXTS[:1], role)
         if text.length <= text.own_tokens:
             problems.append("it pools the last token, but the tokenizer puts no end-of-text token there")
     if not compared:
-        return skipped(UNKNOWN)
+        return skipped("neither its definition nor the catalogue says what it should be")
     return judged(
         problems,
-        "usual cause: modules.json or 1_Pooling/config.json is missing or edited, so that defaults hold; a tokenizer "
-        "that was saved or converted without its post-processor\nfix: take these files from the original checkpoint",
+        cause="modules.json or 1_Pooling/config.json is missing or edited, so that defaults hold; a tokenizer "
+        "that was saved or converted without its post-processor",
+        fix="take these files from the original checkpoint",
         measured=f"{len(problems)} of {compared} differ",
         limit="= 0",
         value=len(problems),
     )
 
 
-def _silent_role(subject: Subject) -> Role | None:
-    """A role without a prompt, whose tokens are then the text's own and special ones alone."""
+def _role_without_prompt(subject: Subject) -> Role | None:
+    """A role without a prompt: the tokens of its texts are their own and special ones alone."""
     return next((role for role in reversed(ROLES) if not subject.facts.prompts.get(role)), None)
 
 
-def _prompts(subject: Subject) -> Outcome:
+def _prompts(subject: Subject) -> ProbeOutcome:
     known = subject.declared
     if known is None or None in known.prompts.values():
         return skipped("the catalogue does not know this model's prompts")
     problems = []
     for role, template in known.prompts.items():
-        found = subject.facts.prompts.get(role, "")
+        prompt = subject.facts.prompts.get(role, "")
         pattern = re.escape(template or "").replace(re.escape(TASK), ".+")
-        if not re.fullmatch(pattern, found, re.DOTALL):
-            problems.append(f"before a {role} stands {found!r}, it should be {template!r}")
+        if not re.fullmatch(pattern, prompt, re.DOTALL):
+            problems.append(f"before a {role} stands {prompt!r}, it should be {template!r}")
         fields = known.request_fields[role]
         if subject.served and any(subject.spec.request_fields[role].get(key) != value for key, value in fields.items()):
             problems.append(f"a {role}'s request should have {fields}")
     return judged(
         problems,
-        "usual cause: the prompt was forgotten, or has another space or line break than in training\n"
-        "fix: set query_prompt and document_prompt of the model's definition to exactly these texts; where the "
+        cause="the prompt was forgotten, or has another space or line break than in training",
+        fix="set query_prompt and document_prompt of the model's definition to exactly these texts; where the "
         'difference is meant: skip_probes = ["prompts"]',
         measured=f"{len(problems)} differ",
         limit="= 0",
@@ -73,28 +76,40 @@ def _prompts(subject: Subject) -> Outcome:
     )
 
 
-def _roles(subject: Subject) -> Outcome:
+def _roles(subject: Subject) -> ProbeOutcome:
     prompts = {role: (subject.facts.prompts.get(role, ""), subject.spec.request_fields[role]) for role in ROLES}
     if prompts["query"] == prompts["document"]:
         return skipped("it has the same prompt for queries and documents, or none")
-    queries, documents = (subject.alone(TEXTS[:6], role) for role in ROLES)
+    queries, documents = (subject.alone(ROLE_TEXTS, role) for role in ROLES)
     apart = distances(queries, documents)
     nearest, limit = float(apart.min()), subject.tolerance
+    text = ROLE_TEXTS[int(apart.argmin())]
     return judged(
-        [] if nearest > limit else [f"{TEXTS[int(apart.argmin())]!r} has the same vector as a query and as a document"],
-        "usual cause: the prompt is dropped on the way to the model\n"
-        "fix: look at what the server or function does with the text before the query",
+        [] if nearest > limit else [f"{text!r} has the same vector as a query and as a document"],
+        cause="the prompt is dropped on the way to the model",
+        fix="look at what the server or function does with the text before the query",
         measured=f"{nearest:.1e} apart",
         limit=f"> {limit:g}",
         value=nearest,
-        values=dict(zip(TEXTS[:6], apart.tolist(), strict=True)),
+        values=dict(zip(ROLE_TEXTS, apart.tolist(), strict=True)),
     )
+
+
+def _in_catalogue(spec: ModelSpec, known: ModelSpec | None) -> bool:  # noqa: ARG001 - the signature of ``applies``
+    return known is not None
+
+
+def _may_differ_by_role(spec: ModelSpec, known: ModelSpec | None) -> bool:  # noqa: ARG001 - as above
+    """Whether prompts may differ; a checkpoint may declare one that the definition leaves out (None)."""
+    return any(prompt != "" for prompt in spec.prompts.values()) or any(spec.request_fields.values())
 
 
 PROBES = (
     Probe(
-        "declaration", "Does it pool as declared, with an end-of-text token where the last one is pooled?", _declaration
+        "declaration",
+        "Does it pool as declared, with an end-of-text token if the last one is pooled?",
+        _declaration,
     ),
-    Probe("prompts", "Are its prompts those that the catalogue has for this model?", _prompts),
-    Probe("roles", "Do queries and documents get different vectors, where prompts differ?", _roles),
+    Probe("prompts", "Are its prompts those that the catalogue has for this model?", _prompts, _in_catalogue),
+    Probe("roles", "Do queries and documents get different vectors if prompts differ?", _roles, _may_differ_by_role),
 )

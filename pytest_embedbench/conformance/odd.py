@@ -1,18 +1,18 @@
-"""Texts as they come: empty, blank, very long, other scripts, emoji, control characters."""
+"""Texts as real corpora hold them: empty, blank, very long, other scripts, emoji, control characters."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from pytest_embedbench.conformance.outcome import Outcome, Probe, judged
-from pytest_embedbench.conformance.samples import ODD
+from pytest_embedbench.conformance.outcome import Probe, ProbeOutcome, judged
+from pytest_embedbench.conformance.samples import ODD_TEXTS
 from pytest_embedbench.conformance.subject import Subject
 from pytest_embedbench.errors import EmbedbenchError
 
 
-def _odd_texts(subject: Subject) -> Outcome:
+def _odd_texts(subject: Subject) -> ProbeOutcome:
     problems = []
-    for name, text in ODD.items():
+    for name, text in ODD_TEXTS.items():
         try:
             vector = subject.together([text], "document")[0]
         except EmbedbenchError as error:
@@ -24,9 +24,9 @@ def _odd_texts(subject: Subject) -> Outcome:
                 problems.append(f"{name}: its vector holds NaN or infinity")
     return judged(
         problems,
-        "usual cause: no token is left of the text, so that pooling divides by zero; or the server refuses such input\n"
-        "fix: let the server cut long texts (auto-truncate) and send something for empty ones",
-        measured=f"{len(problems)} of {len(ODD)} fail",
+        cause="no token is left of the text, so that pooling divides by zero; or the server refuses such input",
+        fix="let the server cut long texts (auto-truncate) and send something for empty ones",
+        measured=f"{len(problems)} of {len(ODD_TEXTS)} fail",
         limit="= 0",
         value=len(problems),
     )

@@ -1,21 +1,23 @@
-"""What a probe found, as data."""
+"""A probe, and its outcome as data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
 if TYPE_CHECKING:
     from pytest_embedbench.conformance.subject import Subject
+    from pytest_embedbench.models.spec import ModelSpec
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What a probe found of one model.
+class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of one probe of one model.
 
-    ``value`` is the number that decides, ``values`` are all that were measured, by what they were measured on.
-    ``measured`` and ``limit`` are how a person reads them. A failure's explanation ends in the usual cause and the fix.
+    ``value`` is the number that decides, ``values`` are all that were measured, by the text or side measured.
+    ``measured`` and ``limit`` are the texts that a person reads. A failure's explanation ends in the usual cause and
+    the fix.
     """
 
     status: Literal["passed", "failed", "skipped"]
@@ -26,33 +28,56 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     explanation: str = ""
 
 
+def always(spec: ModelSpec, known: ModelSpec | None) -> bool:  # noqa: ARG001 - the signature of ``Probe.applies``
+    """Apply to every model."""
+    return True
+
+
 class Probe(NamedTuple):
-    """One question that is put to a model."""
+    """One question that is put to a model.
+
+    ``name`` stands in node ids and in ``skip_probes``. ``applies`` tells from a model's definition, and from the
+    catalogue's entry for it if there is one, whether the question makes sense; other models do not get the item.
+    """
 
     name: str
     question: str
-    ask: Callable[[Subject], Outcome]
+    ask: Callable[[Subject], ProbeOutcome]
+    applies: Callable[[ModelSpec, ModelSpec | None], bool] = always
 
 
-def skipped(reason: str) -> Outcome:
-    return Outcome(status="skipped", explanation=reason)
+def skipped(reason: str) -> ProbeOutcome:
+    """Return the outcome of a probe that can say nothing about a model."""
+    return ProbeOutcome(status="skipped", explanation=reason)
 
 
 def judged(
-    problems: list[str],
-    advice: str,
+    problems: Sequence[str],
     *,
+    cause: str = "",
+    fix: str,
     measured: str = "",
     limit: str = "",
     value: float | None = None,
     values: dict[str, float] | None = None,
-) -> Outcome:
-    """Failed where there are problems, which the explanation lists before the usual cause and its fix (``advice``)."""
-    return Outcome(
+) -> ProbeOutcome:
+    """Return an outcome that failed if there are problems; its explanation has them, then the usual cause and the fix.
+
+    Args:
+        problems: what is wrong, a line each.
+        cause: what usually is behind it.
+        fix: what to do about it.
+        measured: the deciding number, as a person reads it.
+        limit: the limit of that number, as a person reads it.
+        value: the deciding number.
+        values: all numbers that were measured.
+    """
+    lines = [*problems, *([f"usual cause: {cause}"] if cause else []), f"fix: {fix}"]
+    return ProbeOutcome(
         status="failed" if problems else "passed",
         measured=measured,
         limit=limit,
         value=value,
         values=values or {},
-        explanation="\n".join([*problems, advice]) if problems else "",
+        explanation="\n".join(lines) if problems else "",
     )

@@ -2,39 +2,48 @@
 
 from __future__ import annotations
 
-from pytest_embedbench.conformance.outcome import Outcome, Probe, judged, skipped
-from pytest_embedbench.conformance.samples import TEXTS
+from typing import TYPE_CHECKING
+
+from pytest_embedbench.conformance.outcome import Probe, ProbeOutcome, judged, skipped
+from pytest_embedbench.conformance.samples import PROBE_TEXTS
 from pytest_embedbench.conformance.subject import Subject, distances
 from pytest_embedbench.datasets.types import ROLES
 
+if TYPE_CHECKING:
+    from pytest_embedbench.models.spec import ModelSpec
 
-def _parity(subject: Subject) -> Outcome:
+
+def _parity(subject: Subject) -> ProbeOutcome:
     if subject.reference is None:
         return skipped("no model to compare with (reference in its definition)")
-    other = Subject(subject.named, subject.reference)
-    found: dict[str, float] = {}
+    reference = Subject(subject.named, subject.reference)
+    apart: dict[str, float] = {}
     for role in ROLES:
-        ours, theirs = subject.alone(TEXTS, role), other.alone(TEXTS, role)
+        ours, theirs = subject.alone(PROBE_TEXTS, role), reference.alone(PROBE_TEXTS, role)
         if ours.shape != theirs.shape:
             return judged(
                 [f"its vectors have {ours.shape[1]} dimensions, those of the reference {theirs.shape[1]}"],
-                "fix: name the model that it should equal",
+                fix="name the model that it should equal",
                 measured=str(ours.shape[1]),
                 limit=f"= {theirs.shape[1]}",
             )
-        found |= {f"{role}: {text}": float(value) for text, value in zip(TEXTS, distances(ours, theirs), strict=True)}
-    text, worst = max(found.items(), key=lambda pair: pair[1])
-    limit = max(subject.tolerance, other.tolerance)
+        rows = zip(PROBE_TEXTS, distances(ours, theirs), strict=True)
+        apart |= {f"{role}: {text}": float(distance) for text, distance in rows}
+    text, worst = max(apart.items(), key=lambda pair: pair[1])
+    limit = max(subject.tolerance, reference.tolerance)
     return judged(
         [] if worst <= limit else [f"vectors are {worst:.2g} apart (1 - cosine); worst: {text!r}"],
-        "usual cause: another prompt, pooling, padding side, end-of-text token, length cap or checkpoint than the "
-        "reference's\nfix: where only queries differ, the prompt; where all do, pooling and padding; where long texts "
-        "do, the length",
+        cause="another prompt, pooling, padding side, end-of-text token, length cap or checkpoint than the reference's",
+        fix="where only queries differ, the prompt; where all do, pooling and padding; where long texts do, the length",
         measured=f"{max(worst, 0):.1e} apart",
         limit=f"<= {limit:g}",
         value=worst,
-        values=found,
+        values=apart,
     )
 
 
-PROBES = (Probe("parity", "Has it the vectors of its reference?", _parity),)
+def _has_reference(spec: ModelSpec, known: ModelSpec | None) -> bool:  # noqa: ARG001 - the signature of ``applies``
+    return bool(spec.reference)
+
+
+PROBES = (Probe("parity", "Does it give the reference's vectors?", _parity, _has_reference),)

@@ -1,19 +1,13 @@
-"""All probes, in the order in which they are asked."""
+"""All probes, in the order in which models are probed."""
 
 from __future__ import annotations
 
-from pytest_embedbench.conformance import context, declaration, odd, parity, repeat, sense
-from pytest_embedbench.conformance import vectors as shape
+from pytest_embedbench.conformance import context, declaration, odd, parity, repeat, sense, vectors
+from pytest_embedbench.conformance.outcome import Probe
 
-PROBES = {
+PROBES: dict[str, Probe] = {
     probe.name: probe
-    for probe in (
-        *shape.PROBES,
-        *repeat.PROBES,
-        *declaration.PROBES,
-        *sense.PROBES,
-        *context.PROBES,
-        *odd.PROBES,
-        *parity.PROBES,
-    )
+    for module in (vectors, repeat, declaration, sense, context, odd, parity)
+    for probe in module.PROBES
 }
+"""Probes by name."""

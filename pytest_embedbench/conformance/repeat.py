@@ -1,86 +1,88 @@
-"""The same text again: once more, in other company, at another place of a batch."""
+"""The same text encoded again: a second time, beside other texts, at another position of a batch."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from pytest_embedbench.conformance.outcome import Outcome, Probe, judged
-from pytest_embedbench.conformance.samples import LONG, TEXTS
+from pytest_embedbench.conformance.outcome import Probe, ProbeOutcome, judged
+from pytest_embedbench.conformance.samples import LONG_TEXT, PROBE_TEXTS
 from pytest_embedbench.conformance.subject import Subject, distances
+from pytest_embedbench.core.vectors import unit_vectors
 
-SOME = TEXTS[::2]
-SHORT = "tea"
+REPEATED_TEXTS = PROBE_TEXTS[::2]
+SHORT_TEXT = "tea"
 
 
-def _determinism(subject: Subject) -> Outcome:
-    first, second = (subject.together(SOME, "document") for _ in range(2))
-    return _apart(
+def _determinism(subject: Subject) -> ProbeOutcome:
+    first, second = (subject.together(REPEATED_TEXTS, "document") for _ in range(2))
+    return _judge_distances(
         subject,
-        dict(zip(SOME, distances(first, second).tolist(), strict=True)),
+        dict(zip(REPEATED_TEXTS, distances(first, second).tolist(), strict=True)),
         "the same batch twice",
-        "usual cause: dropout is on (the model is not in eval mode), or several different replicas answer\n"
-        "fix: call eval(), or see to it that all replicas serve the same weights",
+        cause="dropout is on (the model is not in eval mode), or several different replicas answer",
+        fix="call eval(), or see to it that all replicas serve the same weights",
     )
 
 
-def _batch_invariance(subject: Subject) -> Outcome:
-    alone = subject.alone(SOME, "document")
-    found: dict[str, float] = {}
-    for company, other in (("longer", LONG), ("shorter", SHORT)):
-        # Beside a short one, each text is the longest of its batch, so that padding falls on its neighbour.
-        if company == "longer":
-            beside = subject.together([*SOME, other], "document")[:-1]
-        else:
-            beside = np.stack([subject.together([other, text], "document")[1] for text in SOME[:3]])
-        for text, distance in zip(SOME, distances(alone[: len(beside)], beside), strict=False):
-            found[f"beside {company}: {text}"] = float(distance)
-    short = distances(subject.alone([SHORT], "document"), subject.together([SHORT, LONG], "document")[:1])
-    found[f"beside longer: {SHORT}"] = float(short[0])
-    return _apart(
+def _batch_invariance(subject: Subject) -> ProbeOutcome:
+    alone = subject.alone(REPEATED_TEXTS, "document")
+    longer = subject.together([*REPEATED_TEXTS, LONG_TEXT], "document")[:-1]
+    # Beside a short text, each text is the longest of its batch, so that padding falls on its neighbour.
+    few = REPEATED_TEXTS[:3]
+    shorter = np.stack([subject.together([SHORT_TEXT, text], "document")[1] for text in few])
+    apart = {
+        **dict(zip((f"beside longer: {text}" for text in REPEATED_TEXTS), distances(alone, longer), strict=True)),
+        **dict(zip((f"beside shorter: {text}" for text in few), distances(alone[: len(few)], shorter), strict=True)),
+    }
+    short_alone = subject.alone([SHORT_TEXT], "document")
+    short_beside = subject.together([SHORT_TEXT, LONG_TEXT], "document")[:1]
+    apart[f"beside longer: {SHORT_TEXT}"] = distances(short_alone, short_beside)[0]
+    return _judge_distances(
         subject,
-        found,
+        {text: float(distance) for text, distance in apart.items()},
         "alone, and beside other texts",
-        "usual cause: padding is not masked; or it is on the wrong side (last-token pooling at a fixed place needs "
-        'padding on the left)\nfix: padding_side = "left" in tokenizer_config.json for last-token pooling; pass the '
+        cause="padding is not masked; or it is on the wrong side (last-token pooling at a fixed place needs "
+        "padding on the left)",
+        fix='padding_side = "left" in tokenizer_config.json for last-token pooling; pass the '
         "attention mask; use a server version that serves this architecture",
     )
 
 
-def _order(subject: Subject) -> Outcome:
-    alone = subject.alone(TEXTS, "document").astype(np.float64)
-    batch = subject.together(TEXTS, "document").astype(np.float64)
-    unit = alone / np.maximum(np.linalg.norm(alone, axis=1, keepdims=True), 1e-12)
-    own = (batch * unit).sum(axis=1)
-    best = batch @ unit.T
-    # Equal vectors are no swap: another text's may be as near, not nearer.
-    moved = np.flatnonzero(best.max(axis=1) > own + np.abs(own) * subject.tolerance)
+def _order(subject: Subject) -> ProbeOutcome:
+    alone = unit_vectors(subject.alone(PROBE_TEXTS, "document").astype(np.float64))
+    batch = subject.together(PROBE_TEXTS, "document").astype(np.float64)
+    own = (batch * alone).sum(axis=1)
+    scores = batch @ alone.T
+    # Texts with equal vectors are not misplaced: another text's vector must score higher, not as high.
+    moved = np.flatnonzero(scores.max(axis=1) > own + np.abs(own) * subject.tolerance)
     return judged(
-        [f"{TEXTS[index]!r} got the vector of {TEXTS[int(best[index].argmax())]!r}" for index in moved[:3]],
-        "usual cause: the batch is sorted by length and not put back, or a server's index is ignored\n"
-        "fix: put vectors back in the order of the texts",
-        measured=f"{len(moved)} of {len(TEXTS)} misplaced",
+        [f"{PROBE_TEXTS[row]!r} got the vector of {PROBE_TEXTS[int(scores[row].argmax())]!r}" for row in moved[:3]],
+        cause="the batch is sorted by length and not put back, or a server's index is ignored",
+        fix="put vectors back in the order of the texts",
+        measured=f"{len(moved)} of {len(PROBE_TEXTS)} misplaced",
         limit="= 0",
         value=len(moved),
-        values={text: float(own[index] / np.linalg.norm(batch[index])) for index, text in enumerate(TEXTS)},
+        values={text: float(own[row] / np.linalg.norm(batch[row])) for row, text in enumerate(PROBE_TEXTS)},
     )
 
 
-def _apart(subject: Subject, found: dict[str, float], what: str, advice: str) -> Outcome:
-    """Judge distances that should be none."""
-    text, worst = max(found.items(), key=lambda pair: pair[1])
+def _judge_distances(subject: Subject, apart: dict[str, float], what: str, *, cause: str, fix: str) -> ProbeOutcome:
+    """Judge distances that should be zero up to rounding."""
+    text, worst = max(apart.items(), key=lambda pair: pair[1])
     limit = subject.tolerance
     return judged(
         [] if worst <= limit else [f"{what}: vectors are {worst:.2g} apart (1 - cosine); worst: {text!r}"],
-        advice,
+        cause=cause,
+        fix=fix,
         measured=f"{max(worst, 0):.1e} apart",
         limit=f"<= {limit:g} in {subject.format}",
         value=worst,
-        values=found,
+        values=apart,
     )
 
 
 PROBES = (
     Probe("determinism", "Does the same batch give the same vectors again?", _determinism),
-    Probe("batch-invariance", "Has a text the same vector alone and beside others?", _batch_invariance),
+    Probe("batch-invariance", "Does a text get the same vector alone and beside others?", _batch_invariance),
     Probe("order", "Does each text of a batch get its own vector?", _order),
 )

@@ -1,4 +1,4 @@
-"""The texts that probes ask with: short, plain and different from each other."""
+"""The texts that probes encode: short, plain and different from each other."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ ANSWERS = {
 }  # fmt: skip
 """Questions, each with its answer; no answer fits another question."""
 
-TEXTS = (*ANSWERS, *ANSWERS.values())
+PROBE_TEXTS = (*ANSWERS, *ANSWERS.values())
 
-LONG = " ".join(ANSWERS.values())
+LONG_TEXT = " ".join(ANSWERS.values())
 """A longer text than any of those, to stand beside them in a batch; about 200 tokens."""
 
-ODD = {
+ODD_TEXTS = {
     "empty": "",
     "blank": "   \t ",
     "one letter": "a",
@@ -34,9 +34,9 @@ ODD = {
     "control characters": "line one\r\nline two\x00\x07\x1b[31m\u200b\ufeff",
     "combining marks": "Z\u0351\u036b\u0343\u034da\u0300\u0301l\u0334g\u0335o\u0336",
     "one long word": "x" * 3000,
-    "very long": LONG * 20,
+    "very long": LONG_TEXT * 20,
 }
-"""What real corpora hold beside plain sentences."""
+"""Texts that real corpora hold beside plain sentences, by what is unusual about them."""
 
 WORDS = (
     "time", "year", "people", "way", "day", "man", "thing", "woman", "life", "child", "world", "school", "state",
@@ -46,6 +46,6 @@ WORDS = (
     "head", "house", "service", "friend", "father", "power", "hour", "game", "line", "end", "member", "law", "car",
     "city", "name", "team", "minute", "idea", "body", "back", "parent", "face", "level", "office", "door",
 )  # fmt: skip
-"""Common words, each one token in most vocabularies."""
+"""Common words, each one token in most vocabularies; ``OTHER_WORDS`` has none of them."""
 
 OTHER_WORDS = ("violet", "hammer", "desert", "singing", "frozen", "tiger", "silver", "pepper")

@@ -1,4 +1,4 @@
-"""The model that is asked: its vectors, alone and in company, and what it is declared to be."""
+"""The model under test: its vectors, encoded alone and beside others, and the facts declared about it."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import ModelFacts, Vectors
     from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
-TOLERANCE = {"fp32": 1e-5, "fp16": 1e-3, "bf16": 5e-3}
-"""How far two vectors of one text may be apart (1 - cosine), by the number format that made them: rounding in other
-batches moves them by some 1e-7, 1e-5 and 1e-3."""
+COSINE_TOLERANCE = {"fp32": 1e-5, "fp16": 1e-3, "bf16": 5e-3}
+"""1 - cosine; the largest distance of two vectors of one text, by the model's number format: rounding in other batches
+moves them by some 1e-7, 1e-5 and 1e-3."""
 
-UNIT = {"fp32": 1e-4, "fp16": 5e-3, "bf16": 1e-2}
-"""How far a vector's length may be from 1."""
+LENGTH_TOLERANCE = {"fp32": 1e-4, "fp16": 5e-3, "bf16": 1e-2}
+"""Length; the largest deviation of a unit vector's from 1, by the model's number format."""
 
 
 class Subject:
-    """A model under examination.
+    """A model under test.
 
-    ``declared`` is the catalogue's entry of the model, None where it has none. ``reference`` is the model whose
-    vectors it should have.
+    ``declared`` is the catalogue's entry for the model, None if it has none. ``reference`` is the model whose vectors
+    it should have.
     """
 
     def __init__(self, named: NamedModel, model: Encoder, reference: Encoder | None = None) -> None:
@@ -52,37 +52,41 @@ class Subject:
 
     @property
     def tolerance(self) -> float:
-        """The largest distance of two vectors of one text; where the number format is not known, as for bf16."""
-        return TOLERANCE.get(self.facts.dtype, max(TOLERANCE.values()))
+        """Largest distance (1 - cosine) of two vectors of one text; an unknown number format is taken for bf16."""
+        return COSINE_TOLERANCE.get(self.facts.dtype, max(COSINE_TOLERANCE.values()))
 
     @property
     def unit_tolerance(self) -> float:
-        return UNIT.get(self.facts.dtype, max(UNIT.values()))
+        """Largest deviation of a unit vector's length from 1; an unknown number format is taken for bf16."""
+        return LENGTH_TOLERANCE.get(self.facts.dtype, max(LENGTH_TOLERANCE.values()))
 
     @property
     def format(self) -> str:
-        """The number format, as tolerances speak of it."""
+        """The number format, as verdicts name it."""
         return self.facts.dtype or "an unknown number format"
 
     def together(self, texts: Sequence[str], role: Role) -> Vectors:
-        """Vectors of texts that are encoded as one batch, shape (texts, dimensions)."""
+        """Vectors of texts that are encoded as one batch, shape (texts, dimensions).
+
+        Raises:
+            ModelError: the model gave more or fewer vectors than texts.
+        """
         vectors = self.model.forward(self.model.prepare(texts, role), role)
         if len(vectors) != len(texts):
             raise ModelError(f"the model gave {len(vectors)} vectors for {len(texts)} texts")
         return vectors
 
     def alone(self, texts: Sequence[str], role: Role) -> Vectors:
-        """Vectors of texts that are encoded one by one, shape (texts, dimensions); each is asked for once."""
+        """Vectors of texts that are encoded one by one, shape (texts, dimensions); each text is encoded once."""
         for text in texts:
             if (text, role) not in self._alone:
                 self._alone[text, role] = self.together([text], role)[0]
         return np.stack([self._alone[text, role] for text in texts])
 
 
-def distances(one: Vectors, other: Vectors) -> NDArray[np.float64]:
-    """1 - cosine, row by row; 1 where a vector is zero or not finite."""
-    a, b = one.astype(np.float64), other.astype(np.float64)
+def distances(first: Vectors, second: Vectors) -> NDArray[np.float64]:
+    """Return 1 - cosine of the vectors in the same row, shape (rows,); 1 if one of them is zero or not finite."""
+    a, b = first.astype(np.float64), second.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         cosines = (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
-    found: NDArray[np.float64] = 1 - np.nan_to_num(cosines, nan=0.0)
-    return found
+    return np.asarray(1 - np.nan_to_num(cosines, nan=0.0), dtype=np.float64)

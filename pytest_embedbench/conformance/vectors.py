@@ -1,43 +1,47 @@
-"""Vectors as such: how many dimensions, all finite, of length 1 where that is declared."""
+"""Vectors as such: their number of dimensions, all numbers finite, length 1 if that is declared."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from pytest_embedbench.conformance.outcome import Outcome, Probe, judged, skipped
-from pytest_embedbench.conformance.samples import TEXTS
+from pytest_embedbench.conformance.outcome import Probe, ProbeOutcome, judged, skipped
+from pytest_embedbench.conformance.samples import PROBE_TEXTS
 from pytest_embedbench.conformance.subject import Subject
 from pytest_embedbench.datasets.types import ROLES
 
 
-def _dimension(subject: Subject) -> Outcome:
+def _dimension(subject: Subject) -> ProbeOutcome:
     declared = subject.spec.dimensions or (subject.declared and subject.declared.dimensions) or subject.facts.dimensions
-    found = {role: subject.alone(TEXTS[:1], role).shape[1] for role in ROLES}
+    sizes = {role: subject.alone(PROBE_TEXTS[:1], role).shape[1] for role in ROLES}
     limit = f"= {declared}" if declared else ""
     problems = [
         f"a {role} has {size} dimensions, {declared} are declared"
-        for role, size in found.items()
+        for role, size in sizes.items()
         if declared and size != declared
     ]
-    if found["query"] != found["document"]:
-        problems.append(f"a query has {found['query']} dimensions and a document {found['document']}")
+    if sizes["query"] != sizes["document"]:
+        problems.append(f"a query has {sizes['query']} dimensions and a document {sizes['document']}")
     return judged(
         problems,
-        "usual cause: another checkpoint than the one named, or a server that cuts vectors\n"
-        "fix: correct the model's path, or dimensions in its definition",
-        measured=" and ".join(map(str, dict.fromkeys(found.values()))),
+        cause="another checkpoint than the one named, or a server that cuts vectors",
+        fix="correct the model's path, or dimensions in its definition",
+        measured=" and ".join(map(str, dict.fromkeys(sizes.values()))),
         limit=limit,
-        value=found["document"],
+        value=sizes["document"],
     )
 
 
-def _finite(subject: Subject) -> Outcome:
-    values = {role: int((~np.isfinite(subject.together(TEXTS, role))).any(axis=1).sum()) for role in ROLES}
+def _finite(subject: Subject) -> ProbeOutcome:
+    values = {role: int((~np.isfinite(subject.together(PROBE_TEXTS, role))).any(axis=1).sum()) for role in ROLES}
     bad = sum(values.values())
     return judged(
-        [f"{count} of {len(TEXTS)} {role} vectors hold NaN or infinity" for role, count in values.items() if count],
-        "usual cause: fp16 overflows in a model that was trained in bf16, or a mask that leaves no token\n"
-        "fix: load it in bf16 or fp32 (--embed-dtype)",
+        [
+            f"{count} of {len(PROBE_TEXTS)} {role} vectors hold NaN or infinity"
+            for role, count in values.items()
+            if count
+        ],
+        cause="fp16 overflows in a model that was trained in bf16, or a mask that leaves no token",
+        fix="load it in bf16 or fp32 (--embed-dtype)",
         measured=f"{bad} broken",
         limit="= 0",
         value=bad,
@@ -45,17 +49,17 @@ def _finite(subject: Subject) -> Outcome:
     )
 
 
-def _unit_norm(subject: Subject) -> Outcome:
+def _unit_norm(subject: Subject) -> ProbeOutcome:
     known = subject.declared.normalized if subject.declared else None
     if not (subject.facts.normalized or known or subject.spec.normalized):
         return skipped("nothing says that its vectors have length 1")
-    lengths = np.linalg.norm(np.concatenate([subject.together(TEXTS, role) for role in ROLES]), axis=1)
+    lengths = np.linalg.norm(np.concatenate([subject.together(PROBE_TEXTS, role) for role in ROLES]), axis=1)
     off = np.abs(lengths - 1)
     worst, limit = float(off.max()), subject.unit_tolerance
     return judged(
         [] if worst <= limit else [f"a vector has length {lengths[off.argmax()]:.4f}"],
-        "usual cause: the Normalize module is missing from modules.json, or the server runs without normalization\n"
-        "fix: add it; or say normalized = false in the model's definition and expect other inner products",
+        cause="the Normalize module is missing from modules.json, or the server runs without normalization",
+        fix="add it; or say normalized = false in the model's definition and expect other inner products",
         measured=f"{worst:.1e} off",
         limit=f"<= {limit:g} in {subject.format}",
         value=worst,
@@ -64,7 +68,7 @@ def _unit_norm(subject: Subject) -> Outcome:
 
 
 PROBES = (
-    Probe("dimension", "Have vectors of both roles the declared number of dimensions?", _dimension),
+    Probe("dimension", "Do vectors of both roles have the declared number of dimensions?", _dimension),
     Probe("finite", "Are all numbers finite?", _finite),
-    Probe("unit-norm", "Have vectors length 1, where that is declared?", _unit_norm),
+    Probe("unit-norm", "Do vectors have length 1 if that is declared?", _unit_norm),
 )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_embedbench.core.batching import distinct
+from pytest_embedbench.core.vectors import unit_vectors
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import ModelFacts
 from pytest_embedbench.models.variants import Variant
@@ -78,8 +79,7 @@ class VectorForm:
         if not self.normalized:
             return cut
         # As torch.nn.functional.normalize does it: a vector of zeros stays as it is.
-        unit: Vectors = cut / np.maximum(np.linalg.norm(cut, axis=1, keepdims=True), np.float32(1e-12))
-        return unit
+        return unit_vectors(cut)
 
 
 def fit_form(variant: Variant, facts: ModelFacts, sample: Callable[[], Vectors]) -> VectorForm:

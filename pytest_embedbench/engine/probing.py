@@ -15,9 +15,9 @@ from pytest_embedbench.results.record import model_record
 from pytest_embedbench.results.reuse import hash_parts
 
 if TYPE_CHECKING:
-    from pytest_embedbench.conformance.outcome import Outcome
+    from pytest_embedbench.conformance.outcome import ProbeOutcome
     from pytest_embedbench.engine.loader import Data, Loader
-    from pytest_embedbench.models.spec import NamedModel, ProbeName
+    from pytest_embedbench.models.spec import NamedModel
     from pytest_embedbench.results.schema import ModelRecord
     from pytest_embedbench.results.store import Store
     from pytest_embedbench.suite.examinees import Examinee
@@ -31,7 +31,7 @@ class Examiner:
         self._subject: Subject | None = None
         """The one that was examined last: it remembers vectors that several probes ask for."""
 
-    def examine(self, examinee: Examinee, probe: ProbeName, data: Data) -> Outcome:
+    def examine(self, examinee: Examinee, probe: str, data: Data) -> ProbeOutcome:
         """Ask the model one probe, or take the stored outcome where nothing that decides it has changed.
 
         Raises:

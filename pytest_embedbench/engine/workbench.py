@@ -35,7 +35,7 @@ from pytest_embedbench.results.store import Store
 
 if TYPE_CHECKING:
     from pytest_embedbench.checks.evidence import MaxRateSearch
-    from pytest_embedbench.conformance.outcome import Outcome
+    from pytest_embedbench.conformance.outcome import ProbeOutcome
     from pytest_embedbench.core.measures import Measure
     from pytest_embedbench.datasets.spec import NamedDataset
     from pytest_embedbench.datasets.types import Dataset, Role
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.load.ratio import SlowdownResult
     from pytest_embedbench.load.shape import LoadShape, Shape
     from pytest_embedbench.models.protocol import Model, ModelFacts, Vectors
-    from pytest_embedbench.models.spec import NamedModel, ProbeName
+    from pytest_embedbench.models.spec import NamedModel
     from pytest_embedbench.results.schema import PairResult
     from pytest_embedbench.suite.examinees import Examinee
     from pytest_embedbench.suite.pairs import Pair
@@ -80,7 +80,7 @@ class Workbench:
         self._profiles: Memo[tuple[PairKey, Shape], PairResult] = Memo()
         self._max_rates: Memo[tuple[PairKey, MaxRateSearch], RateResult] = Memo()
         self._slowdowns: Memo[tuple[PairKey, Shape, NamedModel], SlowdownResult] = Memo()
-        self._outcomes: Memo[tuple[NamedModel, ProbeName], Outcome] = Memo()
+        self._outcomes: Memo[tuple[NamedModel, str], ProbeOutcome] = Memo()
 
     def evaluation(self, pair: Pair, measures: Sequence[Measure]) -> PairWork:
         """Evaluate the pair, or use the stored run if nothing that decides the ranking has changed.
@@ -149,7 +149,7 @@ class Workbench:
 
         return self._slowdowns.get((_key(pair), shape, against), measure)
 
-    def conformance(self, examinee: Examinee, probe: ProbeName) -> Outcome:
+    def conformance(self, examinee: Examinee, probe: str) -> ProbeOutcome:
         """Run one probe on the model, or use the stored outcome if nothing that decides it has changed.
 
         Raises:

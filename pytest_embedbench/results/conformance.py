@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pytest_embedbench.conformance.outcome import Outcome
+from pytest_embedbench.conformance.outcome import ProbeOutcome
 from pytest_embedbench.core.files import write_atomically
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True):
     probe: str
     key: str
     asked_at: float
-    outcome: Outcome
+    outcome: ProbeOutcome
 
 
 def read_probes(path: Path) -> dict[str, ProbeRecord]:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pytest_embedbench.checks.comparison import Comparison
     from pytest_embedbench.core.measures import Measure
     from pytest_embedbench.engine.pair_work import PairWork
-    from pytest_embedbench.models.spec import ProbeName
     from pytest_embedbench.results.baseline import BaselineEntry
     from pytest_embedbench.suite.examinees import Examinee
     from pytest_embedbench.suite.pairs import Pair
@@ -142,10 +141,10 @@ class ConformanceItem(VerdictItem):
     """One conformance probe of one model."""
 
     examinee: Examinee
-    probe: ProbeName
+    probe: str
 
     @classmethod
-    def of(cls, parent: pytest.Collector, suite: Suite, examinee: Examinee, probe: ProbeName) -> Self:
+    def of(cls, parent: pytest.Collector, suite: Suite, examinee: Examinee, probe: str) -> Self:
         model = examinee.model
         item = cls.named(parent, f"conformance[{probe}]", suite, "conformance", {model.name})
         item.examinee, item.probe, item.about = examinee, probe, model.alias

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import get_args
 
 import msgspec
 
 from pytest_embedbench import catalog
+from pytest_embedbench.conformance.probes import PROBES
 from pytest_embedbench.datasets.spec import NamedDataset
-from pytest_embedbench.models.spec import ModelSpec, NamedModel, ProbeName
+from pytest_embedbench.errors import ConfigurationError, closest
+from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
 
 class Examinee(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,7 +21,7 @@ class Examinee(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     model: NamedModel
-    probes: tuple[ProbeName, ...]
+    probes: tuple[str, ...]
     reference: NamedModel | None = None
     dataset: NamedDataset | None = None
 
@@ -39,18 +40,23 @@ def examinees(
         if model.spec.kind == "bm25" or model.base in by_base:
             continue
         reference = find_reference(model) if model.spec.reference else None
-        probes = tuple(probe for probe in get_args(ProbeName) if _applies(probe, model.spec))
+        probes = _applying(model.spec)
         by_base[model.base] = Examinee(model=model, probes=probes, reference=reference, dataset=dataset)
     return list(by_base.values())
 
 
-def _applies(probe: ProbeName, spec: ModelSpec) -> bool:
-    """Whether the probe can tell anything about the model: some need a fact that the model declares."""
-    entry = catalog.entry_of(spec)
-    applies = {
-        "prompts": entry is not None,
-        "roles": any(prompt != "" for prompt in spec.prompts.values()) or any(spec.request_fields.values()),
-        "matryoshka": bool(spec.matryoshka or (entry and entry.matryoshka)),
-        "parity": bool(spec.reference),
-    }
-    return applies.get(probe, True) and probe not in spec.skip_probes
+def _applying(spec: ModelSpec) -> tuple[str, ...]:
+    known = catalog.entry_of(spec)
+    return tuple(name for name, probe in PROBES.items() if name not in spec.skip_probes and probe.applies(spec, known))
+
+
+def check_skipped_probes(spec: ModelSpec, where: str) -> None:
+    """Refuse names in ``skip_probes`` that no probe has.
+
+    Raises:
+        ConfigurationError: there is such a name.
+    """
+    for index, name in enumerate(spec.skip_probes):
+        if name not in PROBES:
+            at = f"{where}.skip_probes[{index}]"
+            raise ConfigurationError(at, f"no probe is called {name!r}", closest(name, PROBES))

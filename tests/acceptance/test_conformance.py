@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_embedbench.models.spec import ProbeName
+from pytest_embedbench.conformance.probes import PROBES
 
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Project
 
-OF_MINILM = [probe for probe in get_args(ProbeName) if probe not in {"roles", "matryoshka", "parity"}]
+OF_MINILM = [probe for probe in PROBES if probe not in {"roles", "matryoshka", "parity"}]
 """It has no prompts, declares no shorter vectors and no reference."""
 
 OF_UNKNOWN = [*(probe for probe in OF_MINILM if probe != "prompts"), "roles"]

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import importlib.util
+import pkgutil
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import pytest
 
-from pytest_embedbench import catalog
+from pytest_embedbench import catalog, conformance
 from pytest_embedbench.conformance.probes import PROBES
 from pytest_embedbench.conformance.subject import Subject, distances
-from pytest_embedbench.models.spec import ModelSpec, NamedModel, ProbeName
+from pytest_embedbench.errors import ConfigurationError
+from pytest_embedbench.models.spec import ModelSpec, NamedModel
+from pytest_embedbench.suite.examinees import check_skipped_probes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_embedbench.conformance.outcome import Outcome
+    from pytest_embedbench.conformance.outcome import ProbeOutcome
     from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 
 
@@ -40,14 +43,26 @@ def broken() -> ModuleType:
     return _module()
 
 
-def ask(probe: str, model: Any, spec: ModelSpec | None = None, reference: Any = None) -> Outcome:
+def ask(probe: str, model: Any, spec: ModelSpec | None = None, reference: Any = None) -> ProbeOutcome:
     """Ask one probe of a model under this definition; absent: MiniLM's of the catalogue."""
     named = NamedModel(alias="examined", spec=spec or catalog.models()["minilm"])
     return PROBES[probe].ask(Subject(named, model, reference))
 
 
-def test_the_names_a_suite_knows_are_those_of_the_probes() -> None:
-    assert list(PROBES) == list(get_args(ProbeName))
+def test_a_suite_may_leave_out_every_probe_and_knows_no_other() -> None:
+    check_skipped_probes(ModelSpec(skip_probes=tuple(PROBES)), "s.toml: models.m")
+    with pytest.raises(ConfigurationError) as caught:
+        check_skipped_probes(ModelSpec(skip_probes=("order", "contxt")), "s.toml: models.m")
+    assert str(caught.value) == (
+        "s.toml: models.m.skip_probes[1]: no probe is called 'contxt'\n  fix: did you mean 'context'?"
+    )
+
+
+def test_the_registry_has_every_probe_once() -> None:
+    for module in pkgutil.iter_modules(conformance.__path__):
+        for probe in getattr(importlib.import_module(f"pytest_embedbench.conformance.{module.name}"), "PROBES", ()):
+            assert module.name == "probes" or PROBES[probe.name] is probe
+    assert all(probe.name == name and probe.question.endswith("?") for name, probe in PROBES.items())
 
 
 def test_a_sound_model_fails_no_probe(minilm: SentenceTransformerModel) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pytest
 
-from pytest_embedbench.conformance.samples import LONG, TEXTS
+from pytest_embedbench.conformance.samples import LONG_TEXT, PROBE_TEXTS
 from pytest_embedbench.encode.loop import encode
 from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Encoder
     from tests.models.local.qwen3.conftest import Load
 
-MIXED = [*TEXTS, LONG]
+MIXED = [*PROBE_TEXTS, LONG_TEXT]
 """One batch: questions, answers, and a text that is much longer."""
 
 

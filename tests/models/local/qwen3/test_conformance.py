@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pytest_embedbench.conformance.outcome import Outcome
+    from pytest_embedbench.conformance.outcome import ProbeOutcome
     from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
     from tests.models.local.qwen3.conftest import Load
 
 
-def outcomes(folder: Path, model: SentenceTransformerModel, right: SentenceTransformerModel) -> dict[str, Outcome]:
+def outcomes(folder: Path, model: SentenceTransformerModel, right: SentenceTransformerModel) -> dict[str, ProbeOutcome]:
     """Ask the model of this folder under its catalogue name, with the right one as its reference."""
     subject = Subject(NamedModel(alias="served", spec=definition(folder)), model, right)
     # Random weights answer no question, are narrower than the real model, and need no long text here.
@@ -36,7 +36,7 @@ def definition(folder: Path) -> ModelSpec:
     return msgspec.structs.replace(known, hub="", path=str(folder), query_prompt=None, document_prompt=None)
 
 
-def failed(found: dict[str, Outcome]) -> set[str]:
+def failed(found: dict[str, ProbeOutcome]) -> set[str]:
     return {name for name, outcome in found.items() if outcome.status == "failed"}
 
 
