@@ -38,9 +38,9 @@ from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.encode.loop import encode
 from pytest_embedbench.encode.progress import SilentProgress
-from pytest_embedbench.evaluate.fail_fast.blocks import Blocks, batch_budget
-from pytest_embedbench.evaluate.fail_fast.order import Order
-from pytest_embedbench.evaluate.fail_fast.proof import EarlyFailure, outlook
+from pytest_embedbench.evaluate.fail_fast.block_sizes import BlockSizes, batch_budget
+from pytest_embedbench.evaluate.fail_fast.encoding_order import EncodingOrder
+from pytest_embedbench.evaluate.fail_fast.proof import FailureProver, outlook
 from pytest_embedbench.evaluate.metrics import means, score
 from pytest_embedbench.evaluate.search import Search
 from pytest_embedbench.models.load import load_model
@@ -173,11 +173,11 @@ def systems(datasets: Sequence[Dataset], whole: Dataset, folder: Path) -> list[S
 # Measuring
 
 
-def prove(dataset: Dataset, limit: Limit, system: System, order: Order, *, learn: bool) -> Proof | None:
+def prove(dataset: Dataset, limit: Limit, system: System, order: EncodingOrder, *, learn: bool) -> Proof | None:
     """Encode in the blocks and batches of a real run; return None if the limit is met."""
     early, blocks, seen, tokens = (
-        EarlyFailure(dataset, [limit], tolerance=TOLERANCE),
-        Blocks(len(dataset.doc_ids)),
+        FailureProver(dataset, [limit], tolerance=TOLERANCE),
+        BlockSizes(len(dataset.doc_ids)),
         0,
         0,
     )
@@ -205,14 +205,14 @@ def table(dataset: Dataset, found: Sequence[System]) -> list[dict[str, object]]:
     healthy = next(system for system in found if system.name == HEALTHY).run(dataset)
     limit = Limit(str(MEASURE), ">=", value(dataset, healthy) - DROP)
     print(f"**{dataset.name}**: {len(dataset.doc_ids):,} documents, limit {limit.number:.4f}")
-    print(f"{outlook(dataset, [limit], Order(dataset).queue)}\n")
+    print(f"{outlook(dataset, [limit], EncodingOrder(dataset).queue)}\n")
     rows: list[dict[str, object]] = []
     for system in found:
         reached = value(dataset, system.run(dataset))
         for name, earlier, learn in (
             ("words", None, False), ("words, then own vectors", None, True), ("earlier run", healthy, False),
         ):  # fmt: skip
-            proof = prove(dataset, limit, system, Order(dataset, earlier=earlier), learn=learn)
+            proof = prove(dataset, limit, system, EncodingOrder(dataset, earlier=earlier), learn=learn)
             assert (proof is None) == limit.holds(reached), "a proof must agree with the whole run"
             prototype = PROTOTYPE.get((system.name, name.partition(",")[0])) if dataset.name == MAIN else None
             rows.append(
@@ -247,7 +247,11 @@ def encode_whole(model: Encoder, dataset: Dataset) -> Cost:
 def encode_with_bounds(model: Encoder, dataset: Dataset, limit: Limit, queries: Vectors, earlier: Run | None) -> Cost:
     """Encode with what ``--embed-fail-fast`` adds: order, smaller batches, scores and bounds after each block."""
     started, padded, encoding, seen = time.process_time(), 0, 0.0, 0
-    order, early, blocks = Order(dataset, earlier=earlier), EarlyFailure(dataset, [limit]), Blocks(len(dataset.doc_ids))
+    order, early, blocks = (
+        EncodingOrder(dataset, earlier=earlier),
+        FailureProver(dataset, [limit]),
+        BlockSizes(len(dataset.doc_ids)),
+    )
     tokens = 80 * len(dataset.doc_ids)  # replaced by what the first block has
     while len(block := order.next(blocks.size(seen, early.gap(early.bounds())))):
         before = time.process_time()
@@ -330,7 +334,7 @@ def main() -> None:
         results[whole.name] = table(whole, found)
     nfcorpus = datasets[1]
     limit = Limit(str(MEASURE), ">=", 0.29)
-    print(f"**nfcorpus**, {limit}: {outlook(nfcorpus, [limit], Order(nfcorpus).queue)}\n")
+    print(f"**nfcorpus**, {limit}: {outlook(nfcorpus, [limit], EncodingOrder(nfcorpus).queue)}\n")
     if chosen.cost:
         found = systems(datasets[:1], datasets[0], chosen.vectors)
         healthy = next(system for system in found if system.name == HEALTHY)

@@ -13,7 +13,7 @@ from pytest_embedbench.encode.batch_budget import DEFAULT_BATCH_TOKENS, Budget
 from pytest_embedbench.encode.loop import Encoded, Stream, Work, encode
 from pytest_embedbench.encode.progress import Progress, SilentProgress
 from pytest_embedbench.encode.vector_form import VectorForm, calibration_documents, fit_form
-from pytest_embedbench.evaluate.fail_fast.encoding import TOLERANCE, FailFast, encode_or_prove, obstacle
+from pytest_embedbench.evaluate.fail_fast.encoding import SCORE_TOLERANCE, FailFast, encode_or_prove, obstacle
 from pytest_embedbench.evaluate.search import Search
 
 if TYPE_CHECKING:
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.variants import Variant
 
     Part = tuple[Sequence[int], Vectors]
-    """Places among the distinct documents, and the model's vectors of these."""
+    """Positions among the distinct documents, and the model's vectors of these."""
 
-EFFORT = (
+EFFORT_FIELDS = (
     "seconds", "own_tokens", "tokens", "padded_tokens", "cached_texts", "cached_own_tokens", "full_texts",
 )  # fmt: skip
-"""Counts of ``Work`` that a result keeps."""
+"""Fields of ``Work`` that a result keeps."""
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How texts are encoded. ``caches`` remember vectors of this very model, one for each role."""
+    """Settings for encoding texts; ``caches`` hold vectors of this very model, one cache for each role."""
 
     budget: Budget = field(default_factory=lambda: Budget(DEFAULT_BATCH_TOKENS["cpu"]))
     progress: Progress = field(default_factory=SilentProgress)
@@ -43,7 +43,11 @@ class Encoding:
     def all(
         self, model: Encoder, texts: Sequence[str], role: Role, most_tokens: int | None = None, label: str = ""
     ) -> Encoded:
-        """All vectors of some texts."""
+        """Return all vectors of some texts.
+
+        Raises:
+            ModelError: the model gave a vector that cannot be used.
+        """
         return encode(
             model,
             texts,
@@ -57,7 +61,7 @@ class Encoding:
 
 
 class Ranked(NamedTuple):
-    """A ranking, what it took (seconds, tokens), and what the model's vectors were brought into for it."""
+    """A ranking, its effort (seconds, tokens), and the form of the model's vectors that it was made of."""
 
     run: Run
     effort: dict[str, float]
@@ -75,7 +79,7 @@ def rank(
     fail_fast: FailFast | None,
 ) -> Ranked:
     """Rank the corpus for these queries (ids) by a variant's vectors; errors are those of ``evaluate``."""
-    asked = encoding.all(model, [dataset.query_text[query] for query in queries], "query")
+    encoded_queries = encoding.all(model, [dataset.query_text[query] for query in queries], "query")
     reason = obstacle(model.facts, variant, dataset, fail_fast.limits) if fail_fast else ""
     if fail_fast and reason:
         fail_fast.say(f"no failure can be proven early: {reason}")
@@ -88,13 +92,14 @@ def rank(
             dataset,
             fail_fast,
             encode_block=lambda block, most, label: encoding.all(model, block, "document", most, label),
-            queries=form(asked.vectors)[asked.indices],
+            queries=form(encoded_queries.vectors)[encoded_queries.indices],
             form=form,
-            tolerance=TOLERANCE[model.facts.dtype],
+            tolerance=SCORE_TOLERANCE[model.facts.dtype],
             batch_tokens=encoding.budget.tokens,
         )
         parts = [(range(len(texts)), proven.vectors)]
     else:
+        # int8 takes its ranges from a sample, so that is encoded first.
         sampled = variant.precision == "int8"
         stream = Stream(
             model,
@@ -103,7 +108,7 @@ def rank(
             budget=encoding.budget,
             progress=encoding.progress,
             cache=encoding.caches.get("document"),
-            first=[indices[place] for place in calibration_documents(dataset.doc_texts)] if sampled else (),
+            first=[indices[document] for document in calibration_documents(dataset.doc_texts)] if sampled else (),
         )
         windows = iter(stream)
         head = next(windows)
@@ -113,21 +118,21 @@ def rank(
     groups: list[list[str]] = [[] for _ in texts]
     for doc, index in zip(dataset.doc_ids, indices, strict=True):
         groups[index].append(doc)
-    search = Search(groups, form(asked.vectors)[asked.indices], queries, depth)
+    search = Search(groups, form(encoded_queries.vectors)[encoded_queries.indices], queries, depth)
     searching = 0.0
-    for places, vectors in parts:
+    for positions, vectors in parts:
         began = time.perf_counter()
-        search.push(places, form(vectors))
+        search.push(positions, form(vectors))
         searching += time.perf_counter() - began
     began = time.perf_counter()
     run = search.run()
     searching += time.perf_counter() - began
     effort = {"search_seconds": searching, "batch_tokens": float(encoding.budget.tokens)}
-    return Ranked(run, effort | _effort("corpus", work) | _effort("query", asked), form)
+    return Ranked(run, effort | _effort("corpus", work) | _effort("query", encoded_queries), form)
 
 
 def _effort(side: str, work: Work) -> dict[str, float]:
-    """What encoding a side took, by the names of result files."""
-    counted = {name: value for name, value in vars(work).items() if name in EFFORT}
+    """The effort of encoding a side, by the names of result files."""
+    counted = {name: value for name, value in vars(work).items() if name in EFFORT_FIELDS}
     server = {f"server_ms:{name}": value for name, value in work.server_ms.items()}
     return {f"{side}_{name}": value for name, value in (counted | server).items()}

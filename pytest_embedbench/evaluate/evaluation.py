@@ -16,13 +16,13 @@ from pytest_embedbench.evaluate.metrics import Scores, score
 from pytest_embedbench.models.protocol import Encoder, Model
 from pytest_embedbench.models.variants import WHOLE, Variant
 
-DEPTH = 100
-"""Documents kept for each query, where no measure asks for more."""
+DEFAULT_DEPTH = 100
+"""Documents kept for each query, unless a measure needs more."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a pair produced: the run, values per measure and query, and what it took (seconds, tokens)."""
+    """A pair's run, its values per measure and query, and the effort (seconds, tokens)."""
 
     run: Run
     scores: Scores
@@ -30,12 +30,12 @@ class Evaluation:
     depth: int
     encode: dict[str, float] = field(default_factory=dict)
     form: VectorForm | None = None
-    """What the model's vectors were brought into; None where none were made."""
+    """The variant's form of the model's vectors; None if the model makes none."""
 
 
 def depth_for(measures: Iterable[Measure]) -> int:
-    """How many documents of each query the measures need, at least ``DEPTH``."""
-    return max([DEPTH, *(measure.k for measure in measures)])
+    """Return the number of documents that the measures need for each query, at least ``DEFAULT_DEPTH``."""
+    return max([DEFAULT_DEPTH, *(measure.k for measure in measures)])
 
 
 def evaluate(
@@ -49,7 +49,14 @@ def evaluate(
 ) -> Evaluation:
     """Rank the corpus for every query that has judgments (or every query, where none has) and score the ranking.
 
-    ``variant`` is made of the model's vectors; int8's ranges come from a sample of the corpus (``calibration``).
+    Args:
+        model: the model.
+        dataset: corpus, queries and judgments.
+        measures: measures that are computed.
+        variant: what is kept of the model's vectors; int8's ranges come from a sample of the corpus
+            (``calibration_documents``).
+        encoding: settings for encoding; absent: the defaults, without a cache.
+        fail_fast: limits that may end the evaluation early; absent: it is always finished.
 
     Raises:
         ModelError: the model gave a vector that cannot be used.
@@ -58,7 +65,8 @@ def evaluate(
     started = time.perf_counter()
     queries = dataset.ranked_queries
     depth = depth_for(measures)
-    wanted = depth + 1 if dataset.drop_self else depth
+    # The query itself, which is dropped afterwards, takes one rank.
+    ranked_depth = depth + 1 if dataset.drop_self else depth
     effort: dict[str, float] = {}
     form = None
     if not queries:
@@ -68,13 +76,13 @@ def evaluate(
             model,
             dataset,
             queries,
-            wanted,
+            ranked_depth,
             variant=variant,
             encoding=encoding or Encoding(),
             fail_fast=fail_fast,
         )
     else:
-        run = model.retrieve(dataset, queries, wanted)
+        run = model.retrieve(dataset, queries, ranked_depth)
     if dataset.drop_self:
         run = run.without_self(depth)
     scores = score(run, dataset.qrels, dataset.judged_queries, measures)

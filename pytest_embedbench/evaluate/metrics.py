@@ -20,15 +20,14 @@ TREC_NAMES = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precisi
 RECIPROCAL_RANK = "recip_rank"
 
 Scores = dict[str, dict[str, float]]
-"""measure (``ndcg@10``) -> query id -> value."""
+"""Values by measure (``ndcg@10``) and query id."""
 
 
 def score(run: Run, qrels: Qrels, queries: Sequence[str], measures: Iterable[Measure]) -> Scores:
-    """Values per measure and query, for every one of ``queries`` (each must have a positive judgment).
+    """Return values per measure and query, for every one of ``queries`` (each must have a positive judgment).
 
     A query that the run lacks scores 0. Grades of zero and below are not relevant.
 
-    trec_eval sees the rankings one by one: a dict of 10,000 rankings of 1,000 documents would take 0.7 GB.
     """
     measures = list(measures)
     scores: Scores = {str(measure): {} for measure in measures}
@@ -37,6 +36,7 @@ def score(run: Run, qrels: Qrels, queries: Sequence[str], measures: Iterable[Mea
     depth = max(measure.k for measure in measures)
     grades = {query: {doc: max(grade, 0) for doc, grade in qrels[query].items()} for query in queries}
     evaluator = pytrec_eval.RelevanceEvaluator(grades, {_trec_measure(measure) for measure in measures})
+    # One ranking at a time: a dict of 10,000 rankings of 1,000 documents would take 0.7 GB.
     for query in queries:
         ranking = run.get(query, [])[:depth]
         values = _evaluate(evaluator, query, ranking)
@@ -66,10 +66,10 @@ def _tied_at(ranking: Ranking, k: int) -> bool:
 
 
 def _within(reciprocal_rank: float, k: int) -> float:
-    """The reciprocal rank, 0 where the rank is beyond k. Ranks are compared, since 1/rank and 1/k are rounded."""
+    """Return the reciprocal rank, 0 for a rank beyond k. Ranks are compared, since 1/rank and 1/k are rounded."""
     return reciprocal_rank if reciprocal_rank and round(1 / reciprocal_rank) <= k else 0.0
 
 
 def means(scores: Scores) -> dict[str, float]:
-    """Arithmetic mean of each measure over its queries; a measure without queries is left out."""
+    """Return the mean of each measure over its queries; a measure without queries is left out."""
     return {name: sum(values.values()) / len(values) for name, values in scores.items() if values}

@@ -1,7 +1,8 @@
 """Exact search: corpus vectors stream past the queries in blocks, a running top-k is kept.
 
-Memory is O(queries x k) and one block of scores, whatever the corpus. Order is trec_eval's: score descending, ties by
-descending document id, also at the cut. Equal texts are one vector, so that their scores tie exactly.
+Memory is O(queries x k) and one block of scores, whatever the corpus. The order is trec_eval's: score
+descending, ties by descending document id, also at the cut. Equal texts are one vector, so that their scores tie
+exactly.
 """
 
 from __future__ import annotations
@@ -18,35 +19,35 @@ if TYPE_CHECKING:
 
     from pytest_embedbench.models.protocol import Vectors
 
-Score = TypeVar("Score", bound=np.floating)
+Floating = TypeVar("Floating", bound=np.floating)
 
-SCORES = 2**22
-"""Scores held at once, 16 MB of them: a block has fewer vectors where there are more queries."""
+MAX_SCORES = 2**22
+"""Scores held at once, 16 MB; the more queries, the fewer vectors are in a block."""
 
 
 class TopK:
     """The best ``k`` of the vectors pushed so far, for every query, by inner product.
 
-    ``tie_rank`` gives each vector's place among all in descending id order (0 is the highest id): of two equal
-    scores the lower rank comes first.
+    ``tie_rank`` is each vector's position in descending order of ids (see ``tie_ranks``): of two equal scores the lower
+    one comes first.
     """
 
     def __init__(self, queries: Vectors, k: int, tie_rank: NDArray[np.int64]) -> None:
         self._k = k
         self._queries = np.ascontiguousarray(queries.T)
         self._tie_rank = tie_rank
-        self._block = max(1, SCORES // max(1, len(queries)))
+        self._block = max(1, MAX_SCORES // max(1, len(queries)))
         self._scores = np.empty((len(queries), 0), dtype=np.float32)
         self._indices = np.empty((len(queries), 0), dtype=np.int64)
 
-    def push(self, places: NDArray[np.int64], vectors: Vectors) -> None:
-        """Merge the vectors at these places of ``tie_rank``; shapes (vectors,) and (vectors, dimensions)."""
-        for start in range(0, len(places), self._block):
+    def push(self, positions: NDArray[np.int64], vectors: Vectors) -> None:
+        """Merge the vectors at these positions of ``tie_rank``; shapes (vectors,) and (vectors, dimensions)."""
+        for start in range(0, len(positions), self._block):
             block = slice(start, start + self._block)
             scores = (vectors[block] @ self._queries).T
-            indices = np.broadcast_to(places[block], scores.shape)
+            indices = np.broadcast_to(positions[block], scores.shape)
             if self._scores.shape[1] == self._k:
-                # Most of a block is below what is kept already, and is not looked at any more.
+                # Most of a block scores below the k-th so far; sorting only the rest is what makes this fast.
                 scores, indices = _at_least(self._scores[:, -1], scores, indices)
             self._scores, self._indices = best(
                 np.concatenate([self._scores, scores], axis=1),
@@ -56,14 +57,21 @@ class TopK:
             )
 
     def result(self) -> tuple[Vectors, NDArray[np.int64]]:
-        """Scores and places, each of shape (queries, k), best first."""
+        """Return scores and positions, each of shape (queries, k), best first."""
         return self._scores, self._indices
 
 
+def tie_ranks(ids: Sequence[str]) -> NDArray[np.int64]:
+    """Return each id's position in descending order: trec_eval puts the highest id first among equal scores."""
+    ranks = np.empty(len(ids), dtype=np.int64)
+    ranks[sorted(range(len(ids)), key=ids.__getitem__, reverse=True)] = np.arange(len(ids))
+    return ranks
+
+
 def best(
-    scores: NDArray[Score], indices: NDArray[np.int64], tie_rank: NDArray[np.int64], k: int
-) -> tuple[NDArray[Score], NDArray[np.int64]]:
-    """The first ``k`` of each row, best first, ties by ``tie_rank[index]``; all arrays of shape (rows, n)."""
+    scores: NDArray[Floating], indices: NDArray[np.int64], tie_rank: NDArray[np.int64], k: int
+) -> tuple[NDArray[Floating], NDArray[np.int64]]:
+    """Return the first ``k`` of each row, best first, ties by ``tie_rank[index]``; all arrays of shape (rows, n)."""
     width = scores.shape[1]
     if width > k:
         # The k-th value decides what may stay; every tie with it stays until ids have been compared.
@@ -74,9 +82,9 @@ def best(
 
 
 def _at_least(
-    limits: NDArray[Score], scores: NDArray[Score], indices: NDArray[np.int64]
-) -> tuple[NDArray[Score], NDArray[np.int64]]:
-    """The entries of each row that reach its limit, in their order; shorter rows are filled up with -inf."""
+    limits: NDArray[Floating], scores: NDArray[Floating], indices: NDArray[np.int64]
+) -> tuple[NDArray[Floating], NDArray[np.int64]]:
+    """Return the entries of each row that reach its limit, in their order; shorter rows are filled up with -inf."""
     rows, columns = np.nonzero(scores >= limits[:, None])
     counts = np.bincount(rows, minlength=len(scores))
     within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -91,7 +99,7 @@ class Search:
     """Ranks documents for queries by inner product, while the documents' vectors come in.
 
     Args:
-        groups: for each vector that will come the ids of the documents with that text.
+        groups: ids of the documents with the same text, for each vector that will be pushed.
         queries: shape (queries, dimensions).
         query_ids: their ids.
         depth: documents to keep for each query.
@@ -99,18 +107,16 @@ class Search:
 
     def __init__(self, groups: Sequence[Sequence[str]], queries: Vectors, query_ids: Sequence[str], depth: int) -> None:
         self._groups, self._query_ids, self._depth = groups, query_ids, depth
-        highest = [max(ids) for ids in groups]
-        tie_rank = np.empty(len(groups), dtype=np.int64)
-        tie_rank[sorted(range(len(groups)), key=highest.__getitem__, reverse=True)] = np.arange(len(groups))
+        tie_rank = tie_ranks([max(ids) for ids in groups])
         self._top = TopK(queries, min(depth, len(groups)), tie_rank)
 
-    def push(self, places: Sequence[int], vectors: Vectors) -> None:
-        """Take the vectors at these places of ``groups``, shape (places, dimensions); each comes once, in any order."""
+    def push(self, positions: Sequence[int], vectors: Vectors) -> None:
+        """Take the vectors at these positions of ``groups``, shape (vectors, dimensions); each once, in any order."""
         if self._query_ids:
-            self._top.push(np.asarray(places, dtype=np.int64), vectors)
+            self._top.push(np.asarray(positions, dtype=np.int64), vectors)
 
     def run(self) -> Run:
-        """The ranking of all that came."""
+        """Return the ranking of all documents pushed."""
         scores, indices = self._top.result()
         rankings = {
             query: [

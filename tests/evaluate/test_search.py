@@ -68,7 +68,7 @@ def test_search_equals_brute_force(
 ) -> None:
     vectors, groups, queries = collection
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search_module, "SCORES", block)
+        patch.setattr(search_module, "MAX_SCORES", block)
         run = search(vectors, groups, queries, names(queries), depth)
     assert list(run) == names(queries)
     for name, query in zip(names(queries), queries, strict=True):
@@ -106,7 +106,7 @@ def test_a_group_that_straddles_the_cut() -> None:
 
 
 def test_real_valued_vectors_over_several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search_module, "SCORES", 20 * 64)
+    monkeypatch.setattr(search_module, "MAX_SCORES", 20 * 64)
     random = np.random.default_rng(5)
     vectors = random.standard_normal((1000, 16)).astype(np.float32)
     queries = random.standard_normal((20, 16)).astype(np.float32)

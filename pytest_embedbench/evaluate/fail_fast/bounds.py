@@ -45,13 +45,13 @@ if TYPE_CHECKING:
     Integers = NDArray[np.int64]
 
 
-class Known(NamedTuple):
-    """What is known of some queries, one row each.
+class KnownGains(NamedTuple):
+    """Known gains of some queries, one row each.
 
-    ``seen``: gains of the seen documents in ranking order, shape (queries, at least k), zero where not relevant or
-    where fewer are seen. ``unseen``: gains of the unseen relevant documents, descending, shape (queries, any width),
-    padded with zeros. ``ideal``: gains of all judged documents, descending, padded likewise: more than ``seen`` and
-    ``unseen`` where judged documents are not in the corpus. ``relevant``: how many are judged relevant, at least 1.
+    ``seen``: gains of the seen documents in ranking order, shape (queries, at least k), zero for those not relevant and
+    as padding. ``unseen``: gains of the unseen relevant documents, descending, shape (queries, any width),
+    padded with zeros. ``ideal``: gains of all judged documents, descending, padded likewise; it also
+    counts judged documents that are not in the corpus. ``relevant``: number of documents judged relevant, at least 1.
     """
 
     seen: Integers
@@ -60,8 +60,8 @@ class Known(NamedTuple):
     relevant: Integers
 
 
-def upper_bounds(measure: Measure, known: Known) -> Floats:
-    """The largest value that each query can still reach, shape (queries,); exact up to the rounding of a sum."""
+def upper_bounds(measure: Measure, known: KnownGains) -> Floats:
+    """Return the largest value that each query can still reach, shape (queries,); exact up to the rounding of a sum."""
     k = measure.k
     if measure.family == "ndcg":
         return best_interleaving(known.seen, known.unseen, k) / discounted(known.ideal, k)
@@ -86,20 +86,21 @@ def upper_bounds(measure: Measure, known: Known) -> Floats:
 
 
 def discounts(k: int) -> Floats:
-    """``1 / log2(rank + 1)`` for the ranks 1 to k."""
+    """Return ``1 / log2(rank + 1)`` for the ranks 1 to k, trec_eval's discounts."""
     return np.asarray(1 / np.log2(np.arange(2, k + 2)), dtype=np.float64)
 
 
 def discounted(gains: Integers, k: int) -> Floats:
-    """Sum of the first k gains of each row, discounted by rank; shape (rows,)."""
+    """Return the sum of the first k gains of each row, discounted by rank; shape (rows,)."""
     gains = gains[:, :k]
     return np.asarray(gains @ discounts(gains.shape[1]), dtype=np.float64)
 
 
 def best_interleaving(seen: Integers, unseen: Integers, k: int) -> Floats:
-    """Largest discounted sum of the first k ranks over all interleavings of two rows of gains; shape (rows,).
+    """Return the largest discounted sum of k ranks over all interleavings of two rows of gains; shape (rows,).
 
-    Each row keeps its own order. Takes O(k x min(k, width of unseen)) steps for each row.
+    Each row keeps its own order. The recurrence is the one in the module's text; it takes O(k x min(k, width of
+    unseen)) steps for each row.
     """
     rows, insertable = len(unseen), min(unseen.shape[1], k)
     # Backwards, with a zero behind, so that the (p-j)-th gains for j = 0, 1, ..., p are neighbours.

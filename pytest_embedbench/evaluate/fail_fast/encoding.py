@@ -1,7 +1,7 @@
 """Encode a corpus only as far as it takes to prove that a limit is missed; a healthy model's is encoded whole.
 
 The vectors are those that the whole run would use, each text encoded once. Scores are still taken to be uncertain by
-``TOLERANCE``: another run would batch the texts differently, and its verdict must be the same.
+``SCORE_TOLERANCE``: another run would batch the texts differently, and its verdict must be the same.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 
 from pytest_embedbench.core.batching import distinct
 from pytest_embedbench.errors import ProvenFailure
-from pytest_embedbench.evaluate.fail_fast.blocks import Blocks, batch_budget
-from pytest_embedbench.evaluate.fail_fast.order import Order
-from pytest_embedbench.evaluate.fail_fast.proof import EarlyFailure, lower_limits, outlook
+from pytest_embedbench.evaluate.fail_fast.block_sizes import BlockSizes, batch_budget
+from pytest_embedbench.evaluate.fail_fast.encoding_order import EncodingOrder
+from pytest_embedbench.evaluate.fail_fast.proof import FailureProver, lower_limits, outlook
 
 if TYPE_CHECKING:
     from pytest_embedbench.core.limits import Limit
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.variants import Variant
 
     EncodeBlock = Callable[[Sequence[str], int, str], Encoded]
-    """Texts, the most tokens that a batch may hold, and what a progress bar is to show."""
+    """Called with texts, the most tokens that a batch may hold, and the label of a progress bar."""
 
-TOLERANCE = {"fp32": 1e-5, "fp16": 5e-3, "bf16": 3e-2}
-"""How far a score (of vectors of length 1) may be from that of another run, which batches the texts differently."""
+SCORE_TOLERANCE = {"fp32": 1e-5, "fp16": 5e-3, "bf16": 3e-2}
+"""Inner product of unit vectors; largest difference to another run, which batches the texts differently."""
 
-CHUNK = 8192
+MAX_SCORED = 8192
 """Documents whose scores are held at once."""
 
-TOKENS = 80
-"""Tokens of a text, until some have been encoded."""
+DEFAULT_TEXT_TOKENS = 80
+"""Tokens; estimated length of a text, until some have been encoded."""
 
 
 @dataclass(frozen=True)
 class FailFast:
-    """End an evaluation once one of the limits is proven missed.
+    """Limits that end an evaluation once one of them is proven missed.
 
-    ``earlier``, a ranking of the same corpus by whatever model, says what to try first. ``say`` is told, before the
-    corpus is encoded, how much can be saved or why nothing can.
+    ``earlier``, a ranking of the same corpus by any model, decides which documents come first. ``say`` is called before
+    the corpus is encoded, with a sentence on how much can be saved or why nothing can.
     """
 
     limits: Sequence[Limit]
@@ -54,12 +54,12 @@ class FailFast:
 
 
 def obstacle(facts: ModelFacts, variant: Variant, dataset: Dataset, limits: Sequence[Limit]) -> str:
-    """Why nothing can be proven early of a model's variant; empty where it can."""
+    """Return the reason why nothing can be proven early about a model's variant; "" if something can."""
     if not lower_limits(limits) or not dataset.judged_queries:
         return "no lower limit on a measure to miss"
     if variant.precision != "float32":
         return f"{variant.precision} vectors can differ by a whole step between runs"
-    if not facts.normalized or facts.dtype not in TOLERANCE:
+    if not facts.normalized or facts.dtype not in SCORE_TOLERANCE:
         return "how far scores can differ between runs is known only for vectors of length 1 and a known dtype"
     return ""
 
@@ -74,7 +74,7 @@ def encode_or_prove(
     tolerance: float,
     batch_tokens: int,
 ) -> Encoded:
-    """The corpus, encoded in the order that proves a failure soonest.
+    """Encode the corpus in the order that proves a failure soonest.
 
     Args:
         dataset: with judged queries.
@@ -82,7 +82,7 @@ def encode_or_prove(
         encode_block: encodes documents.
         queries: vectors of the judged queries in their final form, shape (queries, dimensions).
         form: the final form of documents' vectors.
-        tolerance: see ``EarlyFailure``.
+        tolerance: see ``FailureProver``.
         batch_tokens: token budget of a batch; blocks that are small have smaller ones.
 
     Raises:
@@ -90,46 +90,45 @@ def encode_or_prove(
     """
     documents = len(dataset.doc_ids)
     unique, indices = distinct(dataset.doc_texts)
-    order = Order(dataset, earlier=goal.earlier)
-    early = EarlyFailure(dataset, goal.limits, tolerance=tolerance)
-    blocks = Blocks(documents)
-    ahead = outlook(dataset, goal.limits, order.queue)
-    goal.say(str(ahead))
-    shown = "document"
-    tokens = TOKENS * documents
+    order = EncodingOrder(dataset, earlier=goal.earlier)
+    prover = FailureProver(dataset, goal.limits, tolerance=tolerance)
+    blocks = BlockSizes(documents)
+    goal.say(str(outlook(dataset, goal.limits, order.queue)))
+    label = "document"
+    tokens = DEFAULT_TEXT_TOKENS * documents
     vectors: Vectors | None = None
     parts: list[Encoded] = []
     seen = 0
-    bounds = early.bounds()
+    bounds = prover.bounds()
     while seen < documents:
-        block = order.next(blocks.size(seen, early.gap(bounds)))
+        block = order.next(blocks.size(seen, prover.gap(bounds)))
         budget = batch_budget(tokens * len(block) // documents, batch_tokens)
-        made = encode_block([dataset.doc_texts[place] for place in block], budget, shown)
-        parts.append(made)
+        encoded = encode_block([dataset.doc_texts[document] for document in block], budget, label)
+        parts.append(encoded)
         if vectors is None:
-            vectors = np.empty((len(unique), made.vectors.shape[1]), dtype=np.float32)
-        rows = made.vectors[made.indices]
-        vectors[[indices[place] for place in block]] = rows
+            vectors = np.empty((len(unique), encoded.vectors.shape[1]), dtype=np.float32)
+        rows = encoded.vectors[encoded.indices]
+        vectors[[indices[document] for document in block]] = rows
         seen += len(block)
-        tokens = made.tokens * documents // len(block)
-        for start in range(0, len(block), CHUNK):
+        tokens = encoded.tokens * documents // len(block)
+        for start in range(0, len(block), MAX_SCORED):
             if seen == documents:
-                break  # all is known: the verdict itself comes next
-            chunk = slice(start, start + CHUNK)
+                break  # every document is encoded, so the ranking itself decides
+            chunk = slice(start, start + MAX_SCORED)
             scores = queries @ form(rows[chunk]).T
-            early.push(block[chunk], scores)
+            prover.push(block[chunk], scores)
             order.learn(block[chunk], scores)
-        bounds = early.bounds()
-        if failure := early.proven(bounds):
+        bounds = prover.bounds()
+        if failure := prover.proven(bounds):
             raise ProvenFailure(failure.limit.subject, failure.limit.show_bound(), failure.bound, failure.share)
         falling = ", ".join(f"{name} <= {bound:.4f}" for name, bound in bounds.items())
-        shown = f"{falling} after {early.share:.0%} of the corpus"
+        label = f"{falling} after {prover.share:.0%} of the corpus"
     assert vectors is not None  # noqa: S101 - a dataset with judged queries has documents
-    return _together(parts, vectors, indices)
+    return _join(parts, vectors, indices)
 
 
-def _together(parts: Sequence[Encoded], vectors: Vectors, indices: list[int]) -> Encoded:
-    """The blocks as one encoded corpus."""
+def _join(parts: Sequence[Encoded], vectors: Vectors, indices: list[int]) -> Encoded:
+    """Join the blocks to one encoded corpus."""
     times = [(name, value) for part in parts for name, value in part.server_ms.items()]
     return replace(
         parts[0],

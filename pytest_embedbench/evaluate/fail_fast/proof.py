@@ -1,6 +1,6 @@
 """Failure proven before the whole corpus is encoded: upper bounds of the means against the limits.
 
-How documents are encoded and in which order is not this module's business: it is told scores and says what they prove.
+This module neither encodes nor orders documents: it receives scores and tells what they prove.
 It holds for models whose document scores do not depend on the other documents, so not for BM25.
 
 **Exactness.** The bounds are those of ``bounds`` for the scores pushed, in trec_eval's order. They hold for the final
@@ -12,7 +12,7 @@ so here too; so our order comes from the final one by moving higher grades befor
 falls by that, wherever unseen documents stand in between. (Exact ties of not relevant with relevant documents are
 then unproven as well: a model that gives every text the same vector is only found out at the end.)
 
-Sums are rounded differently here and in trec_eval, by some 1e-15; ``MARGIN`` is far above that.
+Sums are rounded differently here and in trec_eval, by some 1e-15; ``SUM_ROUNDING`` is far above that.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pytest_embedbench.core.measures import parse_measure
-from pytest_embedbench.evaluate.fail_fast.bounds import Known, upper_bounds
-from pytest_embedbench.evaluate.fail_fast.judged import Judged
-from pytest_embedbench.evaluate.search import best
+from pytest_embedbench.evaluate.fail_fast.bounds import KnownGains, upper_bounds
+from pytest_embedbench.evaluate.fail_fast.judgment_arrays import JudgmentArrays
+from pytest_embedbench.evaluate.search import best, tie_ranks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int64]
 
-MARGIN = 1e-9
-"""A bound must miss its limit by this much."""
+SUM_ROUNDING = 1e-9
+"""Score; a bound must miss its limit by more than this."""
 
 
 @dataclass(frozen=True)
@@ -56,35 +56,35 @@ class Failure:
 
 
 def lower_limits(limits: Sequence[Limit]) -> list[Limit]:
-    """Those that an upper bound can prove missed: ``>=`` and ``>``."""
+    """Return the limits that an upper bound can prove missed: ``>=`` and ``>``."""
     return [limit for limit in limits if limit.op in {">=", ">"}]
 
 
 def depth(limits: Sequence[Limit]) -> int:
-    """How many documents of each query decide these limits, at least 1."""
+    """Return the number of documents of each query that decide these limits, at least 1."""
     return max((parse_measure(limit.subject).k for limit in limits), default=1)
 
 
-def mean_bounds(limits: Sequence[Limit], known: Known) -> dict[Measure, float]:
-    """Upper bound of the mean over all queries for each measure of the limits; empty without queries."""
+def mean_bounds(limits: Sequence[Limit], known: KnownGains) -> dict[Measure, float]:
+    """Return an upper bound of the mean over all queries for each measure of the limits; empty without queries."""
     measures = dict.fromkeys(parse_measure(limit.subject) for limit in limits)
     return {measure: float(upper_bounds(measure, known).mean()) for measure in measures if len(known.relevant)}
 
 
 def missed(limits: Sequence[Limit], bounds: Mapping[Measure, float]) -> Limit | None:
-    """The first limit that even the bound does not keep, by more than rounding."""
+    """Return the first limit that even the bound does not keep, by more than rounding."""
     for limit in limits:
         bound = bounds.get(parse_measure(limit.subject))
-        if bound is not None and not limit.holds(bound + MARGIN):
+        if bound is not None and not limit.holds(bound + SUM_ROUNDING):
             return limit
     return None
 
 
 class Outlook(NamedTuple):
-    """What can be said before anything is encoded, all in shares of the corpus's documents.
+    """Shares of the corpus's documents that are known before anything is encoded.
 
-    ``relevant``: judged relevant to some query. ``soonest``: what must at least be seen, whatever the model, before a
-    limit can be proven missed; None where none can.
+    ``relevant``: judged relevant to some query. ``soonest``: must be seen before a limit can be proven missed, whatever
+    the model; None if no limit can be proven missed.
     """
 
     relevant: float
@@ -98,29 +98,31 @@ class Outlook(NamedTuple):
 
 
 def outlook(dataset: Dataset, limits: Sequence[Limit], order: Integers) -> Outlook:
-    """Look ahead along an order (places in ``dataset.doc_ids``).
+    """Look ahead along an order of encoding (positions in ``dataset.doc_ids``).
 
-    The soonest proof is that of a model which ranks every relevant document behind all others: as bound is left
-    what the unseen relevant documents can earn. Found by bisection, since the bound only falls.
+    The soonest proof is that of a model which ranks every relevant document behind all others: its bound is the value
+    that the unseen relevant documents can still reach. Found by bisection, since the bound only falls.
     """
-    judged = Judged(dataset)
+    judged = JudgmentArrays(dataset)
     relevant = len(np.unique(judged.docs)) / max(1, judged.documents)
     limits = lower_limits(limits)
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
+    step = np.empty(len(order), dtype=np.int64)
+    step[order] = np.arange(len(order))
     nothing = np.zeros((len(judged.relevant), 0), dtype=np.int64)
 
     def provable(seen: int) -> bool:
-        unseen = judged.best_first(place[judged.docs] >= seen, depth(limits))
-        return missed(limits, mean_bounds(limits, Known(nothing, unseen, judged.ideal, judged.relevant))) is not None
+        unseen = judged.best_first(step[judged.docs] >= seen, depth(limits))
+        return (
+            missed(limits, mean_bounds(limits, KnownGains(nothing, unseen, judged.ideal, judged.relevant))) is not None
+        )
 
     if not provable(len(order)):
         return Outlook(relevant, None)
     return Outlook(relevant, bisect_left(range(len(order)), x=True, key=provable) / len(order))
 
 
-class EarlyFailure:
-    """Told of documents' scores as they come, says which limits can no longer be kept.
+class FailureProver:
+    """Receives documents' scores as they come, and tells which limits can no longer be kept.
 
     Args:
         dataset: gives the corpus, the judged queries and the judgments.
@@ -129,15 +131,12 @@ class EarlyFailure:
     """
 
     def __init__(self, dataset: Dataset, limits: Sequence[Limit], *, tolerance: float = 0.0) -> None:
-        self._judged = Judged(dataset)
+        self._judged = JudgmentArrays(dataset)
         self.limits = lower_limits(limits)
         self._depth = depth(self.limits)
-        self._tie_rank = np.empty(len(dataset.doc_ids), dtype=np.int64)
-        self._tie_rank[sorted(range(len(dataset.doc_ids)), key=dataset.doc_ids.__getitem__, reverse=True)] = np.arange(
-            len(dataset.doc_ids)
-        )
-        place = {doc: index for index, doc in enumerate(dataset.doc_ids)} if dataset.drop_self else {}
-        self._own = np.array([place.get(query, -1) for query in dataset.judged_queries], dtype=np.int64)
+        self._tie_rank = tie_ranks(dataset.doc_ids)
+        position = {doc: index for index, doc in enumerate(dataset.doc_ids)} if dataset.drop_self else {}
+        self._own = np.array([position.get(query, -1) for query in dataset.judged_queries], dtype=np.int64)
         levels = np.unique(self._judged.grades, return_inverse=True)[1]
         self._lift = 2 * tolerance * (levels + 1.0)
         self._seen = np.zeros(len(dataset.doc_ids), dtype=bool)
@@ -151,16 +150,16 @@ class EarlyFailure:
         return float(self._seen.mean())
 
     def push(self, docs: Sequence[int] | Integers, scores: NDArray[np.floating]) -> None:
-        """Documents have been scored; each once.
+        """Take scores of documents; each document comes once.
 
         Args:
-            docs: their places in ``dataset.doc_ids``, in any order; documents of one text all, each by itself.
+            docs: positions in ``dataset.doc_ids``, in any order; equal texts are separate documents.
             scores: shape (judged queries, documents), in the order of ``judged_queries``.
         """
         new = np.asarray(docs, dtype=np.int64)
         keys = scores.astype(np.float64)
-        entries, places = self._judged.entries_of(new)
-        keys[self._judged.rows[entries], places] += self._lift[entries]
+        entries, indices = self._judged.entries_of(new)
+        keys[self._judged.rows[entries], indices] += self._lift[entries]
         keys[new == self._own[:, None]] = -np.inf
         self._seen[new] = True
         self._unseen[entries] = False
@@ -171,25 +170,25 @@ class EarlyFailure:
             self._depth,
         )
 
-    def known(self) -> Known:
-        """What is known of the judged queries now."""
+    def known(self) -> KnownGains:
+        """Return the gains of the judged queries that are known now."""
         judged = self._judged
         seen = np.where(np.isneginf(self._scores), 0, judged.gains(self._docs))
-        return Known(seen, judged.best_first(self._unseen, self._depth), judged.ideal, judged.relevant)
+        return KnownGains(seen, judged.best_first(self._unseen, self._depth), judged.ideal, judged.relevant)
 
     def bounds(self) -> dict[Measure, float]:
-        """Upper bound of each measure's mean over the judged queries; none where no query is judged."""
+        """Return an upper bound of each measure's mean over the judged queries; empty if no query is judged."""
         return mean_bounds(self.limits, self.known())
 
     def gap(self, bounds: Mapping[Measure, float]) -> float:
-        """How far the bound that is nearest to its limit lies above it; infinite without limits."""
+        """Return the distance of the bound nearest to its limit above that limit; infinite without limits."""
         gaps = [bounds[parse_measure(limit.subject)] - limit.bound for limit in self.limits if bounds]
         return min(gaps, default=float("inf"))
 
     def proven(self, bounds: Mapping[Measure, float] | None = None) -> Failure | None:
-        """The first limit that cannot be kept whatever the unseen documents are, if there is one."""
-        found = self.bounds() if bounds is None else bounds
-        limit = missed(self.limits, found)
+        """Return the first limit that cannot be kept, whatever the unseen documents are; None if there is none."""
+        current = self.bounds() if bounds is None else bounds
+        limit = missed(self.limits, current)
         if limit is None:
             return None
-        return Failure(limit=limit, bound=found[parse_measure(limit.subject)], share=self.share)
+        return Failure(limit=limit, bound=current[parse_measure(limit.subject)], share=self.share)

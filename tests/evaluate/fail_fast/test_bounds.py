@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_embedbench.core.measures import Measure
 from pytest_embedbench.core.runs import Run
-from pytest_embedbench.evaluate.fail_fast.bounds import Known, upper_bounds
+from pytest_embedbench.evaluate.fail_fast.bounds import KnownGains, upper_bounds
 from pytest_embedbench.evaluate.metrics import score
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ def row(grades: Sequence[int]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]
     return np.array([grades], dtype=np.int64).reshape(1, -1)
 
 
-def known(seen: Sequence[int], unseen: Sequence[int], lost: Sequence[int] = ()) -> Known:
+def known(seen: Sequence[int], unseen: Sequence[int], lost: Sequence[int] = ()) -> KnownGains:
     """One query: gains seen, in order, those not seen, and those of judged documents that are nowhere."""
     judged = sorted((grade for grade in [*seen, *unseen, *lost] if grade > 0), reverse=True)
-    return Known(row(seen), row(sorted(unseen, reverse=True)), row(judged), np.array([len(judged)]))
+    return KnownGains(row(seen), row(sorted(unseen, reverse=True)), row(judged), np.array([len(judged)]))
 
 
 @settings(deadline=None)
@@ -101,7 +101,7 @@ def test_queries_are_bounded_each_by_itself(cases: list[tuple[list[int], list[in
         return np.concatenate([np.pad(table, ((0, 0), (0, 2 * width - table.shape[1]))) for table in tables])
 
     relevant = np.concatenate([one.relevant for one in alone])
-    together = Known(stacked(0), stacked(1), stacked(2), relevant)
+    together = KnownGains(stacked(0), stacked(1), stacked(2), relevant)
     expected = np.concatenate([upper_bounds(measure, one) for one in alone])
     assert upper_bounds(measure, together) == pytest.approx(expected, abs=1e-12)
 

@@ -15,7 +15,7 @@ from pytest_embedbench.core.limits import Limit, parse_quality
 from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.core.runs import Run
 from pytest_embedbench.datasets.types import Dataset
-from pytest_embedbench.evaluate.fail_fast.proof import EarlyFailure, Outlook, outlook
+from pytest_embedbench.evaluate.fail_fast.proof import FailureProver, Outlook, outlook
 from pytest_embedbench.evaluate.metrics import means, score
 
 Scores = NDArray[np.float32]
@@ -82,7 +82,7 @@ def blocks(data: st.DataObject, documents: int) -> list[list[int]]:
 def test_bounds_hold_fall_and_end_at_the_value(collection: tuple[Dataset, Scores], data: st.DataObject) -> None:
     dataset, scores = collection
     final = final_means(dataset, scores)
-    early = EarlyFailure(dataset, limits(0.5))
+    early = FailureProver(dataset, limits(0.5))
     before = early.bounds()
     assert {str(measure) for measure in before} == set(final)
     for block in blocks(data, len(dataset.doc_ids)):
@@ -104,7 +104,7 @@ def test_the_verdict_is_that_of_the_full_run(collection: tuple[Dataset, Scores],
     near = [float(np.nextafter(value, side)) for value in final.values() for side in (0, 1, value)]
     threshold = data.draw(st.floats(0, 1) | st.sampled_from([*near, 0.0, 1.0]), label="threshold")
     for limit in limits(threshold, op):
-        early = EarlyFailure(dataset, [limit])
+        early = FailureProver(dataset, [limit])
         holds = limit.holds(final[limit.subject]) if final else True
         for block in blocks(data, len(dataset.doc_ids)):
             early.push(block, scores[:, block])
@@ -124,7 +124,7 @@ def test_bounds_hold_for_final_scores_that_differ_within_the_tolerance(
     noise = st.floats(-0.12, 0.12)
     shift = np.array([[data.draw(noise) for _ in dataset.doc_ids] for _ in dataset.judged_queries])
     final = final_means(dataset, (scores + shift.reshape(scores.shape)).astype(np.float32))
-    early = EarlyFailure(dataset, limits(0.5), tolerance=0.125)
+    early = FailureProver(dataset, limits(0.5), tolerance=0.125)
     before = early.bounds()
     for block in blocks(data, len(dataset.doc_ids)):
         early.push(block, scores[:, block])
@@ -147,7 +147,7 @@ ROWS = Dataset(
 
 
 def test_a_proof_says_what_it_proves() -> None:
-    early = EarlyFailure(ROWS, [parse_quality("mrr@10 >= 0.8"), parse_quality("recall@10 >= 0.9")])
+    early = FailureProver(ROWS, [parse_quality("mrr@10 >= 0.8"), parse_quality("recall@10 >= 0.9")])
     # y can reach 1/2 of recall at most: one of its two relevant documents is not in the corpus.
     failure = early.proven()
     assert failure is not None
@@ -161,20 +161,20 @@ def test_a_proof_says_what_it_proves() -> None:
 
 def test_a_missed_limit_is_told_from_one_that_is_just_kept() -> None:
     for threshold, missed in ((0.75, False), (0.75 + 1e-10, False), (0.751, True)):
-        early = EarlyFailure(ROWS, [Limit("mrr@10", ">=", threshold)])
+        early = FailureProver(ROWS, [Limit("mrr@10", ">=", threshold)])
         early.push([0, 1, 2, 3], np.array([[1, 0, 2, 0], [0, 1, 0, 0]], np.float32))
         assert (early.proven() is not None) == missed
         assert early.gap(early.bounds()) == pytest.approx(0.75 - threshold)
 
 
 def test_upper_limits_are_not_this_modules_business() -> None:
-    early = EarlyFailure(ROWS, [parse_quality("mrr@10 <= 0.1"), parse_quality("mrr@10 < 0.1")])
+    early = FailureProver(ROWS, [parse_quality("mrr@10 <= 0.1"), parse_quality("mrr@10 < 0.1")])
     early.push([0, 1, 2, 3], np.zeros((2, 4)))
     assert (early.limits, early.bounds(), early.proven(), early.gap({})) == ([], {}, None, float("inf"))
 
 
 def test_without_judged_queries_nothing_is_proven() -> None:
-    early = EarlyFailure(replace(ROWS, qrels={"x": {"a": 0}}), [parse_quality("mrr@10 >= 0.8")])
+    early = FailureProver(replace(ROWS, qrels={"x": {"a": 0}}), [parse_quality("mrr@10 >= 0.8")])
     early.push([0, 1], np.empty((0, 2)))
     assert (early.bounds(), early.proven(), early.share) == ({}, None, 0.5)
 
@@ -201,7 +201,7 @@ def test_no_model_is_proven_to_fail_before_the_outlook_says(
     dataset, scores = collection
     order = np.array(data.draw(st.permutations(range(len(dataset.doc_ids)))))
     soonest = outlook(dataset, limits(threshold), order).soonest
-    early = EarlyFailure(dataset, limits(threshold))
+    early = FailureProver(dataset, limits(threshold))
     for doc in order:
         if early.proven():
             break

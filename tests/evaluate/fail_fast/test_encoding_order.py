@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from pytest_embedbench.core.runs import Run
 from pytest_embedbench.datasets.types import Dataset
-from pytest_embedbench.evaluate.fail_fast.blocks import Blocks, batch_budget
-from pytest_embedbench.evaluate.fail_fast.order import Order
+from pytest_embedbench.evaluate.fail_fast.block_sizes import BlockSizes, batch_budget
+from pytest_embedbench.evaluate.fail_fast.encoding_order import EncodingOrder
 from pytest_embedbench.evaluate.fail_fast.word_overlap import Lexicon
 
 WORDS = ["cell", "gene", "heart", "lung", "yeast"]
@@ -38,7 +38,7 @@ def test_every_document_comes_once_and_equal_texts_together(
     judged = {query: data.draw(st.dictionaries(docs, st.integers(0, 2), max_size=5)) for query in ("x", "y")}
     dataset = collection(doc_texts, {"x": "heart gene", "y": ""}, judged)
     run = Run({"x": [(doc, 1.0) for doc in sorted(data.draw(st.sets(docs)))]}) if with_run else None
-    order = Order(dataset, earlier=run)
+    order = EncodingOrder(dataset, earlier=run)
     came: list[int] = []
     while len(block := order.next(data.draw(st.integers(1, 9)))):
         seen_before = {doc_texts[doc] for doc in came}
@@ -55,7 +55,7 @@ def test_cheap_queries_and_hard_documents_come_first() -> None:
         {"x": "heart", "y": "lung"},
         {"x": {"d0": 1}, "y": {f"d{n}": 1 for n in range(1, 11)}},
     )
-    queue = Order(dataset).queue.tolist()
+    queue = EncodingOrder(dataset).queue.tolist()
     assert queue[:2] == [0, 11]
     assert set(queue[2:12]) == set(range(1, 11))
 
@@ -63,7 +63,7 @@ def test_cheap_queries_and_hard_documents_come_first() -> None:
 def test_an_earlier_run_says_what_is_hard() -> None:
     dataset = collection(["gene a", "gene b", "gene c", "gene d"], {"x": "lung"}, {"x": {"d1": 1}})
     run = Run({"x": [("d3", 3.0), ("d1", 2.5), ("d0", 2.0), ("missing", 1.0)]})
-    assert Order(dataset, earlier=run).queue.tolist() == [1, 3, 0, 2]
+    assert EncodingOrder(dataset, earlier=run).queue.tolist() == [1, 3, 0, 2]
 
 
 def test_the_models_own_scores_change_the_order() -> None:
@@ -73,7 +73,7 @@ def test_the_models_own_scores_change_the_order() -> None:
         {"x": "which"},
         {"x": {"d0": 1}},
     )
-    order = Order(dataset)
+    order = EncodingOrder(dataset)
     assert (order.queue[1:101] <= 100).mean() > 0.9
     first = np.array([*range(1, 16), *range(101, 116)])
     scored = np.where(first > 100, 0.9, 0.1)[None, :]
@@ -109,7 +109,7 @@ def test_texts_without_words() -> None:
 
 
 def test_blocks_grow_while_a_proof_is_far_and_shrink_towards_it() -> None:
-    blocks = Blocks(1000)
+    blocks = BlockSizes(1000)
     assert blocks.size(0, 0.5) == 20
     assert blocks.size(20, 0.49) == 20
     assert blocks.size(40, 0.47) == 40
@@ -118,16 +118,16 @@ def test_blocks_grow_while_a_proof_is_far_and_shrink_towards_it() -> None:
 
 
 def test_blocks_give_up_at_once_where_too_little_is_left() -> None:
-    blocks = Blocks(1000)
+    blocks = BlockSizes(1000)
     blocks.size(0, 0.5)
     blocks.size(150, 0.2)
     assert blocks.size(300, 0.15) == 700
-    assert Blocks(10).size(0, float("inf")) == 1
+    assert BlockSizes(10).size(0, float("inf")) == 1
 
 
 @given(st.integers(1, 500), st.lists(st.floats(0, 1), min_size=1))
 def test_blocks_come_to_an_end(documents: int, gaps: list[float]) -> None:
-    blocks, seen = Blocks(documents), 0
+    blocks, seen = BlockSizes(documents), 0
     for gap in sorted(gaps, reverse=True) + [min(gaps)] * documents:
         if seen >= documents:
             break

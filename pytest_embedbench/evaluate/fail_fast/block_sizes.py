@@ -1,4 +1,4 @@
-"""How much to encode before the order is planned anew.
+"""Sizes of the blocks after which the bounds are computed and the order may be planned anew.
 
 Small blocks keep the order of the prices; large ones are padded less, since texts are batched with others of like
 length from their block only. The bound falls ever more slowly, as a rule, so drawing its last fall on as a straight
@@ -8,31 +8,39 @@ unlikely or would save little, and all of it comes at once, as in a run without 
 
 from __future__ import annotations
 
-FIRST = 0.02
-"""Share of the corpus in the first and in the smallest block."""
+SMALLEST_SHARE = 0.02
+"""Share of the corpus; size of the first and of the smallest block."""
 
-HOPE, ENOUGH, REST = 0.2, 0.15, 0.5
-"""After a share ``HOPE`` of the corpus, take all the rest where a proof needs more than ``ENOUGH`` of it by the
-straight line, which says too little; after ``REST`` in any case."""
+EARLIEST_REST = 0.2
+"""Share of the corpus seen, from which on the rest may come as one block."""
 
-BATCHES, SMALLEST_BATCH = 24, 512
-"""Batches wanted in a block, for like lengths in each, and the tokens that a batch should have all the same."""
+MAX_NEEDED = 0.15
+"""Share of the rest; if a proof needs more by the straight line, which estimates too little, the rest comes at once."""
+
+LATEST_REST = 0.5
+"""Share of the corpus seen, from which on the rest always comes as one block."""
+
+BLOCK_BATCHES = 24
+"""Batches in a block, so that the texts of each have similar lengths."""
+
+MIN_BATCH_TOKENS = 512
+"""Tokens; smallest budget of a batch, even if the block then has fewer batches."""
 
 
-class Blocks:
+class BlockSizes:
     """Sizes of the blocks in which a corpus of ``documents`` is handed out."""
 
     def __init__(self, documents: int) -> None:
         self._documents = documents
-        self._smallest = max(1, round(FIRST * documents))
+        self._smallest = max(1, round(SMALLEST_SHARE * documents))
         self._marks: list[tuple[int, float]] = []
 
     def size(self, seen: int, gap: float) -> int:
-        """Documents to encode next, at least one.
+        """Return the number of documents to encode next, at least one.
 
         Args:
             seen: documents seen so far.
-            gap: how far the bound is above its limit now.
+            gap: distance of the bound above its limit now.
         """
         left = self._documents - seen
         self._marks.append((seen, gap))
@@ -42,11 +50,11 @@ class Blocks:
         fall = (gap_before - gap) / max(1, seen - seen_before)
         needed = gap / fall if fall > 0 else float("inf")
         share = seen / self._documents
-        if share >= REST or (share >= HOPE and needed > ENOUGH * left):
+        if share >= LATEST_REST or (share >= EARLIEST_REST and needed > MAX_NEEDED * left):
             return max(1, left)
         return int(min(max(needed, self._smallest), max(seen, self._smallest)))
 
 
 def batch_budget(block_tokens: int, most: int) -> int:
-    """Token budget of a batch within a block of so many tokens, at most the device's."""
-    return min(most, max(SMALLEST_BATCH, block_tokens // BATCHES))
+    """Return the token budget of a batch within a block of this many tokens; ``most`` is the device's budget."""
+    return min(most, max(MIN_BATCH_TOKENS, block_tokens // BLOCK_BATCHES))

@@ -1,4 +1,4 @@
-"""In which order to encode a corpus so that failing is proven soon.
+"""Order in which a corpus is encoded, so that a failure is proven soon.
 
 A query's bound falls only when its relevant documents are seen, and then only as far as other documents are seen that
 rank before them. Each document therefore gets a price and the cheapest come first:
@@ -6,11 +6,12 @@ rank before them. Each document therefore gets a price and the cheapest come fir
 - a relevant document costs as many documents as its query has relevant ones: a query with three falls from 1 to its
   true value for three documents, one with a hundred hardly moves before most of them are seen, and a failing mean is
   often proven without it;
-- any other document costs ``PACE`` times its place among the documents that are likely to crowd the query;
-- the lowest over all queries counts, times the square root of the text's length: what is encoded is tokens, but how
-  soon a document is wanted should not hang on its length alone.
+- any other document costs ``RANK_PRICE`` times its position among the documents likely to rank high for the query;
+- the lowest price over all queries counts, times the square root of the text's length: the effort grows with tokens,
+  but length alone should not decide when a document comes.
 
-What is likely to crowd a query: what ranked high in an earlier run (of any model), else what shares words with it.
+Documents likely to rank high for a query: those that did in an earlier run (of any model), otherwise those that share
+words with it.
 Without an earlier run the order learns: once part of the corpus is scored, a least-squares fit says how much the
 model's own scores follow from shared words, from being judged (though not relevant), from length, and from likeness
 to the documents that lead the query's ranking now; the rest is ordered by what it predicts.
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_embedbench.core.batching import distinct
-from pytest_embedbench.evaluate.fail_fast.judged import Judged
+from pytest_embedbench.evaluate.fail_fast.judgment_arrays import JudgmentArrays
 from pytest_embedbench.evaluate.fail_fast.word_overlap import Lexicon
 from pytest_embedbench.evaluate.search import best
 
@@ -40,49 +41,52 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
 
-PACE = 8
-"""A query's n-th hardest document comes with the relevant documents of queries that have ``8 n``."""
+RANK_PRICE = 8
+"""Price of a position: a query's n-th likeliest document costs what a relevant one of a query with ``8 n`` costs."""
 
-LEADING = 5
+TOP_DOCUMENTS = 5
 """Documents at the top of a query's ranking that unseen ones are compared with."""
 
-HARDEST = 1000
-"""Documents of each query that are ordered; what is in no query's list comes last."""
+MAX_LIKELY = 1000
+"""Documents of each query that get a price; those of no query come last."""
 
-SAMPLE = 2000
-"""Scored documents that a fit looks at."""
+MAX_FITTED = 2000
+"""Scored documents that a fit uses."""
 
-FIRST_FIT, LAST_FIT, PATIENCE = 0.05, 0.5, 1.5
-"""The order is planned anew at 5% of the corpus, and each time what is seen has grown by half, up to 50%."""
+FIRST_FIT, LAST_FIT = 0.05, 0.5
+"""Shares of the corpus seen, between which the order is planned anew."""
 
-WEIGHTS = np.array([1.0, 0.0, 0.0, 0.0])
-"""Of the features, before anything is scored: shared words alone."""
+FIT_GROWTH = 1.5
+"""Growth of the part seen, after which the order is planned anew."""
+
+DEFAULT_WEIGHTS = np.array([1.0, 0.0, 0.0, 0.0])
+"""Weights of the features before anything is scored: shared words alone."""
 
 
-class Order:
+class EncodingOrder:
     """Hands out a corpus block by block, each document once.
 
     Args:
         dataset: the corpus, its queries and judgments.
-        earlier: a ranking of the same corpus by an earlier run, e.g. of the baseline; its documents come first.
+        earlier: a ranking of the same corpus by an earlier run; its documents come first.
     """
 
     def __init__(self, dataset: Dataset, *, earlier: Run | None = None) -> None:
-        self._judged = Judged(dataset)
+        self._judged = JudgmentArrays(dataset)
         self._lexicon = Lexicon(dataset.doc_texts)
         self._queries = dataset.judged_queries
         self._shared = self._lexicon.bm25([dataset.query_text[query] for query in self._queries])
         self._relevant = [self._judged.docs[self._judged.rows == row] for row in range(len(self._queries))]
         self._group = np.array(distinct(dataset.doc_texts)[1], dtype=np.int64)
-        place = {doc: index for index, doc in enumerate(dataset.doc_ids)}
+        position = {doc: index for index, doc in enumerate(dataset.doc_ids)}
         # A judged document has been in the pool of some system, so it is likelier to rank high.
         self._pooled = [
-            np.array([place[doc] for doc in dataset.qrels[query] if doc in place], dtype=np.int64)
+            np.array([position[doc] for doc in dataset.qrels[query] if doc in position], dtype=np.int64)
             for query in self._queries
         ]
         self._earlier: list[Integers] = (
             [
-                np.array([place[doc] for doc, _ in earlier.get(query, []) if doc in place], dtype=np.int64)
+                np.array([position[doc] for doc, _ in earlier.get(query, []) if doc in position], dtype=np.int64)
                 for query in self._queries
             ]
             if earlier is not None
@@ -91,7 +95,7 @@ class Order:
         self._characters = np.array([1.0 + len(text) for text in dataset.doc_texts])
         lengths = np.log(self._characters)
         self._length = (lengths - lengths.mean()) / (lengths.std() or 1.0)
-        self._left = np.ones(len(place), dtype=bool)
+        self._left = np.ones(len(position), dtype=bool)
         self._sample = np.empty(0, dtype=np.int64)
         self._sampled = np.empty((len(self._queries), 0))
         self._top = (np.empty((len(self._queries), 0)), np.empty((len(self._queries), 0), dtype=np.int64))
@@ -99,16 +103,16 @@ class Order:
 
     @property
     def queue(self) -> Integers:
-        """All documents as they would come now, those handed out included."""
+        """All documents in the order planned now, those handed out included."""
         return self._queue
 
     def next(self, size: int) -> Integers:
-        """Places in ``dataset.doc_ids`` of the next ``size`` documents or few more; documents of one text together.
+        """Return positions in ``dataset.doc_ids`` of the next ``size`` documents; a few more if their text is equal.
 
         Empty when all have been handed out.
         """
         seen = 1 - float(self._left.mean())
-        if len(self._sample) and max(FIRST_FIT, PATIENCE * self._planned_at) <= seen <= LAST_FIT:
+        if len(self._sample) and max(FIRST_FIT, FIT_GROWTH * self._planned_at) <= seen <= LAST_FIT:
             self._plan()
         queue = self._queue[self._left[self._queue]]
         groups = self._group[queue]
@@ -119,58 +123,63 @@ class Order:
         return queue[:end]
 
     def learn(self, docs: Integers, scores: NDArray[np.floating]) -> None:
-        """Scores of documents handed out, shape (judged queries, documents); the following order may use them."""
+        """Take scores of documents handed out, shape (judged queries, documents); later plans use them."""
         if self._earlier:
             return
-        room = max(0, SAMPLE - len(self._sample))
+        room = max(0, MAX_FITTED - len(self._sample))
         self._sample = np.concatenate([self._sample, docs[:room]])
         self._sampled = np.concatenate([self._sampled, scores[:, :room]], axis=1)
         self._top = best(
             np.concatenate([self._top[0], scores], axis=1),
             np.concatenate([self._top[1], np.broadcast_to(docs, scores.shape)], axis=1),
             np.arange(len(self._left)),
-            LEADING,
+            TOP_DOCUMENTS,
         )
 
     def _plan(self) -> None:
-        """Price every document; ``_queue`` is all documents, cheapest first."""
+        """Price every document; ``_queue`` then has all documents, cheapest first."""
         judged, documents = self._judged, len(self._left)
         prices = np.full(documents, np.inf)
-        weights = self._fit() if len(self._sample) else WEIGHTS
-        places = PACE * np.arange(1.0, min(HARDEST, documents) + 1)
+        weights = self._fit() if len(self._sample) else DEFAULT_WEIGHTS
+        ladder = RANK_PRICE * np.arange(1.0, min(MAX_LIKELY, documents) + 1)
         for rows in self._chunks():
-            hardness = np.tensordot(weights, self._features(rows), axes=1)
-            for row, likely in zip(rows, hardness, strict=True):
+            likeliness = np.tensordot(weights, self._features(rows), axes=1)
+            for row, likely in zip(rows, likeliness, strict=True):
                 if self._earlier:
                     known = self._earlier[row]
                     likely[known] = likely.max(initial=0.0) + np.arange(len(known), 0, -1)
                 relevant = self._relevant[row]
                 likely[relevant] = -np.inf
-                hardest = np.argpartition(-likely, len(places) - 1)[: len(places)]
-                hardest = hardest[np.argsort(-likely[hardest], kind="stable")]
-                prices[hardest] = np.minimum(prices[hardest], places)
+                likeliest = np.argpartition(-likely, len(ladder) - 1)[: len(ladder)]
+                likeliest = likeliest[np.argsort(-likely[likeliest], kind="stable")]
+                prices[likeliest] = np.minimum(prices[likeliest], ladder)
                 prices[relevant] = np.minimum(prices[relevant], judged.relevant[row])
-        of_text = np.full(documents, np.inf)
-        np.minimum.at(of_text, self._group, prices * np.sqrt(self._characters))
-        self._queue = np.lexsort((self._group, of_text[self._group]))
+        # Equal texts are encoded once, so they share the lowest price among them and come together.
+        text_price = np.full(documents, np.inf)
+        np.minimum.at(text_price, self._group, prices * np.sqrt(self._characters))
+        self._queue = np.lexsort((self._group, text_price[self._group]))
         self._planned_at = 1 - float(self._left.mean())
 
     def _chunks(self) -> Iterator[range]:
-        """Rows of queries, so few at once that their features take no more than some 100 MB."""
+        """Ranges of queries, so few at once that their features take some 100 MB at most."""
         step = max(1, 4_000_000 // len(self._left))
         for start in range(0, len(self._queries), step):
             yield range(start, min(start + step, len(self._queries)))
 
     def _features(self, rows: range) -> Floats:
-        """What may tell how high documents rank for some queries, shape (4, queries, documents)."""
-        found = np.zeros((4, len(rows), len(self._left)))
-        found[0] = self._shared[rows.start : rows.stop].toarray()
-        found[0] /= np.maximum(found[0].max(axis=1, keepdims=True, initial=0.0), 1e-9)
-        for place, row in enumerate(rows):
-            found[1, place, self._pooled[row]] = 1.0
-        found[2] = self._length
-        found[3] = self._lexicon.likeness(self._top[1][rows.start : rows.stop])
-        return found
+        """Features that may predict scores, shape (4, queries, documents).
+
+        They are the BM25 score (1 for the query's best), whether the document is judged, its length, and its likeness
+        to the documents that lead the query's ranking now.
+        """
+        features = np.zeros((4, len(rows), len(self._left)))
+        features[0] = self._shared[rows.start : rows.stop].toarray()
+        features[0] /= np.maximum(features[0].max(axis=1, keepdims=True, initial=0.0), 1e-9)
+        for index, row in enumerate(rows):
+            features[1, index, self._pooled[row]] = 1.0
+        features[2] = self._length
+        features[3] = self._lexicon.likeness(self._top[1][rows.start : rows.stop])
+        return features
 
     def _fit(self) -> Floats:
         """Weights of the features by least squares over the sampled scores, each query's mean taken out."""
