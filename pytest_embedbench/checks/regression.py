@@ -14,7 +14,7 @@ from pytest_embedbench.core.measures import Measure
 if TYPE_CHECKING:
     from pytest_embedbench.checks.comparison import Comparison, LostQuery
     from pytest_embedbench.checks.evidence import Evidence
-    from pytest_embedbench.checks.significance import Paired, Tested
+    from pytest_embedbench.checks.significance import PairedComparison, Tested
     from pytest_embedbench.checks.verdict import PairNames, Status, Verdict
 
 
@@ -141,7 +141,7 @@ def explain(name: str, check: RegressionCheck, tested: Tested, baseline: str) ->
     return f"{text}, level {alpha:.2g}" + ("" if significant and fell else f"; {_power(check, tested)}")
 
 
-def _interval(paired: Paired, confidence: float) -> str:
+def _interval(paired: PairedComparison, confidence: float) -> str:
     if math.isnan(paired.low):
         return ""
     return f" ({100 * confidence:g}% interval of the drop {paired.low:.4f} to {paired.high:.4f})"

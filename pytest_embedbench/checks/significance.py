@@ -1,6 +1,6 @@
 """Statistics of two measurements of the same queries: randomization test, interval, Holm's correction, power.
 
-Everything is about the drop, the mean of ``before - now``; a negative drop is an improvement. Values are compared in
+The quantity tested is the drop, the mean of ``before - now``; a negative drop is an improvement. Values are compared in
 millionths, the precision of baselines, so that equal sums stay equal and ties are counted right.
 """
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     Values = Sequence[float] | Floats
 
 RESAMPLES = 9_999
-"""Of the test and of the interval; with it, p is a multiple of 1/10,000."""
+"""Resamples of the test and of the interval; p is then a multiple of 1/10,000."""
 
 SEED = 0
-"""Fixed: the same values give the same p."""
+"""Seed of the resamples, fixed so that the same values give the same p."""
 
 POWER = 0.8
-"""Of the smallest detectable drop: so often it is found where it is there (Cohen 1988)."""
+"""Probability with which a drop of the smallest detectable size is found (Cohen 1988)."""
 
 VALUE_STEP = 1e-6
 """Score; values are compared as whole multiples of it."""
@@ -39,8 +39,8 @@ BATCH_NUMBERS = 1_000_000
 
 
 @dataclass(frozen=True)
-class Paired:
-    """One comparison. ``p`` is one-sided, in the direction of the difference that was observed (1 for none)."""
+class PairedComparison:
+    """One comparison. ``p`` is one-sided, in the direction of the observed difference (1 for no difference)."""
 
     queries: int
     changed: int
@@ -61,12 +61,12 @@ class Paired:
 
     @property
     def p_drop(self) -> float:
-        """The p of a fall; 1 where the mean did not fall."""
+        """One-sided p of a fall; 1 if the mean did not fall."""
         return self.p if self.drop > VALUE_STEP**2 else 1.0
 
     @property
     def p_gain(self) -> float:
-        """The p of a rise; 1 where the mean did not rise."""
+        """One-sided p of a rise; 1 if the mean did not rise."""
         return self.p if -self.drop > VALUE_STEP**2 else 1.0
 
     @property
@@ -74,13 +74,13 @@ class Paired:
         return min(1.0, 2 * self.p)
 
 
-def compare(before: Values, now: Values, *, confidence: float, tests: int = 1) -> Paired:
-    """Compare values of the same queries, in the same order, at least one.
+def compare(before: Values, now: Values, *, confidence: float, tests: int = 1) -> PairedComparison:
+    """Compare values of the same queries, in the same order; there must be at least one.
 
     The test flips the signs of the differences at random (Fisher's randomization test; Smucker, Allan & Carterette
-    2007 on its use for rankings): all of the 2^n ways where they are at most ``RESAMPLES``, so that p is exact, else a
-    random ``RESAMPLES`` of them; more where Holm's correction over so many ``tests`` needs smaller steps of p. Queries
-    without a difference do not change the sum, whatever their sign, and are left out of it.
+    2007 on its use for rankings). If all 2^n ways are at most ``RESAMPLES``, it takes all, so that p is exact;
+    otherwise a random ``RESAMPLES`` of them, and more if Holm's correction over ``tests`` comparisons needs smaller steps of p.
+    Queries without a difference do not change the sum, whatever their sign, and are left out.
     """
     import numpy as np
 
@@ -89,7 +89,7 @@ def compare(before: Values, now: Values, *, confidence: float, tests: int = 1) -
     moved = differences[differences != 0]
     resamples = max(RESAMPLES, math.ceil(10 * tests / level(confidence)))
     low, high = _interval(differences, confidence, resamples)
-    return Paired(
+    return PairedComparison(
         queries=len(differences),
         changed=len(moved),
         before=float(first.mean()) * VALUE_STEP,
@@ -105,9 +105,9 @@ def _one_sided(differences: Floats, resamples: int) -> float:
     from scipy import stats
 
     if len(differences) == 1:
-        return 0.5  # of the two signs one; scipy wants two observations or more
+        return 0.5  # one of the two signs; scipy needs two observations or more
     upwards = differences if differences.sum() > 0 else -differences
-    found = stats.permutation_test(
+    test = stats.permutation_test(
         (upwards,),
         lambda values, axis: values.sum(axis=axis),
         permutation_type="samples",
@@ -117,18 +117,18 @@ def _one_sided(differences: Floats, resamples: int) -> float:
         batch=_batch(differences),
         rng=SEED,
     )
-    return float(found.pvalue)
+    return float(test.pvalue)
 
 
 def _interval(differences: Floats, confidence: float, resamples: int) -> tuple[float, float]:
     import numpy as np
     from scipy import stats
 
-    if len(differences) < 2:  # noqa: PLR2004 - one query says nothing of others
+    if len(differences) < 2:  # noqa: PLR2004 - one query shows no variation
         return math.nan, math.nan
     if not differences.any():
         return 0.0, 0.0
-    found = stats.bootstrap(
+    bootstrap = stats.bootstrap(
         (differences,),
         np.mean,
         confidence_level=confidence,
@@ -138,7 +138,7 @@ def _interval(differences: Floats, confidence: float, resamples: int) -> tuple[f
         batch=_batch(differences),
         rng=SEED,
     )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    return float(bootstrap.confidence_interval.low), float(bootstrap.confidence_interval.high)
 
 
 def _batch(differences: Floats) -> int:
@@ -146,19 +146,19 @@ def _batch(differences: Floats) -> int:
 
 
 def level(confidence: float) -> float:
-    """The level of a test, 1 - confidence, without the dust of floating point: 0.05 for 0.95."""
+    """Return the level of a test, 1 - confidence, without floating-point error: 0.05 for 0.95."""
     return round(1 - confidence, 12)
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Adjusted p-values in the order given (Holm 1979): with p_(1) <= ..., max over j <= i of (m - j + 1) p_(j).
+    """Return adjusted p-values in the order given (Holm 1979): with p_(1) <= ..., max over j <= i of (m - j + 1) p_(j).
 
     Rejecting those below alpha keeps the chance of any false alarm among the m below alpha, whatever the dependence.
     """
     adjusted = [1.0] * len(values)
     highest = 0.0
-    for place, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
-        highest = max(highest, min(1.0, (len(values) - place) * values[index]))
+    for position, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        highest = max(highest, min(1.0, (len(values) - position) * values[index]))
         adjusted[index] = highest
     return adjusted
 
@@ -167,7 +167,7 @@ def holm(values: Sequence[float]) -> list[float]:
 class Tested:
     """A comparison with its p-values adjusted for all ``tests`` that were made together."""
 
-    paired: Paired
+    paired: PairedComparison
     drop_p: float
     gain_p: float
     tests: int
@@ -186,7 +186,7 @@ class Tested:
         return detectable_drop(self.paired.deviation, self.paired.queries, level(confidence) / self.tests)
 
 
-def adjust_together(comparisons: Sequence[Paired]) -> list[Tested]:
+def adjust_together(comparisons: Sequence[PairedComparison]) -> list[Tested]:
     """Adjust the p-values of comparisons made together by Holm: drops among drops, gains among gains."""
     drops = holm([paired.p_drop for paired in comparisons])
     gains = holm([paired.p_gain for paired in comparisons])
@@ -194,19 +194,19 @@ def adjust_together(comparisons: Sequence[Paired]) -> list[Tested]:
 
 
 def detectable_drop(deviation: float, queries: int, alpha: float) -> float:
-    """The smallest mean drop that a one-sided test at ``alpha`` finds with 80% power; infinite where none.
+    """Return the smallest mean drop that a one-sided test at ``alpha`` detects with 80% power; infinite if none.
 
     (z_{1-alpha} + z_{0.8}) x deviation / sqrt(n), the normal approximation (Cohen 1988, chapter 2; for rankings, Sakai
     2016). A randomization test's p is never below 2^-n, so that very few queries can show nothing at all.
     """
-    if math.isnan(deviation) or queries < _fewest(alpha):
+    if math.isnan(deviation) or queries < _min_queries(alpha):
         return math.inf
     return _quantiles(alpha) * deviation / math.sqrt(queries)
 
 
 def queries_needed(deviation: float, drop: float, alpha: float) -> int:
-    """How many queries like these detect a drop of that size (> 0): the inverse of ``detectable_drop``."""
-    return max(_fewest(alpha), math.ceil((_quantiles(alpha) * deviation / drop) ** 2))
+    """Return how many queries like these detect a drop of that size (> 0): the inverse of ``detectable_drop``."""
+    return max(_min_queries(alpha), math.ceil((_quantiles(alpha) * deviation / drop) ** 2))
 
 
 def _quantiles(alpha: float) -> float:
@@ -214,6 +214,6 @@ def _quantiles(alpha: float) -> float:
     return normal.inv_cdf(1 - alpha) + normal.inv_cdf(POWER)
 
 
-def _fewest(alpha: float) -> int:
-    """The fewest queries whose smallest possible p, 2^-n, is below alpha."""
+def _min_queries(alpha: float) -> int:
+    """Return the smallest number of queries n whose smallest possible p, 2^-n, is below alpha."""
     return math.floor(-math.log2(alpha)) + 1

@@ -1,4 +1,4 @@
-"""``--embed-dtype auto``: the fastest number format that leaves a model's vectors as they are, on the user's texts."""
+"""``--embed-dtype auto``: the fastest number format that keeps a model's vectors, tried on the user's texts."""
 
 from __future__ import annotations
 
@@ -20,56 +20,57 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 
-GUARD = 0.999
-"""The least cosine of a text's vector to that of the reference format."""
+MIN_COSINE = 0.999
+"""Cosine of a text's vector to that of the reference format; a format with a lower one is not chosen."""
 
-FASTER = 1.1
-"""A format must be so many times as fast as the reference: less is noise, and exact vectors are worth more."""
+MIN_SPEEDUP = 1.1
+"""Ratio to the reference's speed; less may be noise, and exact vectors are worth more."""
 
-TEXTS: dict[Role, int] = {"query": 32, "document": 96}
-"""Texts of a dataset that are tried."""
+MAX_TRIED_TEXTS: dict[Role, int] = {"query": 32, "document": 96}
+"""Texts of a dataset that formats are tried on, at most."""
 
-CHARACTERS = 48_000
-"""Characters of a role's texts that are enough, some 12,000 tokens; but ``FEWEST`` texts in any case."""
+MAX_TRIED_CHARACTERS = 48_000
+"""Characters of a role's texts that formats are tried on, some 12,000 tokens; longer texts are then fewer."""
 
-FEWEST = 8
+MIN_TRIED_TEXTS = 8
+"""Texts of each role that formats are tried on at least, however long they are."""
 
-ROUNDS = 2
-"""Times that the documents are encoded for the clock, after once for the guard; the fastest counts."""
+TIMED_ROUNDS = 2
+"""Times that the documents are encoded for the clock, after once for the cosines; the fastest counts."""
 
-BATCH_TOKENS = 1024
-"""Small batches, so that all workers have some."""
+TRIAL_BATCH_TOKENS = 1024
+"""Tokens of a batch; small batches, so that all workers have some."""
 
 
-class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """How a format did: documents' tokens a second, and the least cosine to the reference over all texts tried."""
+class DtypeTrial(msgspec.Struct, frozen=True, kw_only=True):
+    """Result of trying a format: documents' tokens a second, and the lowest cosine to the reference over all texts."""
 
     tokens_per_second: float
     cosine: float
 
 
 class DtypeChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """The format chosen for a model on a dataset, and why."""
+    """The format chosen for a model on a dataset, and the trials that decided."""
 
     model: str
     dataset: str
     dtype: str
     reference: str
-    trials: dict[str, Trial]
+    trials: dict[str, DtypeTrial]
     texts: int
     failed: dict[str, str] = {}
-    """Formats that did not run, with the reason."""
+    """Reasons why formats did not run, by format."""
 
     def __str__(self) -> str:
-        """One line for people, e.g. ``bf16: 12,210 tok/s, fp32 6,381; cosine to fp32 >= 0.99983 (128 texts)``."""
+        """Return one line, e.g. ``bf16: 12,210 tok/s, fp32 6,381; cosine to fp32 >= 0.99983 (128 texts)``."""
         chosen, exact = self.trials[self.dtype], self.trials[self.reference]
         if self.dtype != self.reference:
             rates = f"{chosen.tokens_per_second:,.0f} tok/s, {self.reference} {exact.tokens_per_second:,.0f}"
             return f"{self.dtype}: {rates}; cosine to {self.reference} >= {chosen.cosine:.5f} ({self.texts} texts)"
         reasons = [
-            f"{name} fails the guard (cosine {trial.cosine:.5f} < {GUARD})"
-            if not trial.cosine >= GUARD
-            else f"{name} is not {FASTER} times as fast"
+            f"{name} fails the guard (cosine {trial.cosine:.5f} < {MIN_COSINE})"
+            if not trial.cosine >= MIN_COSINE  # also a NaN fails
+            else f"{name} is not {MIN_SPEEDUP} times as fast"
             for name, trial in self.trials.items()
             if name != self.reference
         ]
@@ -78,15 +79,16 @@ class DtypeChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sample(dataset: Dataset) -> dict[Role, list[str]]:
-    """Texts of a dataset to try formats on: of all lengths alike, since they are taken evenly from short to long."""
+    """Return texts of a dataset to try formats on, of all lengths: they are taken evenly from short to long."""
     texts: dict[Role, Sequence[str]] = {"query": dataset.query_texts, "document": dataset.doc_texts}
-    return {role: _spread(texts[role], TEXTS[role]) for role in ROLES}
+    return {role: _spread(texts[role], MAX_TRIED_TEXTS[role]) for role in ROLES}
 
 
-def _spread(texts: Sequence[str], most: int) -> list[str]:
+def _spread(texts: Sequence[str], max_texts: int) -> list[str]:
     ordered = sorted(set(texts), key=lambda text: (len(text), text))
     mean = sum(map(len, ordered)) / max(1, len(ordered))
-    count = min(len(ordered), most, max(FEWEST, int(CHARACTERS / max(1.0, mean))))
+    count = min(len(ordered), max_texts, max(MIN_TRIED_TEXTS, int(MAX_TRIED_CHARACTERS / max(1.0, mean))))
+    # The middle of each of ``count`` equal parts.
     return [ordered[(2 * index + 1) * len(ordered) // (2 * count)] for index in range(count)]
 
 
@@ -96,32 +98,32 @@ def choose(
     """Try number formats and choose one.
 
     Args:
-        model: its name.
-        dataset: a sample of its texts is tried.
+        model: the model's name.
+        dataset: the dataset from whose texts a sample is tried.
         reference: the format whose vectors count as exact.
         candidates: formats that the hardware is made for.
-        load: gives the model in a format; called once for each, the reference first.
+        load: returns the model in a format; called once for each, the reference first.
 
     Raises:
         ModelError: the model does not run in the reference format.
     """
     texts = sample(dataset)
-    exact, rate = _tried(load(reference), texts)
-    trials = {reference: Trial(tokens_per_second=rate, cosine=1.0)}
+    exact, rate = _try(load(reference), texts)
+    trials = {reference: DtypeTrial(tokens_per_second=rate, cosine=1.0)}
     failed: dict[str, str] = {}
     for name in candidates:
         if name == reference:
             continue
         try:
-            vectors, rate = _tried(load(name), texts)
+            vectors, rate = _try(load(name), texts)
         except ModelError as error:
             failed[name] = str(error).splitlines()[0]
             continue
         cosine = min(_least_cosine(exact[role], vectors[role]) for role in ROLES)
-        trials[name] = Trial(tokens_per_second=rate, cosine=cosine)
-    enough = FASTER * trials[reference].tokens_per_second
-    fit = {name: t for name, t in trials.items() if t.cosine >= GUARD and t.tokens_per_second >= enough}
-    best = max(fit, key=lambda name: fit[name].tokens_per_second, default=reference)
+        trials[name] = DtypeTrial(tokens_per_second=rate, cosine=cosine)
+    min_speed = MIN_SPEEDUP * trials[reference].tokens_per_second
+    passing = {n: t for n, t in trials.items() if t.cosine >= MIN_COSINE and t.tokens_per_second >= min_speed}
+    best = max(passing, key=lambda name: passing[name].tokens_per_second, default=reference)
     return DtypeChoice(
         model=model,
         dataset=dataset.name,
@@ -133,25 +135,25 @@ def choose(
     )
 
 
-def _tried(model: Encoder, texts: Mapping[Role, Sequence[str]]) -> tuple[dict[Role, Vectors], float]:
-    """Vectors of all texts, and tokens a second of the documents."""
-    made = {
-        role: encode(model, texts[role], role, batch_tokens=BATCH_TOKENS, progress=SilentProgress()).vectors
+def _try(model: Encoder, texts: Mapping[Role, Sequence[str]]) -> tuple[dict[Role, Vectors], float]:
+    """Return vectors of all texts, and tokens a second of the documents."""
+    vectors = {
+        role: encode(model, texts[role], role, batch_tokens=TRIAL_BATCH_TOKENS, progress=SilentProgress()).vectors
         for role in ROLES
     }
     rates = []
-    for _ in range(ROUNDS):
-        timed = encode(model, texts["document"], "document", batch_tokens=BATCH_TOKENS, progress=SilentProgress())
+    for _ in range(TIMED_ROUNDS):
+        timed = encode(model, texts["document"], "document", batch_tokens=TRIAL_BATCH_TOKENS, progress=SilentProgress())
         rates.append(timed.tokens / timed.seconds)
-    return made, max(rates)
+    return vectors, max(rates)
 
 
-def _least_cosine(one: Vectors, other: Vectors) -> float:
-    """The least cosine of two vectors in the same row; shapes (texts, dimensions). 1 where there is none."""
-    if not len(one):
+def _least_cosine(first: Vectors, second: Vectors) -> float:
+    """Return the lowest cosine of two vectors in the same row; shapes (texts, dimensions). Without rows it is 1."""
+    if not len(first):
         return 1.0
-    a, b = one.astype(np.float64), other.astype(np.float64)
+    a, b = first.astype(np.float64), second.astype(np.float64)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    # Of a vector of zeros a cosine says nothing: such texts are equal where both are zero.
+    # A vector of zeros has no cosine; it counts as equal only to another one.
     cosines = np.where(lengths > 0, (a * b).sum(axis=1) / np.where(lengths > 0, lengths, 1), (a == b).all(axis=1))
     return float(cosines.min())

@@ -1,4 +1,4 @@
-"""Models in memory: one at a time, on a device and in a number format, with what was found out about both."""
+"""Models in memory, one at a time, on a device and in a number format; batch budgets and formats are remembered."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.spec import NamedModel
 
     Data = Callable[[], Dataset] | None
-    """Gives the dataset that a model is wanted for, if it is for one; asked where its texts decide something."""
+    """Returns the dataset that the model will encode, if there is one; called only if its texts decide something."""
 
 
 class Loaded(NamedTuple):
-    """A model in memory, the format it was asked for in, and how long loading took (seconds)."""
+    """A model in memory, the format that was asked for, and the seconds that loading took."""
 
     base: NamedModel
     dtype: str
@@ -36,14 +36,14 @@ class Loaded(NamedTuple):
 
 
 class Loader:
-    """Loads models, each when it is needed; the one before is let go. What does not load is tried once.
+    """Loads models when they are needed and drops the one before. A model that does not load is tried once.
 
     Args:
-        device: as torch names it; empty: the fastest that is here.
-        dtype: a number format, ``auto`` for the fastest that passes (see ``dtype_choice``), or empty for the usual one.
-        batch_tokens: the token budget of a batch; None: what is remembered or found for the model.
-        tuning: what earlier sessions found out about this machine.
-        say: is told what the user should know.
+        device: torch's name of the device; empty: the fastest of this machine.
+        dtype: a number format, ``auto`` for the fastest that passes (see ``dtype_choice``), or empty for the default.
+        batch_tokens: the token budget of a batch; None: the one that is remembered or measured for the model.
+        tuning: findings of earlier sessions on this machine.
+        say: called with notes for the user.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class Loader:
 
     @property
     def seconds(self) -> float | None:
-        """How long the model in memory took to load."""
+        """Seconds that the model in memory took to load; None if there is none."""
         return self._loaded.seconds if self._loaded else None
 
     def model(self, named: NamedModel, data: Data) -> Model:
-        """The model, which its variants share, under the task's prompts.
+        """Return the model, which its variants share, with the task's prompts.
 
         Raises:
             ModelError: it cannot be loaded.
@@ -77,16 +77,16 @@ class Loader:
         return loaded.with_prompts(named.prompts) if named.task and isinstance(loaded, Instructed) else loaded
 
     def encoder(self, named: NamedModel, data: Data) -> Encoder:
-        """The model, which must make vectors.
+        """Return the model, which must make vectors.
 
         Raises:
-            ModelError: it cannot be loaded, or makes none.
+            ModelError: it cannot be loaded, or makes no vectors.
         """
         return _encoder(named, self.model(named, data))
 
     @contextmanager
     def beside(self) -> Iterator[None]:
-        """Load another model while the one in memory stays; afterwards the other one is let go."""
+        """Keep the model in memory while another one is loaded; the other one is dropped afterwards."""
         loaded = self._loaded
         try:
             yield
@@ -94,30 +94,33 @@ class Loader:
             self._loaded = loaded
 
     def dtype(self, named: NamedModel, data: Data) -> str:
-        """The number format that the model runs in on this dataset; empty where its files or its server decide."""
-        usual = usual_dtype(named, self.device)
+        """Return the number format of the model on this dataset; empty if its files or its server decide.
+
+        With ``auto`` this may load the model in several formats.
+        """
+        default = usual_dtype(named, self.device)
         if self._chosen_dtype != AUTO:
-            return self._chosen_dtype or usual
-        if not usual or named.spec.kind != "sentence-transformers" or data is None:
-            return usual
+            return self._chosen_dtype or default
+        if not default or named.spec.kind != "sentence-transformers" or data is None:
+            return default
         dataset = data()
         key = named.base, dataset.fingerprint
         if key not in self._dtypes:
-            self._dtypes[key] = self._choose(named.base, dataset, usual)
+            self._dtypes[key] = self._choose(named.base, dataset, default)
         return self._dtypes[key]
 
     def budget(self, model: Model) -> Budget:
-        """The token budget of the model's batches; one for all that it encodes in this session."""
+        """Return the token budget of the model's batches, one for everything that it encodes in this session."""
         own = model.limits.tokens if isinstance(model, ServedEncoder) else None
         kind = model.facts.device.partition(":")[0]
-        usual = DEFAULT_BATCH_TOKENS.get(kind, DEFAULT_BATCH_TOKENS["cpu"])
+        default = DEFAULT_BATCH_TOKENS.get(kind, DEFAULT_BATCH_TOKENS["cpu"])
         if self._batch_tokens or own or not isinstance(model, ParallelEncoder) or not self._loaded:
-            return Budget(self._batch_tokens or own or usual)
+            return Budget(self._batch_tokens or own or default)
         key = self._key(self._loaded.base, self._loaded.dtype, model.facts.attention)
         if key not in self._budgets:
             remembered = self._tuning.batch_tokens(key)
             self._budgets[key] = Budget(
-                remembered or usual,
+                remembered or default,
                 () if remembered else CANDIDATE_BATCH_TOKENS.get(kind, ()),
                 lambda tokens: self._tuning.keep_batch_tokens(key, tokens),
             )
@@ -139,18 +142,20 @@ class Loader:
             self._loaded = Loaded(base, dtype, model, time.perf_counter() - started)
         return self._loaded.model
 
-    def _choose(self, base: NamedModel, dataset: Dataset, usual: str) -> str:
+    def _choose(self, base: NamedModel, dataset: Dataset, reference: str) -> str:
         key = self._key(base, base.alias, dataset.name, dataset.fingerprint)
         choice = self._tuning.dtype(key)
         if choice is None:
             formats = fast_dtypes(self.device)
-            choice = choose(base.alias, dataset, usual, formats, lambda dtype: _encoder(base, self._load(base, dtype)))
+            choice = choose(
+                base.alias, dataset, reference, formats, lambda dtype: _encoder(base, self._load(base, dtype))
+            )
             self._tuning.keep_dtype(key, choice)
         self._say(f"{base.alias} on {dataset.name}: {AUTO} chose {choice}")
         return choice.dtype
 
     def _key(self, base: NamedModel, *more: str) -> str:
-        """What a finding holds for: this machine and the threads it gives, the model's files, torch, and more."""
+        """Return the key of a finding: this machine and its threads, the model's files, torch's version, and more."""
         import torch
 
         parts = hardware_name(self.device), f"{torch.get_num_threads()} threads", locate(base).fingerprint[:32]

@@ -1,4 +1,4 @@
-"""Settings for the work on pairs, and what an evaluated pair is."""
+"""Settings for the work on pairs, and an evaluated pair."""
 
 from __future__ import annotations
 
@@ -18,25 +18,30 @@ from pytest_embedbench.results.schema import PairResult
 
 @dataclass(frozen=True)
 class WorkSettings:
-    """How to work: where models run, what is stored where, how long a profile may take."""
+    """Settings of a workbench: device, folders, how long a profile may take."""
 
     results: Path
+    """Folder of stored results."""
     device: str = ""
     dtype: str = ""
     """Empty: each checkpoint's own on a GPU, fp32 on a CPU; ``auto``: the fastest that passes (``dtype_choice``)."""
     batch_tokens: int | None = None
+    """Tokens of a batch; None: remembered, or measured while encoding."""
     reuse: bool = True
+    """Whether results stored earlier may be used again."""
     fresh_since: float = math.inf
-    """Without ``reuse``: what was stored after this time (Unix, seconds) is of this session, and is used again."""
+    """Unix time in seconds; without ``reuse``, only results stored later are used again: they are this session's."""
     cache: Path | None = None
-    """The embedding cache's folder; None: none. Without ``reuse``, only vectors made from now on are read from it."""
+    """Folder of the embedding cache; None: no cache. Without ``reuse`` only this session's vectors are read from it."""
     cache_bytes: int = MAX_BYTES
     profile_requests: int = 10_000
+    """Requests of one side of a load profile, at most."""
     profile_seconds: float = 20.0
+    """Seconds for one side of a load profile."""
     energy: bool = False
-    """Record the energy that load profiles take."""
+    """Whether the energy that load profiles take is recorded."""
     fail_fast: bool = False
-    """End a pair's evaluation once one of its quality limits is proven missed."""
+    """Whether a pair's evaluation ends once one of its quality limits is proven missed."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +57,11 @@ class PairWork:
 
     @property
     def means(self) -> dict[str, float]:
+        """Mean of each measure over the judged queries."""
         return self.result.embedbench.means
 
     def worst_queries(self, measure: Measure, count: int = MAX_WORST_QUERIES) -> list[QueryOutcome]:
-        """The queries with the lowest value of the measure, worst first."""
+        """Return the queries with the lowest value of the measure, worst first."""
         values = self.scores.get(str(measure), {})
         outcomes = []
         for query in sorted(values, key=lambda key: (values[key], key))[:count]:

@@ -1,4 +1,4 @@
-"""Ask models conformance probes, each once; outcomes are stored beside results."""
+"""Conformance probes on models, each run once; outcomes are stored beside results."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 
 class Examiner:
-    """Examines models that ``loader`` loads; an outcome is stored, and used again where ``may_reuse`` its age."""
+    """Runs probes on models that ``loader`` loads; a stored outcome is used again if ``may_reuse`` allows its time."""
 
     def __init__(self, loader: Loader, store: Store, may_reuse: Callable[[float], bool]) -> None:
         self._loader, self._store, self._may_reuse = loader, store, may_reuse
         self._subject: Subject | None = None
-        """The one that was examined last: it remembers vectors that several probes ask for."""
+        """The model probed last, with the vectors that several probes need."""
 
     def examine(self, examinee: Examinee, probe: str, data: Data) -> ProbeOutcome:
-        """Ask the model one probe, or take the stored outcome where nothing that decides it has changed.
+        """Run one probe on the model, or use the stored outcome if nothing that decides it has changed.
 
         Raises:
             ModelError: the model, or the one that it is compared with, cannot be used.
@@ -41,14 +41,14 @@ class Examiner:
         record = model_record(examinee.model.base)
         path = self._store.path(record, "").parent / CONFORMANCE
         with self._store.locked(path):
-            asked_of = self._asked_of(examinee, record, data)
-            stored = {name: kept for name, kept in read_probes(path).items() if kept.key == asked_of}
-            if (kept := stored.get(probe)) and self._may_reuse(kept.asked_at):
-                return kept.outcome
+            key = self._key(examinee, record, data)
+            stored = {name: probed for name, probed in read_probes(path).items() if probed.key == key}
+            if (earlier := stored.get(probe)) and self._may_reuse(earlier.asked_at):
+                return earlier.outcome
             reference = examinee.reference if probe == "parity" else None
             outcome = PROBES[probe].ask(self._subject_of(examinee.model.base, reference, data))
-            asked = ProbeRecord(probe=probe, key=asked_of, asked_at=time.time(), outcome=outcome)
-            write_probes(path, [*(kept for name, kept in stored.items() if name != probe), asked])
+            latest = ProbeRecord(probe=probe, key=key, asked_at=time.time(), outcome=outcome)
+            write_probes(path, [*(probed for name, probed in stored.items() if name != probe), latest])
         return outcome
 
     def _subject_of(self, model: NamedModel, reference: NamedModel | None, data: Data) -> Subject:
@@ -60,7 +60,8 @@ class Examiner:
                 self._subject.reference = self._loader.encoder(reference, data)
         return self._subject
 
-    def _asked_of(self, examinee: Examinee, record: ModelRecord, data: Data) -> str:
+    def _key(self, examinee: Examinee, record: ModelRecord, data: Data) -> str:
+        """Return the sha256 of everything that decides the model's vectors and those of its reference."""
         reference = examinee.reference
         return hash_parts(
             {

@@ -1,7 +1,7 @@
-"""What was found out, kept for the next session: what suits models on this machine, and what their settings come to.
+"""Findings kept for the next session: batch budgets and number formats for this machine, and checkpoints' settings.
 
-The first are batch budgets and number formats. It may be lost at any time, and is then found out again: a file that
-cannot be read counts as empty, one that cannot be written changes nothing.
+They may be lost at any time and are then measured again: a file that cannot be read counts as empty, and one that
+cannot be written is skipped.
 """
 
 from __future__ import annotations
@@ -22,41 +22,42 @@ if TYPE_CHECKING:
 
     from pytest_embedbench.models.local.remembered import Ready
 
-FILE = "tuning-1.json"
-"""In the cache's folder; the digit is the version of its layout."""
+TUNING_FILE = "tuning-1.json"
+"""Name in the cache's folder; the digit is the version of the file's layout."""
 
 READY_FOLDER = "ready-1"
-"""In the cache's folder: a file for each checkpoint."""
+"""Name in the cache's folder; a file for each checkpoint is in it."""
 
 LOCK_SECONDS = 10.0
+"""Seconds; after so long without the lock a finding is not kept."""
 
 
-Content = TypeVar("Content")
+Decoded = TypeVar("Decoded")
 
 
 class Tuned(msgspec.Struct, kw_only=True):
-    """Everything in the file. Keys say for what: hardware, threads, model, libraries."""
+    """Content of the file. A key names hardware, threads, model files and libraries."""
 
     batch_tokens: dict[str, int] = {}
     dtypes: dict[str, DtypeChoice] = {}
 
 
 class Tuning:
-    """A folder's files; without a folder all is forgotten at once.
+    """Findings in a folder's files; without a folder nothing is kept.
 
-    Unless what is ``remembered`` is wanted, it is only written: everything is found out anew.
+    With ``remembered=False`` they are written but not read, so that everything is measured anew.
     """
 
     def __init__(self, folder: Path | None, *, remembered: bool = True) -> None:
-        self._path = folder and folder / FILE
+        self._path = folder and folder / TUNING_FILE
         self._remembered = remembered
 
     def batch_tokens(self, key: str) -> int | None:
-        """The token budget that was found for this key."""
+        """Return the token budget kept for this key."""
         return self._read().batch_tokens.get(key) if self._remembered else None
 
     def dtype(self, key: str) -> DtypeChoice | None:
-        """The number format that was chosen for this key."""
+        """Return the number format kept for this key."""
         return self._read().dtypes.get(key) if self._remembered else None
 
     @property
@@ -65,18 +66,21 @@ class Tuning:
         return list(self._read().dtypes.values()) if self._remembered else []
 
     def keep_batch_tokens(self, key: str, tokens: int) -> None:
+        """Keep a token budget for the next session."""
         self._change(lambda tuned: tuned.batch_tokens.update({key: tokens}))
 
     def keep_dtype(self, key: str, choice: DtypeChoice) -> None:
+        """Keep a number format for the next session."""
         self._change(lambda tuned: tuned.dtypes.update({key: choice}))
 
     def ready(self, name: str) -> Ready | None:
-        """What a checkpoint's settings came to: also where all is found out anew, as nothing was measured for it."""
+        """Return a checkpoint's settings as read earlier, with any ``remembered``: nothing is measured for them."""
         from pytest_embedbench.models.local.remembered import Ready
 
         return _read(self._ready_file(name), Ready)
 
     def keep_ready(self, name: str, ready: Ready) -> None:
+        """Keep a checkpoint's settings for the next session."""
         if file := self._ready_file(name):
             with suppress(OSError):
                 create_cache_folder(file.parent.parent)
@@ -100,7 +104,7 @@ class Tuning:
                 write_atomically(self._path, text.decode())
 
 
-def _read(file: Path | None, kind: type[Content]) -> Content | None:
+def _read(file: Path | None, kind: type[Decoded]) -> Decoded | None:
     if file is not None:
         with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
             return msgspec.json.decode(file.read_bytes(), type=kind)

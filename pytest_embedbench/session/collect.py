@@ -79,6 +79,7 @@ class DatasetNode(pytest.Collector):
         for check in self.pair.checks:
             name = check.name
             seen[name] += 1
+            # Two limits on one subject have the same name, and a node id must be unique.
             if seen[name] > 1:
                 name = f"{name[:-1]}#{seen[name]}]"
             yield CheckItem.of(self, name, self.suite, self.pair, check)

@@ -175,9 +175,9 @@ class ConformanceItem(VerdictItem):
 
 
 def keep_selected_checks(items: Sequence[pytest.Item]) -> None:
-    """Let only limits that are asked for end an evaluation early: not those left out by ``-k`` and the like.
+    """Let only the selected checks' limits end an evaluation early, not those left out by ``-k`` and the like.
 
-    A pair that a test in Python uses is evaluated whole, since what the test asks of it is not known.
+    A pair that a test in Python uses is evaluated whole, since it is not known which of its numbers the test needs.
     """
     import msgspec
 

@@ -23,14 +23,14 @@ def project_with_bf16(project: Project, monkeypatch: pytest.MonkeyPatch) -> Proj
     """Return a project on a machine that is said to multiply bf16 fast, however slowly it does."""
     monkeypatch.setenv("EMBEDBENCH_CACHE", str(project.folder / "cache"))
     monkeypatch.setattr(loader, "fast_dtypes", lambda _: ("bf16",))
-    monkeypatch.setattr(dtype_choice, "FASTER", 0.0)
-    tried, rates = dtype_choice._tried, {"fp32": 100.0, "bf16": 200.0}
+    monkeypatch.setattr(dtype_choice, "MIN_SPEEDUP", 0.0)
+    tried, rates = dtype_choice._try, {"fp32": 100.0, "bf16": 200.0}
 
     def timed(model: Encoder, texts: Mapping[Role, Sequence[str]]) -> tuple[dict[Role, Vectors], float]:
         """The vectors as they are, the clock's answer replaced: timing is no test's business."""
         return tried(model, texts)[0], rates[model.facts.dtype]
 
-    monkeypatch.setattr(dtype_choice, "_tried", timed)
+    monkeypatch.setattr(dtype_choice, "_try", timed)
     project.suite("ndcg@10 >= 0.5")
     return project
 
@@ -56,7 +56,7 @@ def test_the_choice_is_made_once_said_and_remembered(project_with_bf16: Project)
 def test_a_format_that_changes_vectors_is_not_taken(
     project_with_bf16: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dtype_choice, "GUARD", 1.0)
+    monkeypatch.setattr(dtype_choice, "MIN_COSINE", 1.0)
     result = project_with_bf16.run("--embed-dtype", "auto")
     assert result.ret == 0
     assert any("auto chose fp32: bf16 fails the guard (cosine 0.99" in line for line in result.outlines)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_embedbench.engine.dtype_choice import DtypeChoice, Trial
-from pytest_embedbench.engine.tuning import FILE, Tuning
+from pytest_embedbench.engine.dtype_choice import DtypeChoice, DtypeTrial
+from pytest_embedbench.engine.tuning import TUNING_FILE, Tuning
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,10 @@ CHOICE = DtypeChoice(
     dataset="facts",
     dtype="bf16",
     reference="fp32",
-    trials={"fp32": Trial(tokens_per_second=1.0, cosine=1.0), "bf16": Trial(tokens_per_second=2.0, cosine=0.9999)},
+    trials={
+        "fp32": DtypeTrial(tokens_per_second=1.0, cosine=1.0),
+        "bf16": DtypeTrial(tokens_per_second=2.0, cosine=0.9999),
+    },
     texts=7,
 )
 
@@ -52,7 +55,7 @@ def test_without_a_folder_nothing_is_kept() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"batch_tokens": {"a": "many"}}', b"[]"])
 def test_a_damaged_file_counts_as_empty_and_is_replaced(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / FILE).write_bytes(content)
+    (tmp_path / TUNING_FILE).write_bytes(content)
     tuning = Tuning(tmp_path)
     assert tuning.batch_tokens("a") is None
     tuning.keep_batch_tokens("a", 512)
