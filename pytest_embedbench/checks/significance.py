@@ -79,8 +79,8 @@ def compare(before: Values, now: Values, *, confidence: float, tests: int = 1) -
 
     The test flips the signs of the differences at random (Fisher's randomization test; Smucker, Allan & Carterette
     2007 on its use for rankings). If all 2^n ways are at most ``RESAMPLES``, it takes all, so that p is exact;
-    otherwise a random ``RESAMPLES`` of them, and more if Holm's correction over ``tests`` comparisons needs smaller steps of p.
-    Queries without a difference do not change the sum, whatever their sign, and are left out.
+    otherwise a random ``RESAMPLES`` of them, and more if Holm's correction over ``tests`` comparisons needs smaller
+    steps of p. Queries without a difference do not change the sum, whatever their sign, and are left out.
     """
     import numpy as np
 
