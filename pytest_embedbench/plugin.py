@@ -264,7 +264,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         report
         for status in ("passed", "failed", "skipped", "error")
         for report in terminalreporter.stats.get(status, [])
-        if any(name.startswith("embedbench_") for name, _ in getattr(report, "user_properties", ()))  # as PREFIX
+        # The prefix is PROPERTY_PREFIX of session.properties, which idle sessions do not import.
+        if any(name.startswith("embedbench_") for name, _ in getattr(report, "user_properties", ()))
     ]
     if reports:
         from pytest_embedbench.session.terminal import summarize

@@ -48,7 +48,7 @@ def qrels(data: str, out: Path) -> None:
 
     trec_eval -c OUT RESULT.run.trec then gives the means that pytest has reported.
     """
-    from pytest_embedbench.cli.data import find_datasets
+    from pytest_embedbench.cli.data_option import find_datasets
     from pytest_embedbench.core.files import write_atomically
     from pytest_embedbench.datasets.load import load_dataset
     from pytest_embedbench.results.trec import dump_qrels

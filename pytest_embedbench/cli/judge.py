@@ -100,7 +100,7 @@ def judge(  # noqa: PLR0913 - click gives each option as an argument
 
     from tqdm import tqdm
 
-    from pytest_embedbench.cli.data import find_datasets
+    from pytest_embedbench.cli.data_option import find_datasets
     from pytest_embedbench.rating.judges.data import match_datasets
     from pytest_embedbench.rating.judges.entries import read_entries
     from pytest_embedbench.rating.judges.llm import Account, JudgeSettings, open_questions, questions

@@ -100,7 +100,7 @@ def leaderboard(  # noqa: PLR0913 - click gives each option as an argument
 
     --judgments takes several files: --judgments A.csv B.jsonl
     """
-    from pytest_embedbench.cli.data import find_datasets
+    from pytest_embedbench.cli.data_option import find_datasets
     from pytest_embedbench.core.measures import parse_measure
     from pytest_embedbench.core.parsing import parse_at
     from pytest_embedbench.rating.files import read_judgments

@@ -35,7 +35,7 @@ def score(run: Path, data: str, metrics: tuple[str, ...], name: str, out: Path |
     as with trec_eval -c: a query that the run lacks scores 0. A result stored with --out has the run and the values per
     query, so that `card`, `compare`, `leaderboard` and `judge` can use it.
     """
-    from pytest_embedbench.cli.data import find_datasets
+    from pytest_embedbench.cli.data_option import find_datasets
     from pytest_embedbench.core.measures import DEFAULT_MEASURES, parse_measure
     from pytest_embedbench.core.parsing import parse_at
     from pytest_embedbench.datasets.load import load_dataset

@@ -16,7 +16,7 @@ from pytest_embedbench.errors import ConfigurationError, closest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MARGIN = 2
+PADDING = 2
 """Spaces before each line and between its columns."""
 
 ALWAYS_SHOWN = ("kind",)
@@ -54,16 +54,16 @@ def _lines(spec: msgspec.Struct) -> Iterator[str]:
         for field in fields
         if (value := getattr(spec, field.name)) != _default(field) or field.name in ALWAYS_SHOWN
     }
-    indent = MARGIN + max(map(len, shown), default=0) + MARGIN
+    indent = PADDING + max(map(len, shown), default=0) + PADDING
     width = shutil.get_terminal_size().columns
     for name, value in shown.items():
-        label = f"{'':{MARGIN}}{name:{indent - MARGIN}}"
+        label = f"{'':{PADDING}}{name:{indent - PADDING}}"
         if name.endswith("_prompt"):  # not wrapped: that would drop spaces
             yield f"{label}{value!r}"
         else:
             yield textwrap.fill(
                 f"{label}{_text(value)}",
-                width=max(width, indent + MARGIN),
+                width=max(width, indent + PADDING),
                 subsequent_indent=" " * indent,
                 break_on_hyphens=False,
                 break_long_words=False,

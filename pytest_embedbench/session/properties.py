@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from pytest_embedbench.engine.workbench import Workbench
     from pytest_embedbench.suite.pairs import Pair
 
-PREFIX = "embedbench_"
+PROPERTY_PREFIX = "embedbench_"
 """Start of each property's name; junit files show the names."""
 
-RESULT = f"{PREFIX}result"
+RESULT_PROPERTY = f"{PROPERTY_PREFIX}result"
 """Property with the path of the stored result that an item used."""
 
-NOTE = f"{PREFIX}note"
+NOTE_PROPERTY = f"{PROPERTY_PREFIX}note"
 """Property with a note for the end of the session; an item may have several."""
 
 
@@ -40,12 +40,12 @@ class ItemRecord(NamedTuple):
 
 def pair_properties(pair: Pair) -> list[tuple[str, object]]:
     """Return the properties that name an item's pair; an item has them even if it ends before its verdict."""
-    return [(f"{PREFIX}model", pair.model.alias), (f"{PREFIX}dataset", pair.dataset.alias)]
+    return [(f"{PROPERTY_PREFIX}model", pair.model.alias), (f"{PROPERTY_PREFIX}dataset", pair.dataset.alias)]
 
 
 def model_properties(alias: str) -> list[tuple[str, object]]:
     """Return the property that names the model of an item without a dataset."""
-    return [(f"{PREFIX}model", alias)]
+    return [(f"{PROPERTY_PREFIX}model", alias)]
 
 
 def verdict_properties(verdict: Verdict, result: str, *, reused: bool | None) -> list[tuple[str, object]]:
@@ -67,25 +67,25 @@ def verdict_properties(verdict: Verdict, result: str, *, reused: bool | None) ->
     }
     if verdict.value is not None:
         properties["value"] = verdict.value
-    return [(PREFIX + name, value) for name, value in properties.items() if value != ""]
+    return [(PROPERTY_PREFIX + name, value) for name, value in properties.items() if value != ""]
 
 
 def result_property(path: str) -> tuple[str, object]:
     """Return the property by which a test in Python names the stored result that it used."""
-    return RESULT, path
+    return RESULT_PROPERTY, path
 
 
 def note_properties(bench: Workbench) -> list[tuple[str, object]]:
     """Return the workbench's notes as properties; each note is returned once."""
-    return [(NOTE, note) for note in bench.take_notes()]
+    return [(NOTE_PROPERTY, note) for note in bench.take_notes()]
 
 
 def read_record(report: pytest.TestReport) -> ItemRecord:
     """Return the properties of a report's item."""
-    values = {name.removeprefix(PREFIX): str(value) for name, value in report.user_properties}
+    values = {name.removeprefix(PROPERTY_PREFIX): str(value) for name, value in report.user_properties}
     return ItemRecord(**{field: values.get(field, "") for field in ItemRecord._fields})
 
 
 def read_notes(report: pytest.TestReport) -> list[str]:
     """Return the notes of a report's item."""
-    return [str(value) for name, value in report.user_properties if name == NOTE]
+    return [str(value) for name, value in report.user_properties if name == NOTE_PROPERTY]

@@ -58,7 +58,7 @@ class EmbedSession:
         from pytest_embedbench.encode.cache import MAX_BYTES
         from pytest_embedbench.engine.pair_work import WorkSettings
         from pytest_embedbench.engine.workbench import Workbench
-        from pytest_embedbench.session.progress import progress_for
+        from pytest_embedbench.session.progress_bar import progress_for
 
         # The command line comes before the suite.
         chosen = WorkSettings(

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_embedbench.errors import EmbedbenchError
-from pytest_embedbench.session.notes import (
+from pytest_embedbench.session.outputs import write_cards, write_leaderboard, write_summary
+from pytest_embedbench.session.paths import display_path
+from pytest_embedbench.session.properties import ItemRecord, read_record
+from pytest_embedbench.session.result_notes import (
     dataset_notes,
     plausibility_notes,
     truncation_notes,
     verdict_notes,
     work_notes,
 )
-from pytest_embedbench.session.outputs import write_cards, write_leaderboard, write_summary
-from pytest_embedbench.session.paths import display_path
-from pytest_embedbench.session.properties import ItemRecord, read_record
 from pytest_embedbench.suite.find import DEFAULT_SUITE
 
 if TYPE_CHECKING:

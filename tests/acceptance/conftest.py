@@ -169,7 +169,7 @@ def _libraries(minilm: SentenceTransformerModel, tmp_path_factory: pytest.TempPa
     import pytest_embedbench.session.baseline_update
     import pytest_embedbench.session.baselines
     import pytest_embedbench.session.collect
-    import pytest_embedbench.session.progress
+    import pytest_embedbench.session.progress_bar
     import pytest_embedbench.session.xdist
     from pytest_embedbench import catalog
     from pytest_embedbench.core.measures import parse_measure
