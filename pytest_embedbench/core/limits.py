@@ -37,13 +37,13 @@ SIZE_UNITS = {"MB": 1e6, "GB": 1e9, "MiB": 2.0**20, "GiB": 2.0**30}
 THROUGHPUT_UNITS = {"tok/s": 1.0, "texts/s": 1.0, "requests/s": 1.0}
 MAX_RATE_UNITS = {"/s": 1.0, "requests/s": 1.0}
 
-LATENCY_STATISTICS = ("p50", "p90", "p95", "p99", "mean", "max")
+BUDGET_STATISTICS = ("p50", "p90", "p95", "p99", "mean", "max")
 SIDES = ("query", "corpus")
 MAX_RATE = "max rate"
 """The quantity of ``query max rate >= 50 /s at p99 <= 500 ms``; without a side it is that of queries."""
 
 BUDGET_UNITS: dict[str, dict[str, float]] = {
-    **{f"{side} {statistic}": TIME_UNITS for side in SIDES for statistic in LATENCY_STATISTICS},
+    **{f"{side} {statistic}": TIME_UNITS for side in SIDES for statistic in BUDGET_STATISTICS},
     **{f"{side} throughput": THROUGHPUT_UNITS for side in SIDES},
     "cold start": TIME_UNITS,
     "memory": SIZE_UNITS,

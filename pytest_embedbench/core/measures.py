@@ -25,7 +25,7 @@ ALIASES = {
 }
 """The known metrics: spellings of the field (nDCG, AP, RR, R, P), and the family that each one means."""
 
-_PATTERN = re.compile(r"\s*([A-Za-z]+)\s*@\s*(\d+)\s*")
+_MEASURE = re.compile(r"\s*([A-Za-z]+)\s*@\s*(\d+)\s*")
 
 
 class Measure(NamedTuple):
@@ -62,7 +62,7 @@ def parse_measure(text: str) -> Measure:
     Raises:
         ParseError: the family is unknown, or the cut-off is missing or not a positive number.
     """
-    match = _PATTERN.fullmatch(text)
+    match = _MEASURE.fullmatch(text)
     if not match:
         family = text.partition("@")[0].strip()
         if family.casefold() in ALIASES:  # there is no default rank: papers differ

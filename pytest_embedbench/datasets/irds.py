@@ -14,7 +14,7 @@ from pytest_embedbench.datasets.types import Finding
 from pytest_embedbench.errors import DatasetError, needs_extra
 from pytest_embedbench.remote import hub
 
-PREFIX = "irds:"
+IRDS_PREFIX = "irds:"
 """Start of the names of these datasets, in suites and messages: ``irds:beir/nfcorpus/test``."""
 
 DATASET_PARTS = ("docs", "queries", "qrels")
@@ -31,15 +31,15 @@ class IrDatasetsReader(Reader):
         return read_ir_dataset(spec.ir_datasets)
 
     def check(self, spec: DatasetSpec) -> None:
-        where = f"{PREFIX}{spec.ir_datasets}"
+        where = f"{IRDS_PREFIX}{spec.ir_datasets}"
         # Looked up rather than imported: every session reads its suite, and must not wait for a large package.
         if find_spec("ir_datasets") is None:
             raise needs_extra("irds", "ir_datasets", DatasetError, where=where)
         refuse_split(spec, where, "the id already says which judgments are used")
 
     def spec_of(self, name: str) -> DatasetSpec | None:
-        if name.casefold().startswith(PREFIX):
-            return DatasetSpec(ir_datasets=name[len(PREFIX) :])
+        if name.casefold().startswith(IRDS_PREFIX):
+            return DatasetSpec(ir_datasets=name[len(IRDS_PREFIX) :])
         return None
 
 
@@ -50,7 +50,7 @@ def read_ir_dataset(name: str) -> DatasetContent:
         DatasetError: the package is not installed, the dataset is unknown or cannot be downloaded, or it has no
             documents or queries.
     """
-    where = f"{PREFIX}{name}"
+    where = f"{IRDS_PREFIX}{name}"
     try:
         import ir_datasets
     except ImportError:
@@ -80,8 +80,8 @@ def _read(dataset: Any, name: str, *, judged: bool) -> DatasetContent:
     docs = ((str(doc.doc_id), doc.default_text() or "") for doc in dataset.docs_iter())
     queries = ((str(query.query_id), query.default_text() or "") for query in dataset.queries_iter())
     return DatasetContent(
-        docs=texts_by_id(docs, "document", f"{PREFIX}{name}", findings),
-        queries=texts_by_id(queries, "query", f"{PREFIX}{name}", findings),
+        docs=texts_by_id(docs, "document", f"{IRDS_PREFIX}{name}", findings),
+        queries=texts_by_id(queries, "query", f"{IRDS_PREFIX}{name}", findings),
         qrels=collect_judgments(_judgments(dataset, name) if judged else (), findings),
         findings=findings,
         split=name.rpartition("/")[2] if judged else "",
@@ -90,7 +90,7 @@ def _read(dataset: Any, name: str, *, judged: bool) -> DatasetContent:
 
 def _judgments(dataset: Any, name: str) -> Iterator[tuple[str, str, int]]:
     for number, qrel in enumerate(dataset.qrels_iter(), 1):
-        where = f"{PREFIX}{name}: judgment {number}"
+        where = f"{IRDS_PREFIX}{name}: judgment {number}"
         yield str(qrel.query_id), str(qrel.doc_id), whole_grade(qrel.relevance, where)
 
 

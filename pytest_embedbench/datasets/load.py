@@ -17,7 +17,7 @@ from pytest_embedbench.errors import DatasetError
 
 # In the order in which they are asked: a table's path would also do for a folder, and a definition with a path often
 # names the Hub's repository too, as a fact.
-READERS: tuple[Reader, ...] = (IrDatasetsReader(), TriplesReader(), FolderReader(), HubReader())
+DATASET_READERS: tuple[Reader, ...] = (IrDatasetsReader(), TriplesReader(), FolderReader(), HubReader())
 """Every reader; the first one that reads a definition is used."""
 
 
@@ -74,16 +74,16 @@ def dataset_splits(spec: DatasetSpec) -> list[str]:
 
 def is_dataset_file(name: str) -> bool:
     """Whether a file of this name is a dataset of its own: an archive or a table."""
-    return any(reader.reads_file(name) for reader in READERS)
+    return any(reader.reads_file(name) for reader in DATASET_READERS)
 
 
 def spec_of_name(name: str) -> DatasetSpec | None:
     """Return the dataset that a name stands for by its form (``irds:ID``); None for all other names."""
-    return next((spec for reader in READERS if (spec := reader.spec_of(name))), None)
+    return next((spec for reader in DATASET_READERS if (spec := reader.spec_of(name))), None)
 
 
 def _reader(spec: DatasetSpec) -> Reader:
-    for reader in READERS:
+    for reader in DATASET_READERS:
         if reader.reads(spec):
             return reader
     raise DatasetError("nothing says where the dataset is", fix="give path, hub_dataset or ir_datasets")

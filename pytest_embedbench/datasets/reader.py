@@ -1,8 +1,8 @@
 """The interface of a dataset reader: one reader for each place or format that datasets come from.
 
-A new reader is one file in this folder with a subclass of ``Reader``, and one line in ``READERS`` of ``load.py``. A
-reader of files by their name or of names with a prefix needs no more; a place that neither a path, a Hub id nor such a
-name can say needs a key in ``spec.py`` too.
+A new reader is one file in this folder with a subclass of ``Reader``, and one line: ``DATASET_READERS`` in ``load.py``.
+That is all for a reader that knows its datasets by a file's name or by a name's prefix. A place that neither a path, a
+Hub id nor such a name can say needs a key in ``spec.py`` too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Reader(ABC):
 
     @abstractmethod
     def reads(self, spec: DatasetSpec) -> bool:
-        """Whether the dataset is this reader's. The first reader in ``READERS`` that says so reads it."""
+        """Whether the dataset is this reader's. The first reader in ``DATASET_READERS`` that says so reads it."""
 
     @abstractmethod
     def read(self, spec: DatasetSpec) -> DatasetContent:

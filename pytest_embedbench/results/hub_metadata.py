@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pytest_embedbench import __version__
-from pytest_embedbench.core.measures import parse_measure
+from pytest_embedbench.core.measures import MAIN_MEASURE, parse_measure
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.results.schema import ModelRecord, PairResult
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 HUB_TASK = "text-retrieval"
 """The Hub's name of the task, as in MTEB's uploads."""
-MAIN_MEASURE = "ndcg@10"
+MAIN_METRIC = str(MAIN_MEASURE)
 """The measure of the Hub's leaderboards."""
 PERCENT_DECIMALS = 5
 """Decimals of a value in percent."""
@@ -68,7 +68,7 @@ def eval_results(result: PairResult, source_url: str = "") -> list[EvalResult]:
 
     details = result.embedbench
     dataset = details.dataset
-    ordered = sorted(details.means, key=lambda name: name != MAIN_MEASURE)
+    ordered = sorted(details.means, key=lambda name: name != MAIN_METRIC)
     return [
         EvalResult(
             task_type=HUB_TASK,
@@ -93,14 +93,14 @@ def eval_entries(result: PairResult, source_url: str = "") -> list[EvalResultEnt
 
     details = result.embedbench
     dataset = details.dataset
-    if not dataset.facts.hub_dataset or MAIN_MEASURE not in details.means:
+    if not dataset.facts.hub_dataset or MAIN_METRIC not in details.means:
         return []
     task = dataset.facts.mteb_task or dataset.name
     return [
         EvalResultEntry(
             dataset_id=dataset.facts.hub_dataset,
             task_id=f"{task}_default_{dataset.split}",
-            value=round(100 * details.means[MAIN_MEASURE], PERCENT_DECIMALS),
+            value=round(100 * details.means[MAIN_METRIC], PERCENT_DECIMALS),
             dataset_revision=_dataset_revision(result),
             date=details.measured_on or None,
             source_url=source_url or None,

@@ -1,4 +1,4 @@
-"""A new reader is one class and one place in ``READERS``: names, checks and loading need no further change."""
+"""A new reader is one class and one place in ``DATASET_READERS``: names, checks and loading need no further change."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class FaqReader(Reader):
 
 @pytest.fixture(autouse=True)
 def faq_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load, "READERS", (FaqReader(), *load.READERS))
+    monkeypatch.setattr(load, "DATASET_READERS", (FaqReader(), *load.DATASET_READERS))
 
 
 def resolve(name: str, folder: Path) -> NamedDataset:

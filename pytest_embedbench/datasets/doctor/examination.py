@@ -7,7 +7,7 @@ from collections import Counter
 import msgspec
 
 from pytest_embedbench.datasets.doctor.languages import Languages, languages, scripts
-from pytest_embedbench.datasets.doctor.lengths import Lengths, TokenCounter, Tokens, summarize, tokens
+from pytest_embedbench.datasets.doctor.lengths import Lengths, SupportsTokenLengths, Tokens, summarize, tokens
 from pytest_embedbench.datasets.types import Dataset, Finding
 from pytest_embedbench.errors import install_command
 
@@ -49,7 +49,7 @@ class Examination(msgspec.Struct, frozen=True, kw_only=True):
         return any(finding.level == "error" for finding in self.findings)
 
 
-def examine(dataset: Dataset, counter: TokenCounter | None = None) -> Examination:
+def examine(dataset: Dataset, counter: SupportsTokenLengths | None = None) -> Examination:
     """Examine a dataset.
 
     Args:

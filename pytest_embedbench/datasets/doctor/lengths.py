@@ -14,7 +14,7 @@ MAX_COUNTED_TEXTS = 20_000
 """Documents, and queries, whose tokens are counted, evenly spaced."""
 
 
-class TokenCounter(Protocol):
+class SupportsTokenLengths(Protocol):
     """Counts a model's tokens."""
 
     @property
@@ -68,7 +68,7 @@ def summarize(values: Sequence[int]) -> Lengths | None:
     )
 
 
-def tokens(dataset: Dataset, counter: TokenCounter) -> tuple[dict[str, Tokens], list[Finding]]:
+def tokens(dataset: Dataset, counter: SupportsTokenLengths) -> tuple[dict[str, Tokens], list[Finding]]:
     """Return the lengths of ``documents`` and ``queries`` (those that are ranked), and a finding for each that is cut.
 
     Raises:
