@@ -6,6 +6,7 @@ those of one pair may be spread over several workers, or the scopes that should 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from xdist.scheduler import LoadScopeScheduling
@@ -23,9 +24,9 @@ class ScopeScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has n
         raise NotImplementedError
 
     @property
-    def node_ids(self) -> list[str]:
+    def node_ids(self) -> Sequence[str]:
         """Node ids of all items; empty before the workers have collected them."""
-        return list(getattr(self, "collection", None) or ())
+        return getattr(self, "collection", None) or ()
 
     # The methods below override xdist's. A release that does not call them gets its own scopes in its own order.
 

@@ -66,7 +66,7 @@ def test_xdist_keeps_queue_and_collection(pytestconfig: pytest.Config, monkeypat
     scheduling = FirstLetter(pytestconfig)
     assert isinstance(scheduling.workqueue, OrderedDict)
     assert scheduling.collection is None
-    assert scheduling.node_ids == []
+    assert len(scheduling.node_ids) == 0
 
 
 @pytest.mark.parametrize("method", ["_split_scope", "_assign_work_unit"])
