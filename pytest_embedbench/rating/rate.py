@@ -66,15 +66,15 @@ def rate(
         ConfigurationError: an option is out of its range, or no judgment is of a model to exclude.
         RatingError: no judgment is left, or some models were never compared, not even through others.
     """
-    given = list(judgments)
+    supplied = list(judgments)
     settings = _Settings(method=method, confidence=confidence, rounds=rounds, seed=seed)
     excluded = sorted(set(exclude))
-    _check(settings, excluded, given)
-    of_two = [judgment for judgment in given if judgment.model_a != judgment.model_b]
+    _check(settings, excluded, supplied)
+    of_two = [judgment for judgment in supplied if judgment.model_a != judgment.model_b]
     counted = [judgment for judgment in of_two if not {judgment.model_a, judgment.model_b} & set(excluded)]
     if not counted:
         raise RatingError("no judgment of two models is left to rate from", fix="exclude fewer models")
-    _note_judgments(settings, given, counted, excluded)
+    _note_judgments(settings, supplied, counted, excluded)
     tally = Tally.from_judgments(counted)
     if len(groups := _groups(tally)) > 1:
         problem = f"models of different groups were never compared: {_named(groups)}"
@@ -118,7 +118,7 @@ def _rated_by_dataset(judgments: Sequence[Judgment], settings: _Settings) -> dic
     return by_dataset
 
 
-def _check(settings: _Settings, excluded: Sequence[str], given: Sequence[Judgment]) -> None:
+def _check(settings: _Settings, excluded: Sequence[str], supplied: Sequence[Judgment]) -> None:
     if settings.method not in METHODS:
         raise ConfigurationError("--method", f"there is no {settings.method!r}", closest(settings.method, METHODS))
     if not 0 < settings.confidence < 1:
@@ -127,22 +127,22 @@ def _check(settings: _Settings, excluded: Sequence[str], given: Sequence[Judgmen
         raise ConfigurationError("--rounds", f"{settings.rounds} is less than 1", "write 1000")
     if settings.seed < 0:
         raise ConfigurationError("--seed", f"{settings.seed} is less than 0", "write 0")
-    known = {model for judgment in given for model in (judgment.model_a, judgment.model_b)}
+    known = {model for judgment in supplied for model in (judgment.model_a, judgment.model_b)}
     for model in excluded:
         if model not in known:
             raise ConfigurationError("--exclude", f"no judgment is of a model {model!r}", closest(model, known))
 
 
 def _note_judgments(
-    settings: _Settings, given: Sequence[Judgment], counted: Sequence[Judgment], excluded: Sequence[str]
+    settings: _Settings, supplied: Sequence[Judgment], counted: Sequence[Judgment], excluded: Sequence[str]
 ) -> None:
-    alone = [judgment.model_a for judgment in given if judgment.model_a == judgment.model_b]
+    alone = [judgment.model_a for judgment in supplied if judgment.model_a == judgment.model_b]
     if alone:
         names = ", ".join(sorted(set(alone)))
         settings.notes.append(f"{len(alone)} judgments compare a model with itself and are left out: {names}")
     if repeated := sum(judgment.repeat > 0 for judgment in counted):
         settings.notes.append(f"{repeated} judgments repeat an earlier question; each counts")
-    known = {model for judgment in given for model in (judgment.model_a, judgment.model_b)}
+    known = {model for judgment in supplied for model in (judgment.model_a, judgment.model_b)}
     rated = {model for judgment in counted for model in (judgment.model_a, judgment.model_b)}
     if unrated := sorted(known - rated - set(excluded)):
         settings.notes.append(f"not rated, since no judgment of theirs counts: {', '.join(unrated)}")

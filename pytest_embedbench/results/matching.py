@@ -137,23 +137,23 @@ def match_sides(
     """
     partners = _partners(a, b, models)
     matched: list[MatchedPair] = []
-    left: list[UnmatchedPair] = []
+    unmatched: list[UnmatchedPair] = []
     by_pair = {(side.model, side.dataset): side for side in b}
     for side in a:
         other = by_pair.pop((partners.get(side.model, ""), side.dataset), None)
         if other is None:
-            left.append(UnmatchedPair(side.model, side.dataset, "only in A"))
+            unmatched.append(UnmatchedPair(side.model, side.dataset, "only in A"))
             continue
         both = MatchedPair(side, other)
         if means := _means(both, metrics):
             lacking = " and ".join(name for name, part in zip("AB", both, strict=True) if not part.scores)
             reason = f"{lacking} {'have' if ' ' in lacking else 'has'} means only, so nothing can be tested"
-            left.append(UnmatchedPair(both.model, side.dataset, reason, means=means))
+            unmatched.append(UnmatchedPair(both.model, side.dataset, reason, means=means))
         elif reason := _incomparable(both, metrics):
-            left.append(UnmatchedPair(both.model, side.dataset, reason, side.fingerprint != other.fingerprint))
+            unmatched.append(UnmatchedPair(both.model, side.dataset, reason, side.fingerprint != other.fingerprint))
         else:
             matched.append(both)
-    return matched, left + [UnmatchedPair(side.model, side.dataset, "only in B") for side in by_pair.values()]
+    return matched, unmatched + [UnmatchedPair(side.model, side.dataset, "only in B") for side in by_pair.values()]
 
 
 def _partners(a: Sequence[ResultSide], b: Sequence[ResultSide], models: Mapping[str, str]) -> dict[str, str]:

@@ -127,17 +127,17 @@ def open_questions(wanted: Sequence[Question], log: JudgmentLog) -> list[Questio
         ConfigurationError: the log answers one of them for other lists or other texts.
     """
     answered = {question_key(judgment): judgment for judgment in log.judgments}
-    left = []
+    unanswered = []
     for question in wanted:
         blank = question.blank
         earlier = answered.get(question_key(blank))
         if earlier is None:
-            left.append(question)
+            unanswered.append(question)
         elif not _same_question(question, earlier):
             where = f"query {blank.query_id!r} of {blank.dataset}, {blank.model_a} and {blank.model_b}"
             problem = f"{where}: judged earlier with other lists or texts"
             raise ConfigurationError("the file of judgments", problem, "models or data have changed: use another file")
-    return left
+    return unanswered
 
 
 def _same_question(question: Question, earlier: Judgment) -> bool:

@@ -191,7 +191,7 @@ BlockT = TypeVar("BlockT", bound=Block)
 class Section(Fact, frozen=True, kw_only=True):
     """One dataset: its name and its blocks, in the page's order.
 
-    The accessors gather over all blocks; of a repeated name the first counts.
+    The properties below collect the facts of all blocks; for a repeated name the first counts.
     """
 
     name: str

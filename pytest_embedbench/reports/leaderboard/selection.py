@@ -55,9 +55,9 @@ def choose_results(results: Iterable[tuple[Path, PairResult]]) -> tuple[Chosen, 
         ordered = sorted(all_measured, key=lambda measured: (measured.details.measured_on, str(measured.path)))
         last = _state(ordered[-1])
         chosen[name] = {measured.details.dataset.name: measured for measured in ordered if _state(measured) == last}
-        if left := len(ordered) - len(chosen[name]):
+        if left_out := len(ordered) - len(chosen[name]):
             notes.append(
-                f"{name}: {left} result(s) of another revision, or older ones of the same dataset, left out;"
+                f"{name}: {left_out} result(s) of another revision, or older ones of the same dataset, left out;"
                 f" revision {last[0] or 'unknown'} was measured last"
             )
     return chosen, notes
@@ -122,9 +122,9 @@ def choose_profile(chosen: Chosen, wanted: str = "") -> tuple[Profile | None, li
         return None, []
     # The profile itself breaks ties, so that the choice does not depend on the order of the results.
     best = min(fitting, key=lambda profile: (-len(models[profile]), profile))
-    left = sorted(set().union(*tried.values()) - models[best])
-    why = {name: "has not shown that it keeps up" if name in tried[best] else "was not measured" for name in left}
-    return best, [f"{name}: no latency, since it {why[name]} with {best.label}" for name in left]
+    without = sorted(set().union(*tried.values()) - models[best])
+    why = {name: "has not shown that it keeps up" if name in tried[best] else "was not measured" for name in without}
+    return best, [f"{name}: no latency, since it {why[name]} with {best.label}" for name in without]
 
 
 def _fits(profile: Profile, wanted: str) -> bool:
