@@ -6,12 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+
+from tests.support.forkserver import MODEL_LIBRARIES, ForkServer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -47,6 +50,24 @@ def _no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBEDBENCH_CACHE", str(tmp_path_factory.mktemp("embeddings") / "cache"))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_locks_of_others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep sessions that tests start from waiting for load profiles of other test workers and of the user."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = str(tmp_path_factory.mktemp("tmp"))
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """Return what starts processes that have a model's libraries imported."""
+    server = ForkServer(MODEL_LIBRARIES)
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

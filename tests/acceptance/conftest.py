@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import pty
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from textwrap import dedent
@@ -16,8 +18,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.forkserver import MODEL_LIBRARIES, ForkServer, import_modules
+
 if TYPE_CHECKING:
+    from pytest_embedbench.models.local.remembered import Memory
     from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.models.protocol import Model
+    from pytest_embedbench.models.spec import NamedModel
     from pytest_embedbench.results.schema import PairResult
 
 OTHERS_OFF = ("-p", "no:hypothesispytest", "-p", "no:anyio")
@@ -41,14 +48,38 @@ QRELS = {"q1": {"volcano": 2}, "q2": {"whale": 1}, "q3": {"bread": 1, "tea": 0},
 """The judgment of q4 is wrong on purpose: recall@1 is exactly 0.75."""
 
 
+def _run_result(code: int, out: str, err: str) -> pytest.RunResult:
+    """Return what pytester's own runs return, and print it as they do."""
+    for text, file in ((out, sys.stdout), (err, sys.stderr)):
+        file.write(text)
+    return pytest.RunResult(code, out.splitlines(), err.splitlines(), 0.0)
+
+
+class Started:
+    """A pytest session that is running."""
+
+    def __init__(self, server: ForkServer, command: list[str], folder: Path) -> None:
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - finish closes it
+        output = self._output.fileno()
+        with Path(os.devnull).open() as null:
+            self._process = server.start(*command, folder=folder, streams=(null.fileno(), output, output))
+
+    def finish(self, timeout: float = 300) -> tuple[int, str]:
+        """Wait for its end; the exit code, negative for a signal, and all that it printed."""
+        code = self._process.wait(timeout)
+        with self._output:
+            self._output.seek(0)
+            return code, self._output.read().decode()
+
+
 class Project:
     """A folder with suites, data and tests, in which pytest runs."""
 
     conformance = False
     """Whether runs probe their models too; tests that are about something else do without."""
 
-    def __init__(self, pytester: pytest.Pytester, model: Path) -> None:
-        self.pytester, self.folder, self._model = pytester, pytester.path, model
+    def __init__(self, pytester: pytest.Pytester, model: Path, fork_server: ForkServer) -> None:
+        self.pytester, self.folder, self._model, self._fork_server = pytester, pytester.path, model, fork_server
 
     def data(
         self,
@@ -92,22 +123,55 @@ class Project:
         """Run pytest in this process, where the model libraries are imported already."""
         return self.pytester.runpytest_inprocess(*self._options(arguments), *map(str, arguments))
 
-    def spawn(self, *arguments: str | Path, timeout: float = 120) -> pytest.RunResult:
-        """Run pytest in a process of its own."""
-        return self.pytester.run(*self.command(*arguments), timeout=timeout)
+    def spawn(self, *arguments: str | Path, timeout: float = 300) -> pytest.RunResult:
+        """Run pytest in a process of its own, which begins with the model libraries imported."""
+        finished = self._fork_server.run(*self._command(arguments), folder=self.folder, timeout=timeout)
+        return _run_result(finished.returncode, finished.stdout, finished.stderr)
 
-    def command(self, *arguments: str | Path) -> list[str]:
-        return [sys.executable, "-m", "pytest", *self._options(arguments), *map(str, arguments)]
+    def spawn_anew(self, *arguments: str | Path, timeout: float = 300) -> pytest.RunResult:
+        """Run pytest in a process of its own, which imports everything itself."""
+        command = [sys.executable, *self._command(arguments)]
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+        return _run_result(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str | Path) -> Started:
+        """Start pytest in a process like that of ``spawn``, and go on without waiting for it."""
+        return Started(self._fork_server, self._command(arguments), self.folder)
+
+    def run_in_terminal(self, *arguments: str | Path) -> str:
+        """Run pytest in a process like that of ``spawn`` and in a terminal of its own; every byte that it wrote there."""
+        ours, theirs = pty.openpty()
+        process = self._fork_server.start(
+            *self._command(arguments), folder=self.folder, streams=(theirs, theirs, theirs)
+        )
+        os.close(theirs)
+        written = b""
+        while True:
+            try:
+                chunk = os.read(ours, 65536)
+            except OSError:  # Linux's way to say that the other side is closed
+                break
+            if not chunk:
+                break
+            written += chunk
+        os.close(ours)
+        process.wait(timeout=120)
+        return written.decode()
+
+    def _command(self, arguments: tuple[str | Path, ...]) -> list[str]:
+        return ["-m", "pytest", *self._options(arguments), *map(str, arguments)]
 
     def _options(self, arguments: tuple[str | Path, ...]) -> tuple[str, ...]:
         probes = self.conformance or "no:embedbench" in arguments
         return OTHERS_OFF if probes else (*OTHERS_OFF, "--embed-no-conformance")
-
-    def start(self, *arguments: str | Path) -> subprocess.Popen[bytes]:
-        """Start pytest and go on without waiting for it."""
-        return subprocess.Popen(
-            self.command(*arguments), cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
 
     def result_path(self, dataset: str = "facts", *, model: str = "*MiniLM*", below: Path | None = None) -> Path:
         """The one stored result of a pair."""
@@ -153,24 +217,9 @@ class Project:
 @pytest.fixture(scope="session")
 def _libraries(minilm: SentenceTransformerModel, tmp_path_factory: pytest.TempPathFactory) -> SentenceTransformerModel:
     """Import all that a run imports, before pytester takes its snapshot of the modules: torch imports only once."""
-    import scipy.stats  # noqa: F401 - numpy's libraries import only once, too
-
     # A class whose module is gone from `sys.modules` takes no attention of ours: transformers reads that module's text.
-    import transformers.models.bert.modeling_bert
-    import transformers.models.qwen3.modeling_qwen3  # noqa: F401
+    import_modules(MODEL_LIBRARIES)
 
-    import pytest_embedbench.cli
-    import pytest_embedbench.evaluate.fail_fast
-    import pytest_embedbench.models.local.library_network
-    import pytest_embedbench.models.local.transformer
-    import pytest_embedbench.plausibility.check
-    import pytest_embedbench.reports.cards.write
-    import pytest_embedbench.reports.leaderboard.make
-    import pytest_embedbench.session.baseline_update
-    import pytest_embedbench.session.baselines
-    import pytest_embedbench.session.collect
-    import pytest_embedbench.session.progress_bar
-    import pytest_embedbench.session.xdist
     from pytest_embedbench import catalog
     from pytest_embedbench.core.measures import parse_measure
     from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
@@ -179,6 +228,7 @@ def _libraries(minilm: SentenceTransformerModel, tmp_path_factory: pytest.TempPa
     from pytest_embedbench.engine.workbench import Workbench
     from pytest_embedbench.load.shape import LoadShape
     from pytest_embedbench.models.spec import NamedModel
+    from pytest_embedbench.reports.cards.write import write_cards
     from pytest_embedbench.suite.pairs import Pair
 
     bench = Workbench(WorkSettings(results=tmp_path_factory.mktemp("warm"), profile_requests=5), SilentProgress())
@@ -190,8 +240,33 @@ def _libraries(minilm: SentenceTransformerModel, tmp_path_factory: pytest.TempPa
     (data / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n", "utf-8")
     dataset = NamedDataset(alias="data", spec=DatasetSpec(path=str(data)))
     bench.profile(Pair(model=model, dataset=dataset, checks=()), LoadShape(1, 1), [parse_measure("ndcg@10")])
-    pytest_embedbench.reports.cards.write.write_cards(bench.store.results(), tmp_path_factory.mktemp("cards"))
+    write_cards(bench.store.results(), tmp_path_factory.mktemp("cards"))
     return minilm
+
+
+class LoadedOnce:
+    """``load_model`` for runs in this process: they share MiniLM as it is installed, which nothing changes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._loaded: dict[tuple[NamedModel, str, str], Model] = {}
+
+    def __call__(self, model: NamedModel, *, device: str, dtype: str, memory: Memory | None = None) -> Model:
+        from pytest_embedbench.models.load import load_model
+        from pytest_embedbench.models.source import locate
+
+        local = model.spec.kind == "sentence-transformers" and model.spec.backend == "torch"
+        if not local or locate(model).folder != self._folder:
+            return load_model(model, device=device, dtype=dtype, memory=memory)
+        key = model, device, dtype
+        if key not in self._loaded:
+            self._loaded[key] = load_model(model, device=device, dtype=dtype, memory=memory)
+        return self._loaded[key]
+
+
+@pytest.fixture(scope="session")
+def _loaded_once(minilm_folder: Path) -> LoadedOnce:
+    return LoadedOnce(minilm_folder)
 
 
 @pytest.fixture
@@ -199,6 +274,8 @@ def project(
     _libraries: SentenceTransformerModel,
     pytester: pytest.Pytester,
     minilm_folder: Path,
+    fork_server: ForkServer,
+    _loaded_once: LoadedOnce,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Project]:
     """Return an empty project."""
@@ -213,9 +290,10 @@ def project(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("EMBEDBENCH_CACHE", str(pytester.path.with_name(f"{pytester.path.name}-cache")))
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("pytest_embedbench.engine.loader.load_model", _loaded_once)
     # Six short texts need no second thread, and on a busy machine threads wait for each other.
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield Project(pytester, minilm_folder)
+    yield Project(pytester, minilm_folder, fork_server)
     torch.set_num_threads(threads)

@@ -183,9 +183,8 @@ def test_a_kill_while_encoding_leaves_nothing_partial(project: Project) -> None:
     )
     # The two have the same texts, which the cache would know for the second one.
     arguments = ("--embed-model=minilm", "--embed-dataset=one,two", "-k", "ndcg", "--embed-no-cache")
-    process = project.start(*arguments)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == -signal.SIGKILL, output.decode()
+    code, output = project.start(*arguments).finish()
+    assert code == -signal.SIGKILL, output
     out = project.folder / "embedbench-out"
     assert whole_files(out) == {"one.json", "one.run.trec", "one.per-query.jsonl", "model_meta.json"}
     (project.folder / "conftest.py").unlink()
@@ -217,9 +216,8 @@ def test_a_kill_while_writing_leaves_nothing_partial(project: Project, write: in
         """,
     )
     arguments = ("--embed-model=bm25", "--embed-dataset=facts", "-k", "ndcg")
-    process = project.start(*arguments)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == -signal.SIGKILL, output.decode()
+    code, output = project.start(*arguments).finish()
+    assert code == -signal.SIGKILL, output
     assert len(whole_files(project.folder / "embedbench-out")) == write - 1
     (project.folder / "conftest.py").unlink()
     assert project.run(*arguments).ret == 0

@@ -27,7 +27,7 @@ WATCH = """
 def imported(project: Project, *arguments: str) -> set[str]:
     """Run pytest in a process of its own; the modules that it has at the end."""
     project.write("conftest.py", WATCH)
-    result = project.spawn(*arguments)
+    result = project.spawn_anew(*arguments)
     assert result.ret == 0, project.text(result)
     return set(json.loads((project.folder / "imported.json").read_text("utf-8")))
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,24 +27,8 @@ BAR = re.compile(r"(query|document)( load)?:\s+\d+%\|")
 
 
 def terminal(project: Project, *arguments: str) -> str:
-    """Run pytest in a terminal of its own; every byte that it wrote there."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        project.command("-p", "slow", *arguments), cwd=project.folder, stdin=theirs, stdout=theirs, stderr=theirs
-    )
-    os.close(theirs)
-    written = b""
-    while True:
-        try:
-            chunk = os.read(ours, 65536)
-        except OSError:  # Linux's way to say that the other side is closed
-            break
-        if not chunk:
-            break
-        written += chunk
-    os.close(ours)
-    process.wait(timeout=60)
-    return written.decode()
+    """Run pytest with the plugin ``slow`` in a terminal; every byte that it wrote there."""
+    return project.run_in_terminal("-p", "slow", *arguments)
 
 
 def screen(written: str) -> list[str]:
@@ -99,7 +80,7 @@ def test_the_screen_in_the_end_is_whole(long: Project) -> None:
     assert "it/s" not in shown
     assert sum(bool(re.fullmatch(r"embedbench\.toml \.F +\[ 50%\]", line)) for line in lines) == 1
     assert sum(bool(re.fullmatch(r"test_ordinary\.py \.\. +\[100%\]", line)) for line in lines) == 1
-    assert [line for line in lines if re.search(r"=+ 1 failed, 3 passed in .* =+", line)]
+    assert [line for line in lines if re.search(r"=+ 1 failed, 3 passed in .* =+", line)], shown
     assert [line for line in lines if re.fullmatch(r"minilm +facts +recall@1 +0\.\d+ +>= 0 +pass", line)]
 
 

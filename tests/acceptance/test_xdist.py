@@ -208,8 +208,8 @@ def test_nothing_runs_beside_a_latency_item(
         assert project.spawn("-n", "2", *options).ret == 0
     else:
         sessions = [project.start("-k", name, *options) for name in ("timed", "ranked")]
-        printed = [session.communicate(timeout=120)[0].decode() for session in sessions]
-        assert [session.returncode for session in sessions] == [0, 0], "\n".join(printed)
+        ends = [session.finish() for session in sessions]
+        assert [code for code, _ in ends] == [0, 0], "\n".join(printed for _, printed in ends)
     spans = [json.loads(line) for line in (project.folder / "spans.txt").read_text("utf-8").splitlines()]
     assert len({process for process, *_ in spans}) == 2
     assert {kind for _, kind, *_ in spans} == {"load", "evaluation"}
