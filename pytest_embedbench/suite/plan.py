@@ -177,7 +177,7 @@ def _speeds(table: RegressionTable, names: Names, models: list[NamedModel]) -> l
 
 
 def _completed(checks: list[Check], measures: list[Measure], shapes: list[Shape]) -> tuple[Check, ...]:
-    """Quality first, then load; what the suite wants reported but not limited gets a check without a limit."""
+    """Put checks in order, quality before load; measures and loads that are only reported get one without a limit."""
     quality = [check for check in checks if isinstance(check, QualityCheck)]
     limited = {check.measure for check in quality}
     wanted = measures if measures or quality else [MAIN_MEASURE]
@@ -185,7 +185,8 @@ def _completed(checks: list[Check], measures: list[Measure], shapes: list[Shape]
     budgets = [check for check in checks if isinstance(check, BudgetCheck)]
     profiled = {check.shape for check in budgets if not isinstance(check, MaxRateCheck)}
     budgets += [BudgetCheck(shape=shape) for shape in shapes if shape not in profiled]
-    return tuple(dict.fromkeys([*quality, *sorted(budgets, key=lambda check: in_order(check.shape))]))
+    others = [check for check in checks if not isinstance(check, (QualityCheck, BudgetCheck))]
+    return tuple(dict.fromkeys([*quality, *sorted(budgets, key=lambda check: in_order(check.shape)), *others]))
 
 
 def _checks_of(table: CheckTable, at: str) -> list[Check]:
