@@ -33,7 +33,7 @@ MAX_LOST_QUERIES = 10
 
 
 class _Key(NamedTuple):
-    """What identifies a comparison within a suite."""
+    """Key of a comparison within a suite."""
 
     model: str
     dataset: str

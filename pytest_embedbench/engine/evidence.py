@@ -1,4 +1,4 @@
-"""What a check may ask about its pair, answered by the workbench."""
+"""Measurements of a pair for its checks, made by the workbench."""
 
 from __future__ import annotations
 

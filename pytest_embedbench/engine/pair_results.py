@@ -59,9 +59,9 @@ def save(
     Loads measured earlier stay with it if ``earlier`` has the same key: they are of the same model and data.
     """
     path, record, key = destination
-    kept = earlier.embedbench if earlier and earlier.embedbench.key == key else None
+    unchanged = earlier.embedbench if earlier and earlier.embedbench.key == key else None
     evidence = Evidence(
-        samples=kept.evidence.samples if kept else {},
+        samples=unchanged.evidence.samples if unchanged else {},
         **store.save_ranking(path, evaluation.run, evaluation.scores, record.name),
     )
     details = Details(
@@ -74,9 +74,9 @@ def save(
         effort=evaluation.encode,
         load_seconds=loader.seconds,
         peak_memory_bytes=peak_memory_bytes(loader.device),
-        profiles=kept.profiles if kept else {},
-        slowdowns=kept.slowdowns if kept else {},
-        max_rates=kept.max_rates if kept else {},
+        profiles=unchanged.profiles if unchanged else {},
+        slowdowns=unchanged.slowdowns if unchanged else {},
+        max_rates=unchanged.max_rates if unchanged else {},
         evidence=evidence,
     )
     blank = PairResult(

@@ -98,7 +98,7 @@ class Profiler:
         texts, role = side_texts(work.dataset, search.side)
         loop = OpenLoop(model, texts, role, search.batch, self.loader.budget(model).tokens)
         with record_circumstances(model.facts, energy=self.settings.energy) as watch, loop:
-            found, sides = max_rate(
+            highest, sides = max_rate(
                 loop,
                 limit_ms=search.latency_ms,
                 seconds=self.settings.profile_seconds,
@@ -110,7 +110,7 @@ class Profiler:
             batch=search.batch,
             distinct_texts=len(shuffled_texts(texts)),
             hardware=hardware_name(self.loader.device),
-            found=found,
+            found=highest,
             circumstances=watch.circumstances,
         )
         name = f"b{search.batch}.{search.side}.max-rate-p99-{search.latency_ms:.12g}ms"

@@ -1,4 +1,4 @@
-"""A pair's work, done once and kept: load, evaluate or reuse, profile, store."""
+"""A pair's work, done once and kept: load, evaluate or reuse, profile, store. Independent of pytest."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 
 class PairKey(NamedTuple):
-    """What identifies a pair's work within a session."""
+    """Key of a pair's work within a session."""
 
     model: NamedModel
     dataset: str

@@ -62,7 +62,7 @@ class JudgmentArrays:
         order = order[chosen[order]]
         rows = self.rows[order]
         rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
-        kept = rank < width
+        within_width = rank < width
         table = np.zeros((len(self.relevant), min(width, int(rank.max(initial=-1)) + 1)), dtype=np.int64)
-        table[rows[kept], rank[kept]] = self.grades[order[kept]]
+        table[rows[within_width], rank[within_width]] = self.grades[order[within_width]]
         return table
