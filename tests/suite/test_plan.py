@@ -15,6 +15,7 @@ from pytest_embedbench.checks.budget import BudgetCheck
 from pytest_embedbench.checks.check import Check
 from pytest_embedbench.checks.max_rate import MaxRateCheck
 from pytest_embedbench.checks.quality import QualityCheck
+from pytest_embedbench.checks.regression import RegressionCheck
 from pytest_embedbench.core.limits import RateLimit, parse_budget, parse_quality
 from pytest_embedbench.core.measures import DEFAULT_MEASURES, Measure
 from pytest_embedbench.datasets.spec import BUILTIN, DatasetSpec
@@ -22,7 +23,7 @@ from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.models.spec import ModelSpec
 from pytest_embedbench.suite.names import Overrides
-from pytest_embedbench.suite.plan import Suite, read_suite
+from pytest_embedbench.suite.plan import Suite, _completed, read_suite
 
 HEADER = "query-id\tcorpus-id\tscore\n"
 NDCG10 = Measure("ndcg", 10)
@@ -336,6 +337,11 @@ def test_checks_are_values(project: Path) -> None:
         QualityCheck(measure=NDCG10, limit=parse_quality("ndcg@10 >= 0.3")),
         BudgetCheck(shape=LoadShape(1, 16), limit=parse_budget("query p50 <= 2 s"), hardware="L4"),
     ]
+
+
+def test_checks_of_any_other_kind_are_kept() -> None:
+    check = RegressionCheck(measure=Measure("ndcg", 10), max_drop=0.005, confidence=0.95)
+    assert check in _completed([check], [], [])
 
 
 def test_max_rates_under_the_same_latency_are_one_search() -> None:
