@@ -25,7 +25,7 @@ FACTS = ModelFacts(
 
 
 class CountingModel:
-    """One token a letter, one special token; keeps the texts that it was asked for."""
+    """Model with one token a letter and one special token; records the texts that it encodes."""
 
     facts = FACTS
 
@@ -43,7 +43,7 @@ class CountingModel:
         return np.array([self.vector(text.payload) for text in batch], np.float32)
 
     def vector(self, text: str) -> Vectors:
-        """Numbers that no other text has; among them the smallest one and a negative zero."""
+        """Numbers that no other text has; among them the smallest float and a negative zero."""
         seed = np.frombuffer(text.encode("utf-8", "surrogatepass") + b".", np.uint8)
         numbers = np.random.default_rng(seed).standard_normal(self.dimensions, np.float32)
         numbers[:2] = (np.float32(1e-45), np.float32(-0.0))
@@ -51,14 +51,14 @@ class CountingModel:
 
 
 class Desk:
-    """A cache's folder, in which sessions follow each other."""
+    """Folder of a cache, used by one session after the other."""
 
     facts = FACTS
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.notes: list[str] = []
-        """Of the last session that ``run`` opened."""
+        """Notes of the last session that ``run`` opened."""
         self._opened: list[VectorCache] = []
 
     def session(self, *, max_bytes: int = MAX_BYTES, since: float = 0.0) -> VectorCache:
@@ -89,14 +89,14 @@ class Desk:
         """Encode with a model of a new session (or that of ``cache``); each text must get its vector, bit for bit."""
         model, session = CountingModel(dimensions), cache or self.session()
         space = self.space(session, name=name, fingerprint=name)
-        done = encode(model, texts, "document", batch_tokens=budget, progress=SilentProgress(), cache=space)
+        result = encode(model, texts, "document", batch_tokens=budget, progress=SilentProgress(), cache=space)
         if cache is None:
             session.close()
         self.notes = session.notes
-        assert [done.vectors[index].tobytes() for index in done.indices] == [
+        assert [result.vectors[index].tobytes() for index in result.indices] == [
             model.vector(text).tobytes() for text in texts
         ]
-        return done, model
+        return result, model
 
     def close(self) -> None:
         for cache in self._opened:
@@ -106,6 +106,6 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     """Return a folder for a cache, in which none is yet."""
-    made = Desk(tmp_path / "cache")
-    yield made
-    made.close()
+    actual = Desk(tmp_path / "cache")
+    yield actual
+    actual.close()

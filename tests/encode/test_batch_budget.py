@@ -1,4 +1,4 @@
-"""Batch budgets: found on real batches, lowered where memory ends."""
+"""Batch budgets: tuned on real batches, reduced where memory is short."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ENOUGH = MIN_WORK_FACTOR * 40 * 6
 
 
 def tried(cost: dict[int, float]) -> tuple[Budget, list[int], list[int]]:
-    """A budget after its trial, where a token costs so many seconds; budgets drawn, and what was learned."""
+    """Return a tuned budget, the budgets drawn and those learned, where a token costs the given seconds."""
     learned: list[int] = []
     budget = Budget(20, TRIED, learned.append)
     budget.expect(ENOUGH)
@@ -45,15 +45,15 @@ def test_each_candidate_has_as_many_tokens_and_turns_mirror_each_other() -> None
 
 
 def test_a_steady_drift_favours_none() -> None:
-    """Each batch costs more than the one before, by the tokens done: the means are still alike."""
+    """Each batch costs more than the one before, by the tokens done; the means are equal all the same."""
     learned: list[int] = []
     budget = Budget(20, TRIED, learned.append)
     budget.expect(ENOUGH)
-    done = 0
+    tokens_done = 0
     for _ in range(14):
         each = budget.draw()
-        budget.record(each, each, sum(1 + 0.01 * (done + token) for token in range(each)))
-        done += each
+        budget.record(each, each, sum(1 + 0.01 * (tokens_done + token) for token in range(each)))
+        tokens_done += each
     assert learned == [10], "all are equally fast, so the smallest"
 
 
@@ -139,7 +139,7 @@ def test_torchs_own_errors_count() -> None:
 
 
 class Cramped:
-    """A model with room for so many tokens, padding included; fails as a GPU does."""
+    """Model with memory for a number of tokens, padding included; beyond it, it fails as a GPU does."""
 
     facts = ModelFacts()
 
@@ -177,18 +177,18 @@ class CrampedPool(Cramped):
 )
 def test_nothing_is_lost_whatever_fits(kind: type[Cramped], texts: list[str], room: int, tokens: int) -> None:
     model = kind(room)
-    done = encode(model, texts, "document", batch_tokens=tokens, progress=SilentProgress())
-    assert done.vectors[done.indices].tolist() == [[len(text), sum(map(ord, text))] for text in texts]
+    result = encode(model, texts, "document", batch_tokens=tokens, progress=SilentProgress())
+    assert result.vectors[result.indices].tolist() == [[len(text), sum(map(ord, text))] for text in texts]
     assert all(size <= room for size in model.batches)
 
 
 def test_after_a_failure_later_batches_fit_at_once() -> None:
     model, learned = Cramped(50), list[int]()
     budget = Budget(160, (), learned.append)
-    done = encode(
+    result = encode(
         model, [f"{number:08}" for number in range(200)], "document", batch_tokens=budget, progress=SilentProgress()
     )
-    assert len(done.vectors) == 200
+    assert len(result.vectors) == 200
     # 160 does not fit, its halves of 80 neither, quarters of 40 do; the other half of the first batch is cut as well.
     assert learned == [80, 40]
     assert budget.tokens == 40

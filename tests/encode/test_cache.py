@@ -1,4 +1,4 @@
-"""What the embedding cache knows is not encoded again; what decides a vector decides whether it is known."""
+"""Cached texts are not encoded again; whatever decides a vector decides whether it is in the cache."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def test_any_texts_in_any_order(desk: Desk) -> None:
     rng, known = random.Random(7), set[str]()
     for _ in range(60):
         texts = ["".join(rng.choices("ab日", k=rng.randrange(4))) for _ in range(rng.randrange(12))]
-        done, model = desk.run(texts, budget=rng.randrange(1, 20))
+        result, model = desk.run(texts, budget=rng.randrange(1, 20))
         assert sorted(model.encoded) == sorted(set(texts) - known)
-        assert done.cached_texts == len(set(texts) & known)
-        assert done.tokens == sum(len(text) + 1 for text in set(texts))
+        assert result.cached_texts == len(set(texts) & known)
+        assert result.tokens == sum(len(text) + 1 for text in set(texts))
         known |= set(texts)
 
 
@@ -103,7 +103,7 @@ def test_what_decides_a_vector_is_in_the_key(desk: Desk, change: str) -> None:
     ids=str,
 )
 def test_what_does_not_is_not(desk: Desk, same: dict[str, Any]) -> None:
-    """A document's vector knows nothing of the model's name, of the GPU's number or of the prompt of queries."""
+    """A document's vector does not depend on the model's name, the GPU's number or the prompt of queries."""
     desk.run(TEXTS)
     if "facts" in same:
         same = {"facts": msgspec.structs.replace(desk.facts, **same["facts"])}
@@ -111,7 +111,7 @@ def test_what_does_not_is_not(desk: Desk, same: dict[str, Any]) -> None:
 
 
 def test_every_fact_of_a_model_is_in_the_key_or_left_out_on_purpose() -> None:
-    """A new fact that changes vectors must not be forgotten here."""
+    """A new fact that changes vectors must be part of the key."""
     described = {"architecture", "parameters", "dimensions", "trust_remote_code", "normalized", "padding_side"}
     described.add("notices")  # all of these follow from files and settings
     of_variants = {"precision", "bytes_per_vector"}  # made of the vectors afterwards
@@ -134,8 +134,8 @@ def test_vectors_made_before_the_session_are_made_anew_on_demand(desk: Desk) -> 
 def test_batches_before_an_error_are_kept(desk: Desk) -> None:
     class Breaking(type(desk.run([])[1])):  # type: ignore[misc]
         def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
-            made: Vectors = super().forward(batch, role)
-            return made * np.float32("nan") if batch[0].payload == "c" else made
+            actual: Vectors = super().forward(batch, role)
+            return actual * np.float32("nan") if batch[0].payload == "c" else actual
 
     session = desk.session()
     space = desk.space(session, fingerprint="org/model")
@@ -172,11 +172,11 @@ def test_the_time_of_encoding_is_without_that_of_the_cache(monkeypatch: pytest.M
             spend(1000)
 
     monkeypatch.setattr(time, "perf_counter", lambda: now)
-    done = encode(Slow(), ["a", "b", "c"], "query", batch_tokens=1, progress=SilentProgress(), cache=Slow())
-    assert done.seconds == 1 + 2 * 10
-    assert done.vectors.tolist() == [[1, 1], [0, 0], [0, 0]]
-    assert (done.own_tokens, done.tokens, done.padded_tokens) == (7, 8, 2)
-    assert (done.cached_texts, done.cached_own_tokens) == (1, 5)
+    result = encode(Slow(), ["a", "b", "c"], "query", batch_tokens=1, progress=SilentProgress(), cache=Slow())
+    assert result.seconds == 1 + 2 * 10
+    assert result.vectors.tolist() == [[1, 1], [0, 0], [0, 0]]
+    assert (result.own_tokens, result.tokens, result.padded_tokens) == (7, 8, 2)
+    assert (result.cached_texts, result.cached_own_tokens) == (1, 5)
 
 
 def test_hits_take_little_more_memory_than_their_vectors(desk: Desk) -> None:
@@ -187,11 +187,11 @@ def test_hits_take_little_more_memory_than_their_vectors(desk: Desk) -> None:
     session = desk.session()
     space = desk.space(session, fingerprint="org/model")
     tracemalloc.start()
-    found = space.read(texts)
+    result = space.read(texts)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert found.vectors is not None
-    assert peak < 1.25 * found.vectors.nbytes
+    assert result.vectors is not None
+    assert peak < 1.25 * result.vectors.nbytes
 
 
 def test_digests_tell_texts_apart() -> None:

@@ -1,4 +1,4 @@
-"""Whatever is wrong with the cache's file or its disk: the run goes on, its vectors are right, and one note says so."""
+"""Damage of the cache's file or its disk: the run goes on, its vectors are right, and one note reports it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ MOVED = re.compile(r"embedding cache: .+; the file is now \S+/vectors-1-0001\.br
 
 @pytest.fixture
 def filled(desk: Desk) -> Path:
-    """Return the file of a cache that knows the texts."""
+    """Return the file of a cache that has the texts."""
     desk.run(TEXTS, dimensions=64, budget=500)
     return desk.folder / "vectors-1-0001.sqlite"
 
 
 def encoded(desk: Desk) -> int:
-    """Run over all texts, whose vectors are checked; how many the model had to encode."""
+    """Encode all texts and check their vectors; return how many the model had to encode."""
     return len(desk.run(TEXTS, dimensions=64, budget=500)[1].encoded)
 
 
@@ -62,7 +62,7 @@ def test_damaged_rows_are_encoded_again_and_replaced(desk: Desk, filled: Path, s
 
 
 def test_exchanged_rows_are_noticed(desk: Desk, filled: Path) -> None:
-    """A row that says of itself that it is another text's, or another space's."""
+    """A row whose fields name another text, or another space."""
     desk.run(TEXTS[:10], name="other", dimensions=64)
     change(filled, "DELETE FROM vectors WHERE space = 1 AND id <= 5")
     change(filled, "UPDATE OR IGNORE vectors SET space = 1 WHERE space = 2")
@@ -172,7 +172,7 @@ def test_a_folder_that_cannot_be_made(desk: Desk) -> None:
 
 
 def test_a_file_that_cannot_be_written(desk: Desk, filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Root may write everything, so SQLite is told not to."""
+    """Root may write any file, so SQLite itself is opened read-only."""
     monkeypatch.setattr(vector_file, "SETUP", "PRAGMA query_only = 1;")
     assert encoded(desk) == 0, "reading still works"
     desk.run(["new", *TEXTS[:5]], dimensions=64)

@@ -1,4 +1,4 @@
-"""Real processes share a cache; one that is killed loses at most the batch that it was encoding."""
+"""Real processes share a cache; a killed process loses at most the batch that it was encoding."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ for round in range(rounds):
 
 @pytest.fixture
 def worker(desk: Desk, tmp_path: Path) -> Iterator[Worker]:
-    """Return a starter of processes; those left at the end are ended."""
+    """Return a starter of processes; those still running at the end are killed."""
     script = tmp_path / "worker.py"
     script.write_text(WORKER, "utf-8")
-    made = Worker(script, desk.folder)
-    yield made
-    for process in made.started:
+    actual = Worker(script, desk.folder)
+    yield actual
+    for process in actual.started:
         process.kill()
         process.communicate()
 
 
 class Worker:
-    """Starts processes that encode the numbers of a range, five in a batch, and print each batch as it is encoded."""
+    """Starter of processes that encode the numbers of a range, five in a batch, and print each batch once encoded."""
 
     def __init__(self, script: Path, folder: Path) -> None:
         self.script, self.folder = script, folder
@@ -81,7 +81,7 @@ class Worker:
 
     @staticmethod
     def go(*processes: subprocess.Popen[str]) -> None:
-        """Let processes that have imported everything begin together."""
+        """Let processes begin together, once they have imported everything."""
         for process in processes:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
@@ -98,7 +98,7 @@ class Worker:
 
     @staticmethod
     def end(process: subprocess.Popen[str], code: int = 0) -> list[str]:
-        """Wait for the process; the texts that it encoded."""
+        """Wait for the process; return the texts that it encoded."""
         output, errors = process.communicate(timeout=120)
         assert process.returncode == code, errors
         return output.split()

@@ -1,4 +1,4 @@
-"""The cache stays within its bound; what was unused for longest goes first. ``embedbench cache`` shows and removes."""
+"""The cache stays within its bound; the longest unused vectors go first. ``embedbench cache`` shows and removes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def texts(name: str, count: int = 100) -> list[str]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Return a list whose one number is the time of day."""
+    """Return a list with one number, which serves as the current time."""
     now = [1_800_000_000.0]
     monkeypatch.setattr(time, "time", lambda: now[0])
     return now
@@ -112,16 +112,16 @@ def two_models(desk: Desk, clock: list[float], monkeypatch: pytest.MonkeyPatch) 
 
 
 def embedbench(*arguments: str, code: int = 0) -> str:
-    done = CliRunner().invoke(main, ["cache", *arguments])
-    assert done.exit_code == code, done.output
-    return done.output
+    result = CliRunner().invoke(main, ["cache", *arguments])
+    assert result.exit_code == code, result.output
+    return result.output
 
 
 def kept(desk: Desk) -> dict[str, int]:
     session = desk.session()
-    found = {space.model: space.texts for space in session.file.contents()}
+    result = {space.model: space.texts for space in session.file.contents()}
     session.close()
-    return found
+    return result
 
 
 def test_the_list(two_models: Desk) -> None:

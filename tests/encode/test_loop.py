@@ -1,4 +1,4 @@
-"""The plan covers every text once under the budget; the loop gives each text its own vector."""
+"""Batches cover every text once within the budget; the loop gives each text its own vector."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ PROMPT_TOKENS = {"query": 2, "document": 0}
 
 
 def vector_of(text: str, role: str) -> list[float]:
-    """What the model below answers: different for every text and role."""
+    """Return the vector of the model below: different for every text and role."""
     return [float(len(text)), float(sum(map(ord, text))), float(role == "query"), float(hash(text) % 997)]
 
 
 class LetterModel:
-    """One token a letter, one special token, two tokens of prompt for a query; keeps what it was given."""
+    """Model with one token a letter, one special token, and two tokens of prompt for a query; records its batches."""
 
     facts = ModelFacts()
 
@@ -62,7 +62,7 @@ class LetterModel:
 
 
 class Recorder:
-    """A progress that remembers."""
+    """Progress that records its calls."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, object]] = []
@@ -207,9 +207,9 @@ def test_texts_that_fill_the_models_length_are_counted_cached_or_not(
     cache = VectorCache(tmp_path)
     for _ in range(2):
         space = cache.spaces("minilm", "f" * 64, minilm.facts, {})["document"]
-        done = encode(minilm, texts, "document", batch_tokens=1000, progress=SilentProgress(), cache=space)
-        assert done.full_texts == 2
-    assert done.cached_texts == 3
+        result = encode(minilm, texts, "document", batch_tokens=1000, progress=SilentProgress(), cache=space)
+        assert result.full_texts == 2
+    assert result.cached_texts == 3
 
 
 def test_batches_side_by_side_give_the_same_vectors_and_leave_the_threads_as_they_were(
@@ -232,7 +232,7 @@ def test_batches_side_by_side_give_the_same_vectors_and_leave_the_threads_as_the
 
 
 class SideBySide(LetterModel):
-    """Runs three batches at once, and fails at a text."""
+    """Model that runs three batches at once, and fails at one text."""
 
     workers = 3
 
@@ -260,8 +260,8 @@ def test_several_batches_run_at_once_and_their_vectors_come_in_order() -> None:
     model = SideBySide()
     assert isinstance(model, ParallelEncoder)
     texts = [chr(97 + number % 26) * (1 + number) for number in range(40)]
-    done = encode(model, texts, "query", batch_tokens=1, progress=SilentProgress())
-    assert [list(row) for row in done.vectors[done.indices]] == [vector_of(text, "query") for text in texts]
+    result = encode(model, texts, "query", batch_tokens=1, progress=SilentProgress())
+    assert [list(row) for row in result.vectors[result.indices]] == [vector_of(text, "query") for text in texts]
     assert 1 < model.most <= 3
 
 

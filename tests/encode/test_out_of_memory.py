@@ -1,4 +1,4 @@
-"""A process whose memory is bounded for real: a corpus that does not fit in one batch is encoded all the same."""
+"""A process with a real limit of its memory: a corpus that does not fit in one batch is encoded all the same."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def test_batches_shrink_until_they_fit(minilm_folder: Path) -> None:
         [sys.executable, "-c", PROGRAM, str(minilm_folder)], capture_output=True, text=True, timeout=300, check=False
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
-    found = json.loads(ran.stdout.splitlines()[-1])
-    assert found["texts"] == 1000
-    assert found["learned"], "it did not fit at once"
-    assert found["learned"] == sorted(found["learned"], reverse=True)
-    assert found["apart"] < 1e-5
+    result = json.loads(ran.stdout.splitlines()[-1])
+    assert result["texts"] == 1000
+    assert result["learned"], "it did not fit at once"
+    assert result["learned"] == sorted(result["learned"], reverse=True)
+    assert result["apart"] < 1e-5

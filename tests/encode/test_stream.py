@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Letters:
-    """A vector of a text's length and letters; in threads of its own where there are ``workers``."""
+    """Model whose vectors hold a text's length and letters; it runs in threads of its own if there are ``workers``."""
 
     facts = ModelFacts()
 
@@ -74,16 +74,16 @@ def test_windows_cover_every_text_once(texts: list[str], data: st.DataObject) ->
         patch.setattr(window_module, "MAX_WINDOW_TEXTS", 4)
         patch.setattr(window_module, "FIRST_WINDOW_TEXTS", 2)
         patch.setattr(window_module, "MAX_WINDOW_CHARACTERS", 9)
-        found = list(windows(texts, first))
+        result = list(windows(texts, first))
     if first:
-        assert found.pop(0) == first
-    rest = [place for window in found for place in window]
-    assert rest == [place for place in range(len(texts)) if place not in first]
+        assert result.pop(0) == first
+    rest = [position for window in result for position in window]
+    assert rest == [position for position in range(len(texts)) if position not in first]
     if not first:
-        assert len(found[0] if found else []) <= 2, "the model waits for its tokens"
-    for window in found:
+        assert len(result[0] if result else []) <= 2, "the model waits for its tokens"
+    for window in result:
         assert len(window) <= 4
-        assert sum(len(texts[place]) for place in window[:-1]) < 9, "it would have ended before"
+        assert sum(len(texts[position]) for position in window[:-1]) < 9, "it would have ended before"
 
 
 @pytest.mark.usefixtures("small_windows")
@@ -91,11 +91,11 @@ def test_windows_cover_every_text_once(texts: list[str], data: st.DataObject) ->
 def test_windows_come_in_order_with_the_vectors_of_their_texts(kind: type[Letters]) -> None:
     texts = [chr(97 + number) * (1 + number % 5) for number in range(20)]
     stream = streamed(kind(), texts, first=[7, 2])
-    places: list[int] = []
+    positions: list[int] = []
     for window in stream:
-        assert window.vectors.tolist() == vectors_of([texts[place] for place in window.positions])
-        places += window.positions
-    assert places == [7, 2, *(place for place in range(20) if place not in {7, 2})]
+        assert window.vectors.tolist() == vectors_of([texts[position] for position in window.positions])
+        positions += window.positions
+    assert positions == [7, 2, *(position for position in range(20) if position not in {7, 2})]
     assert stream.work.own_tokens == sum(map(len, texts))
     assert stream.work.tokens == sum(map(len, texts)) + 20
 
@@ -119,7 +119,7 @@ def test_any_other_model_works_in_the_callers_thread() -> None:
 
 @pytest.mark.usefixtures("small_windows")
 def test_a_batch_of_the_next_window_runs_before_the_last_one_is_given() -> None:
-    """Workers go on over the end of a window: two barriers of two batches each, one of them from both windows."""
+    """Workers do not wait at the end of a window: two barriers of two batches each, the second across both windows."""
     meeting = threading.Barrier(2, timeout=20)
 
     class Meeting(Parallel):
@@ -129,19 +129,19 @@ def test_a_batch_of_the_next_window_runs_before_the_last_one_is_given() -> None:
 
     # Windows of three batches: the third can only meet one of the next window.
     texts = [chr(97 + number) for number in range(6)]
-    done = encode(Meeting(), texts, "document", batch_tokens=2, progress=SilentProgress())
-    assert done.vectors.tolist() == vectors_of(texts)
+    result = encode(Meeting(), texts, "document", batch_tokens=2, progress=SilentProgress())
+    assert result.vectors.tolist() == vectors_of(texts)
 
 
 @pytest.mark.usefixtures("small_windows")
 @pytest.mark.parametrize("kind", [Letters, Parallel])
 def test_few_windows_are_in_memory_at_once(kind: type[Letters], monkeypatch: pytest.MonkeyPatch) -> None:
     alive: weakref.WeakSet[Window] = weakref.WeakSet()
-    made = Window.__init__
+    actual = Window.__init__
 
     def counted(self: Window, *arguments: object) -> None:
         alive.add(self)
-        made(self, *arguments)  # type: ignore[arg-type]
+        actual(self, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Window, "__init__", counted)
     most = 0
@@ -153,14 +153,14 @@ def test_few_windows_are_in_memory_at_once(kind: type[Letters], monkeypatch: pyt
 
 
 class Half:
-    """A cache that knows every second text."""
+    """Cache that has every second text."""
 
     def __init__(self) -> None:
         self.written: list[str] = []
 
     def read(self, texts: Sequence[str]) -> CachedVectors:
         vectors = np.array(vectors_of(texts), np.float32)
-        missing = [place for place, text in enumerate(texts) if ord(text[0]) % 2]
+        missing = [position for position, text in enumerate(texts) if ord(text[0]) % 2]
         vectors[missing] = np.nan
         return CachedVectors(vectors, missing, own_tokens=1, tokens=2)
 
@@ -183,7 +183,7 @@ def test_windows_that_a_cache_knows_in_part_or_whole(kind: type[Letters]) -> Non
 
 
 class Estimates:
-    """A progress that keeps totals."""
+    """Progress that records totals."""
 
     def __init__(self) -> None:
         self.totals: list[int] = []

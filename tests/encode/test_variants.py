@@ -44,8 +44,8 @@ TEXTS = [f"{subject} {verb}" for subject in ("whales", "the tea", "a castle", ""
 
 
 def vectors(rows: int = 400, dimensions: int = 24, *, normalized: bool = True, seed: int = 1) -> Vectors:
-    made = np.random.default_rng(seed).normal(0.1, 1, (rows, dimensions)).astype(np.float32)
-    return made / np.linalg.norm(made, axis=1, keepdims=True) if normalized else made
+    actual = np.random.default_rng(seed).normal(0.1, 1, (rows, dimensions)).astype(np.float32)
+    return actual / np.linalg.norm(actual, axis=1, keepdims=True) if normalized else actual
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +56,8 @@ def reference(minilm_folder: Path) -> Any:
 
 
 def test_a_cut_vector_is_sentence_transformers_own(minilm: SentenceTransformerModel, reference: Any) -> None:
-    made = encode(minilm, TEXTS, "document", batch_tokens=64, progress=SilentProgress())
-    cut = fit_form(Variant(dimensions=128), minilm.facts, pytest.fail)(made.vectors)[made.indices]
+    actual = encode(minilm, TEXTS, "document", batch_tokens=64, progress=SilentProgress())
+    cut = fit_form(Variant(dimensions=128), minilm.facts, pytest.fail)(actual.vectors)[actual.indices]
     np.testing.assert_allclose(cut, reference.encode(TEXTS, normalize_embeddings=True), atol=1e-6)
     assert cut.shape == (len(TEXTS), 128)
 
@@ -68,21 +68,21 @@ def test_a_checkpoint_may_declare_its_cut_itself(minilm_folder: Path, tmp_path: 
     path.write_bytes(msgspec.json.encode({**msgspec.json.decode(path.read_bytes()), "truncate_dim": 128}))
     named = NamedModel(alias="m", spec=ModelSpec(path=str(folder)))
     model = SentenceTransformerModel(named, folder, device="cpu", dtype="fp32")
-    made = encode(model, TEXTS, "document", batch_tokens=64, progress=SilentProgress())
-    np.testing.assert_allclose(made.vectors[made.indices], reference.encode(TEXTS), atol=1e-6)
+    actual = encode(model, TEXTS, "document", batch_tokens=64, progress=SilentProgress())
+    np.testing.assert_allclose(actual.vectors[actual.indices], reference.encode(TEXTS), atol=1e-6)
     assert (model.facts.dimensions, model.facts.normalized) == (128, False)
 
 
 def test_vectors_that_were_not_of_length_1_are_cut_only() -> None:
-    made = vectors(normalized=False)
-    cut = VectorForm(Variant(dimensions=5))(made)
-    assert np.array_equal(cut, made[:, :5])
-    assert VectorForm(WHOLE, normalized=True)(made) is made
+    actual = vectors(normalized=False)
+    cut = VectorForm(Variant(dimensions=5))(actual)
+    assert np.array_equal(cut, actual[:, :5])
+    assert VectorForm(WHOLE, normalized=True)(actual) is actual
 
 
 def test_a_vector_cut_to_nothing_but_zeros_stays_one() -> None:
-    made = np.array([[0, 0, 1], [3, 4, 0]], np.float32)
-    assert VectorForm(Variant(dimensions=2), normalized=True)(made).tolist() == [
+    actual = np.array([[0, 0, 1], [3, 4, 0]], np.float32)
+    assert VectorForm(Variant(dimensions=2), normalized=True)(actual).tolist() == [
         [0, 0],
         [0.6000000238418579, 0.800000011920929],
     ]
@@ -91,44 +91,44 @@ def test_a_vector_cut_to_nothing_but_zeros_stays_one() -> None:
 def test_int8_has_sentence_transformers_codes_decoded_at_the_middle_of_their_step() -> None:
     from sentence_transformers.util.quantization import quantize_embeddings
 
-    sample, made = vectors(100, seed=2), vectors(seed=3)
+    sample, actual = vectors(100, seed=2), vectors(seed=3)
     form = fit_form(INT8, ModelFacts(normalized=True), lambda: sample)
     assert form.ranges is not None
     assert np.array_equal(form.ranges, [sample.min(axis=0), sample.max(axis=0)])
-    codes = np.asarray(quantize_embeddings(made, "int8", calibration_embeddings=sample), np.float32) + 128
+    codes = np.asarray(quantize_embeddings(actual, "int8", calibration_embeddings=sample), np.float32) + 128
     step = (form.ranges[1] - form.ranges[0]) / 255
-    assert np.array_equal(form(made), form.ranges[0] + (codes + np.float32(0.5)) * step)
-    inside = (made >= form.ranges[0]) & (made <= form.ranges[1])
+    assert np.array_equal(form(actual), form.ranges[0] + (codes + np.float32(0.5)) * step)
+    inside = (actual >= form.ranges[0]) & (actual <= form.ranges[1])
     assert 0.9 < inside.mean() < 1, "the sample does not hold all extremes"
-    assert np.abs(form(made) - made)[inside].max() <= step.max() * 0.5001
-    assert len({float(value) for value in form(made)[:, 0]}) > 100
+    assert np.abs(form(actual) - actual)[inside].max() <= step.max() * 0.5001
+    assert len({float(value) for value in form(actual)[:, 0]}) > 100
 
 
 def test_int8_of_a_dimension_that_never_changes_is_that_value() -> None:
-    made = np.array([[0.25, -1], [0.25, 1], [0.25, 0.3]], np.float32)
-    form = fit_form(INT8, ModelFacts(), lambda: made)
-    assert form(made)[:, 0].tolist() == [0.25] * 3
+    actual = np.array([[0.25, -1], [0.25, 1], [0.25, 0.3]], np.float32)
+    form = fit_form(INT8, ModelFacts(), lambda: actual)
+    assert form(actual)[:, 0].tolist() == [0.25] * 3
     assert form(np.array([[7, 0]], np.float32))[0, 0] == 0.25
 
 
 def test_int8_of_cut_vectors_has_the_ranges_of_cut_vectors() -> None:
-    made = vectors()
-    cut = VectorForm(Variant(dimensions=6), normalized=True)(made)
-    both = fit_form(Variant(dimensions=6, precision="int8"), ModelFacts(normalized=True), lambda: made)
+    actual = vectors()
+    cut = VectorForm(Variant(dimensions=6), normalized=True)(actual)
+    both = fit_form(Variant(dimensions=6, precision="int8"), ModelFacts(normalized=True), lambda: actual)
     one = fit_form(INT8, ModelFacts(), lambda: cut)
-    assert np.array_equal(both(made), one(cut))
+    assert np.array_equal(both(actual), one(cut))
 
 
 def test_binary_orders_as_the_hamming_distance_of_sentence_transformers_bits() -> None:
     from sentence_transformers.util.quantization import quantize_embeddings
 
-    made = vectors(dimensions=21)
-    made[0, :3] = 0
-    signs = VectorForm(BINARY, normalized=True)(made)
+    actual = vectors(dimensions=21)
+    actual[0, :3] = 0
+    signs = VectorForm(BINARY, normalized=True)(actual)
     assert signs.dtype == np.float32
     assert set(np.unique(signs)) == {-1.0, 1.0}
     assert signs[0, :3].tolist() == [-1, -1, -1]
-    bits = np.unpackbits(np.asarray(quantize_embeddings(made, "ubinary")), axis=1)
+    bits = np.unpackbits(np.asarray(quantize_embeddings(actual, "ubinary")), axis=1)
     distance = (bits[:, None, :] != bits[None, :, :]).sum(axis=2)
     assert np.array_equal(signs @ signs.T, 21 - 2 * distance)
 
@@ -137,12 +137,12 @@ def test_binary_orders_as_the_hamming_distance_of_sentence_transformers_bits() -
     "variant", [WHOLE, Variant(dimensions=7), INT8, BINARY, Variant(dimensions=7, precision="int8")], ids=str
 )
 def test_a_form_looks_at_each_vector_alone(variant: Variant) -> None:
-    made = vectors()
-    form = fit_form(variant, ModelFacts(normalized=True), lambda: made[:50])
-    parts = [form(made[start : start + size]) for start, size in ((0, 1), (1, 30), (31, 369))]
-    assert np.array_equal(np.concatenate(parts), form(made))
-    assert np.array_equal(form(made[::-1])[::-1], form(made))
-    assert form(made[:0]).shape[0] == 0
+    actual = vectors()
+    form = fit_form(variant, ModelFacts(normalized=True), lambda: actual[:50])
+    parts = [form(actual[start : start + size]) for start, size in ((0, 1), (1, 30), (31, 369))]
+    assert np.array_equal(np.concatenate(parts), form(actual))
+    assert np.array_equal(form(actual[::-1])[::-1], form(actual))
+    assert form(actual[:0]).shape[0] == 0
 
 
 def test_too_many_dimensions() -> None:
@@ -176,7 +176,7 @@ def test_the_sample_depends_on_which_documents_there_are_and_not_on_their_order(
 
 
 class Spread:
-    """Vectors of length 1 that depend on the text alone."""
+    """Model with vectors of length 1 that depend on the text alone."""
 
     facts = ModelFacts(dimensions=16, normalized=True)
 
@@ -207,18 +207,18 @@ def test_neither_batches_nor_the_order_of_the_corpus_change_a_variant(
     variant: Variant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(form_module, "CALIBRATION_DOCUMENTS", 40)
-    found = [
+    result = [
         evaluate(
             Spread(), collection(order), [Measure("ndcg", 10)], variant=variant, encoding=Encoding(Budget(tokens))
         ).run
         for order, tokens in ((0, 1), (0, 100), (1, 100_000), (2, 333))
     ]
     plain = evaluate(Spread(), collection(), [Measure("ndcg", 10)]).run
-    for run in found:
+    for run in result:
         for query in ("q1", "q2"):
-            assert [doc for doc, _ in run[query]] == [doc for doc, _ in found[0][query]]
+            assert [doc for doc, _ in run[query]] == [doc for doc, _ in result[0][query]]
             assert [value for _, value in run[query]] == pytest.approx(
-                [value for _, value in found[0][query]], abs=1e-6
+                [value for _, value in result[0][query]], abs=1e-6
             )
             assert run[query] != plain[query]
 
@@ -238,8 +238,8 @@ def test_an_evaluation_keeps_its_form() -> None:
     form = evaluate(Spread(), data, [Measure("ndcg", 10)], variant=INT8).form
     assert form is not None
     assert form.ranges is not None
-    made = Spread().forward(Spread().prepare(data.doc_texts, "document"), "document")
-    assert np.array_equal(form.ranges, [made.min(axis=0), made.max(axis=0)])
+    actual = Spread().forward(Spread().prepare(data.doc_texts, "document"), "document")
+    assert np.array_equal(form.ranges, [actual.min(axis=0), actual.max(axis=0)])
 
 
 def test_a_variant_can_be_served() -> None:
@@ -280,7 +280,7 @@ def test_a_loaded_model_that_is_too_small_is_named() -> None:
 
 
 class Memory:
-    """A model's vectors, made once."""
+    """Return a model's vectors, computed once."""
 
     def __init__(self, model: SentenceTransformerModel) -> None:
         self.model, self.facts = model, model.facts
@@ -288,8 +288,8 @@ class Memory:
 
     def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
         new = [text for text in texts if (role, text) not in self.known]
-        made = encode(self.model, new, role, batch_tokens=4096, progress=SilentProgress())
-        self.known |= {(role, text): made.vectors[row] for text, row in zip(new, made.indices, strict=True)}
+        actual = encode(self.model, new, role, batch_tokens=4096, progress=SilentProgress())
+        self.known |= {(role, text): actual.vectors[row] for text, row in zip(new, actual.indices, strict=True)}
         return [PreparedText(text, 1, 1) for text in texts]
 
     def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:

@@ -1,4 +1,4 @@
-"""A server whose bytes a test chooses, in a thread of its own."""
+"""A server in a thread of its own, whose answers the test chooses byte by byte."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 ServedRequest = Callable[[dict[str, Any]], bytes]
-"""From a request's JSON to the bytes of the answer; none at all closes the connection without an answer."""
+"""Function from a request's JSON to the bytes of the answer; no bytes close the connection without an answer."""
 
 
 def answer(body: bytes, *headers: str, status: str = "200 OK", kind: str = "application/json") -> bytes:
@@ -20,7 +20,7 @@ def answer(body: bytes, *headers: str, status: str = "200 OK", kind: str = "appl
 
 
 def embeddings(request: dict[str, Any], *headers: str, size: int = 3) -> bytes:
-    """Vectors that begin with the length of their text."""
+    """Vectors whose first number is the length of their text."""
     vectors = [[float(len(text)), *[0.5] * (size - 1)] for text in request["input"]]
     data = [{"embedding": vector, "index": index} for index, vector in enumerate(vectors)]
     tokens = sum(len(text.split()) for text in request["input"])
@@ -28,7 +28,7 @@ def embeddings(request: dict[str, Any], *headers: str, size: int = 3) -> bytes:
 
 
 class Server:
-    """Answers as ``reply`` says; keeps what came, and the connections that it came over."""
+    """Server that answers with ``reply``, and records its requests and their connections."""
 
     def __init__(self) -> None:
         self.reply: ServedRequest = embeddings
@@ -66,11 +66,11 @@ class Server:
 @pytest.fixture
 def server() -> Iterator[Server]:
     """Return a server that gives vectors."""
-    found = Server()
+    result = Server()
     loop = asyncio.new_event_loop()
 
     async def start() -> asyncio.Server:
-        return await asyncio.start_server(found.handle, "127.0.0.1", 0)
+        return await asyncio.start_server(result.handle, "127.0.0.1", 0)
 
     async def end() -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}
@@ -81,8 +81,8 @@ def server() -> Iterator[Server]:
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     listening = asyncio.run_coroutine_threadsafe(start(), loop).result()
-    found.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
-    yield found
+    result.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+    yield result
     loop.call_soon_threadsafe(listening.close)
     asyncio.run_coroutine_threadsafe(end(), loop).result()
     loop.call_soon_threadsafe(loop.stop)

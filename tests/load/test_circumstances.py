@@ -1,4 +1,4 @@
-"""What a profile was measured under, read from a system's files, and from a GPU that is none."""
+"""Circumstances of a profile, read from a system's files and from a fake GPU."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def test_clocks_and_throttling_where_they_can_be_read(server: Path) -> None:
                 "sys/fs/cgroup/cpu.stat": "nr_periods 12\nthrottled_usec 125000",
             },
         )
-    found = msgspec.structs.replace(watch.circumstances, load_before=None)
-    assert found == Circumstances(
+    result = msgspec.structs.replace(watch.circumstances, load_before=None)
+    assert result == Circumstances(
         device="cpu",
         dtype="bf16",
         attention="sdpa, packed",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Vectors
 
 PATIENCE_S = 30
-"""How long a test waits for what must happen at once, before it says that it did not."""
+"""Seconds that a test waits for something that must happen at once, before it fails."""
 
 # Shapes
 
@@ -105,26 +105,26 @@ def test_percentiles_are_numpys(samples: list[float], share: float) -> None:
 
 @given(latencies, st.integers(1, 8), st.floats(0.1, 100))
 def test_summaries(samples: list[float], batch: int, seconds: float) -> None:
-    found = summarize(samples, batch=batch, own_tokens=700, tokens=900, seconds=seconds, distinct_texts=3)
+    result = summarize(samples, batch=batch, own_tokens=700, tokens=900, seconds=seconds, distinct_texts=3)
     needed = {"p50": 6, "p90": 36, "p95": 72, "p99": 368}
     for name, fewest in needed.items():
-        value = getattr(found, f"{name}_ms")
+        value = getattr(result, f"{name}_ms")
         if len(samples) < fewest:
             assert value is None
-            assert found.refused[name] == f"{name} needs {fewest} samples, there are {len(samples)}"
+            assert result.refused[name] == f"{name} needs {fewest} samples, there are {len(samples)}"
         else:
             assert value == pytest.approx(float(np.percentile(samples, int(name[1:]))), abs=1e-9)
-            low, high = found.intervals_ms[name]
+            low, high = result.intervals_ms[name]
             assert low <= value <= high
-    assert set(found.intervals_ms) | set(found.refused) == set(needed)
-    assert found.mean_ms == pytest.approx(float(np.mean(samples)))
-    assert found.max_ms == max(samples)
-    assert (found.requests, found.texts) == (len(samples), len(samples) * batch)
-    assert found.tokens_per_text == pytest.approx(700 / found.texts)
-    assert found.requests_per_s * seconds == pytest.approx(len(samples))
-    assert found.texts_per_s * seconds == pytest.approx(len(samples) * batch)
-    assert found.tokens_per_s * seconds == pytest.approx(700), "the texts' own tokens, without prompt and padding"
-    assert (found.own_tokens, found.tokens, found.seconds, found.distinct_texts) == (700, 900, seconds, 3)
+    assert set(result.intervals_ms) | set(result.refused) == set(needed)
+    assert result.mean_ms == pytest.approx(float(np.mean(samples)))
+    assert result.max_ms == max(samples)
+    assert (result.requests, result.texts) == (len(samples), len(samples) * batch)
+    assert result.tokens_per_text == pytest.approx(700 / result.texts)
+    assert result.requests_per_s * seconds == pytest.approx(len(samples))
+    assert result.texts_per_s * seconds == pytest.approx(len(samples) * batch)
+    assert result.tokens_per_s * seconds == pytest.approx(700), "the texts' own tokens, without prompt and padding"
+    assert (result.own_tokens, result.tokens, result.seconds, result.distinct_texts) == (700, 900, seconds, 3)
 
 
 def test_a_summary_leaves_the_samples_in_order_of_time() -> None:
@@ -141,7 +141,7 @@ def vector_of(text: str, role: str) -> list[float]:
 
 
 class Model:
-    """Answers at once, unless the gate is closed; keeps the batches that it was given."""
+    """Model that answers at once, unless the gate is closed; records its batches."""
 
     facts = ModelFacts()
 
@@ -164,7 +164,7 @@ class Model:
 
 
 class Waiting:
-    """Requests that wait in a server whose worker is held at the gate, in the order in which they were sent."""
+    """Requests in the order in which they were sent, waiting in a server whose worker is held at the gate."""
 
     def __init__(self, server: MicroBatcher, model: Model) -> None:
         self.server, self.model = server, model
@@ -188,7 +188,7 @@ class Waiting:
         self.model.gate.set()
 
     def batches(self) -> list[tuple[str, list[str]]]:
-        """Let the worker go on; the batches it made after the first."""
+        """Let the worker go on; return its batches after the first."""
         self.release()
         for future in self.futures:
             future.exception(PATIENCE_S)
@@ -355,7 +355,7 @@ def test_too_few_vectors_are_an_error_not_a_hang() -> None:
 
 
 class Counting:
-    """Holds each answer back until the whole load that a phase can bring is in flight; counts what is.
+    """Model that answers only when as many requests are in flight as a phase can have; counts them.
 
     A request is in flight from its tokenization (in the client's thread) to its vectors.
     """
@@ -365,7 +365,7 @@ class Counting:
     def __init__(self, shape: LoadShape, phases: Sequence[int]) -> None:
         self.shape = shape
         self.left = list(phases)
-        """Requests still to be answered, by phase: warm-up, counted."""
+        """Requests still to be answered, by phase: warm-up, then measured."""
         self.in_flight = 0
         self.seen: list[int] = []
         self.texts: list[list[str]] = []
@@ -409,11 +409,11 @@ def test_a_short_time_still_lets_each_client_send_once() -> None:
     shape = LoadShape(1, 4)
     model = Model()
     texts = [f"text {n}" for n in range(100)]
-    found = profile_side(
+    result = profile_side(
         model, texts, "query", shape, requests=90, seconds=1e-9, batch_tokens=100, progress=SilentProgress()
     )
-    assert 4 <= found.statistics.requests < 90
-    assert found.statistics.ended == "time"
+    assert 4 <= result.statistics.requests < 90
+    assert result.statistics.ended == "time"
 
 
 @pytest.mark.parametrize("shape", [LoadShape(1, 1), LoadShape(1, 4), LoadShape(3, 16), LoadShape(2, 5)], ids=str)
@@ -424,28 +424,28 @@ def test_exactly_so_many_requests_are_in_flight(shape: LoadShape, budget: int, m
     warm_up = max(WARM_UP_ROUNDS * shape.concurrency, WARM_UP_WINDOW)
     texts = [f"text {n}" for n in range((5 * warm_up + requests) * shape.batch)]
     model = Counting(shape, [warm_up, requests])
-    found = profile(model, texts, shape, requests=requests, budget=budget)
+    result = profile(model, texts, shape, requests=requests, budget=budget)
     assert max(model.seen) == shape.concurrency
     assert model.left == [0, 0]
     assert model.in_flight == 0
 
-    assert found.statistics.requests == len(found.samples) == requests
-    assert found.statistics.texts == found.statistics.distinct_texts == requests * shape.batch
+    assert result.statistics.requests == len(result.samples) == requests
+    assert result.statistics.texts == result.statistics.distinct_texts == requests * shape.batch
     assert all(len(batch) == shape.batch for batch in model.texts)
     sent = [text for batch in model.texts for text in batch]
     assert len(sent) == len(set(sent)) == (warm_up + requests) * shape.batch, "no cache can answer, warm-up included"
     counted = sent[warm_up * shape.batch :]
-    assert found.statistics.own_tokens == sum(map(len, counted))
-    assert found.statistics.tokens == sum(len(text) + 2 for text in counted)
+    assert result.statistics.own_tokens == sum(map(len, counted))
+    assert result.statistics.tokens == sum(len(text) + 2 for text in counted)
 
 
 def test_samples_are_times_within_the_profile() -> None:
-    found = profile(Model(), [f"text {n}" for n in range(400)], LoadShape(2, 4), requests=50)
-    assert len(found.samples) == 50
-    assert all(sample.sent_s >= 0 and sample.latency_ms > 0 for sample in found.samples)
-    last = max(sample.sent_s + sample.latency_ms / 1000 for sample in found.samples)
-    assert found.statistics.seconds == pytest.approx(last)
-    assert found.statistics.max_ms == max(sample.latency_ms for sample in found.samples)
+    result = profile(Model(), [f"text {n}" for n in range(400)], LoadShape(2, 4), requests=50)
+    assert len(result.samples) == 50
+    assert all(sample.sent_s >= 0 and sample.latency_ms > 0 for sample in result.samples)
+    last = max(sample.sent_s + sample.latency_ms / 1000 for sample in result.samples)
+    assert result.statistics.seconds == pytest.approx(last)
+    assert result.statistics.max_ms == max(sample.latency_ms for sample in result.samples)
 
 
 def test_the_sample_is_the_same_every_time_and_not_the_first_texts() -> None:
@@ -460,19 +460,19 @@ def test_the_sample_is_the_same_every_time_and_not_the_first_texts() -> None:
 
 
 def test_few_texts_make_a_short_profile_without_repetition() -> None:
-    found = profile(Model(), [f"text {n}" for n in range(40)] * 3 + [""], LoadShape(2, 2))
-    assert found.statistics.texts == found.statistics.distinct_texts == 30, "20 requests, of which 5 warm up"
-    assert (found.statistics.warm_up, found.statistics.ended) == (WarmUp(5, settled=False), "texts")
+    result = profile(Model(), [f"text {n}" for n in range(40)] * 3 + [""], LoadShape(2, 2))
+    assert result.statistics.texts == result.statistics.distinct_texts == 30, "20 requests, of which 5 warm up"
+    assert (result.statistics.warm_up, result.statistics.ended) == (WarmUp(5, settled=False), "texts")
 
 
 def test_fewer_texts_than_clients_are_repeated() -> None:
-    found = profile(Model(), ["one", "two", "three"], LoadShape(1, 8))
-    assert (found.statistics.requests, found.statistics.distinct_texts) == (8, 3)
+    result = profile(Model(), ["one", "two", "three"], LoadShape(1, 8))
+    assert (result.statistics.requests, result.statistics.distinct_texts) == (8, 3)
 
 
 def test_fewer_texts_than_one_request_takes_are_repeated() -> None:
-    found = profile(Model(), ["one", "two", "three"], LoadShape(8, 2))
-    assert (found.statistics.requests, found.statistics.texts, found.statistics.distinct_texts) == (2, 16, 3)
+    result = profile(Model(), ["one", "two", "three"], LoadShape(8, 2))
+    assert (result.statistics.requests, result.statistics.texts, result.statistics.distinct_texts) == (2, 16, 3)
 
 
 @pytest.mark.parametrize("clients", [1, 4])

@@ -1,4 +1,4 @@
-"""How long a closed loop warms up and measures, and what it says of that."""
+"""Length of a closed loop's warm-up and measurement, and the reason it gives for ending."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TEXTS = [f"text {number}" for number in range(4000)]
 
 
 class Model:
-    """Answers at once; the real time that this takes is not looked at."""
+    """Model that answers at once; no test depends on the real time that this takes."""
 
     facts = ModelFacts(attention="sdpa")
 
@@ -54,72 +54,72 @@ def profile(
 
 
 def verdicts(monkeypatch: pytest.MonkeyPatch, name: str, *answers: bool) -> list[Sequence[float]]:
-    """Let ``is_warmed_up`` or ``is_precise`` say this, in turn, the last one for ever; what they were asked of."""
-    asked: list[Sequence[float]] = []
+    """Replace ``is_warmed_up`` or ``is_precise`` by these answers, the last one repeated; return the arguments of each call."""
+    calls: list[Sequence[float]] = []
     endless = itertools.chain(answers, itertools.repeat(answers[-1]))
 
     def judge(values: Sequence[float]) -> bool:
-        asked.append(list(values))
+        calls.append(list(values))
         return next(endless)
 
     monkeypatch.setattr(f"pytest_embedbench.load.closed_loop.{name}", judge)
-    return asked
+    return calls
 
 
 @pytest.mark.parametrize("clients", [1, 16])
 def test_warm_up_goes_on_window_by_window_until_latencies_settle(clients: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = verdicts(monkeypatch, "is_warmed_up", False, False, True)
+    calls = verdicts(monkeypatch, "is_warmed_up", False, False, True)
     window = max(WARM_UP_ROUNDS * clients, WARM_UP_WINDOW)
-    found = profile(LoadShape(1, clients), requests=50).statistics
-    assert found.warm_up == WarmUp(3 * window, settled=True)
-    assert [len(medians) for medians in asked] == [1, 2, 3]
-    assert (found.requests, found.ended) == (50, "requests")
+    result = profile(LoadShape(1, clients), requests=50).statistics
+    assert result.warm_up == WarmUp(3 * window, settled=True)
+    assert [len(medians) for medians in calls] == [1, 2, 3]
+    assert (result.requests, result.ended) == (50, "requests")
 
 
 def test_warm_up_has_an_end_where_nothing_settles(monkeypatch: pytest.MonkeyPatch) -> None:
     verdicts(monkeypatch, "is_warmed_up", False)
-    found = profile(LoadShape(1, 1), requests=50).statistics
-    assert found.warm_up == WarmUp(WARM_UP_WINDOWS * WARM_UP_WINDOW, settled=False)
+    result = profile(LoadShape(1, 1), requests=50).statistics
+    assert result.warm_up == WarmUp(WARM_UP_WINDOWS * WARM_UP_WINDOW, settled=False)
 
 
 def test_warm_up_takes_a_part_of_the_texts_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     verdicts(monkeypatch, "is_warmed_up", False)
-    found = profile(LoadShape(1, 1), texts=TEXTS[:100]).statistics
-    assert found.warm_up == WarmUp(int(100 * WARM_UP_SHARE), settled=False)
-    assert (found.requests, found.ended) == (75, "texts")
+    result = profile(LoadShape(1, 1), texts=TEXTS[:100]).statistics
+    assert result.warm_up == WarmUp(int(100 * WARM_UP_SHARE), settled=False)
+    assert (result.requests, result.ended) == (75, "texts")
 
 
 def test_warm_up_takes_a_part_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     verdicts(monkeypatch, "is_warmed_up", False)
-    found = profile(LoadShape(1, 2), seconds=1e-9).statistics
-    assert found.warm_up == WarmUp(WARM_UP_WINDOW, settled=False)
-    assert found.ended == "time"
+    result = profile(LoadShape(1, 2), seconds=1e-9).statistics
+    assert result.warm_up == WarmUp(WARM_UP_WINDOW, settled=False)
+    assert result.ended == "time"
 
 
 def test_a_side_ends_when_its_percentiles_are_precise(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever judges is held up until some requests are answered, and then holds up no client."""
+    """The judge waits until some requests are answered; meanwhile it holds up no client."""
     enough = threading.Event()
     monkeypatch.setattr("pytest_embedbench.load.clients.monitor.POLL_SECONDS", 0.001)
-    asked: list[int] = []
+    calls: list[int] = []
 
     def precise(latencies: Sequence[float]) -> bool:
-        asked.append(len(latencies))
+        calls.append(len(latencies))
         if len(latencies) >= 20:
             enough.set()
         return enough.is_set()
 
     monkeypatch.setattr("pytest_embedbench.load.closed_loop.is_precise", precise)
     texts = [f"text {number}" for number in range(200_000)]
-    found = profile(LoadShape(1, 4), texts=texts)
-    assert found.statistics.ended == "precise"
-    assert 20 <= found.statistics.requests < 150_000
-    assert found.statistics.requests >= asked[-1]
+    result = profile(LoadShape(1, 4), texts=texts)
+    assert result.statistics.ended == "precise"
+    assert 20 <= result.statistics.requests < 150_000
+    assert result.statistics.requests >= calls[-1]
 
 
 def test_the_record_of_a_side_says_what_was_served(monkeypatch: pytest.MonkeyPatch) -> None:
     verdicts(monkeypatch, "is_precise", False)
-    found = profile(LoadShape(3, 4), requests=400)
-    side = found.statistics
+    result = profile(LoadShape(3, 4), requests=400)
+    side = result.statistics
     assert side.requests == 400
     assert side.requests >= min_samples(0.99)
     assert side.serving is not None
@@ -130,7 +130,7 @@ def test_the_record_of_a_side_says_what_was_served(monkeypatch: pytest.MonkeyPat
     assert side.serving.queue_p99_ms is not None
     assert side.serving.queue_p50_ms <= side.serving.queue_p99_ms
     assert side.p50_ms is not None
-    assert all(0 <= sample.queue_ms <= sample.latency_ms for sample in found.samples if sample.queue_ms is not None)
+    assert all(0 <= sample.queue_ms <= sample.latency_ms for sample in result.samples if sample.queue_ms is not None)
     assert side.tokens_per_text == pytest.approx(side.own_tokens / 1200)
 
 

@@ -1,4 +1,4 @@
-"""Load profiles of a model behind HTTP: the loops, what the server says of its time, and what the client costs."""
+"""Load profiles of a model behind HTTP: the loops, the server's own times, and the cost of the client."""
 
 from __future__ import annotations
 
@@ -54,18 +54,18 @@ def test_so_many_requests_are_in_flight_over_as_many_connections(
     server: Server, model: VariantEncoder, shape: LoadShape
 ) -> None:
     server.seconds = lambda: 0.002
-    found = profile(model, shape, requests=100)
-    assert found.statistics.requests == len(found.samples) == 100
+    result = profile(model, shape, requests=100)
+    assert result.statistics.requests == len(result.samples) == 100
     assert server.peak == server.connections == shape.concurrency
-    warm_up = found.statistics.warm_up
+    warm_up = result.statistics.warm_up
     assert warm_up is not None
     assert len(server.requests) == warm_up.requests + 100
     sent = [text for request in server.requests for text in request["input"]]
     assert len(sent) == len(set(sent)) == shape.batch * len(server.requests)
     assert all(text.startswith("find: text number ") for text in sent)
-    assert all(sample.latency_ms >= 2 for sample in found.samples)
-    assert found.statistics.serving is None
-    assert found.statistics.tokens == 100 * shape.batch * 4, "as the server counts"
+    assert all(sample.latency_ms >= 2 for sample in result.samples)
+    assert result.statistics.serving is None
+    assert result.statistics.tokens == 100 * shape.batch * 4, "as the server counts"
 
 
 def test_a_profile_ends_for_the_same_reasons(model: VariantEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,12 +87,12 @@ def test_what_the_server_says_of_its_time_is_broken_out(server: Server, model: V
         return embeddings(request, f"x-queue-time: {queue}", "x-tokenization-time: 0.5", "Server-Timing: infer;dur=7")
 
     server.reply = timed
-    found = profile(model, LoadShape(1, 2), requests=30).statistics
-    assert found.server["queue"].mean_ms == pytest.approx(2)
-    assert found.server["queue"].p50_ms == 2
-    assert found.server["tokenize"] == ServerTime(mean_ms=0.5, p50_ms=0.5, p99_ms=None)
-    assert found.server["infer"] == ServerTime(mean_ms=7, p50_ms=7, p99_ms=None)
-    assert msgspec.json.decode(msgspec.json.encode(found), type=SideStatistics) == found
+    result = profile(model, LoadShape(1, 2), requests=30).statistics
+    assert result.server["queue"].mean_ms == pytest.approx(2)
+    assert result.server["queue"].p50_ms == 2
+    assert result.server["tokenize"] == ServerTime(mean_ms=0.5, p50_ms=0.5, p99_ms=None)
+    assert result.server["infer"] == ServerTime(mean_ms=7, p50_ms=7, p99_ms=None)
+    assert msgspec.json.decode(msgspec.json.encode(result), type=SideStatistics) == result
 
 
 def test_a_header_of_no_known_part_stays_and_the_first_of_two_counts() -> None:
@@ -105,10 +105,10 @@ def test_a_header_of_no_known_part_stays_and_the_first_of_two_counts() -> None:
 
 
 def test_the_clients_own_cost_is_measured(server: Server, model: VariantEncoder) -> None:
-    found = profile(model, LoadShape(2, 4), requests=50).statistics
-    assert found.client is not None
-    assert found.client.capacity_per_s > 0
-    assert 0 < found.client.cpu_share <= 1.05
+    result = profile(model, LoadShape(2, 4), requests=50).statistics
+    assert result.client is not None
+    assert result.client.capacity_per_s > 0
+    assert 0 < result.client.cpu_share <= 1.05
     assert all("sk-" not in head for head in server.heads)
 
 
@@ -128,8 +128,8 @@ def test_the_clients_own_cost_is_measured(server: Server, model: VariantEncoder)
 def test_a_failure_under_load_ends_it_with_one_clear_error(
     server: Server, model: VariantEncoder, reply: bytes, said: str
 ) -> None:
-    asked = itertools.count()
-    server.reply = lambda request: embeddings(request) if next(asked) < 40 else reply
+    calls = itertools.count()
+    server.reply = lambda request: embeddings(request) if next(calls) < 40 else reply
     with pytest.raises(ModelError, match=f"^model 'served': {server.url}/embeddings: .*({said})"):
         profile(model, LoadShape(1, 4))
     assert not [thread for thread in threading.enumerate() if thread.name == "embedbench-load"]
@@ -174,7 +174,7 @@ def test_requests_over_the_endpoints_limit_are_split_as_ever(server: Server) -> 
 
 
 def test_an_open_loop_of_an_endpoint(server: Server, model: VariantEncoder) -> None:
-    """All answers take long: a client for each, and nobody waits for another's."""
+    """All answers take long; each request has a client of its own, so that none waits for another's answer."""
     server.seconds = lambda: 0.3
     with OpenLoop(model, TEXTS, "query", 1, 4096) as loop:
         side = loop.run(400, 60)
@@ -217,7 +217,7 @@ def test_connections_have_an_end_and_waiting_for_one_is_part_of_the_latency(
 
 
 def test_a_profile_that_an_endpoint_does_not_keep_up_with(server: Server, model: VariantEncoder) -> None:
-    """One request is done after the other: 50 a second, and 400 come."""
+    """The server answers one request at a time, 50 a second, and 400 a second come."""
     under_way = itertools.count(1)
     server.seconds = lambda: 0.02 if len(server.requests) < 60 else 0.02 * next(under_way)
     side = open_profile(model, OpenShape(1, 400), seconds=0.5).statistics
@@ -230,6 +230,6 @@ def test_a_profile_that_an_endpoint_does_not_keep_up_with(server: Server, model:
 
 def test_the_highest_rate_of_an_endpoint(server: Server, model: VariantEncoder) -> None:
     with OpenLoop(model, TEXTS, "query", 1, 4096) as loop:
-        found, sides = max_rate(loop, limit_ms=30, seconds=2, progress=SilentProgress())
-    assert [len(side.samples) for side in sides] == [probe.requests for probe in found.probes]
-    assert found.ended in {"time", "precise"}
+        result, sides = max_rate(loop, limit_ms=30, seconds=2, progress=SilentProgress())
+    assert [len(side.samples) for side in sides] == [probe.requests for probe in result.probes]
+    assert result.ended in {"time", "precise"}

@@ -1,4 +1,4 @@
-"""The load client's HTTP: connections that are kept, answers in every form, and what is said of broken ones."""
+"""The load's HTTP client: connections kept open, answers in every form, and errors of broken ones."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_answers_come_in_several_forms(server: Server, raw: bytes) -> None:
 
 
 def test_a_connection_that_was_closed_meanwhile_is_not_an_error(server: Server) -> None:
-    """The server closes every connection after its answer without having said so: as after an idle time."""
+    """The server closes every connection after its answer without announcing it, as after an idle time."""
     server.close_after = True
     answers, client = post(server, times=4)
     assert [one.status for one in answers] == [200] * 4

@@ -59,17 +59,17 @@ def simulated(
 @settings(deadline=None, max_examples=40)
 @given(st.floats(0.002, 0.05), st.floats(1.5, 40), st.floats(0.02, 5))
 def test_the_rate_found_is_the_knee_of_the_queue(service_s: float, times: float, start: float) -> None:
-    """Whatever the service time, the limit and where the search starts; no rate above what the server can do holds."""
+    """Holds for any service time, limit and start of the search; no rate above the server's capacity holds."""
     capacity = 1 / service_s
-    found = simulated(service_s, times * service_s * 1000, start=start * capacity)
-    assert found.ended == "precise"
-    assert found.refuted is not None
-    assert found.rate < found.refuted <= found.rate * (1 + PRECISION)
-    assert found.rate <= capacity * (1 + PRECISION)
-    held = [probe for probe in found.probes if probe.holds]
-    assert max(probe.rate for probe in held) == found.rate
-    assert min(probe.rate for probe in found.probes if not probe.holds) == found.refuted
-    assert all(probe.p99_ms is not None and probe.p99_ms <= found.limit_ms for probe in held)
+    result = simulated(service_s, times * service_s * 1000, start=start * capacity)
+    assert result.ended == "precise"
+    assert result.refuted is not None
+    assert result.rate < result.refuted <= result.rate * (1 + PRECISION)
+    assert result.rate <= capacity * (1 + PRECISION)
+    held = [probe for probe in result.probes if probe.holds]
+    assert max(probe.rate for probe in held) == result.rate
+    assert min(probe.rate for probe in result.probes if not probe.holds) == result.refuted
+    assert all(probe.p99_ms is not None and probe.p99_ms <= result.limit_ms for probe in held)
 
 
 def test_a_tighter_limit_gives_a_lower_rate() -> None:
@@ -79,21 +79,21 @@ def test_a_tighter_limit_gives_a_lower_rate() -> None:
 
 
 def test_a_limit_below_the_service_time_holds_at_no_rate() -> None:
-    found = simulated(0.01, 9, start=50)
-    assert (found.rate, found.ended, len(found.probes)) == (0, "probes", MAX_PROBES)
-    assert found.refuted == found.probes[-1].rate
+    result = simulated(0.01, 9, start=50)
+    assert (result.rate, result.ended, len(result.probes)) == (0, "probes", MAX_PROBES)
+    assert result.refuted == result.probes[-1].rate
 
 
 def test_where_nothing_fails_the_search_says_so() -> None:
-    found = search(lambda rate: RateProbe(rate=rate, requests=1, holds=True), 1, limit_ms=10, seconds=1e9)
-    assert (found.refuted, found.ended) == (None, "probes")
-    assert found.rate == 2.0 ** (MAX_PROBES - 1)
+    result = search(lambda rate: RateProbe(rate=rate, requests=1, holds=True), 1, limit_ms=10, seconds=1e9)
+    assert (result.refuted, result.ended) == (None, "probes")
+    assert result.rate == 2.0 ** (MAX_PROBES - 1)
 
 
 def test_the_time_ends_the_search_after_a_probe() -> None:
-    found = simulated(0.01, 30, start=50, seconds=1)
-    assert (found.ended, len(found.probes)) == ("time", 1)
-    assert msgspec.json.decode(msgspec.json.encode(found), type=MaxRate) == found
+    result = simulated(0.01, 30, start=50, seconds=1)
+    assert (result.ended, len(result.probes)) == ("time", 1)
+    assert msgspec.json.decode(msgspec.json.encode(result), type=MaxRate) == result
 
 
 @settings(deadline=None, max_examples=40)
@@ -107,24 +107,24 @@ def test_the_time_ends_the_search_after_a_probe() -> None:
 def test_every_rate_that_is_asked_for_is_decided(
     service_s: float, times: float, start: float, required: list[float], hurried: bool
 ) -> None:
-    """Whatever the time; and none that is far above what holds is tried, for that takes long."""
+    """Holds however short the time is; rates far above the highest that holds are not tried, since that takes long."""
     rates = sorted(required)
     seconds = 0 if hurried else 1e9
-    found = simulated(service_s, times * service_s * 1000, start=start / service_s, seconds=seconds, required=rates)
-    assert len(found.probes) == MAX_PROBES or not any(
-        found.rate < rate < (found.refuted or float("inf")) for rate in rates
+    result = simulated(service_s, times * service_s * 1000, start=start / service_s, seconds=seconds, required=rates)
+    assert len(result.probes) == MAX_PROBES or not any(
+        result.rate < rate < (result.refuted or float("inf")) for rate in rates
     )
     held = [0.0]
-    for probe in found.probes:
-        assert probe.rate <= max(2 * max(held), found.probes[0].rate)
+    for probe in result.probes:
+        assert probe.rate <= max(2 * max(held), result.probes[0].rate)
         held += [probe.rate] if probe.holds else []
-    assert found.ended != "precise" or (found.refuted or 0) <= found.rate * (1 + PRECISION)
+    assert result.ended != "precise" or (result.refuted or 0) <= result.rate * (1 + PRECISION)
 
 
 def test_a_rate_that_is_asked_for_is_tried_itself() -> None:
-    found = simulated(0.01, 200, start=50, seconds=0, required=[70.0])
-    assert [(probe.rate, probe.holds) for probe in found.probes] == [(50, True), (70, True)]
-    assert (found.rate, found.refuted, found.ended) == (70, None, "time")
+    result = simulated(0.01, 200, start=50, seconds=0, required=[70.0])
+    assert [(probe.rate, probe.holds) for probe in result.probes] == [(50, True), (70, True)]
+    assert (result.rate, result.refuted, result.ended) == (70, None, "time")
     within = simulated(0.01, 200, start=97, seconds=1e9, required=[99.0])
     assert 99.0 in [probe.rate for probe in within.probes], "though the bracket was narrow enough without it"
 
@@ -150,7 +150,7 @@ def test_a_probe_is_long_enough_for_a_p99_and_for_an_overload_to_show(rate: floa
 
 
 class Model:
-    """A real server's model that takes 2 ms for each text, and never two at once."""
+    """Model that takes 2 ms for each text, one text at a time, in a real server."""
 
     facts = ModelFacts()
 
@@ -163,7 +163,7 @@ class Model:
 
 
 class Heard(SilentProgress):
-    """Progress that is kept: each bar's label and total, and the texts done of it."""
+    """Progress that records each bar's label and total, and the texts done."""
 
     def __init__(self) -> None:
         self.bars: list[tuple[str, int, int]] = []
@@ -172,19 +172,19 @@ class Heard(SilentProgress):
         self.bars.append((label, total, 0))
 
     def advance(self, tokens: int) -> None:
-        label, total, done = self.bars[-1]
-        self.bars[-1] = label, total, done + tokens
+        label, total, result = self.bars[-1]
+        self.bars[-1] = label, total, result + tokens
 
 
 def test_a_real_server_holds_no_more_than_it_can_do() -> None:
     texts = [f"text {number}" for number in range(2000)]
     progress = Heard()
     with OpenLoop(Model(), texts, "query", 1, 10) as loop:
-        found, sides = max_rate(loop, limit_ms=40, seconds=4, progress=progress)
-    assert found.rate <= 500 * (1 + PRECISION)
-    assert [side.rate for side in sides] == [probe.rate for probe in found.probes]
-    assert [len(side.samples) for side in sides] == [probe.requests for probe in found.probes]
-    for probe, side in zip(found.probes, sides, strict=True):
+        result, sides = max_rate(loop, limit_ms=40, seconds=4, progress=progress)
+    assert result.rate <= 500 * (1 + PRECISION)
+    assert [side.rate for side in sides] == [probe.rate for probe in result.probes]
+    assert [len(side.samples) for side in sides] == [probe.requests for probe in result.probes]
+    for probe, side in zip(result.probes, sides, strict=True):
         late = sum(sample.latency_ms > 40 for sample in side.samples)
         if probe.p99_ms is None:
             assert side.gave_up
@@ -194,5 +194,6 @@ def test_a_real_server_holds_no_more_than_it_can_do() -> None:
             assert probe.requests == requests_needed(probe.rate, 40)
         assert probe.lag_ms >= 0
     assert progress.bars == [
-        (f"query at {probe.rate:.3g}/s load", requests_needed(probe.rate, 40), probe.requests) for probe in found.probes
+        (f"query at {probe.rate:.3g}/s load", requests_needed(probe.rate, 40), probe.requests)
+        for probe in result.probes
     ], "each rate is shown with what is done of it"

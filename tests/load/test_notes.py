@@ -1,4 +1,4 @@
-"""What is said beside the numbers of a profile."""
+"""Notes beside the numbers of a profile."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pytest_embedbench.load.statistics import Arrivals, ClientCost, SideStatisti
 
 
 def side(*, distinct: int = 20, client: ClientCost | None = None) -> SideStatistics:
-    made = summarize([5.0] * 20, batch=1, own_tokens=100, tokens=140, seconds=0.01, distinct_texts=distinct)
-    return replace(made, client=client)
+    actual = summarize([5.0] * 20, batch=1, own_tokens=100, tokens=140, seconds=0.01, distinct_texts=distinct)
+    return replace(actual, client=client)
 
 
 def test_nothing_to_say() -> None:
@@ -25,9 +25,9 @@ def test_texts_that_were_sent_again() -> None:
 
 @pytest.mark.parametrize(("share", "capacity"), [(0.6, 9000), (0.1, 3000)])
 def test_a_client_that_may_be_what_was_measured(share: float, capacity: float) -> None:
-    found = notes({"query": side(client=ClientCost(cpu_share=share, capacity_per_s=capacity)), "corpus": side()})
+    result = notes({"query": side(client=ClientCost(cpu_share=share, capacity_per_s=capacity)), "corpus": side()})
     part = f"{share:.0%} of a core; 2,000 of the {capacity:,.0f} requests/s that it can do"
-    assert found == f"query: the load client itself was busy ({part})"
+    assert result == f"query: the load client itself was busy ({part})"
 
 
 def arrived(*, kept_up: bool | None, lag_ms: float = 0.1, unanswered: int = 0) -> SideStatistics:

@@ -26,7 +26,7 @@ TEXTS = [f"text {number}" for number in range(300)]
 
 
 class Model:
-    """Takes so many seconds for its nth batch; a batch holds one text under a budget of ``ALONE``."""
+    """Model that takes a given number of seconds for its nth batch; under a budget of ``ALONE`` a batch holds one text."""
 
     def __init__(self, seconds: Callable[[int], float] = lambda _: 0.0, device: str = "cpu") -> None:
         self.facts = ModelFacts(device=device)
@@ -83,7 +83,7 @@ def test_a_side_has_a_sample_of_each_request_at_the_time_it_was_due() -> None:
 def test_what_a_stall_keeps_waiting_counts_from_when_it_was_due(
     device: str, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first batch stalls. A closed loop would see one slow request; here all that were due meanwhile are slow."""
+    """The first batch stalls. A closed loop would see one slow request; here all requests due meanwhile are slow."""
     monkeypatch.setattr("pytest_embedbench.load.clients.threads.MAX_IN_FLIGHT", threads)
     with loop(Model(lambda number: 0.3 if number == 0 else 0.0, device)) as open_loop:
         side = open_loop.run(200, 80)
@@ -96,12 +96,12 @@ def test_what_a_stall_keeps_waiting_counts_from_when_it_was_due(
 def test_it_stops_sending_when_there_is_no_use_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_embedbench.load.clients.monitor.POLL_SECONDS", 0.01)
     model = Model(lambda _: 0.002)
-    done: list[int] = []
+    result: list[int] = []
     with loop(model) as open_loop:
-        side = open_loop.run(300, 5000, lambda latencies: len(latencies) >= 30, done.append)
+        side = open_loop.run(300, 5000, lambda latencies: len(latencies) >= 30, result.append)
         assert side.gave_up
         assert 30 <= side.statistics.requests < 5000
-        assert len(model.texts) == side.statistics.requests == sum(done)
+        assert len(model.texts) == side.statistics.requests == sum(result)
         again = open_loop.run(300, 20)
     assert (again.gave_up, again.statistics.requests) == (False, 20)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("embedbench-")]

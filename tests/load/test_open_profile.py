@@ -1,4 +1,4 @@
-"""A profile at one rate: what is sent and when, why it ends, and whether the server kept up."""
+"""A profile at one rate: requests and their times, why it ends, and whether the server kept up."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 TEXTS = [f"text {number}" for number in range(2000)]
 ALONE = 10
-"""A budget under which a batch holds one text."""
+"""Tokens; under this budget a batch holds one text."""
 
 
 class Model:
-    """Takes so many seconds for a batch."""
+    """Model that takes a given number of seconds for a batch."""
 
     facts = ModelFacts()
 
@@ -71,11 +71,11 @@ def profile(
 
 def test_requests_are_due_at_the_times_of_the_rate_and_no_text_is_sent_twice() -> None:
     model = Model()
-    found = profile(OpenShape(2, 1000), model, requests=400)
+    result = profile(OpenShape(2, 1000), model, requests=400)
     due = list(itertools.islice(arrivals(1000, random.Random(LOAD_SEED)), 400))
-    assert sorted(sample.sent_s for sample in found.samples) == due
+    assert sorted(sample.sent_s for sample in result.samples) == due
     assert due[0] == 0
-    side = found.statistics
+    side = result.statistics
     assert (side.requests, side.texts, side.distinct_texts, side.unanswered) == (400, 800, 800, 0)
     assert len(model.texts) == len(set(model.texts)), "nor any of the warm-up"
     assert side.p99_ms is not None
@@ -83,7 +83,7 @@ def test_requests_are_due_at_the_times_of_the_rate_and_no_text_is_sent_twice() -
     assert side.warm_up.requests >= 2 * WARM_UP_CLIENTS
     assert side.arrivals is not None
     assert (side.arrivals.rate_per_s, side.arrivals.seconds) == (1000, due[-1])
-    lags = sorted(sample.lag_ms for sample in found.samples if sample.lag_ms is not None)
+    lags = sorted(sample.lag_ms for sample in result.samples if sample.lag_ms is not None)
     assert len(lags) == 400
     assert side.arrivals.lag_ms == pytest.approx(float(np.percentile(lags, 99)))
     assert msgspec.json.decode(msgspec.json.encode(side), type=SideStatistics) == side
@@ -112,12 +112,12 @@ def test_a_rate_too_low_for_its_time_still_has_a_request() -> None:
 
 
 def test_an_overload_ends_with_its_time_and_says_so() -> None:
-    """1,000 requests a second, and 100 can be done: at the end most have no answer, and are in no number."""
+    """1,000 requests a second come to a server that answers 100: most are unanswered in the end, and no number counts them."""
     model = Model(0.01)
-    found = profile(OpenShape(1, 1000), model, seconds=1.0)
-    side = found.statistics
+    result = profile(OpenShape(1, 1000), model, seconds=1.0)
+    side = result.statistics
     assert side.ended == "time"
-    assert side.requests == len(found.samples) < 300
+    assert side.requests == len(result.samples) < 300
     assert side.unanswered > 300
     assert side.arrivals is not None
     assert side.arrivals.kept_up is False
@@ -155,17 +155,17 @@ def samples_of(service_s: float, rate: float, requests: int) -> list[Sample]:
 @settings(deadline=None)
 @given(st.floats(0.001, 1), st.floats(1.5, 50), st.integers(300, 1500))
 def test_an_overload_is_seen_whatever_the_server(service_s: float, times: float, requests: int) -> None:
-    found = describe_arrivals(samples_of(service_s, times / service_s, requests), times / service_s, 0)
-    assert found.kept_up is False
-    assert found.growth == pytest.approx(times - 1, rel=0.5), "each second brings work for so many more"
+    result = describe_arrivals(samples_of(service_s, times / service_s, requests), times / service_s, 0)
+    assert result.kept_up is False
+    assert result.growth == pytest.approx(times - 1, rel=0.5), "each second brings work for so many more"
 
 
 @settings(deadline=None)
 @given(st.floats(0.001, 1), st.floats(0.01, 0.7), st.integers(MIN_REQUESTS, 1500))
 def test_a_server_with_time_to_spare_keeps_up(service_s: float, times: float, requests: int) -> None:
-    found = describe_arrivals(samples_of(service_s, times / service_s, requests), times / service_s, 0)
-    assert found.kept_up
-    assert found.growth < MAX_GROWTH
+    result = describe_arrivals(samples_of(service_s, times / service_s, requests), times / service_s, 0)
+    assert result.kept_up
+    assert result.growth < MAX_GROWTH
 
 
 def test_a_burst_that_is_over_before_it_is_answered_tells_nothing() -> None:

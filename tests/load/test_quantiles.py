@@ -26,7 +26,7 @@ shares = st.sampled_from(sorted(PERCENTILES.values())) | st.floats(0.02, 0.98)
 
 @pytest.mark.parametrize(("share", "samples"), [(0.5, 6), (0.9, 36), (0.95, 72), (0.99, 368), (0.1, 36)])
 def test_how_many_samples_a_percentile_needs(share: float, samples: int) -> None:
-    """As in tables of non-parametric intervals: 6 for the median at 95%."""
+    """Tables of non-parametric intervals have the same numbers: 6 for the median at 95%."""
     assert min_samples(share) == samples
     assert percentile_interval([1.0] * (samples - 1), share) is None
     assert percentile_interval([1.0] * samples, share) == (1.0, 1.0)
@@ -41,9 +41,9 @@ def test_p99_of_50_samples_is_refused() -> None:
 def test_an_interval_covers_as_often_as_it_says_and_is_no_wider_than_it_must_be(share: float, more: int) -> None:
     """Ranks stand for samples, so that the interval's ends are ranks; coverage is then exact, by the binomial."""
     count = min_samples(share) + more
-    found = percentile_interval(range(1, count + 1), share)
-    assert found is not None
-    low, high = int(found.low), int(found.high)
+    result = percentile_interval(range(1, count + 1), share)
+    assert result is not None
+    low, high = int(result.low), int(result.high)
     assert binom.cdf(high - 1, count, share) - binom.cdf(low - 1, count, share) >= CONFIDENCE - 1e-12
     tail = (1 - CONFIDENCE) / 2
     assert binom.cdf(low, count, share) > tail - 1e-12, "a higher lower end would be too high too often"
@@ -56,18 +56,18 @@ def test_of_many_profiles_few_have_an_interval_that_misses(share: float) -> None
     truth = -math.log(1 - share)
     missed = 0
     for _ in range(500):
-        found = percentile_interval(sorted(chance.expovariate(1) for _ in range(600)), share)
-        assert found is not None
-        missed += not found.low <= truth <= found.high
+        result = percentile_interval(sorted(chance.expovariate(1) for _ in range(600)), share)
+        assert result is not None
+        missed += not result.low <= truth <= result.high
     assert missed <= 45, "5% of 500 are 25; 45 or more have a probability below 0.0002"
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=400), shares)
 def test_an_interval_holds_its_percentile_and_lies_among_the_samples(samples: list[float], share: float) -> None:
     ordered = sorted(samples)
-    found = percentile_interval(ordered, share)
-    if found is not None:
-        assert ordered[0] <= found.low <= percentile(ordered, share) <= found.high <= ordered[-1]
+    result = percentile_interval(ordered, share)
+    if result is not None:
+        assert ordered[0] <= result.low <= percentile(ordered, share) <= result.high <= ordered[-1]
 
 
 def spread(deviation: float, count: int) -> list[float]:

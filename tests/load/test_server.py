@@ -1,4 +1,4 @@
-"""A server for a model that takes several batches at once: who runs beside whom, on how many cores."""
+"""A server for a model that takes several batches at once: which run side by side, and on how many cores."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Vectors
 
 PATIENCE_S = 30
-"""How long a test waits for what must happen at once, before it says that it did not."""
+"""Seconds that a test waits for something that must happen at once, before it fails."""
 
 ALL = 2
-"""Threads that torch has in these tests, whatever the machine."""
+"""Threads that torch has in these tests, on any machine."""
 
 
 def until(holds: Callable[[], bool], what: str) -> None:
@@ -44,7 +44,7 @@ def until(holds: Callable[[], bool], what: str) -> None:
 
 
 class Model:
-    """Holds each batch, named by its first text, until a test lets it go; notes the threads that torch has for it."""
+    """Model that holds each batch, named by its first text, until the test lets it go; records torch's threads for it."""
 
     facts = ModelFacts(attention="sdpa, packed")
 

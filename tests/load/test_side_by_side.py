@@ -1,4 +1,4 @@
-"""Two models side by side: who is asked what and when, and when it ends. Time is what the fakes say it is."""
+"""Two models side by side: order of their requests, and when the comparison ends. Time is the fakes' own."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SHAPES = [LoadShape(1, 1), LoadShape(3, 1), LoadShape(1, 4), LoadShape(2, 16)]
 
 
 class Clock:
-    """Stands still until a model moves it."""
+    """Clock that stands still until a model moves it."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -46,7 +46,7 @@ class Clock:
 
 
 class Timed:
-    """A model that takes so many milliseconds for a text, by the clock; keeps in ``log`` who was given what."""
+    """Model that takes a given number of milliseconds for a text, by the clock; ``log`` records models and texts."""
 
     facts = ModelFacts()
 
@@ -65,7 +65,7 @@ class Timed:
 
 
 class Race:
-    """A model and its baseline, each with what a text costs it."""
+    """A model and its baseline, each with its milliseconds for a text."""
 
     def __init__(self, model: Callable[[str], float], baseline: Callable[[str], float] = lambda _: 10.0) -> None:
         self.clock, self.log = Clock(), list[tuple[str, str]]()
@@ -79,21 +79,21 @@ class Race:
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_the_ratio_is_exact_however_much_texts_differ(shape: LoadShape) -> None:
     lengths = dict(zip(TEXTS, itertools.cycle([1.0, 7.0, 100.0, 3.0, 42.0]), strict=False))
-    found = Race(lambda text: 1.25 * lengths[text], lambda text: lengths[text]).run(shape)
-    side = found.statistics
+    result = Race(lambda text: 1.25 * lengths[text], lambda text: lengths[text]).run(shape)
+    side = result.statistics
     assert (side.ratio, side.low, side.high) == pytest.approx((1.25, 1.25, 1.25), rel=1e-4)
     assert (side.pairs, side.stopped) == (MIN_PAIRS_TO_STOP, "precise")
     assert side.texts == MIN_PAIRS_TO_STOP * shape.batch * shape.concurrency
     assert side.model_ms == pytest.approx(1.25 * side.baseline_ms, rel=1e-4)
-    assert side.seconds == pytest.approx(sum(one.model_ms + one.baseline_ms for one in found.pairs) / 1000, rel=1e-4)
+    assert side.seconds == pytest.approx(sum(one.model_ms + one.baseline_ms for one in result.pairs) / 1000, rel=1e-4)
 
 
 def test_a_machine_that_slows_down_meets_both_alike() -> None:
-    """It takes three times as long at the end as at the start: one profile after the other would say that."""
-    asked = itertools.count()
+    """Both models slow down threefold during the load; two profiles, one after the other, would blame one model."""
+    calls = itertools.count()
     race = Race(lambda _: 10.0)
     for model in race.models:
-        model.cost = lambda _: 10.0 * (1 + next(asked) / 50)
+        model.cost = lambda _: 10.0 * (1 + next(calls) / 50)
     side = race.run().statistics
     assert side.low < 1 < side.high
     assert side.high < 1.03
@@ -102,17 +102,17 @@ def test_a_machine_that_slows_down_meets_both_alike() -> None:
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_both_get_the_same_requests_one_after_the_other_and_never_together(shape: LoadShape) -> None:
     race = Race(lambda _: 12.0)
-    found = race.run(shape)
+    result = race.run(shape)
     size = shape.batch * shape.concurrency
     windows = [race.log[start : start + size] for start in range(0, len(race.log), size)]
-    assert len(windows) == 2 * (WARM_UP_ROUNDS + found.statistics.pairs)
+    assert len(windows) == 2 * (WARM_UP_ROUNDS + result.statistics.pairs)
     firsts = []
     for one, other in zip(windows[::2], windows[1::2], strict=True):
         names = [{name for name, _ in window} for window in (one, other)]
         assert names in ([{"model"}, {"baseline"}], [{"baseline"}, {"model"}]), "a window is of one model alone"
         assert {text for _, text in one} == {text for _, text in other}
         firsts.append(int(names[0] == {"model"}))
-    assert [pair.model_first for pair in found.pairs] == firsts[WARM_UP_ROUNDS:]
+    assert [pair.model_first for pair in result.pairs] == firsts[WARM_UP_ROUNDS:]
     counted = firsts[WARM_UP_ROUNDS:]
     assert all(one != other for one, other in zip(counted[::2], counted[1::2], strict=True)), "in turn, two by two"
     assert 0 < sum(counted[::2]) < len(counted[::2]), "but not always the same one before the other"
@@ -140,8 +140,8 @@ def test_whoever_is_second_finds_something_warm_and_it_does_not_matter() -> None
 
 
 def test_warm_up_does_not_count() -> None:
-    asked = itertools.count()
-    side = Race(lambda _: 10_000.0 if next(asked) < WARM_UP_ROUNDS else 10.0).run().statistics
+    calls = itertools.count()
+    side = Race(lambda _: 10_000.0 if next(calls) < WARM_UP_ROUNDS else 10.0).run().statistics
     assert (side.ratio, side.model_ms) == pytest.approx((1, 10))
 
 
@@ -151,12 +151,12 @@ def noisy(deviation: float) -> Callable[[str], float]:
 
 
 def test_it_goes_on_until_the_interval_is_narrow() -> None:
-    found = Race(noisy(0.2)).run()
-    side = found.statistics
+    result = Race(noisy(0.2)).run()
+    side = result.statistics
     assert side.stopped == "precise"
     assert side.pairs > MIN_PAIRS_TO_STOP
     assert (side.high - side.low) / side.ratio <= MAX_WIDTH
-    assert ratio_of(found.pairs[:-CHECK_EVERY], 0.95).width > MAX_WIDTH
+    assert ratio_of(result.pairs[:-CHECK_EVERY], 0.95).width > MAX_WIDTH
 
 
 def test_it_ends_when_its_time_is_up() -> None:
@@ -173,11 +173,11 @@ def test_a_short_time_still_makes_a_few_pairs() -> None:
 
 
 def test_the_statistics_are_those_of_the_pairs() -> None:
-    found = Race(noisy(0.3)).run(seconds=1)
-    side = found.statistics
-    assert (side.ratio, side.low, side.high) == ratio_of(found.pairs, side.confidence)
-    assert side.model_ms == pytest.approx(float(np.median([pair.model_ms for pair in found.pairs])))
-    assert [pair.sent_s for pair in found.pairs] == sorted(pair.sent_s for pair in found.pairs)
+    result = Race(noisy(0.3)).run(seconds=1)
+    side = result.statistics
+    assert (side.ratio, side.low, side.high) == ratio_of(result.pairs, side.confidence)
+    assert side.model_ms == pytest.approx(float(np.median([pair.model_ms for pair in result.pairs])))
+    assert [pair.sent_s for pair in result.pairs] == sorted(pair.sent_s for pair in result.pairs)
 
 
 def test_few_texts_are_sent_again_and_counted() -> None:
@@ -194,10 +194,10 @@ def test_a_clock_that_sees_nothing_gives_no_ratio_but_one() -> None:
 @pytest.mark.parametrize("broken", [0, 1])
 def test_an_error_reaches_the_caller_and_leaves_no_thread(shape: LoadShape, broken: int) -> None:
     race = Race(lambda _: 10.0)
-    asked = itertools.count()
+    calls = itertools.count()
 
     def cost(text: str) -> float:
-        if next(asked) == 5 * shape.batch * shape.concurrency + 1:
+        if next(calls) == 5 * shape.batch * shape.concurrency + 1:
             raise ValueError("poisoned")
         return 10.0
 

@@ -11,9 +11,9 @@ import pytest
 from pytest_embedbench.machine.device_lock import hold_devices, physical_name
 
 ENOUGH = 30.0
-"""Seconds that a thread may take that nothing holds up."""
+"""Seconds; a thread that nothing holds up takes less."""
 SOON = 0.2
-"""Seconds in which a thread would have got a lock that it must not get."""
+"""Seconds; within this time a thread would get a lock that it must not get."""
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Holder:
-    """A thread that holds devices until it is told to let go."""
+    """Thread that holds devices until the test lets it go."""
 
     def __init__(self, *devices: str, alone: bool) -> None:
         self.has, self._over = threading.Event(), threading.Event()
@@ -91,7 +91,7 @@ def test_new_work_does_not_overtake_who_waits_to_be_alone() -> None:
 
 
 def test_two_that_need_the_same_devices_take_them_in_one_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the order in which they name them; else each could have one and wait for the other."""
+    """The order in which sessions name devices does not matter; else each could hold one and wait for the other."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     for _ in range(20):
         pair = [Holder("cpu", "cuda:0", alone=True), Holder("cuda", "cpu", alone=True)]

@@ -1,4 +1,4 @@
-"""Energy of a profile: asked for, offline, and an error where codecarbon is missing."""
+"""Energy of a profile: metered on request, offline, and an error where codecarbon is missing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_missing_extra_ends_the_session(pytester: pytest.Pytester, monkeypatch
 
 
 def test_energy_is_metered_without_a_network_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor does the user's configuration of codecarbon change that."""
+    """The user's configuration of codecarbon does not change that."""
     pytest.importorskip("codecarbon", reason="needs the extra energy")
     work = tmp_path / "work"
     work.mkdir()
@@ -42,10 +42,10 @@ def test_energy_is_metered_without_a_network_or_a_file(tmp_path: Path, monkeypat
     monkeypatch.setenv("CODECARBON_SAVE_TO_API", "true")
     monkeypatch.setenv("CODECARBON_API_KEY", "key")
     monkeypatch.setenv("CODECARBON_CO2_SIGNAL_API_TOKEN", "token")
-    asked = []
+    calls = []
 
     def refuse(*arguments: object, **_: object) -> None:
-        asked.append(arguments)
+        calls.append(arguments)
         raise OSError("no network")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
@@ -54,10 +54,10 @@ def test_energy_is_metered_without_a_network_or_a_file(tmp_path: Path, monkeypat
         end = time.monotonic() + 1
         while time.monotonic() < end:
             pass
-    found = watch.circumstances.energy
-    assert found is not None
-    assert found.kwh > 0
-    assert found.kwh == pytest.approx(found.cpu_kwh + found.gpu_kwh + found.memory_kwh)
-    assert found.seconds >= 1
-    assert asked == []
+    result = watch.circumstances.energy
+    assert result is not None
+    assert result.kwh > 0
+    assert result.kwh == pytest.approx(result.cpu_kwh + result.gpu_kwh + result.memory_kwh)
+    assert result.seconds >= 1
+    assert calls == []
     assert [path.name for path in work.iterdir()] == [".codecarbon.config"]

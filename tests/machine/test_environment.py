@@ -1,4 +1,4 @@
-"""The machine speaks for itself: names, versions, memory."""
+"""Facts read from the machine: names, versions, memory."""
 
 from __future__ import annotations
 
@@ -74,15 +74,15 @@ def test_cards_write_hardware_without_what_says_nothing(actual: str, short: str)
 
 
 def test_this_machine() -> None:
-    found = describe_environment("cpu")
-    assert found.hardware == hardware_name("cpu") == f"{cpu_name()} ({cores()} cores)"
+    result = describe_environment("cpu")
+    assert result.hardware == hardware_name("cpu") == f"{cpu_name()} ({cores()} cores)"
     assert cpu_name()
-    assert found.cores == cores() >= 1
-    assert matches_hardware(cpu_name(), found.hardware)
-    assert (found.python, found.system) == (platform.python_version(), platform.platform())
-    assert found.libraries["numpy"] == version("numpy")
-    assert found.libraries["torch"] == version("torch")
-    assert found.driver == ""
+    assert result.cores == cores() >= 1
+    assert matches_hardware(cpu_name(), result.hardware)
+    assert (result.python, result.system) == (platform.python_version(), platform.platform())
+    assert result.libraries["numpy"] == version("numpy")
+    assert result.libraries["torch"] == version("torch")
+    assert result.driver == ""
 
 
 def test_peak_memory_is_in_bytes_and_never_falls() -> None:
