@@ -131,6 +131,7 @@ class VectorCache:
         return otherwise
 
     def _recover(self, error: Exception) -> None:
+        # The low byte of an extended result code is the primary code (sqlite.org/rescode.html).
         damaged = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF in DAMAGED
         if damaged and not self._replaced:
             try:

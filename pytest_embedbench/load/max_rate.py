@@ -41,12 +41,12 @@ def max_rate(
     def probe(rate: float) -> RateProbe:
         requests = requests_needed(rate, limit_ms)
 
-        def hopeless(latencies_ms: Sequence[float]) -> bool:
+        def is_hopeless(latencies_ms: Sequence[float]) -> bool:
             return sum(latency > limit_ms for latency in latencies_ms) > allowed_over_limit(requests)
 
         progress.start(f"{loop.role} at {rate:.3g}/s load", requests * loop.batch)
         try:
-            side = loop.run(rate, requests, hopeless, progress.advance)
+            side = loop.run(rate, requests, is_hopeless, progress.advance)
         finally:
             progress.finish()
         sides.append(side)

@@ -32,7 +32,7 @@ def overload_note(side: SideStatistics) -> str:
     left = f", and {side.unanswered:,} requests had no answer in the end" if side.unanswered else ""
     return (
         f"the server did not keep up: it answered {digits(side.requests_per_s)} of {side.arrivals.rate_per_s:.12g} "
-        f"requests/s{left}; latency grows for as long as that lasts"
+        f"requests/s{left}; latency grows for as long as the load lasts"
     )
 
 
@@ -47,5 +47,5 @@ def _side_notes(name: str, side: SideStatistics) -> Iterator[str]:
     if client and max(client.cpu_share, side.requests_per_s / client.capacity_per_s) > MAX_CLIENT_SHARE:
         yield (
             f"{name}: the load client itself was busy ({client.cpu_share:.0%} of a core; {side.requests_per_s:,.0f} of "
-            f"the {client.capacity_per_s:,.0f} requests/s that it can do)"
+            f"the {client.capacity_per_s:,.0f} requests/s that it can send)"
         )

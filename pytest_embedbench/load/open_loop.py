@@ -114,7 +114,7 @@ class OpenLoop:
         self,
         rate: float,
         requests: int,
-        hopeless: Callable[[Sequence[float]], bool] = lambda _: False,
+        is_hopeless: Callable[[Sequence[float]], bool] = lambda _: False,
         advance: Callable[[int], None] = lambda _: None,
     ) -> OpenSide:
         """Send requests at ``rate`` a second and return the side's statistics.
@@ -122,7 +122,7 @@ class OpenLoop:
         Args:
             rate: requests a second.
             requests: number of requests.
-            hopeless: judges the latencies so far (ms); once it returns True, the load is given up.
+            is_hopeless: judges the latencies so far (ms); once it returns True, the load is given up.
             advance: called with the number of texts answered since its last call.
 
         Raises:
@@ -131,7 +131,7 @@ class OpenLoop:
         formed = len(self._running.batches)
         due = itertools.islice(arrivals(rate, self._chance), requests)
         timed = zip(due, self._requests(requests), strict=True)
-        outcome = self._running.open(timed, LoadControl(enough=hopeless, advance=advance))
+        outcome = self._running.open(timed, LoadControl(is_enough=is_hopeless, advance=advance))
         statistics = statistics_of(outcome.answered, self.batch, self._running.batches[formed:])
         samples = [request.sample for request in outcome.answered]
         return OpenSide(rate, statistics, samples, gave_up=outcome.ended is not None)

@@ -51,7 +51,7 @@ class OpenShape:
 Shape = LoadShape | OpenShape
 
 
-def in_order(shape: Shape) -> tuple[int, bool, float]:
+def shape_order(shape: Shape) -> tuple[int, bool, float]:
     """Return the key that sorts shapes: by batch, closed loops before open ones, then by concurrency or rate."""
     if isinstance(shape, OpenShape):
         return shape.batch, True, shape.rate

@@ -23,7 +23,7 @@ from pytest_embedbench.core.measures import DEFAULT_MEASURES, MAIN_MEASURE, Meas
 from pytest_embedbench.core.parsing import parse_at
 from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.errors import ConfigurationError, closest
-from pytest_embedbench.load.shape import OpenShape, Shape, in_order, parse_shape
+from pytest_embedbench.load.shape import OpenShape, Shape, parse_shape, shape_order
 from pytest_embedbench.models.spec import NamedModel
 from pytest_embedbench.suite.examinees import Examinee, examinees
 from pytest_embedbench.suite.names import Names, Overrides
@@ -186,7 +186,7 @@ def _completed(checks: list[Check], measures: list[Measure], shapes: list[Shape]
     profiled = {check.shape for check in budgets if not isinstance(check, MaxRateCheck)}
     budgets += [BudgetCheck(shape=shape) for shape in shapes if shape not in profiled]
     others = [check for check in checks if not isinstance(check, (QualityCheck, BudgetCheck))]
-    return tuple(dict.fromkeys([*quality, *sorted(budgets, key=lambda check: in_order(check.shape)), *others]))
+    return tuple(dict.fromkeys([*quality, *sorted(budgets, key=lambda check: shape_order(check.shape)), *others]))
 
 
 def _checks_of(table: CheckTable, at: str) -> list[Check]:

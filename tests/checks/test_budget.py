@@ -154,7 +154,7 @@ def test_no_latency_passes_where_the_server_does_not_keep_up(p99: float | None) 
     assert (verdict.status, verdict.measured, verdict.value) == ("failed", "did not keep up", p99)
     assert verdict.explanation == (
         "b1 r300 query p99 must be <= 300 ms: the server did not keep up: it answered 250.0 of 300 requests/s; "
-        "latency grows for as long as that lasts"
+        "latency grows for as long as the load lasts"
     )
     assert judged_at_a_rate("query p99 <= 300 ms", profile, "H100").status == "skipped"
     assert judged_at_a_rate("memory <= 20 GB", profile).status == "passed", "that is no latency"

@@ -16,7 +16,7 @@ from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.load.closed_loop import WARM_UP_ROUNDS, WARM_UP_WINDOW, SideProfile, profile_side
 from pytest_embedbench.load.quantiles import percentile
 from pytest_embedbench.load.server import MicroBatcher, ServedBatch
-from pytest_embedbench.load.shape import LoadShape, OpenShape, Shape, in_order, parse_shape
+from pytest_embedbench.load.shape import LoadShape, OpenShape, Shape, parse_shape, shape_order
 from pytest_embedbench.load.statistics import WarmUp, summarize
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
@@ -64,7 +64,7 @@ def test_spellings_of_a_rate(text: str, rate: float, printed: str) -> None:
 def test_the_two_kinds_of_load_are_never_the_same() -> None:
     shapes: list[Shape] = [OpenShape(1, 50), LoadShape(2, 1), LoadShape(1, 50), OpenShape(1, 0.5), LoadShape(1, 4)]
     assert len(set(shapes)) == 5
-    assert " ".join(map(str, sorted(shapes, key=in_order))) == "b1 c4 b1 c50 b1 r0.5 b1 r50 b2 c1"
+    assert " ".join(map(str, sorted(shapes, key=shape_order))) == "b1 c4 b1 c50 b1 r0.5 b1 r50 b2 c1"
 
 
 @pytest.mark.parametrize(

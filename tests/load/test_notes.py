@@ -26,7 +26,7 @@ def test_texts_that_were_sent_again() -> None:
 @pytest.mark.parametrize(("share", "capacity"), [(0.6, 9000), (0.1, 3000)])
 def test_a_client_that_may_be_what_was_measured(share: float, capacity: float) -> None:
     result = notes({"query": side(client=ClientCost(cpu_share=share, capacity_per_s=capacity)), "corpus": side()})
-    part = f"{share:.0%} of a core; 2,000 of the {capacity:,.0f} requests/s that it can do"
+    part = f"{share:.0%} of a core; 2,000 of the {capacity:,.0f} requests/s that it can send"
     assert result == f"query: the load client itself was busy ({part})"
 
 
@@ -41,13 +41,13 @@ def arrived(*, kept_up: bool | None, lag_ms: float = 0.1, unanswered: int = 0) -
         (arrived(kept_up=True), ""),
         (
             arrived(kept_up=False),
-            "the server did not keep up: it answered 2,000.0 of 2500.5 requests/s; latency grows for as long as that lasts",
+            "the server did not keep up: it answered 2,000.0 of 2500.5 requests/s; latency grows for as long as the load lasts",
         ),
         (
             arrived(kept_up=False, unanswered=1234),
             (
                 "the server did not keep up: it answered 2,000.0 of 2500.5 requests/s, and 1,234 requests had no answer "
-                "in the end; latency grows for as long as that lasts"
+                "in the end; latency grows for as long as the load lasts"
             ),
         ),
         (

@@ -127,7 +127,7 @@ def test_an_overload_ends_with_its_time_and_says_so() -> None:
     assert sent <= 2000
     assert overload_note(side) == (
         f"the server did not keep up: it answered {digits(side.requests_per_s)} of 1000 requests/s, and "
-        f"{side.unanswered:,} requests had no answer in the end; latency grows for as long as that lasts"
+        f"{side.unanswered:,} requests had no answer in the end; latency grows for as long as the load lasts"
     )
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("embedbench-")]
 

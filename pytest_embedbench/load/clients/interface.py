@@ -33,12 +33,12 @@ class LoadOutcome(NamedTuple):
 class LoadControl(NamedTuple):
     """Rules for when a load stops sending, and the callback for its progress.
 
-    Sending stops after ``seconds``, or once ``enough`` returns True for the latencies so far (milliseconds).
+    Sending stops after ``seconds``, or once ``is_enough`` returns True for the latencies so far (milliseconds).
     ``advance`` is called with the number of texts answered since its last call.
     """
 
     seconds: float = float("inf")
-    enough: Callable[[Sequence[float]], bool] = lambda _: False
+    is_enough: Callable[[Sequence[float]], bool] = lambda _: False
     advance: Callable[[int], None] = lambda _: None
 
 

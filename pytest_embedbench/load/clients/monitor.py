@@ -1,4 +1,4 @@
-"""Watch a load from outside its clients: report progress, and decide whether its samples are enough."""
+"""Watch a load from outside its clients: report progress, and decide whether its samples suffice."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class LoadMonitor:
         self._seen = 0
 
     def poll(self) -> None:
-        """Report the texts answered since the last call, and end the load if its samples are enough."""
+        """Report the texts answered since the last call, and end the load if its samples suffice."""
         new = self._answered[self._seen :]
         self._seen += len(new)
         self._control.advance(sum(len(request.raw) for request in new))
-        if not self._ended and self._control.enough([r.sample.latency_ms for r in self._answered[: self._seen]]):
+        if not self._ended and self._control.is_enough([r.sample.latency_ms for r in self._answered[: self._seen]]):
             self._ended.append("precise")
 
     def watch(self, thread: Thread) -> None:

@@ -111,13 +111,13 @@ class _OpenLoad:
         self._pool = ThreadPoolExecutor(MAX_IN_FLIGHT, "embedbench-client")
 
     def run(self, requests: Iterable[tuple[float, list[str]]]) -> LoadOutcome:
-        def enough(latencies_ms: Sequence[float]) -> bool:
-            result = self._control.enough(latencies_ms)
+        def is_enough(latencies_ms: Sequence[float]) -> bool:
+            result = self._control.is_enough(latencies_ms)
             if result:
                 self._over.set()  # wakes the sender, which may be waiting for the next due time
             return result
 
-        monitor = LoadMonitor(self._answered, self._ended, self._control._replace(enough=enough))
+        monitor = LoadMonitor(self._answered, self._ended, self._control._replace(is_enough=is_enough))
         start = time.perf_counter() + LEAD_SECONDS
         sender = threading.Thread(target=self._send, args=(requests, start), daemon=True)
         sender.start()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pytest_embedbench.errors import ResultError
-from pytest_embedbench.load.shape import Shape, in_order, parse_shape
+from pytest_embedbench.load.shape import Shape, parse_shape, shape_order
 from pytest_embedbench.results.schema import PairResult
 
 
@@ -59,7 +59,7 @@ def sampled_profiles(path: Path, result: PairResult) -> Iterator[SampledProfile]
     """
     samples = result.embedbench.evidence.samples
     profiles = {parse_shape(name): files for name, files in samples.items() if _is_shape(name)}
-    for shape in sorted(profiles, key=in_order):
+    for shape in sorted(profiles, key=shape_order):
         files = {side: _beside(path, file) for side, file in profiles[shape].items()}
         if {"query", "corpus"} <= set(files) and all(file.is_file() for file in files.values()):
             yield SampledProfile(shape, [_read_side(side, files[side], shape.batch) for side in ("query", "corpus")])
