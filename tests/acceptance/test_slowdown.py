@@ -142,12 +142,12 @@ def test_with_xdist_it_runs_alone(project: Project) -> None:
         """
         import pytest_embedbench.machine.device_lock as device_lock
 
-        def logged(name, *, alone, room=device_lock.room):
+        def logged(name, *, alone, hold=device_lock.hold_lock):
             with open("rooms.txt", "a") as file:
                 file.write(f"{alone}\\n")
-            return room(name, alone=alone)
+            return hold(name, alone=alone)
 
-        device_lock.room = logged
+        device_lock.hold_lock = logged
         """,
     )
     project.spawn("-n", "2", SHORT).assert_outcomes(passed=3)

@@ -170,7 +170,7 @@ WATCHED = """
         setattr(workbench.Workbench, name, watched(kind, getattr(workbench.Workbench, name)))
 
     if os.environ["LOCK"] == "without":
-        device_lock.room = lambda name, *, alone: contextlib.nullcontext()
+        device_lock.hold_lock = lambda name, *, alone: contextlib.nullcontext()
 """
 
 LOADS = {
