@@ -145,6 +145,7 @@ WATCHED = """
     # What of one process may be seen to overlap with what of another: each waits a while for one of the other kind.
     import contextlib, json, os, pathlib, time
     import pytest_embedbench.machine.device_lock as device_lock
+    import pytest_embedbench.engine.profiles as profiles
     import pytest_embedbench.engine.workbench as workbench
 
     FOLDER = pathlib.Path(os.environ["WATCHED"])
@@ -166,8 +167,12 @@ WATCHED = """
 
         return call
 
-    for name, kind in {"_evaluate": "evaluation", "_profile": "load", "_slowdown": "load"}.items():
-        setattr(workbench.Workbench, name, watched(kind, getattr(workbench.Workbench, name)))
+    for owner, name, kind in (
+        (workbench.Workbench, "_evaluate", "evaluation"),
+        (profiles.Profiler, "profile", "load"),
+        (profiles.Profiler, "slowdown", "load"),
+    ):
+        setattr(owner, name, watched(kind, getattr(owner, name)))
 
     if os.environ["LOCK"] == "without":
         device_lock.hold_lock = lambda name, *, alone: contextlib.nullcontext()
