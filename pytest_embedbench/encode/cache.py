@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_BYTES = 5 * 10**9
+DEFAULT_MAX_BYTES = 5 * 10**9
 """Bytes; size of the cache, unless the user chose another."""
 
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -85,7 +85,7 @@ class VectorCache:
         since: unix seconds; older vectors are not read, but replaced.
     """
 
-    def __init__(self, folder: Path, *, max_bytes: int = MAX_BYTES, since: float = 0.0) -> None:
+    def __init__(self, folder: Path, *, max_bytes: int = DEFAULT_MAX_BYTES, since: float = 0.0) -> None:
         self.file, self.max_bytes, self.since = VectorFile(folder), max_bytes, since
         self.notes: list[str] = []
         self._works = True

@@ -11,7 +11,7 @@ from pytest_embedbench.checks.quality import MAX_WORST_QUERIES
 from pytest_embedbench.core.measures import Measure
 from pytest_embedbench.core.runs import Run
 from pytest_embedbench.datasets.types import Dataset
-from pytest_embedbench.encode.cache import MAX_BYTES
+from pytest_embedbench.encode.cache import DEFAULT_MAX_BYTES
 from pytest_embedbench.evaluate.metrics import Scores
 from pytest_embedbench.results.schema import PairResult
 
@@ -33,7 +33,7 @@ class WorkSettings:
     """Unix time in seconds; without ``reuse``, only results stored later are used again: they are this session's."""
     cache: Path | None = None
     """Folder of the embedding cache; None: no cache. Without ``reuse`` only this session's vectors are read from it."""
-    cache_bytes: int = MAX_BYTES
+    cache_bytes: int = DEFAULT_MAX_BYTES
     profile_requests: int = 10_000
     """Requests of one side of a load profile, at most."""
     profile_seconds: float = 20.0

@@ -15,9 +15,9 @@ from pytest_embedbench.core.limits import SIDES
 from pytest_embedbench.engine.pair_results import amend
 from pytest_embedbench.load.circumstances import record_circumstances
 from pytest_embedbench.load.closed_loop import profile_side, shuffled_texts
-from pytest_embedbench.load.max_rate import max_rate
 from pytest_embedbench.load.notes import notes
 from pytest_embedbench.load.open_loop import OpenLoop, profile_open_side
+from pytest_embedbench.load.rate_search import max_rate
 from pytest_embedbench.load.rates import RateResult
 from pytest_embedbench.load.ratio import SideSlowdown, SlowdownResult, dump_pairs
 from pytest_embedbench.load.shape import OpenShape

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-LIBRARIES = (
+RECORDED_LIBRARIES = (
     "pytest-embedbench", "torch", "transformers", "tokenizers", "sentence-transformers", "numpy", "pytrec_eval-terrier",
     "bm25s", "onnxruntime", "onnxruntime-gpu", "openvino",
 )  # fmt: skip
 """Libraries whose versions a result records."""
 
-RANKING_LIBRARIES = tuple(name for name in LIBRARIES if name not in {"numpy", "pytrec_eval-terrier"})
+RANKING_LIBRARIES = tuple(name for name in RECORDED_LIBRARIES if name not in {"numpy", "pytrec_eval-terrier"})
 """Libraries whose version can change a ranking; with another version, a stored run is not used again."""
 
 GENERIC_WORD = re.compile(r"NVIDIA|AMD|CPU|Processor|\d+-Core", re.IGNORECASE)
@@ -102,9 +102,9 @@ def peak_memory_bytes(device: str) -> dict[str, int]:
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of ``LIBRARIES``, without those that are not installed."""
+    """Return the versions of ``RECORDED_LIBRARIES``, without those that are not installed."""
     versions = {}
-    for name in LIBRARIES:
+    for name in RECORDED_LIBRARIES:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

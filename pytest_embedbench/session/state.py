@@ -55,7 +55,7 @@ class EmbedSession:
 
     def workbench(self, settings: Settings) -> Workbench:
         """Return the workbench for a suite's settings, as the command line changes them; equal settings share one."""
-        from pytest_embedbench.encode.cache import MAX_BYTES
+        from pytest_embedbench.encode.cache import DEFAULT_MAX_BYTES
         from pytest_embedbench.engine.pair_work import WorkSettings
         from pytest_embedbench.engine.workbench import Workbench
         from pytest_embedbench.session.progress_bar import progress_for
@@ -69,7 +69,7 @@ class EmbedSession:
             reuse=not self.option("fresh"),
             fresh_since=self._started,
             cache=self.paths.cache,
-            cache_bytes=self.paths.max_cache_bytes or MAX_BYTES,
+            cache_bytes=self.paths.max_cache_bytes or DEFAULT_MAX_BYTES,
             profile_seconds=float(self.option("profile_seconds")),
             energy=self.option("energy"),
             fail_fast=self.option("fail_fast"),

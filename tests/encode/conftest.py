@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pytest_embedbench.encode.cache import MAX_BYTES, Space, VectorCache
+from pytest_embedbench.encode.cache import DEFAULT_MAX_BYTES, Space, VectorCache
 from pytest_embedbench.encode.loop import Encoded, encode
 from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
@@ -61,7 +61,7 @@ class Desk:
         """Notes of the last session that ``run`` opened."""
         self._opened: list[VectorCache] = []
 
-    def session(self, *, max_bytes: int = MAX_BYTES, since: float = 0.0) -> VectorCache:
+    def session(self, *, max_bytes: int = DEFAULT_MAX_BYTES, since: float = 0.0) -> VectorCache:
         self._opened.append(VectorCache(self.folder, max_bytes=max_bytes, since=since))
         return self._opened[-1]
 

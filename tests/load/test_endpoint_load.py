@@ -14,8 +14,8 @@ from pytest_embedbench.encode.variant_encoder import VariantEncoder, variant_enc
 from pytest_embedbench.encode.vector_form import VectorForm
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.load.closed_loop import SideProfile, profile_side
-from pytest_embedbench.load.max_rate import max_rate
 from pytest_embedbench.load.open_loop import OpenLoop, profile_open_side
+from pytest_embedbench.load.rate_search import max_rate
 from pytest_embedbench.load.shape import LoadShape, OpenShape
 from pytest_embedbench.load.statistics import ServerTime, SideStatistics, by_part
 from pytest_embedbench.models.served.endpoint import EndpointModel
@@ -75,7 +75,7 @@ def test_a_profile_ends_for_the_same_reasons(model: VariantEncoder, monkeypatch:
     short = profile(model, LoadShape(1, 4), seconds=1e-9).statistics
     assert (short.ended, short.requests >= 4) == ("time", True)
     monkeypatch.setattr("pytest_embedbench.load.closed_loop.is_precise", lambda _: True)
-    monkeypatch.setattr("pytest_embedbench.load.clients.endpoint.POLL_SECONDS", 0.001)
+    monkeypatch.setattr("pytest_embedbench.load.clients.endpoint_clients.POLL_SECONDS", 0.001)
     assert profile(model, LoadShape(1, 1)).statistics.ended == "precise"
 
 
@@ -206,7 +206,7 @@ def test_a_profile_at_one_rate(server: Server, model: VariantEncoder, monkeypatc
 def test_connections_have_an_end_and_waiting_for_one_is_part_of_the_latency(
     server: Server, model: VariantEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_embedbench.load.clients.endpoint.MAX_IN_FLIGHT", 4)
+    monkeypatch.setattr("pytest_embedbench.load.clients.endpoint_clients.MAX_IN_FLIGHT", 4)
     server.seconds = lambda: 0.05
     with OpenLoop(model, TEXTS, "query", 1, 4096) as loop:
         side = loop.run(1000, 40)

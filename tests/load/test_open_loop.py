@@ -84,7 +84,7 @@ def test_what_a_stall_keeps_waiting_counts_from_when_it_was_due(
     device: str, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first batch stalls. A closed loop would see one slow request; here all requests due meanwhile are slow."""
-    monkeypatch.setattr("pytest_embedbench.load.clients.threads.MAX_IN_FLIGHT", threads)
+    monkeypatch.setattr("pytest_embedbench.load.clients.thread_clients.MAX_IN_FLIGHT", threads)
     with loop(Model(lambda number: 0.3 if number == 0 else 0.0, device)) as open_loop:
         side = open_loop.run(200, 80)
     first = min(sample.sent_s for sample in side.samples)

@@ -24,7 +24,7 @@ from pytest_embedbench.load.samples import Sample
 from pytest_embedbench.load.shape import OpenShape
 from pytest_embedbench.load.statistics import SideStatistics
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
-from tests.load.test_max_rate import queue
+from tests.load.test_rate_search import queue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,9 +23,9 @@ def clients_for(model: Encoder, role: Role, shape: LoadShape, batch_tokens: int)
     wire = model.wire() if isinstance(model, Wired) else None
     if wire is not None and shape.batch <= wire.most_texts:
         # Imported late: the HTTP client needs the libraries of an extra.
-        from pytest_embedbench.load.clients.endpoint import EndpointClients
+        from pytest_embedbench.load.clients.endpoint_clients import EndpointClients
 
         return EndpointClients(wire, model.prepare, role, shape)
-    from pytest_embedbench.load.clients.threads import ThreadClients
+    from pytest_embedbench.load.clients.thread_clients import ThreadClients
 
     return ThreadClients(model, role, shape.concurrency, batch_tokens)

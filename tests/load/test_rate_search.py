@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_embedbench.encode.progress import SilentProgress
-from pytest_embedbench.load.max_rate import (
+from pytest_embedbench.load.open_loop import OpenLoop, arrivals
+from pytest_embedbench.load.quantiles import min_samples, percentile
+from pytest_embedbench.load.rate_search import (
     PRECISION,
     allowed_over_limit,
     max_rate,
     requests_needed,
     search,
 )
-from pytest_embedbench.load.open_loop import OpenLoop, arrivals
-from pytest_embedbench.load.quantiles import min_samples, percentile
 from pytest_embedbench.load.rates import MAX_PROBES, MaxRate, RateProbe
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
