@@ -113,10 +113,12 @@ def measured_value(limit: Limit, load: LoadEvidence) -> float | None:
     if limit.subject == "cold start":
         return None if load.load_seconds is None else load.load_seconds * 1000
     if limit.subject == "memory":
+        # On an accelerator the model is in the device's memory; the process holds mostly libraries.
         peak = load.memory.get("device", load.memory.get("process"))
         return None if peak is None else float(peak)
     side_name, _, statistic = limit.subject.partition(" ")
     side = _side(side_name, load.profile)
+    # The subject was checked when the budget was read, so the field exists.
     field = RATE_FIELDS[limit.unit] if statistic == "throughput" else f"{statistic}_ms"
     value: float | None = getattr(side, field)
     return value

@@ -28,6 +28,7 @@ def show_interval(limit: Limit, interval: Interval | None) -> str:
     """Return the interval in the limit's unit, to follow the value; "" if there is none."""
     if interval is None:
         return ""
+    # The unit stands once, after the upper end.
     low, high = (limit.show(end) for end in interval)
     return f" (95% interval {low.removesuffix(f' {limit.unit}')} to {high})"
 
@@ -36,6 +37,7 @@ def margin(value: float, bound: float) -> str:
     """Return the distance from the limit as a share of it: ``30% below``, ``4.1 times the limit``."""
     if value == bound:
         return "at the limit"
+    # No distance is a share of zero.
     if bound <= 0:
         return "above" if value > bound else "below"
     ratio = value / bound

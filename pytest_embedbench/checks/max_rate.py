@@ -66,6 +66,7 @@ def explain(title: str, limit: RateLimit, result: RateResult) -> str:
     # The bracket's ends are decided, since they were tried: only a limit strictly inside is uncertain.
     if search.rate < limit.bound < high:
         text += "; the bracket contains the limit: not certain"
+    # A rate of 0 stands for none that held; then there is no such probe.
     last = {probe.rate: probe for probe in search.probes}.get(search.rate)
     if last and last.p99_ms is not None:
         text += f"; there p99 is {limit.latency.show(last.p99_ms)}{show_interval(limit.latency, last.p99_interval_ms)}"

@@ -56,6 +56,7 @@ class QualityCheck(Check, frozen=True, kw_only=True):
         lines: list[str] = []
         if not holds:
             lines = [f"{self.title} is {value:.4f}, must be {limit.show_bound()}"]
+            # Only asked for here: it looks through the whole ranking.
             lines += show_worst(evidence.worst_queries(self.measure))
         return self.verdict(
             pair,

@@ -77,6 +77,7 @@ def _verdict(
         status,
         measured=measured,
         limit=f"drop <= {check.max_drop:g}",
+        # Rounded, so that files have 0.1 and not 0.09999999999999998.
         value=None if drop is None else round(drop, 9),
         explanation=explanation,
     )
@@ -124,6 +125,7 @@ def explain(name: str, check: RegressionCheck, tested: Tested, baseline: str) ->
     paired, alpha = tested.paired, level(check.confidence)
     if not paired.changed:
         return f"{name} is {paired.now:.4f}, for every query what it was in {baseline}"
+    # Queries changed in both directions, and the changes cancel out.
     if abs(paired.drop) <= MEAN_ROUNDING:
         moved = f"{name} is {paired.now:.4f} as in {baseline}, though {paired.changed} queries changed"
         return f"{moved}{_interval(paired, check.confidence)}; {_power(check, tested)}"

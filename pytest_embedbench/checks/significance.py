@@ -62,7 +62,7 @@ class PairedComparison:
     @property
     def p_drop(self) -> float:
         """One-sided p of a fall; 1 if the mean did not fall."""
-        return self.p if self.drop > VALUE_STEP**2 else 1.0
+        return self.p if self.drop > VALUE_STEP**2 else 1.0  # less is floating-point error
 
     @property
     def p_gain(self) -> float:
@@ -87,6 +87,7 @@ def compare(before: Values, now: Values, *, confidence: float, tests: int = 1) -
     first, second = (np.rint(np.asarray(values, dtype=np.float64) / VALUE_STEP) for values in (before, now))
     differences = first - second
     moved = differences[differences != 0]
+    # Holm's strictest level is alpha / tests; p needs steps ten times finer to fall clearly below it.
     resamples = max(RESAMPLES, math.ceil(10 * tests / level(confidence)))
     low, high = _interval(differences, confidence, resamples)
     return PairedComparison(
@@ -106,6 +107,7 @@ def _one_sided(differences: Floats, resamples: int) -> float:
 
     if len(differences) == 1:
         return 0.5  # one of the two signs; scipy needs two observations or more
+    # The test is for "greater", so the differences are turned towards the observed direction.
     upwards = differences if differences.sum() > 0 else -differences
     test = stats.permutation_test(
         (upwards,),
@@ -158,6 +160,7 @@ def holm(values: Sequence[float]) -> list[float]:
     adjusted = [1.0] * len(values)
     highest = 0.0
     for position, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        # The running maximum keeps adjusted values in the order of the raw ones.
         highest = max(highest, min(1.0, (len(values) - position) * values[index]))
         adjusted[index] = highest
     return adjusted

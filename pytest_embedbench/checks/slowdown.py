@@ -56,6 +56,7 @@ class SlowdownCheck(Check, frozen=True, kw_only=True):
 def judge_slowdown(pair: PairNames, check: SlowdownCheck, result: SlowdownResult) -> Verdict:
     """Judge one side of a pair: it fails only if even the lower end of the ratio's interval is above the limit."""
     side = result.query if check.side == "query" else result.corpus
+    # The lower end, so that a ratio above the limit by chance alone does not fail.
     failed = side.low > check.max_slowdown + RATIO_ROUNDING
     return check.verdict(
         pair,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-import numpy as np
-
 from pytest_embedbench.conformance.outcome import Probe, ProbeOutcome, judged, skipped
 from pytest_embedbench.conformance.samples import OTHER_WORDS, WORDS
 from pytest_embedbench.conformance.subject import Subject
@@ -55,6 +53,8 @@ def _context(subject: Subject) -> ProbeOutcome:
 
 def _words_seen(subject: Subject, words: Sequence[str]) -> int:
     """Number of words from the start that the model sees, to the nearest part; found by bisection."""
+    import numpy as np
+
     part = max(len(OTHER_WORDS), len(words) // PARTS)
     original, again = (subject.together([" ".join(words)], "document")[0] for _ in range(2))
     # Behind a server even the same text may not give the same vector twice.

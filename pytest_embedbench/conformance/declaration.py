@@ -32,6 +32,7 @@ def _declaration(subject: Subject) -> ProbeOutcome:
     if subject.facts.pooling == "lasttoken" and (role := _role_without_prompt(subject)):
         compared += 1
         (text,) = subject.model.prepare(PROBE_TEXTS[:1], role)
+        # Special tokens make a text longer than its own tokens.
         if text.length <= text.own_tokens:
             problems.append("it pools the last token, but the tokenizer puts no end-of-text token there")
     if not compared:
@@ -49,6 +50,7 @@ def _declaration(subject: Subject) -> ProbeOutcome:
 
 def _role_without_prompt(subject: Subject) -> Role | None:
     """A role without a prompt: the tokens of its texts are their own and special ones alone."""
+    # Documents first: most models with prompts have one for queries only.
     return next((role for role in reversed(ROLES) if not subject.facts.prompts.get(role)), None)
 
 
@@ -59,6 +61,7 @@ def _prompts(subject: Subject) -> ProbeOutcome:
     problems = []
     for role, template in known.prompts.items():
         prompt = subject.facts.prompts.get(role, "")
+        # Where the template says {task}, any instruction may stand.
         pattern = re.escape(template or "").replace(re.escape(TASK), ".+")
         if not re.fullmatch(pattern, prompt, re.DOTALL):
             problems.append(f"before a {role} stands {prompt!r}, it should be {template!r}")

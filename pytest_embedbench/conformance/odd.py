@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from pytest_embedbench.conformance.outcome import Probe, ProbeOutcome, judged
 from pytest_embedbench.conformance.samples import ODD_TEXTS
 from pytest_embedbench.conformance.subject import Subject
@@ -11,9 +9,12 @@ from pytest_embedbench.errors import EmbedbenchError
 
 
 def _odd_texts(subject: Subject) -> ProbeOutcome:
+    import numpy as np
+
     problems = []
     for name, text in ODD_TEXTS.items():
         try:
+            # One by one, so that a text that fails is known by name.
             vector = subject.together([text], "document")[0]
         except EmbedbenchError as error:
             problems.append(f"{name}: {str(error).splitlines()[0]}")

@@ -38,12 +38,14 @@ class Probe(NamedTuple):
 
     ``name`` stands in node ids and in ``skip_probes``. ``applies`` tells from a model's definition, and from the
     catalogue's entry for it if there is one, whether the question makes sense; other models do not get the item.
+    ``needs_reference`` asks for the model whose vectors this one should have to be loaded beside it.
     """
 
     name: str
     question: str
     ask: Callable[[Subject], ProbeOutcome]
     applies: Callable[[ModelSpec, ModelSpec | None], bool] = always
+    needs_reference: bool = False
 
 
 def skipped(reason: str) -> ProbeOutcome:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def _parity(subject: Subject) -> ProbeOutcome:
     if subject.reference is None:
         return skipped("no model to compare with (reference in its definition)")
+    # The definition is the same; only vectors and tolerance are the reference's.
     reference = Subject(subject.named, subject.reference)
     apart: dict[str, float] = {}
     for role in ROLES:
@@ -30,6 +31,7 @@ def _parity(subject: Subject) -> ProbeOutcome:
         rows = zip(PROBE_TEXTS, distances(ours, theirs), strict=True)
         apart |= {f"{role}: {text}": float(distance) for text, distance in rows}
     text, worst = max(apart.items(), key=lambda pair: pair[1])
+    # The coarser number format of the two decides.
     limit = max(subject.tolerance, reference.tolerance)
     return judged(
         [] if worst <= limit else [f"vectors are {worst:.2g} apart (1 - cosine); worst: {text!r}"],
@@ -46,4 +48,4 @@ def _has_reference(spec: ModelSpec, known: ModelSpec | None) -> bool:  # noqa: A
     return bool(spec.reference)
 
 
-PROBES = (Probe("parity", "Does it give the reference's vectors?", _parity, _has_reference),)
+PROBES = (Probe("parity", "Does it give the reference's vectors?", _parity, _has_reference, needs_reference=True),)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from pytest_embedbench.conformance.outcome import Probe, ProbeOutcome, judged
 from pytest_embedbench.conformance.samples import LONG_TEXT, PROBE_TEXTS
 from pytest_embedbench.conformance.subject import Subject, distances
@@ -25,9 +23,12 @@ def _determinism(subject: Subject) -> ProbeOutcome:
 
 
 def _batch_invariance(subject: Subject) -> ProbeOutcome:
+    import numpy as np
+
     alone = subject.alone(REPEATED_TEXTS, "document")
     longer = subject.together([*REPEATED_TEXTS, LONG_TEXT], "document")[:-1]
     # Beside a short text, each text is the longest of its batch, so that padding falls on its neighbour.
+    # Each needs a batch of its own, so a few must do.
     few = REPEATED_TEXTS[:3]
     shorter = np.stack([subject.together([SHORT_TEXT, text], "document")[1] for text in few])
     apart = {
@@ -49,6 +50,8 @@ def _batch_invariance(subject: Subject) -> ProbeOutcome:
 
 
 def _order(subject: Subject) -> ProbeOutcome:
+    import numpy as np
+
     alone = unit_vectors(subject.alone(PROBE_TEXTS, "document").astype(np.float64))
     batch = subject.together(PROBE_TEXTS, "document").astype(np.float64)
     own = (batch * alone).sum(axis=1)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pytest_embedbench.conformance.outcome import Probe, ProbeOutcome, judged, skipped
 from pytest_embedbench.conformance.samples import ANSWERS
 from pytest_embedbench.conformance.subject import Subject
 from pytest_embedbench.core.vectors import unit_vectors
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from pytest_embedbench.models.protocol import Vectors
@@ -42,6 +41,7 @@ def _matryoshka(subject: Subject) -> ProbeOutcome:
             measured=str(queries.shape[1]),
             limit=f">= {too_many[0]}",
         )
+    # Cut vectors are brought to length 1 again, as in a search with a Matryoshka variant.
     ranks = {size: _answer_ranks(unit_vectors(queries[:, :size]), unit_vectors(documents[:, :size])) for size in sizes}
     worst = min(sizes, key=lambda size: int((ranks[size] == 1).sum()))
     return _judge_ranks(
@@ -65,6 +65,8 @@ def _vectors(subject: Subject) -> tuple[Vectors, Vectors]:
 
 def _answer_ranks(queries: NDArray[np.floating], documents: NDArray[np.floating]) -> NDArray[np.int64]:
     """Rank of each question's answer by inner product, from 1; equal scores and NaN count against it."""
+    import numpy as np
+
     scores = np.nan_to_num(queries.astype(np.float64) @ documents.T.astype(np.float64), nan=-np.inf)
     own = np.diag(scores)[:, None]
     others = ~np.eye(len(scores), dtype=bool)

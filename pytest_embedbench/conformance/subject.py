@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pytest_embedbench import catalog
 from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import SERVED, Encoder
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from pytest_embedbench.models.protocol import ModelFacts, Vectors
@@ -78,7 +77,10 @@ class Subject:
 
     def alone(self, texts: Sequence[str], role: Role) -> Vectors:
         """Vectors of texts that are encoded one by one, shape (texts, dimensions); each text is encoded once."""
+        import numpy as np
+
         for text in texts:
+            # Several probes encode the same texts, which takes seconds behind a server.
             if (text, role) not in self._alone:
                 self._alone[text, role] = self.together([text], role)[0]
         return np.stack([self._alone[text, role] for text in texts])
@@ -86,6 +88,8 @@ class Subject:
 
 def distances(first: Vectors, second: Vectors) -> NDArray[np.float64]:
     """Return 1 - cosine of the vectors in the same row, shape (rows,); 1 if one of them is zero or not finite."""
+    import numpy as np
+
     a, b = first.astype(np.float64), second.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         cosines = (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))

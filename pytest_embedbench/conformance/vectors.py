@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from pytest_embedbench.conformance.outcome import Probe, ProbeOutcome, judged, skipped
 from pytest_embedbench.conformance.samples import PROBE_TEXTS
 from pytest_embedbench.conformance.subject import Subject
@@ -32,6 +30,9 @@ def _dimension(subject: Subject) -> ProbeOutcome:
 
 
 def _finite(subject: Subject) -> ProbeOutcome:
+    import numpy as np
+
+    # In one batch: a broken mask shows only in padded texts.
     values = {role: int((~np.isfinite(subject.together(PROBE_TEXTS, role))).any(axis=1).sum()) for role in ROLES}
     bad = sum(values.values())
     return judged(
@@ -50,6 +51,9 @@ def _finite(subject: Subject) -> ProbeOutcome:
 
 
 def _unit_norm(subject: Subject) -> ProbeOutcome:
+    import numpy as np
+
+    # Whoever declares it: checkpoint, catalogue or the user's definition.
     known = subject.declared.normalized if subject.declared else None
     if not (subject.facts.normalized or known or subject.spec.normalized):
         return skipped("nothing says that its vectors have length 1")

@@ -81,6 +81,7 @@ class Family:
         """
         key = _Key(pair.model.alias, pair.dataset.alias, str(measure))
         published = self._baseline.find(key.model, key.dataset)
+        # Published results have a mean for each metric, and nothing for single queries.
         if published and not published.queries and key.metric in published.means:
             mean = self._bench.evaluation(pair, self._suite.measures).means.get(key.metric)
             if mean is None:
@@ -109,6 +110,7 @@ class Family:
                 continue
             if not isinstance(sides, NotCompared):
                 before, now = sides.before.values(metric), sides.now.values(metric)
+                # Both sides in the same order, since the test pairs them.
                 both = [before[query] for query in now], list(now.values())
                 values[_Key(pair.model.alias, pair.dataset.alias, metric)] = *both, check.confidence
         comparisons = [
@@ -137,6 +139,7 @@ def _refuse_other_data(before: BaselineEntry, now: BaselineEntry, name: str) -> 
     if before.fingerprints.dataset != now.fingerprints.dataset:
         problem = f"the data is not that of {name}, so scores cannot be compared: its fingerprint is {new}, was {old}"
         raise BaselineError(problem, where=where, fix=fix)
+    # The data is the same, so only a file that was edited can have other queries.
     if before.queries.keys() != now.queries.keys():
         problem = f"{name} has other queries for the same data, so it was edited or cut"
         raise BaselineError(problem, where=where, fix=fix)
@@ -159,6 +162,7 @@ def entry_now(pair: Pair, work: PairWork, metrics: Iterable[str]) -> BaselineEnt
 def lost_queries(entry: BaselineEntry, now: BaselineEntry, work: PairWork, metric: str) -> list[LostQuery]:
     """Return the queries that lost most, worst first, ``MAX_LOST_QUERIES`` at most."""
     before, here = entry.values(metric), now.values(metric)
+    # Ties are ordered by id, so that two runs show the same queries.
     worst = sorted((query for query in here if here[query] < before[query]), key=lambda q: (here[q] - before[q], q))
     lost = []
     for query in worst[:MAX_LOST_QUERIES]:

@@ -85,6 +85,7 @@ def sample(dataset: Dataset) -> dict[Role, list[str]]:
 
 
 def _spread(texts: Sequence[str], max_texts: int) -> list[str]:
+    # Each text once, so that repeated boilerplate does not crowd out others.
     ordered = sorted(set(texts), key=lambda text: (len(text), text))
     mean = sum(map(len, ordered)) / max(1, len(ordered))
     count = min(len(ordered), max_texts, max(MIN_TRIED_TEXTS, int(MAX_TRIED_CHARACTERS / max(1.0, mean))))
@@ -117,6 +118,7 @@ def choose(
         try:
             vectors, rate = _try(load(name), texts)
         except ModelError as error:
+            # The first line states the problem; the fix below it does not fit into a note.
             failed[name] = str(error).splitlines()[0]
             continue
         cosine = min(_least_cosine(exact[role], vectors[role]) for role in ROLES)
@@ -145,6 +147,7 @@ def _try(model: Encoder, texts: Mapping[Role, Sequence[str]]) -> tuple[dict[Role
     for _ in range(TIMED_ROUNDS):
         timed = encode(model, texts["document"], "document", batch_tokens=TRIAL_BATCH_TOKENS, progress=SilentProgress())
         rates.append(timed.tokens / timed.seconds)
+    # Disturbances only slow a round down, so the fastest is nearest to the truth.
     return vectors, max(rates)
 
 

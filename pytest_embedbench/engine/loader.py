@@ -101,6 +101,7 @@ class Loader:
         default = usual_dtype(named, self.device)
         if self._chosen_dtype != AUTO:
             return self._chosen_dtype or default
+        # Only such models have a choice of formats, and only texts can decide it.
         if not default or named.spec.kind != "sentence-transformers" or data is None:
             return default
         dataset = data()
@@ -114,6 +115,7 @@ class Loader:
         own = model.limits.tokens if isinstance(model, ServedEncoder) else None
         kind = model.facts.device.partition(":")[0]
         default = DEFAULT_BATCH_TOKENS.get(kind, DEFAULT_BATCH_TOKENS["cpu"])
+        # Trying budgets pays only for a model that runs batches side by side in this process.
         if self._batch_tokens or own or not isinstance(model, ParallelEncoder) or not self._loaded:
             return Budget(self._batch_tokens or own or default)
         key = self._key(self._loaded.base, self._loaded.dtype, model.facts.attention)
@@ -128,7 +130,8 @@ class Loader:
 
     def _load(self, base: NamedModel, dtype: str) -> Model:
         if self._loaded is None or self._loaded[:2] != (base, dtype):
-            self._loaded = None
+            self._loaded = None  # dropped first: two models at once may not fit into memory
+            # A failure is kept, so that every check of the model reports it without loading again.
             if error := self._failed.get((base, dtype)):
                 raise error
             started = time.perf_counter()
@@ -146,6 +149,7 @@ class Loader:
         key = self._key(base, base.alias, dataset.name, dataset.fingerprint)
         choice = self._tuning.dtype(key)
         if choice is None:
+            # Formats without hardware support are never faster, so only the others are tried.
             formats = fast_dtypes(self.device)
             choice = choose(
                 base.alias, dataset, reference, formats, lambda dtype: _encoder(base, self._load(base, dtype))

@@ -32,6 +32,7 @@ def reuse(
     """Score a stored ranking; the result is written again only if the scores or their file are not there yet."""
     scores = score(run, dataset.qrels, dataset.judged_queries, measures)
     result = with_scores(stored, scores, dataset)
+    # An unchanged result is left as it is, so that its time says when it was measured.
     if result != stored or not (path.parent / stored.embedbench.evidence.per_query).is_file():
         store.save_ranking(path, run, scores, result.embedbench.model.name)
         store.save(path, result)
@@ -80,6 +81,7 @@ def save(
         evidence=evidence,
     )
     blank = PairResult(
+        # MTEB requires a revision. Local data has none, so its fingerprint stands there, as long as a git hash.
         dataset_revision=dataset.revision or dataset.fingerprint[:40],
         task_name=dataset.facts.mteb_task or dataset.name,
         evaluation_time=evaluation.seconds,

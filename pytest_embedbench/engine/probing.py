@@ -45,7 +45,8 @@ class Examiner:
             stored = {name: probed for name, probed in read_probes(path).items() if probed.key == key}
             if (earlier := stored.get(probe)) and self._may_reuse(earlier.asked_at):
                 return earlier.outcome
-            reference = examinee.reference if probe == "parity" else None
+            # Other probes do not load a second model.
+            reference = examinee.reference if PROBES[probe].needs_reference else None
             outcome = PROBES[probe].ask(self._subject_of(examinee.model.base, reference, data))
             latest = ProbeRecord(probe=probe, key=key, asked_at=time.time(), outcome=outcome)
             write_probes(path, [*(probed for name, probed in stored.items() if name != probe), latest])
@@ -53,6 +54,7 @@ class Examiner:
 
     def _subject_of(self, model: NamedModel, reference: NamedModel | None, data: Data) -> Subject:
         encoder = self._loader.encoder(model, data)
+        # Another object is another model or number format, whose remembered vectors do not hold.
         if self._subject is None or self._subject.model is not encoder:
             self._subject = Subject(model, encoder)
         if reference:

@@ -83,6 +83,7 @@ class Profiler:
             return msgspec.structs.replace(
                 details,
                 profiles={**details.profiles, str(shape): profile},
+                # After a stored evaluation the model is loaded only now, so these are newer than the evaluation's.
                 load_seconds=self.loader.seconds or details.load_seconds,
                 peak_memory_bytes=peak_memory_bytes(self.loader.device),
                 evidence=msgspec.structs.replace(details.evidence, samples=samples),
@@ -149,7 +150,9 @@ class Profiler:
             confidence: of the ratio's interval.
         """
         with self.loader.beside():
+            # Both stay in memory, since requests alternate between them.
             models = model, load_baseline()
+            # One budget for both, so that both get the same batches.
             tokens = self.loader.budget(model).tokens
             conditions = Conditions(self.settings.profile_seconds, confidence, tokens, self.progress)
             sides: dict[str, SideSlowdown] = {}

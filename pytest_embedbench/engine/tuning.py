@@ -98,8 +98,10 @@ class Tuning:
         with suppress(OSError, Timeout):
             create_cache_folder(self._path.parent)
             with FileLock(self._path.with_suffix(".lock"), timeout=LOCK_SECONDS):
+                # Read again under the lock: workers of xdist write the same file.
                 tuned = self._read()
                 change(tuned)
+                # Sorted keys, so that equal findings are equal bytes.
                 text = msgspec.json.format(msgspec.json.encode(tuned, order="deterministic"), indent=1)
                 write_atomically(self._path, text.decode())
 

@@ -67,6 +67,7 @@ class Workbench:
         self.store = Store(settings.results)
         self._cache: VectorCache | None = None
         if settings.cache is not None:
+            # Without reuse the cache still serves this session: texts that two datasets share are encoded once.
             since = 0.0 if settings.reuse else time.time()
             self._cache = VectorCache(settings.cache, max_bytes=settings.cache_bytes, since=since)
         self._notes: list[str] = []
@@ -118,6 +119,7 @@ class Workbench:
             work = self.evaluation(pair, measures)
             model = self.encoder(pair)
             machine = hardware_name(self.loader.device)
+            # Each bound becomes a rate that the search tries, so that no check has its limit inside the bracket.
             bounds = [
                 check.limit.bound
                 for check in pair.checks
@@ -161,6 +163,7 @@ class Workbench:
 
     def dataset(self, named: NamedDataset) -> Dataset:
         """Return the dataset, loaded once."""
+        # The split too: two datasets may be the judgments of one folder.
         key = named.alias, named.spec.path, named.spec.split
         return self._datasets.get(key, lambda: load_dataset(named))
 
@@ -197,6 +200,7 @@ class Workbench:
             ModelError: the model makes no vectors, or broken ones.
         """
         model = self.encoder(pair)
+        # A test in Python asks for the vectors that the model gives now.
         encoded = encode(model, texts, role, batch_tokens=self.loader.budget(model), progress=self.progress)
         return encoded.vectors[encoded.indices]
 
@@ -228,6 +232,7 @@ class Workbench:
             dtype = self.loader.dtype(pair.model, lambda: dataset)
             key = result_key(pair.model, record, dataset, device=self.loader.device, dtype=dtype)
             stored = self.store.load(path)
+            # The time is the file's own, since another worker of this session may have written it.
             if stored and self._may_reuse(path.stat().st_mtime) and stored.embedbench.key == key:
                 run = self.store.load_run(path, stored)
                 if run is not None and stored.embedbench.depth >= depth_for(measures):
@@ -243,6 +248,7 @@ class Workbench:
                     fail_fast=self._fail_fast(pair, path, stored, dataset),
                 )
             if evaluation.form:
+                # A load on this variant needs the same ranges of int8, without encoding the sample again.
                 self._forms.put(_key(pair), evaluation.form)
             destination = Destination(path, msgspec.structs.replace(record, facts=facts), key)
             return save(self.store, self.loader, destination, dataset, evaluation, stored)
@@ -266,6 +272,7 @@ class Workbench:
         """Settings for encoding with the model; the embedding cache's file is closed again after the work."""
         caches: Mapping[Role, Cache] = {}
         if self._cache is not None and isinstance(model, Encoder):
+            # bm25s makes no vectors, so another version of it must not discard any.
             libraries = {name: version for name, version in ranking_libraries().items() if name != "bm25s"}
             caches = self._cache.spaces(named.base.name, locate(named.base).fingerprint, model.facts, libraries)
         try:

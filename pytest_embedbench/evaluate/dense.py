@@ -79,6 +79,7 @@ def rank(
     fail_fast: FailFast | None,
 ) -> Ranked:
     """Rank the corpus for these queries (ids) by a variant's vectors; errors are those of ``evaluate``."""
+    # Queries first: their few vectors stay in memory while the documents stream past.
     encoded_queries = encoding.all(model, [dataset.query_text[query] for query in queries], "query")
     reason = obstacle(model.facts, variant, dataset, fail_fast.limits) if fail_fast else ""
     if fail_fast and reason:
@@ -97,6 +98,7 @@ def rank(
             tolerance=SCORE_TOLERANCE[model.facts.dtype],
             batch_tokens=encoding.budget.tokens,
         )
+        # Nothing was proven, so the whole corpus is there.
         parts = [(range(len(texts)), proven.vectors)]
     else:
         # int8 takes its ranges from a sample, so that is encoded first.

@@ -46,6 +46,7 @@ def score(run: Run, qrels: Qrels, queries: Sequence[str], measures: Iterable[Mea
                 cut = _evaluate(evaluator, query, ranking[: measure.k]) if _tied_at(ranking, measure.k) else values
                 value = _within(cut[RECIPROCAL_RANK], measure.k)
             else:
+                # pytrec_eval is asked for ndcg_cut.10 and answers ndcg_cut_10.
                 value = values[_trec_measure(measure).replace(".", "_")]
             scores[str(measure)][query] = value
     return scores

@@ -34,6 +34,7 @@ class TopK:
 
     def __init__(self, queries: Vectors, k: int, tie_rank: NDArray[np.int64]) -> None:
         self._k = k
+        # Transposed once, since every block is multiplied with it.
         self._queries = np.ascontiguousarray(queries.T)
         self._tie_rank = tie_rank
         self._block = max(1, MAX_SCORES // max(1, len(queries)))
@@ -87,6 +88,7 @@ def _at_least(
     """Return the entries of each row that reach its limit, in their order; shorter rows are filled up with -inf."""
     rows, columns = np.nonzero(scores >= limits[:, None])
     counts = np.bincount(rows, minlength=len(scores))
+    # Number of each entry within its row: the new column.
     within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     shape = len(scores), int(counts.max(initial=0))
     kept_scores, kept_indices = np.full(shape, -np.inf, dtype=scores.dtype), np.zeros(shape, dtype=np.int64)
@@ -126,4 +128,5 @@ class Search:
             ]
             for row, query in enumerate(self._query_ids)
         }
+        # Documents with equal text come as one vector, so a ranking may be longer than asked for.
         return Run(rankings).cut(self._depth)

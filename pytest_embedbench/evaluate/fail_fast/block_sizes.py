@@ -47,11 +47,13 @@ class BlockSizes:
         if len(self._marks) == 1:
             return self._smallest
         (seen_before, gap_before), _ = self._marks[-2:]
+        # Slope of the bound, per document of the last block.
         fall = (gap_before - gap) / max(1, seen - seen_before)
         needed = gap / fall if fall > 0 else float("inf")
         share = seen / self._documents
         if share >= LATEST_REST or (share >= EARLIEST_REST and needed > MAX_NEEDED * left):
             return max(1, left)
+        # At most as many as seen so far: the slope may change.
         return int(min(max(needed, self._smallest), max(seen, self._smallest)))
 
 

@@ -77,6 +77,7 @@ class EncodingOrder:
         self._queries = dataset.judged_queries
         self._shared = self._lexicon.bm25([dataset.query_text[query] for query in self._queries])
         self._relevant = [self._judged.docs[self._judged.rows == row] for row in range(len(self._queries))]
+        # Number of each document's distinct text.
         self._group = np.array(distinct(dataset.doc_texts)[1], dtype=np.int64)
         position = {doc: index for index, doc in enumerate(dataset.doc_ids)}
         # A judged document has been in the pool of some system, so it is likelier to rank high.
@@ -147,8 +148,10 @@ class EncodingOrder:
             for row, likely in zip(rows, likeliness, strict=True):
                 if self._earlier:
                     known = self._earlier[row]
+                    # Before all others, in the order of the earlier run.
                     likely[known] = likely.max(initial=0.0) + np.arange(len(known), 0, -1)
                 relevant = self._relevant[row]
+                # Relevant documents have a price of their own, below.
                 likely[relevant] = -np.inf
                 likeliest = np.argpartition(-likely, len(ladder) - 1)[: len(ladder)]
                 likeliest = likeliest[np.argsort(-likely[likeliest], kind="stable")]
@@ -183,6 +186,7 @@ class EncodingOrder:
 
     def _fit(self) -> Floats:
         """Weights of the features by least squares over the sampled scores, each query's mean taken out."""
+        # A little ridge, so that a feature without variation does not make the system singular.
         products, sums = 1e-6 * np.eye(4), np.zeros(4)
         for rows in self._chunks():
             features = self._features(rows)[:, :, self._sample]

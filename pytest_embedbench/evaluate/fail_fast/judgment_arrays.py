@@ -38,10 +38,12 @@ class JudgmentArrays:
         self.ideal = np.zeros((len(queries), max(self.relevant, default=0)), dtype=np.int64)
         for row, row_grades in enumerate(grades):
             self.ideal[row, : len(row_grades)] = sorted(row_grades, reverse=True)
+        # One number for each (document, query); ascending, since entries are sorted by both.
         self._keys = self.docs * len(queries) + self.rows
 
     def entries_of(self, docs: Integers) -> tuple[Integers, Integers]:
         """Return the entries of these documents, and for each entry the index of its document in ``docs``."""
+        # Entries are sorted by document, so those of one document are a run.
         first, last = (np.searchsorted(self.docs, docs, side=side) for side in ("left", "right"))
         counts = last - first
         indices = np.repeat(np.arange(len(docs)), counts)
@@ -58,6 +60,7 @@ class JudgmentArrays:
 
     def best_first(self, chosen: NDArray[np.bool_], width: int) -> Integers:
         """Return the highest ``width`` grades of each query's chosen entries, descending, padded with zeros."""
+        # By query, and within a query by descending grade.
         order = np.lexsort((-self.grades, self.rows))
         order = order[chosen[order]]
         rows = self.rows[order]

@@ -137,6 +137,7 @@ class FailureProver:
         self._tie_rank = tie_ranks(dataset.doc_ids)
         position = {doc: index for index, doc in enumerate(dataset.doc_ids)} if dataset.drop_self else {}
         self._own = np.array([position.get(query, -1) for query in dataset.judged_queries], dtype=np.int64)
+        # Grades are numbered upwards; each step lifts a score by twice the tolerance.
         levels = np.unique(self._judged.grades, return_inverse=True)[1]
         self._lift = 2 * tolerance * (levels + 1.0)
         self._seen = np.zeros(len(dataset.doc_ids), dtype=bool)
@@ -160,6 +161,7 @@ class FailureProver:
         keys = scores.astype(np.float64)
         entries, indices = self._judged.entries_of(new)
         keys[self._judged.rows[entries], indices] += self._lift[entries]
+        # A query that is a document of the corpus is not ranked for itself.
         keys[new == self._own[:, None]] = -np.inf
         self._seen[new] = True
         self._unseen[entries] = False

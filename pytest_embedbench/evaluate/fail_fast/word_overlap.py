@@ -38,6 +38,7 @@ class Lexicon:
         lengths = np.array([len(row) for row in columns], dtype=np.int64)
         words = np.fromiter((column for row in columns for column in row), dtype=np.int64, count=int(lengths.sum()))
         docs = np.repeat(np.arange(len(texts)), lengths)
+        # Each (document, word) as one number, so that repetitions are counted in one go.
         pairs, counts = np.unique(docs * max(1, len(self._column)) + words, return_counts=True)
         docs, words = np.divmod(pairs, max(1, len(self._column)))
         spread = np.bincount(words, minlength=len(self._column))
