@@ -100,10 +100,10 @@ def _check_options(session: EmbedSession) -> None:
     try:
         _ = session.paths.max_cache_bytes  # read here for its error
         if session.option("baseline"):
-            from pytest_embedbench.session.baselines import option_source, read
+            from pytest_embedbench.session.baselines import option_baseline_source, read_baseline
 
-            if location := option_source(session):
-                read(session, location)
+            if location := option_baseline_source(session):
+                read_baseline(session, location)
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from None
     template = session.paths.card_template

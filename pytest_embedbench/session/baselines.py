@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from pytest_embedbench.suite.plan import Suite
 
 
-def source(session: EmbedSession, suite: Suite) -> BaselineSource:
+def baseline_source(session: EmbedSession, suite: Suite) -> BaselineSource:
     """Return where the suite's baseline is: as ``--embed-baseline`` says, else as the suite says."""
-    if named := option_source(session):
+    if named := option_baseline_source(session):
         return named
     assert suite.regression is not None  # noqa: S101 - only such suites have comparisons
     return BaselineSource(
@@ -27,13 +27,13 @@ def source(session: EmbedSession, suite: Suite) -> BaselineSource:
     )
 
 
-def option_source(session: EmbedSession) -> BaselineSource | None:
+def option_baseline_source(session: EmbedSession) -> BaselineSource | None:
     """Return where ``--embed-baseline`` says that the baseline is; None without the option."""
     text = session.option("baseline")
     return BaselineSource(text, session.config.invocation_params.dir, "--embed-baseline") if text else None
 
 
-def read(session: EmbedSession, location: BaselineSource) -> Baseline:
+def read_baseline(session: EmbedSession, location: BaselineSource) -> Baseline:
     """Return the baseline, read once; an empty one if ``--embed-update-baseline`` will create the file.
 
     Raises:
@@ -49,13 +49,13 @@ def read(session: EmbedSession, location: BaselineSource) -> Baseline:
     return session.baselines[location]
 
 
-def family(session: EmbedSession, suite: Suite, members: Iterable[tuple[Pair, RegressionCheck]]) -> Family:
+def comparison_family(session: EmbedSession, suite: Suite, members: Iterable[tuple[Pair, RegressionCheck]]) -> Family:
     """Return the comparisons of a suite, whose p-values are corrected together.
 
     ``members``, the pairs and checks that are compared, is used by the first call only.
     """
     if suite.path not in session.families:
-        location = source(session, suite)
+        location = baseline_source(session, suite)
         bench = session.workbench(suite.settings)
-        session.families[suite.path] = Family(bench, suite, members, read(session, location), location.text)
+        session.families[suite.path] = Family(bench, suite, members, read_baseline(session, location), location.text)
     return session.families[suite.path]

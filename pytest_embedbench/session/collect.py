@@ -27,16 +27,16 @@ class SuiteFile(pytest.File):
         try:
             suite = session.suites.read(self.path)
             if suite.regression:
-                from pytest_embedbench.session.baselines import read, source
+                from pytest_embedbench.session.baselines import baseline_source, read_baseline
 
-                read(session, source(session, suite))
+                read_baseline(session, baseline_source(session, suite))
         except ConfigurationError as error:
             # An error in a suite ends the session (exit code 4) rather than counting as one failed file.
             session.broken = error
             return
         examined = {examinee.model.alias: examinee for examinee in suite.examined}
         for alias, pairs in groupby(suite.pairs, key=lambda pair: pair.model.alias):
-            yield ModelNode.of(self, alias, suite, list(pairs), examined.get(alias))
+            yield ModelNode.build(self, alias, suite, list(pairs), examined.get(alias))
 
 
 class ModelNode(pytest.Collector):
@@ -47,7 +47,7 @@ class ModelNode(pytest.Collector):
     examinee: Examinee | None
 
     @classmethod
-    def of(
+    def build(
         cls, parent: pytest.Collector, name: str, suite: Suite, pairs: list[Pair], examinee: Examinee | None
     ) -> ModelNode:
         node: ModelNode = cls.from_parent(parent, name=name)
@@ -57,9 +57,9 @@ class ModelNode(pytest.Collector):
     def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
         if self.examinee:
             for probe in self.examinee.probes:
-                yield ConformanceItem.of(self, self.suite, self.examinee, probe)
+                yield ConformanceItem.build(self, self.suite, self.examinee, probe)
         for pair in self.pairs:
-            yield DatasetNode.of(self, pair.dataset.alias, self.suite, pair)
+            yield DatasetNode.build(self, pair.dataset.alias, self.suite, pair)
 
 
 class DatasetNode(pytest.Collector):
@@ -69,7 +69,7 @@ class DatasetNode(pytest.Collector):
     pair: Pair
 
     @classmethod
-    def of(cls, parent: pytest.Collector, name: str, suite: Suite, pair: Pair) -> DatasetNode:
+    def build(cls, parent: pytest.Collector, name: str, suite: Suite, pair: Pair) -> DatasetNode:
         node: DatasetNode = cls.from_parent(parent, name=name)
         node.suite, node.pair = suite, pair
         return node
@@ -82,7 +82,7 @@ class DatasetNode(pytest.Collector):
             # Two limits on one subject have the same name, and a node id must be unique.
             if seen[name] > 1:
                 name = f"{name[:-1]}#{seen[name]}]"
-            yield CheckItem.of(self, name, self.suite, self.pair, check)
+            yield CheckItem.build(self, name, self.suite, self.pair, check)
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:

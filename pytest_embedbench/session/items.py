@@ -53,7 +53,7 @@ class VerdictItem(pytest.Item):
     """Whether the item runs alone on its device."""
 
     @classmethod
-    def named(cls, parent: pytest.Collector, name: str, suite: Suite, kind: str, words: set[str]) -> Self:
+    def build_named(cls, parent: pytest.Collector, name: str, suite: Suite, kind: str, words: set[str]) -> Self:
         """Return an item of this kind; ``-k`` finds it by these words too."""
         # pytest reads the brackets of an id as parameters (--lf compares ids so read), but not those of a name alone.
         item: Self = cls.from_parent(parent, name=name, nodeid=f"{parent.nodeid}::{name}")
@@ -100,8 +100,8 @@ class CheckItem(VerdictItem):
     """With ``--embed-update-baseline``: the file to write, and the pair's entry in it."""
 
     @classmethod
-    def of(cls, parent: pytest.Collector, name: str, suite: Suite, pair: Pair, check: Check) -> Self:
-        item = cls.named(parent, name, suite, check.kind, {pair.model.name, pair.dataset.alias})
+    def build(cls, parent: pytest.Collector, name: str, suite: Suite, pair: Pair, check: Check) -> Self:
+        item = cls.build_named(parent, name, suite, check.kind, {pair.model.name, pair.dataset.alias})
         item.pair, item.check = pair, check
         item.embedbench_order, item.measures_load = check.order, check.measures_load
         item.about = f"{pair.model.alias} on {pair.dataset.alias}"
@@ -120,21 +120,21 @@ class CheckItem(VerdictItem):
 
     def _compare(self, work: PairWork, measure: Measure) -> Comparison:
         """Compare with the suite's baseline; when that is to be written, note the entry instead."""
-        from pytest_embedbench.session.baselines import family, source
+        from pytest_embedbench.session.baselines import baseline_source, comparison_family
 
         session = self.config.stash[KEY]
         if session.option("update_baseline"):
             from pytest_embedbench.engine.comparisons import measure_baseline
 
             comparison, entry = measure_baseline(self.pair, measure, work)
-            self.baseline_entry = (source(session, self.suite).path, entry) if entry.metrics else None
+            self.baseline_entry = (baseline_source(session, self.suite).path, entry) if entry.metrics else None
             return comparison
         from pytest_embedbench.checks.regression import RegressionCheck
 
         # Those left out by -k and the like are no longer in the session.
         items = [item for item in self.session.items if isinstance(item, CheckItem) and item.suite is self.suite]
         members = [(item.pair, item.check) for item in items if isinstance(item.check, RegressionCheck)]
-        return family(session, self.suite, members).compare(self.pair, measure)
+        return comparison_family(session, self.suite, members).compare(self.pair, measure)
 
 
 class ConformanceItem(VerdictItem):
@@ -144,9 +144,9 @@ class ConformanceItem(VerdictItem):
     probe: str
 
     @classmethod
-    def of(cls, parent: pytest.Collector, suite: Suite, examinee: Examinee, probe: str) -> Self:
+    def build(cls, parent: pytest.Collector, suite: Suite, examinee: Examinee, probe: str) -> Self:
         model = examinee.model
-        item = cls.named(parent, f"conformance[{probe}]", suite, "conformance", {model.name})
+        item = cls.build_named(parent, f"conformance[{probe}]", suite, "conformance", {model.name})
         item.examinee, item.probe, item.about = examinee, probe, model.alias
         item.user_properties += model_properties(model.alias)
         return item

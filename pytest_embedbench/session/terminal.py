@@ -50,9 +50,9 @@ def header(session: EmbedSession) -> list[str]:
     if (session.option("dtype") or suite.settings.dtype) == "auto":
         lines.append(f"embedbench dtype: {_remembered_dtypes(session, suite)}")
     if suite.regression:
-        from pytest_embedbench.session.baselines import source
+        from pytest_embedbench.session.baselines import baseline_source
 
-        lines.append(f"embedbench baseline: {source(session, suite).text}")
+        lines.append(f"embedbench baseline: {baseline_source(session, suite).text}")
     return lines
 
 
