@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SMALLEST_NORM = 1e-12
+MIN_NORM = 1e-12
 """Length; the divisor of shorter vectors, as in ``torch.nn.functional.normalize``: a vector of zeros stays one."""
 
 
@@ -16,7 +16,7 @@ def unit_vectors(vectors: NDArray[np.floating]) -> NDArray[np.floating]:
     """Return the rows divided by their length, in their own number format; shape (vectors, dimensions)."""
     import numpy as np
 
-    unit: NDArray[np.floating] = vectors / np.maximum(
-        np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(SMALLEST_NORM)
-    )
+    # As float32, since float16 would round the bound to 0.
+    norms = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(MIN_NORM))
+    unit: NDArray[np.floating] = vectors / norms
     return unit

@@ -1,13 +1,16 @@
-"""From tables and names to pairs and the checks each of them must pass."""
+"""Read a suite: resolve its names, and give each pair of model and dataset the checks that it must pass.
+
+A new kind of check is made from its keys here, in ``_checks_of``, and orders itself by its class in ``checks/``.
+"""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import get_args
 
 import msgspec
 
@@ -37,112 +40,123 @@ from pytest_embedbench.suite.tables import (
     decode,
 )
 
-T = TypeVar("T")
+WILDCARD = re.compile(r"[*?\[]")
 
-
-GLOB = re.compile(r"[*?\[]")
+Rule = tuple[list[str], list[str], list[Check]]
+"""Patterns of models, patterns of datasets, and the checks of the pairs that match both."""
 
 
 class Suite(msgspec.Struct, frozen=True, kw_only=True):
-    """A validated suite, its names resolved against catalogue and disk."""
+    """A validated suite with all of its names resolved."""
 
     path: Path
     settings: Settings
     pairs: tuple[Pair, ...]
     measures: tuple[Measure, ...]
+    """Measures that every evaluation records."""
     examined: tuple[Examinee, ...] = ()
     """Models whose conformance is tested."""
     regression: RegressionTable | None = None
+    """The comparison with a baseline; None if there is none."""
 
 
 def read_suite(path: Path, overrides: Overrides = Overrides()) -> Suite:
-    """Read and validate a suite file, with the command line's choices in place of its own.
+    """Read and validate a suite file; the command line's choices replace its own.
 
     Raises:
         ConfigurationError: anything in it is unknown, misspelt or of the wrong type.
     """
-    file = decode(path)
-    return _plan(path, file, overrides, Names(path, file, overrides))
+    tables = decode(path)
+    return _plan(tables, overrides, Names(path, tables, overrides))
 
 
-def _plan(path: Path, file: SuiteTables, overrides: Overrides, names: Names) -> Suite:
-    where = names.where
+def _plan(tables: SuiteTables, overrides: Overrides, names: Names) -> Suite:
     models, datasets = names.models(), names.datasets()
-    known_models = {alias for model in models for alias in model.names}
-    known_models |= {*names.model_definitions, *catalog.models()}
-    known_datasets = {dataset.alias for dataset in datasets}
-    known_datasets |= {*names.dataset_definitions, *catalog.datasets()}
-    # What the command line replaces may still be named by the suite's checks.
-    known_models |= set(file.embedbench.models if overrides.models else ())
-    known_datasets |= set(file.embedbench.datasets if overrides.datasets else ())
-    rules = []
-    for index, table in enumerate(file.checks):
-        at = f"{where}: {names.checks_at}[{index}]"
-        model_patterns = _patterns(table.model, f"{at}.model", known_models)
-        dataset_patterns = _patterns(table.dataset, f"{at}.dataset", known_datasets)
-        rules.append((model_patterns, dataset_patterns, _checks_of(table, at)))
-    at = "--embed-profile" if overrides.profiles else f"{where}: {names.table}.profiles"
+    rules = _rules(tables, overrides, names, models, datasets)
+    at = "--embed-profile" if overrides.profiles else f"{names.where}: {names.table}.profiles"
     shapes = [
-        _parse(parse_shape, text, f"{at}[{index}]")
-        for index, text in enumerate(overrides.profiles or file.embedbench.profiles)
+        parse_at(f"{at}[{index}]", parse_shape, text)
+        for index, text in enumerate(overrides.profiles or tables.embedbench.profiles)
     ]
     measures = [
-        _parse(parse_measure, text, f"{where}: {names.table}.metrics[{index}]")
-        for index, text in enumerate(file.embedbench.metrics)
+        parse_at(f"{names.where}: {names.table}.metrics[{index}]", parse_measure, text)
+        for index, text in enumerate(tables.embedbench.metrics)
     ]
-    regression = file.regression or (RegressionTable() if overrides.regression else None)
+    regression = tables.regression or (RegressionTable() if overrides.regression else None)
     speeds = _speeds(regression, names, models) if regression else []
     if regression and regression.compares_speed_only and not overrides.regression:
         regression = None
-    comparisons = _comparisons(regression, f"{where}: {names.regression_at}") if regression else []
+    comparisons = _comparisons(regression, f"{names.where}: {names.regression_at}") if regression else []
     pairs = []
     for model in models:
         for dataset in datasets:
             checks = [
                 check
-                for model_patterns, dataset_patterns, found in rules
+                for model_patterns, dataset_patterns, rule_checks in rules
                 if _matches(model_patterns, model.names) and _matches(dataset_patterns, [dataset.alias])
-                for check in found
+                for check in rule_checks
             ]
+            # A model is not timed against itself.
             timed = [check for check in speeds if check.against != model]
             completed = (*_completed(checks, measures, shapes), *timed, *comparisons)
-            told = model.on_task(dataset.spec.instruction)
-            pairs.append(Pair(model=told, dataset=dataset, checks=completed))
+            pairs.append(Pair(model=model.on_task(dataset.spec.instruction), dataset=dataset, checks=completed))
     if rules and not models:
-        # Without checks a suite may be there for its definitions, which tests in Python use.
+        # A suite without checks needs no model: tests in Python may use its definitions.
         fix = f'write models = ["minilm"] in [{names.table}]'
-        raise ConfigurationError(f"{where}: {names.checks_at}", "no model to check", fix)
-    needed = {measure for pair in pairs for check in pair.checks for measure in check.measures}
-    every = dict.fromkeys([*DEFAULT_MEASURES, *measures, *sorted(needed)])
-    examined = _examined(file, overrides, names, models, datasets)
+        raise ConfigurationError(f"{names.where}: {names.checks_at}", "no model to check", fix)
+    checked = {measure for pair in pairs for check in pair.checks for measure in check.measures}
     return Suite(
-        path=path,
-        settings=file.embedbench,
+        path=names.path,
+        settings=tables.embedbench,
         pairs=tuple(pairs),
-        measures=tuple(every),
-        examined=tuple(examined),
+        measures=tuple(dict.fromkeys([*DEFAULT_MEASURES, *measures, *sorted(checked)])),
+        examined=tuple(_examined(tables, overrides, names, models, datasets)),
         regression=regression,
     )
 
 
-def _examined(
-    file: SuiteTables, overrides: Overrides, names: Names, models: list[NamedModel], datasets: list[NamedDataset]
-) -> list[Examinee]:
-    def reference(model: NamedModel) -> NamedModel:
-        where = f"{names.where}: {names.define_at}models.{model.base.alias}.reference"
-        found = names.another_model(model.spec.reference, where, models)
-        if found.spec.kind == "bm25" or found.base == model.base:
-            raise ConfigurationError(where, f"{found.alias!r} has no vectors to compare", "name another model")
-        return found.base
+def _rules(
+    tables: SuiteTables, overrides: Overrides, names: Names, models: list[NamedModel], datasets: list[NamedDataset]
+) -> list[Rule]:
+    """Return a rule for every ``[[checks]]`` table; a name without a wildcard must be known."""
+    known_models = {alias for model in models for alias in model.names}
+    known_models |= {*names.model_definitions, *catalog.models()}
+    known_datasets = {dataset.alias for dataset in datasets}
+    known_datasets |= {*names.dataset_definitions, *catalog.datasets()}
+    # Checks may name what the suite lists, even if the command line chooses something else for this run.
+    known_models |= set(tables.embedbench.models if overrides.models else ())
+    known_datasets |= set(tables.embedbench.datasets if overrides.datasets else ())
+    rules = []
+    for index, table in enumerate(tables.checks):
+        at = f"{names.where}: {names.checks_at}[{index}]"
+        model_patterns = _patterns(table.model, f"{at}.model", known_models)
+        dataset_patterns = _patterns(table.dataset, f"{at}.dataset", known_datasets)
+        rules.append((model_patterns, dataset_patterns, _checks_of(table, at)))
+    return rules
 
-    wanted = overrides.conformance and file.embedbench.conformance
-    return examinees(models, reference, next(iter(datasets), None)) if wanted else []
+
+def _examined(
+    tables: SuiteTables, overrides: Overrides, names: Names, models: list[NamedModel], datasets: list[NamedDataset]
+) -> list[Examinee]:
+    """Return the models whose conformance is tested; none if the suite or the command line turns that off."""
+
+    def find_reference(model: NamedModel) -> NamedModel:
+        where = f"{names.where}: {names.define_at}models.{model.base.alias}.reference"
+        reference = names.another_model(model.spec.reference, where, models)
+        if reference.spec.kind == "bm25" or reference.base == model.base:
+            raise ConfigurationError(where, f"{reference.alias!r} has no vectors to compare", "name another model")
+        return reference.base
+
+    if not (overrides.conformance and tables.embedbench.conformance):
+        return []
+    return examinees(models, find_reference, next(iter(datasets), None))
 
 
 def _comparisons(table: RegressionTable, at: str) -> list[RegressionCheck]:
-    measures = [_parse(parse_measure, text, f"{at}.metrics[{index}]") for index, text in enumerate(table.metrics)]
+    """Return the comparisons with the baseline that every pair gets."""
+    measures = [parse_at(f"{at}.metrics[{index}]", parse_measure, text) for index, text in enumerate(table.metrics)]
     if not measures:
-        raise ConfigurationError(f"{at}.metrics", "compares nothing", "write metrics = ['ndcg@10']")
+        raise ConfigurationError(f"{at}.metrics", "no metric to compare", "write metrics = ['ndcg@10']")
     return [
         RegressionCheck(measure=measure, max_drop=table.max_drop, confidence=table.confidence)
         for measure in dict.fromkeys(measures)
@@ -150,21 +164,24 @@ def _comparisons(table: RegressionTable, at: str) -> list[RegressionCheck]:
 
 
 def _speeds(table: RegressionTable, names: Names, models: list[NamedModel]) -> list[SlowdownCheck]:
+    """Return the comparisons of speed that every pair gets, one for each side; none without ``speed_against``."""
     at = f"{names.where}: {names.regression_at}"
     if not table.speed_against:
         for key in ("max_slowdown", "profile"):
             if getattr(table, key):
-                raise ConfigurationError(f"{at}.{key}", "against no model", "add speed_against = 'minilm'")
+                raise ConfigurationError(
+                    f"{at}.{key}", "does not say which model to compare with", "add speed_against = 'minilm'"
+                )
         return []
     if table.max_slowdown is None:
         raise ConfigurationError(f"{at}.speed_against", "no limit is set", "add max_slowdown = 1.1")
     if not math.isfinite(table.max_slowdown):
-        raise ConfigurationError(f"{at}.max_slowdown", f"{table.max_slowdown} is no limit", "write e.g. 1.1")
+        raise ConfigurationError(f"{at}.max_slowdown", f"{table.max_slowdown} is not a limit", "write e.g. 1.1")
     against = names.another_model(table.speed_against, f"{at}.speed_against", models)
     if against.spec.kind == "bm25":
-        problem = f"{against.alias!r} makes no vectors, so it has no load to compare"
+        problem = f"{against.alias!r} has no vectors, so that there is no load to compare"
         raise ConfigurationError(f"{at}.speed_against", problem, "name an embedding model")
-    shape = _parse(parse_shape, table.profile or DEFAULT_SPEED_PROFILE, f"{at}.profile")
+    shape = parse_at(f"{at}.profile", parse_shape, table.profile or DEFAULT_SPEED_PROFILE)
     if isinstance(shape, OpenShape):
         problem = f"'{shape}' sends at a rate, but two models are timed with requests in flight"
         raise ConfigurationError(f"{at}.profile", problem, "write e.g. 'b1 c16'")
@@ -190,19 +207,20 @@ def _completed(checks: list[Check], measures: list[Measure], shapes: list[Shape]
 
 
 def _checks_of(table: CheckTable, at: str) -> list[Check]:
+    """Return the checks of one ``[[checks]]`` table."""
     checks: list[Check] = []
     for index, text in enumerate(table.quality):
-        limit = _parse(parse_quality, text, f"{at}.quality[{index}]")
+        limit = parse_at(f"{at}.quality[{index}]", parse_quality, text)
         checks.append(QualityCheck(measure=parse_measure(limit.subject), limit=limit))
     if not table.profile:
         for key in ("budget", "hardware"):
             if getattr(table, key):
                 raise ConfigurationError(f"{at}.{key}", "needs a load profile", "add profile = 'b1 c16'")
         if not checks:
-            raise ConfigurationError(at, "checks nothing", "add quality = ['ndcg@10 >= 0.3'] or a profile")
+            raise ConfigurationError(at, "has nothing to check", "add quality = ['ndcg@10 >= 0.3'] or a profile")
         return checks
-    shape = _parse(parse_shape, table.profile, f"{at}.profile")
-    budgets = [_parse(parse_budget, text, f"{at}.budget[{index}]") for index, text in enumerate(table.budget)]
+    shape = parse_at(f"{at}.profile", parse_shape, table.profile)
+    budgets = [parse_at(f"{at}.budget[{index}]", parse_budget, text) for index, text in enumerate(table.budget)]
     if isinstance(shape, OpenShape):
         _refuse_throughput(shape, budgets, f"{at}.budget")
     for budget in budgets:
@@ -214,25 +232,22 @@ def _checks_of(table: CheckTable, at: str) -> list[Check]:
 
 
 def _refuse_throughput(shape: OpenShape, budgets: Iterable[Limit], at: str) -> None:
+    """Refuse budgets on throughput for a load whose rate is given."""
     for index, limit in enumerate(budgets):
         if limit.subject.endswith(" throughput"):
-            problem = f"throughput under '{shape}' is what is sent, not what the model can do"
+            problem = f"throughput under '{shape}' is the rate that is sent, not what the model can do"
             fix = "add a profile such as 'b1 c16' for it, or write 'max rate >= 50 /s at p99 <= 500 ms'"
             raise ConfigurationError(f"{at}[{index}]", problem, fix)
 
 
-def _parse(parser: Callable[[str], T], text: str, where: str) -> T:
-    return parse_at(where, parser, text)
-
-
 def _patterns(value: str | list[str], where: str, known: Iterable[str]) -> list[str]:
+    """Return the patterns in lower case; refuse a name without a wildcard that is not known."""
     patterns = [value] if isinstance(value, str) else value
     folded = {name.casefold() for name in known}
     for pattern in patterns:
-        if not GLOB.search(pattern) and pattern.casefold() not in folded:
-            raise ConfigurationError(
-                where, f"no {where.rpartition('.')[2]} is called {pattern!r}", closest(pattern, known)
-            )
+        if not WILDCARD.search(pattern) and pattern.casefold() not in folded:
+            kind = where.rpartition(".")[2]  # the key, model or dataset
+            raise ConfigurationError(where, f"no {kind} is called {pattern!r}", closest(pattern, known))
     return [pattern.casefold() for pattern in patterns]
 
 

@@ -115,7 +115,7 @@ SUITES = {
         HEAD + "[[checks]]\nbudget = ['query p50 <= 160 ms']\n",
         ["embedbench.toml: checks[0].budget: needs a load profile", "fix: add profile = 'b1 c16'"],
     ),
-    "nothing": (HEAD + "[[checks]]\nmodel = '*'\n", ["embedbench.toml: checks[0]: checks nothing", "fix:"]),
+    "nothing": (HEAD + "[[checks]]\nmodel = '*'\n", ["embedbench.toml: checks[0]: has nothing to check", "fix:"]),
     "pattern": (
         HEAD + "[[checks]]\nmodel = 'minilmo'\nquality = ['ndcg@10 > 0']\n",
         ["embedbench.toml: checks[0].model: no model is called 'minilmo'", "fix: did you mean 'minilm'?"],

@@ -365,7 +365,7 @@ def test_a_suite_whose_baseline_is_missing_is_an_error(project: Project) -> None
         ('max_drop = "1%"', "embedbench.toml: regression.max_drop: Expected float, got str*"),
         ("confidence = 95", "embedbench.toml: regression.confidence: *"),
         ('metrics = ["ndgc@10"]', "embedbench.toml: regression.metrics[[]0[]]: unknown metric 'ndgc'*"),
-        ("metrics = []", "embedbench.toml: regression.metrics: compares nothing*"),
+        ("metrics = []", "embedbench.toml: regression.metrics: no metric to compare*"),
     ],
 )
 def test_mistakes_in_the_table(project: Project, table: str, message: str) -> None:

@@ -210,7 +210,7 @@ def test_a_load_profile_of_a_variant(project: Project) -> None:
         ("minilm@int9", ["--embed-model: unknown variant 'int9' in 'minilm@int9'", "fix: did you mean 'int8'?"]),
         ("minilm@dim=abc", ["--embed-model: 'dim=abc' gives no number of dimensions above 0", "fix: write dim=128"]),
         ("minilm@dim=9999", ["--embed-model: 'minilm@dim=9999': * have 384 dimensions, not 9999", "fix: keep 384"]),
-        ("bm25@int8", ["--embed-model: 'bm25@int8': bm25 makes no vectors", "fix: write bm25"]),
+        ("bm25@int8", ["--embed-model: 'bm25@int8': bm25 has no vectors", "fix: write bm25"]),
         ("minilm@int8@binary", ["--embed-model: two precisions (int8 and binary)", "fix: choose one"]),
         ("minilm@", ["--embed-model: nothing after an @ in 'minilm@'", "fix: leave it out"]),
     ],

@@ -603,7 +603,7 @@ BAD: dict[str, tuple[str, str, str, str]] = {
     ),
     "a throughput at a rate": (
         "[[checks]]\nprofile = 'b1 r50'\nbudget = ['query p50 <= 9 ms', 'corpus throughput >= 50 texts/s']",
-        f"{NAME}: checks[0].budget[1]", "throughput under 'b1 r50' is what is sent, not what the model can do",
+        f"{NAME}: checks[0].budget[1]", "throughput under 'b1 r50' is the rate that is sent, not what the model can do",
         "add a profile such as 'b1 c16' for it, or write 'max rate >= 50 /s at p99 <= 500 ms'",
     ),
     "budget without profile": ("[[checks]]\nbudget = ['memory < 1 GB']", f"{NAME}: checks[0].budget", "needs a load profile", "add profile = 'b1 c16'"),
@@ -611,7 +611,7 @@ BAD: dict[str, tuple[str, str, str, str]] = {
         "[[checks]]\nhardware = 'L4'\nquality = ['ndcg@10 > 0']",
         f"{NAME}: checks[0].hardware", "needs a load profile", "add profile = 'b1 c16'",
     ),
-    "a check of nothing": ("[[checks]]\nmodel = 'minilm'", f"{NAME}: checks[0]", "checks nothing", "add quality = ['ndcg@10 >= 0.3'] or a profile"),
+    "a check of nothing": ("[[checks]]\nmodel = 'minilm'", f"{NAME}: checks[0]", "has nothing to check", "add quality = ['ndcg@10 >= 0.3'] or a profile"),
     "checks without a model": (
         "[[checks]]\nquality = ['ndcg@10 > 0']",
         f"{NAME}: checks", "no model to check", 'write models = ["minilm"] in [embedbench]',
