@@ -74,7 +74,7 @@ def test_the_highest_rates_are_a_table() -> None:
     text = page(
         max_rates={
             "a": search("query", 1, "NVIDIA L4", found),
-            "b": search("corpus", 8, "Some | CPU", none_held),
+            "b": search("corpus", 8, "Some | Chip", none_held),
             "c": search("query", 1, "NVIDIA L4", none_failed),
         }
     )
@@ -82,7 +82,7 @@ def test_the_highest_rates_are_a_table() -> None:
         "| Side | Texts a request | p99 at most | Highest rate held | Lowest that failed | Search ended | Hardware |\n"
         "|------|-----------------|-------------|-------------------|--------------------|--------------|----------|\n"
         "| Query | 1 | 500.0ms | 70.0 requests/s | 75.2 requests/s | 2 rates tried, bracket narrow enough | L4 |\n"
-        "| Corpus | 8 | 20.0ms | none | 2.00 requests/s | 1 rate tried, time was up | Some \\| CPU |\n"
+        "| Corpus | 8 | 20.0ms | none | 2.00 requests/s | 1 rate tried, time was up | Some \\| Chip |\n"
         "| Query | 1 | 20.0ms | 1,200.0 requests/s | none | 16 rates tried, limit of 16 rates | L4 |\n"
     )
     rates = parse(text).sections[0].rates
