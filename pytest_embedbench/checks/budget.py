@@ -13,7 +13,7 @@ from pytest_embedbench.load.shape import Shape
 from pytest_embedbench.machine.environment import matches_hardware
 
 if TYPE_CHECKING:
-    from pytest_embedbench.checks.evidence import Evidence, LoadEvidence
+    from pytest_embedbench.checks.evidence import CheckEvidence, LoadEvidence
     from pytest_embedbench.load.quantiles import Interval
     from pytest_embedbench.load.statistics import ProfileResult, SideStatistics
 
@@ -45,7 +45,7 @@ class BudgetCheck(Check, frozen=True, kw_only=True):
     def title(self) -> str:
         return f"{self.shape} {self.limit.subject}" if self.limit else str(self.shape)
 
-    def judge(self, evidence: Evidence) -> Verdict:
+    def judge(self, evidence: CheckEvidence) -> Verdict:
         """Measure the load and compare it with the budget; a model without vectors has no load, so it is skipped."""
         if not evidence.has_vectors:
             return self.without_load(evidence.names)

@@ -9,7 +9,7 @@ import msgspec
 from pytest_embedbench.checks.verdict import PairNames, Status, Verdict
 
 if TYPE_CHECKING:
-    from pytest_embedbench.checks.evidence import Evidence
+    from pytest_embedbench.checks.evidence import CheckEvidence
     from pytest_embedbench.core.limits import Limit
     from pytest_embedbench.core.measures import Measure
     from pytest_embedbench.errors import ProvenFailure
@@ -55,7 +55,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
         """A limit on a mean that, once proven missed, may end the evaluation (``--embed-fail-fast``)."""
         return None
 
-    def judge(self, evidence: Evidence) -> Verdict:
+    def judge(self, evidence: CheckEvidence) -> Verdict:
         """Return the verdict on the pair that ``evidence`` measures.
 
         Raises:

@@ -49,7 +49,7 @@ class MaxRateSearch(NamedTuple):
         return f"b{self.batch} {self.side} at p99 <= {self.latency_ms:.12g} ms"
 
 
-class Evidence(Protocol):
+class CheckEvidence(Protocol):
     """Measurements of one pair; each is made when it is first asked for.
 
     All raise ModelError where the model cannot be used, and DatasetError where the data cannot.

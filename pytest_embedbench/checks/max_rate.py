@@ -11,7 +11,7 @@ from pytest_embedbench.core.limits import RateLimit
 from pytest_embedbench.load.rates import SEARCH_END_TEXTS
 
 if TYPE_CHECKING:
-    from pytest_embedbench.checks.evidence import Evidence
+    from pytest_embedbench.checks.evidence import CheckEvidence
     from pytest_embedbench.checks.verdict import PairNames, Verdict
     from pytest_embedbench.load.rates import RateResult
 
@@ -33,7 +33,7 @@ class MaxRateCheck(BudgetCheck, frozen=True, kw_only=True):
         """The search that decides the check; checks with equal searches share one."""
         return MaxRateSearch(self.shape.batch, self.limit.side, self.limit.latency.bound)
 
-    def judge(self, evidence: Evidence) -> Verdict:
+    def judge(self, evidence: CheckEvidence) -> Verdict:
         """Search for the highest rate and compare it with the budget; a model without vectors is skipped."""
         if not evidence.has_vectors:
             return self.without_load(evidence.names)

@@ -10,7 +10,7 @@ from pytest_embedbench.core.limits import Limit
 from pytest_embedbench.core.measures import Measure
 
 if TYPE_CHECKING:
-    from pytest_embedbench.checks.evidence import Evidence, QueryOutcome
+    from pytest_embedbench.checks.evidence import CheckEvidence, QueryOutcome
     from pytest_embedbench.checks.verdict import PairNames, Verdict
     from pytest_embedbench.errors import ProvenFailure
 
@@ -43,7 +43,7 @@ class QualityCheck(Check, frozen=True, kw_only=True):
     def mean_limit(self) -> Limit | None:
         return self.limit
 
-    def judge(self, evidence: Evidence) -> Verdict:
+    def judge(self, evidence: CheckEvidence) -> Verdict:
         """Compare a mean with its threshold; without judged queries the check is skipped, never passed."""
         pair, limit = evidence.names, self.limit
         value = evidence.means.get(self.title)

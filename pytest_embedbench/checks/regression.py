@@ -13,7 +13,7 @@ from pytest_embedbench.core.measures import Measure
 
 if TYPE_CHECKING:
     from pytest_embedbench.checks.comparison import Comparison, LostQuery
-    from pytest_embedbench.checks.evidence import Evidence
+    from pytest_embedbench.checks.evidence import CheckEvidence
     from pytest_embedbench.checks.significance import PairedComparison, Tested
     from pytest_embedbench.checks.verdict import PairNames, Status, Verdict
 
@@ -42,7 +42,7 @@ class RegressionCheck(Check, frozen=True, kw_only=True):
     def measures(self) -> tuple[Measure, ...]:
         return (self.measure,)
 
-    def judge(self, evidence: Evidence) -> Verdict:
+    def judge(self, evidence: CheckEvidence) -> Verdict:
         """Compare the mean with the baseline's; what cannot be compared is skipped, never passed."""
         return judge_comparison(evidence.names, self, evidence.compare(self.measure))
 

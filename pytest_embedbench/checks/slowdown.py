@@ -9,7 +9,7 @@ from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.models.spec import NamedModel
 
 if TYPE_CHECKING:
-    from pytest_embedbench.checks.evidence import Evidence
+    from pytest_embedbench.checks.evidence import CheckEvidence
     from pytest_embedbench.checks.verdict import PairNames, Verdict
     from pytest_embedbench.load.ratio import SideSlowdown, SlowdownResult
 
@@ -44,7 +44,7 @@ class SlowdownCheck(Check, frozen=True, kw_only=True):
     def title(self) -> str:
         return f"slowdown {self.shape} {self.side}"
 
-    def judge(self, evidence: Evidence) -> Verdict:
+    def judge(self, evidence: CheckEvidence) -> Verdict:
         """Time both models and compare the ratio with the limit; a model without vectors is skipped."""
         if not evidence.has_vectors:
             limit = f"<= {self.max_slowdown:g}x of {self.against.alias}"

@@ -18,7 +18,7 @@ DEFAULT_MAX_TOKENS = 8192
 ESTIMATED_SHARE = 0.9
 """Share of the declared length that is probed if tokens are only estimated, from a server's counts."""
 
-PARTS = 20
+TEXT_PARTS = 20
 """Parts of the text; a change replaces one of them."""
 
 MIN_MOVE = 10
@@ -55,7 +55,7 @@ def _words_seen(subject: Subject, words: Sequence[str]) -> int:
     """Number of words from the start that the model sees, to the nearest part; found by bisection."""
     import numpy as np
 
-    part = max(len(OTHER_WORDS), len(words) // PARTS)
+    part = max(len(OTHER_WORDS), len(words) // TEXT_PARTS)
     original, again = (subject.together([" ".join(words)], "document")[0] for _ in range(2))
     # Behind a server even the same text may not give the same vector twice.
     noise = float(np.linalg.norm(original - again))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_embedbench.conformance.outcome import Probe, ProbeOutcome, judged
 from pytest_embedbench.conformance.samples import LONG_TEXT, PROBE_TEXTS
 from pytest_embedbench.conformance.subject import Subject, distances
-from pytest_embedbench.core.vectors import unit_vectors
+from pytest_embedbench.core.unit_vectors import unit_vectors
 
 REPEATED_TEXTS = PROBE_TEXTS[::2]
 SHORT_TEXT = "tea"

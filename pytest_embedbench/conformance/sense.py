@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_embedbench.conformance.outcome import Probe, ProbeOutcome, judged, skipped
 from pytest_embedbench.conformance.samples import ANSWERS
 from pytest_embedbench.conformance.subject import Subject
-from pytest_embedbench.core.vectors import unit_vectors
+from pytest_embedbench.core.unit_vectors import unit_vectors
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_embedbench.core.batching import distinct
-from pytest_embedbench.core.vectors import unit_vectors
+from pytest_embedbench.core.unit_vectors import unit_vectors
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import ModelFacts
 from pytest_embedbench.models.variants import Variant

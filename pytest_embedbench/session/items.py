@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import pytest
 
 from pytest_embedbench.checks.verdict import PairNames, Verdict
-from pytest_embedbench.engine.evidence import PairEvidence
+from pytest_embedbench.engine.pair_evidence import PairEvidence
 from pytest_embedbench.errors import EmbedbenchError, ProvenFailure
 from pytest_embedbench.session.properties import model_properties, note_properties, pair_properties, verdict_properties
 from pytest_embedbench.session.state import KEY, EmbedSession

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class PairEvidence:
-    """The ``Evidence`` of a pair; making it evaluates the pair.
+    """The ``CheckEvidence`` of a pair; making it evaluates the pair.
 
     Args:
         bench: does the pair's work.
