@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+# Processes that run tests: one a core, each with a model in memory; 0 runs them in pytest's own process.
+WORKERS ?= auto
 # A release of pytest for test-python: PYTEST='pytest==8.4.*'; without it, the one that constraints.txt pins.
 PYTEST ?=
 
@@ -71,7 +73,7 @@ leaderboard: $(DEV)
 	cd examples/leaderboard && $(BIN)/pytest --embed-results results --embed-profile-seconds 2 --embed-leaderboard pages $(ARGS)
 
 test: $(DEV)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal $(ARGS)
 
 test-fast: $(DEV)
 	$(BIN)/pytest tests $(WHOLE_RUNS:%=--ignore=%) $(ARGS)

@@ -27,6 +27,10 @@ Record = Mapping[str, Any]
 SHARED = Path(os.environ.get("EMBEDBENCH_SHARED") or Path(__file__).resolve().parents[2] / "shared")
 
 
+MAX_REASON_LINES = 20
+"""Lines of a failure that are printed when it happens; all are in the summary."""
+
+
 class MakeBeir(Protocol):
     """The ``make_beir`` fixture: write a BEIR folder and return it."""
 
@@ -40,15 +44,43 @@ class MakeBeir(Protocol):
     ) -> Path: ...
 
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Set before torch is imported: workers have a core each, and threads of several would wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes minutes; part of the default run, leave out with -m 'not slow'")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(FailuresAtOnce(config), "failures-at-once")
+
+
+class FailuresAtOnce:
+    """Prints each failure when it happens, so that nobody waits for the end of a long run to see it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if not report.failed or terminal is None:
+            return
+        crash = getattr(report.longrepr, "reprcrash", None)
+        reason = f"{crash.path}:{crash.lineno}: {crash.message}" if crash else report.longreprtext
+        terminal.ensure_newline()
+        terminal.write_line(f"failed {report.when} of {report.nodeid}", red=True)
+        for line in reason.splitlines()[:MAX_REASON_LINES]:
+            terminal.write_line(f"  {line}")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep embedbench sessions that tests start away from the real embedding cache."""
+    """Keep embedbench sessions that tests start away from the real embedding cache; all test workers share another."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EMBEDBENCH_CACHE", str(tmp_path_factory.mktemp("embeddings") / "cache"))
+        patch.setenv("EMBEDBENCH_CACHE", str(folder / "embeddings"))
         yield
 
 

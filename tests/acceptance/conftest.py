@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.forkserver import MODEL_LIBRARIES, ForkServer, import_modules
+from tests.support.forkserver import MAX_SECONDS, MODEL_LIBRARIES, ForkServer, import_modules
 
 if TYPE_CHECKING:
     from pytest_embedbench.models.local.remembered import Memory
@@ -64,7 +64,7 @@ class Started:
         with Path(os.devnull).open() as null:
             self._process = server.start(*command, folder=folder, streams=(null.fileno(), output, output))
 
-    def finish(self, timeout: float = 300) -> tuple[int, str]:
+    def finish(self, timeout: float = MAX_SECONDS) -> tuple[int, str]:
         """Wait for its end; the exit code, negative for a signal, and all that it printed."""
         code = self._process.wait(timeout)
         with self._output:
@@ -123,12 +123,12 @@ class Project:
         """Run pytest in this process, where the model libraries are imported already."""
         return self.pytester.runpytest_inprocess(*self._options(arguments), *map(str, arguments))
 
-    def spawn(self, *arguments: str | Path, timeout: float = 300) -> pytest.RunResult:
+    def spawn(self, *arguments: str | Path, timeout: float = MAX_SECONDS) -> pytest.RunResult:
         """Run pytest in a process of its own, which begins with the model libraries imported."""
         finished = self._fork_server.run(*self._command(arguments), folder=self.folder, timeout=timeout)
         return _run_result(finished.returncode, finished.stdout, finished.stderr)
 
-    def spawn_anew(self, *arguments: str | Path, timeout: float = 300) -> pytest.RunResult:
+    def spawn_anew(self, *arguments: str | Path, timeout: float = MAX_SECONDS) -> pytest.RunResult:
         """Run pytest in a process of its own, which imports everything itself."""
         command = [sys.executable, *self._command(arguments)]
         done = subprocess.run(
@@ -163,7 +163,7 @@ class Project:
                 break
             written += chunk
         os.close(ours)
-        process.wait(timeout=120)
+        process.wait(MAX_SECONDS)
         return written.decode()
 
     def _command(self, arguments: tuple[str | Path, ...]) -> list[str]:

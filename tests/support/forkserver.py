@@ -49,6 +49,9 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 
 MAX_REQUEST_BYTES = 1 << 17
 
+MAX_SECONDS = 1200
+"""A process that takes longer has stopped for good, also on a machine that is busy with other work."""
+
 
 class Process:
     """A forked process, with what tests use of ``subprocess.Popen``."""
@@ -138,7 +141,7 @@ class ForkServer:
         return Process(int(pid), replies)
 
     def run(
-        self, *arguments: str, folder: Path, environment: Mapping[str, str] | None = None, timeout: float = 300
+        self, *arguments: str, folder: Path, environment: Mapping[str, str] | None = None, timeout: float = MAX_SECONDS
     ) -> Finished:
         """Run Python to its end; whether it succeeds is for the caller to see. After ``timeout`` seconds it is killed.
 
