@@ -1,9 +1,9 @@
 """Sizes of the blocks after which the bounds are computed and the order may be planned anew.
 
-Small blocks keep the order of the prices; large ones are padded less, since texts are batched with others of like
-length from their block only. The bound falls ever more slowly, as a rule, so drawing its last fall on as a straight
-line says how many documents are needed at least: that many come next. Where that is much of what is left, a proof is
-unlikely or would save little, and all of it comes at once, as in a run without bounds.
+Small blocks keep the order of the prices; large ones are padded less, since a batch gathers texts of similar length
+from its block only. The bound usually falls ever more slowly. A straight line through its last two values therefore
+estimates how many documents a proof needs at least, and that many come next. If they are a large part of the rest, a
+proof is unlikely or would save little, and the whole rest comes as one block, as in a run without bounds.
 """
 
 from __future__ import annotations

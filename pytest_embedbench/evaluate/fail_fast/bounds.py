@@ -1,10 +1,10 @@
 """Upper bounds of a measure's final value while part of the corpus is still unseen.
 
-**What is known.** The final ranking of a query, looked at only where *seen* documents stand, is the order of the seen
-documents now: a document's score does not depend on the others. An unseen document may come to stand anywhere. So
-the largest value over all ways to interleave the unseen documents with the seen ones is an upper bound of the final
-value, and the tightest that this knowledge allows. Each document that becomes seen removes possibilities and adds
-none, so the bound never rises; when all are seen it is the value.
+**Known facts.** In the final ranking of a query the *seen* documents keep their order of now, since a document's score
+does not depend on the others. An unseen document may take any rank. So the largest value over all ways to interleave
+the unseen documents with the seen ones is an upper bound of the final value, and the tightest that these facts allow.
+Each document that becomes seen removes possibilities and adds none, so the bound never rises; when all are seen it is
+the value.
 
 **Unseen documents that are not relevant** are best left behind all others: taking one out moves what follows it up by
 one rank, and no measure here falls when documents move up.

@@ -10,13 +10,12 @@ rank before them. Each document therefore gets a price and the cheapest come fir
 - the lowest price over all queries counts, times the square root of the text's length: the effort grows with tokens,
   but length alone should not decide when a document comes.
 
-Documents likely to rank high for a query: those that did in an earlier run (of any model), otherwise those that share
-words with it.
-Without an earlier run the order learns: once part of the corpus is scored, a least-squares fit says how much the
-model's own scores follow from shared words, from being judged (though not relevant), from length, and from likeness
-to the documents that lead the query's ranking now; the rest is ordered by what it predicts.
+Likely to rank high for a query are documents that did so in an earlier run (of any model), otherwise those that share
+words with it. Without an earlier run the order learns: once part of the corpus is scored, a least-squares fit estimates
+how the model's scores depend on shared words, on being judged (though not relevant), on length, and on likeness to the
+documents that lead the query's ranking now. The rest of the corpus is ordered by the scores that the fit predicts.
 
-An order decides when a failure is proven, never whether: the bounds hold for any.
+The order decides when a failure is proven, never whether: the bounds hold for any order.
 """
 
 from __future__ import annotations
