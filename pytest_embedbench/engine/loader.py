@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_embedbench.encode.batch_budget import CANDIDATE_BATCH_TOKENS, DEFAULT_BATCH_TOKENS, Budget
 from pytest_embedbench.engine.dtype_choice import AUTO, choose
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.machine.cpu import fast_dtypes
+from pytest_embedbench.machine.cpu import describe_cpu_paths, fast_dtypes
 from pytest_embedbench.machine.environment import hardware_name, library_versions
 from pytest_embedbench.models.load import best_device, load_model, usual_dtype
 from pytest_embedbench.models.protocol import Encoder, Instructed, ParallelEncoder, ServedEncoder
@@ -142,6 +142,8 @@ class Loader:
                 raise
             for notice in model.facts.notices:
                 self._say(f"{base.alias}: {notice}")
+            if model.facts.device == "cpu" and not model.facts.backend:
+                self._say(f"this machine: {describe_cpu_paths()}")
             self._loaded = Loaded(base, dtype, model, time.perf_counter() - started)
         return self._loaded.model
 
