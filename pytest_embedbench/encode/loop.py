@@ -25,7 +25,7 @@ from pytest_embedbench.encode.tokenizing import TokenForecast, Tokenized, tokeni
 from pytest_embedbench.encode.window import Window, WindowBatch, windows
 from pytest_embedbench.encode.workers import run_batches
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.protocol import Answered, ParallelEncoder, PreparedText, ServedEncoder, refuse_broken
+from pytest_embedbench.models.protocol import AnsweredBatch, ParallelEncoder, PreparedText, ServedEncoder, check_vectors
 from pytest_embedbench.models.served.requests import answers
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ class Stream:
             for indices in batches(lengths, draw, self._limits.texts if self._limits else None):
                 yield WindowBatch(window, indices, [window.prepared[index] for index in indices], drawn)
 
-    def _encoded(self, window_batches: Iterator[WindowBatch]) -> Generator[tuple[WindowBatch, Answered]]:
+    def _encoded(self, window_batches: Iterator[WindowBatch]) -> Generator[tuple[WindowBatch, AnsweredBatch]]:
         if isinstance(self._model, ServedEncoder):
             yield from answers(self._model, window_batches, self._role)
             return
@@ -230,7 +230,7 @@ class Stream:
             try:
                 for batch, (vectors, seconds) in results:
                     self._budget.record(batch.budget, sum(text.length for text in batch.prepared), seconds)
-                    yield batch, Answered(vectors, batch.prepared, {})
+                    yield batch, AnsweredBatch(vectors, batch.prepared, {})
             except DoesNotFitError as error:
                 raise self._does_not_fit(error.text) from error
 
@@ -252,8 +252,8 @@ class Stream:
         fix = "max_seq_length in the model's definition cuts texts; --embed-dtype bf16 halves the memory that they take"
         return ModelError(problem, fix=fix)
 
-    def _store(self, batch: WindowBatch, answer: Answered) -> None:
-        refuse_broken(answer.vectors, batch.texts, self._role)
+    def _store(self, batch: WindowBatch, answer: AnsweredBatch) -> None:
+        check_vectors(answer.vectors, batch.texts, self._role)
         self._progress.advance(sum(text.length for text in batch.prepared))
         batch.window.put(batch.indices, answer.texts, answer.vectors)
         lengths = [text.length for text in answer.texts]

@@ -11,10 +11,11 @@ from pytest_embedbench.encode.batch_budget import CANDIDATE_BATCH_TOKENS, DEFAUL
 from pytest_embedbench.engine.dtype_choice import AUTO, choose
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.machine.cpu import describe_cpu_paths, fast_dtypes
+from pytest_embedbench.machine.device import best_device
 from pytest_embedbench.machine.environment import hardware_name, library_versions
-from pytest_embedbench.models.load import best_device, load_model, usual_dtype
-from pytest_embedbench.models.protocol import Encoder, Instructed, ParallelEncoder, ServedEncoder
-from pytest_embedbench.models.source import locate
+from pytest_embedbench.models.load import default_dtype, load_model
+from pytest_embedbench.models.protocol import Encoder, InstructedEncoder, ParallelEncoder, ServedEncoder
+from pytest_embedbench.models.registry import SourceCache
 
 if TYPE_CHECKING:
     from pytest_embedbench.datasets.types import Dataset
@@ -55,7 +56,7 @@ class Loader:
         self._dtypes: dict[tuple[NamedModel, str], str] = {}
         self._budgets: dict[str, Budget] = {}
         self._failed: dict[tuple[NamedModel, str], Exception] = {}
-        locate.cache_clear()  # files may have changed since an earlier session of this process
+        self.sources = SourceCache()  # of this session alone: files may have changed since an earlier one
 
     @property
     def device(self) -> str:
@@ -74,7 +75,7 @@ class Loader:
             ModelError: it cannot be loaded.
         """
         loaded = self._load(named.base, self.dtype(named, data))
-        return loaded.with_prompts(named.prompts) if named.task and isinstance(loaded, Instructed) else loaded
+        return loaded.with_prompts(named.prompts) if named.task and isinstance(loaded, InstructedEncoder) else loaded
 
     def encoder(self, named: NamedModel, data: Data) -> Encoder:
         """Return the model, which must make vectors.
@@ -98,7 +99,7 @@ class Loader:
 
         With ``auto`` this may load the model in several formats.
         """
-        default = usual_dtype(named, self.device)
+        default = default_dtype(named, self.device, self.sources)
         if self._chosen_dtype != AUTO:
             return self._chosen_dtype or default
         # Only such models have a choice of formats, and only texts can decide it.
@@ -136,7 +137,7 @@ class Loader:
                 raise error
             started = time.perf_counter()
             try:
-                model = load_model(base, device=self.device, dtype=dtype, memory=self._tuning)
+                model = load_model(base, device=self.device, dtype=dtype, memory=self._tuning, sources=self.sources)
             except Exception as error:
                 self._failed[base, dtype] = error
                 raise
@@ -164,7 +165,11 @@ class Loader:
         """Return the key of a finding: this machine and its threads, the model's files, torch's version, and more."""
         import torch
 
-        parts = hardware_name(self.device), f"{torch.get_num_threads()} threads", locate(base).fingerprint[:32]
+        parts = (
+            hardware_name(self.device),
+            f"{torch.get_num_threads()} threads",
+            self.sources.locate(base).fingerprint[:32],
+        )
         versions = library_versions()
         return " | ".join([*parts, f"torch {versions.get('torch')}", *more])
 

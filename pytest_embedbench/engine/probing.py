@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from pytest_embedbench.conformance.probes import PROBES
 from pytest_embedbench.conformance.subject import Subject
 from pytest_embedbench.machine.environment import ranking_libraries
-from pytest_embedbench.models.source import locate
 from pytest_embedbench.results.conformance import CONFORMANCE, ProbeRecord, read_probes, write_probes
 from pytest_embedbench.results.record import model_record
 from pytest_embedbench.results.reuse import hash_parts
@@ -38,7 +37,7 @@ class Examiner:
             ModelError: the model, or the one that it is compared with, cannot be used.
         """
         self._store.check_writable()
-        record = model_record(examinee.model.base)
+        record = model_record(examinee.model.base, self._loader.sources.locate(examinee.model))
         path = self._store.path(record, "").parent / CONFORMANCE
         with self._store.locked(path):
             key = self._key(examinee, record, data)
@@ -68,7 +67,7 @@ class Examiner:
         return hash_parts(
             {
                 "model": (record.fingerprint, record.spec),
-                "reference": reference and (locate(reference).fingerprint, reference.spec),
+                "reference": reference and (self._loader.sources.locate(reference).fingerprint, reference.spec),
                 "dtype": self._loader.dtype(examinee.model, data),
                 "device": self._loader.device,
                 "libraries": ranking_libraries(),

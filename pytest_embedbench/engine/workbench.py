@@ -28,7 +28,6 @@ from pytest_embedbench.evaluate.evaluation import depth_for, evaluate
 from pytest_embedbench.evaluate.fail_fast.encoding import FailFast
 from pytest_embedbench.machine.environment import hardware_name, matches_hardware, ranking_libraries
 from pytest_embedbench.models.protocol import Encoder
-from pytest_embedbench.models.source import locate
 from pytest_embedbench.results.record import model_record
 from pytest_embedbench.results.reuse import result_key
 from pytest_embedbench.results.store import Store
@@ -146,7 +145,7 @@ class Workbench:
             work = self.evaluation(pair, measures)
             model = self.encoder(pair)
             other = msgspec.structs.replace(pair, model=against.on_task(pair.dataset.spec.instruction))
-            record = model_record(other.model)
+            record = model_record(other.model, self.loader.sources.locate(other.model))
             return self._profiler.slowdown(work, model, lambda: self.encoder(other), record, shape, confidence)
 
         return self._slowdowns.get((_key(pair), shape, against), measure)
@@ -225,7 +224,7 @@ class Workbench:
     def _evaluate(self, pair: Pair, measures: Sequence[Measure]) -> PairWork:
         self.store.check_writable()
         dataset = self.dataset(pair.dataset)
-        record = model_record(pair.model)
+        record = model_record(pair.model, self.loader.sources.locate(pair.model))
         path = self.store.path(record, dataset.name)
         # Locked while evaluating: another worker that wants the same pair waits and then uses what is stored.
         with self.store.locked(path):
@@ -274,7 +273,9 @@ class Workbench:
         if self._cache is not None and isinstance(model, Encoder):
             # bm25s makes no vectors, so another version of it must not discard any.
             libraries = {name: version for name, version in ranking_libraries().items() if name != "bm25s"}
-            caches = self._cache.spaces(named.base.name, locate(named.base).fingerprint, model.facts, libraries)
+            caches = self._cache.spaces(
+                named.base.name, self.loader.sources.locate(named).fingerprint, model.facts, libraries
+            )
         try:
             yield Encoding(self.loader.budget(model), self.progress, caches)
         finally:

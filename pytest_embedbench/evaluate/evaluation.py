@@ -14,7 +14,7 @@ from pytest_embedbench.evaluate.dense import Encoding, rank
 from pytest_embedbench.evaluate.fail_fast.encoding import FailFast
 from pytest_embedbench.evaluate.metrics import Scores, score
 from pytest_embedbench.models.protocol import Encoder, Model
-from pytest_embedbench.models.variants import WHOLE, Variant
+from pytest_embedbench.models.variants import FULL_VECTORS, Variant
 
 DEFAULT_DEPTH = 100
 """Documents kept for each query, unless a measure needs more."""
@@ -43,7 +43,7 @@ def evaluate(
     dataset: Dataset,
     measures: Sequence[Measure],
     *,
-    variant: Variant = WHOLE,
+    variant: Variant = FULL_VECTORS,
     encoding: Encoding | None = None,
     fail_fast: FailFast | None = None,
 ) -> Evaluation:

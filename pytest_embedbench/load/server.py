@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.machine.threads import one_thread, with_all_cores
-from pytest_embedbench.models.protocol import SERVED, ParallelEncoder, PreparedText, refuse_broken
+from pytest_embedbench.models.protocol import SERVED_DEVICE, ParallelEncoder, PreparedText, check_vectors
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -121,7 +121,7 @@ class MicroBatcher:
         """
         prepared = self._model.prepare(texts, role)
         request = _Request(texts, prepared, role, time.perf_counter(), Future())
-        if self._model.facts.device == SERVED:
+        if self._model.facts.device == SERVED_DEVICE:
             return ServedRequest(self._forward([request]), prepared, None)
         with self._changed:
             if self._closed:
@@ -196,5 +196,5 @@ class MicroBatcher:
     def _forward(self, requests: list[_Request]) -> Vectors:
         role = requests[0].role
         vectors = self._model.forward([text for request in requests for text in request.texts], role)
-        refuse_broken(vectors, [text for request in requests for text in request.raw], role)
+        check_vectors(vectors, [text for request in requests for text in request.raw], role)
         return vectors

@@ -1,4 +1,4 @@
-"""What runs a sentence-transformers model where torch does not: ONNX Runtime or OpenVINO, from files in its folder."""
+"""Backends that run a sentence-transformers model where torch does not: ONNX Runtime or OpenVINO, from its files."""
 
 from __future__ import annotations
 
@@ -7,49 +7,54 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytest_embedbench.errors import ModelError
+from pytest_embedbench.errors import ModelError, install_command
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
-USUAL = {"onnx": "model.onnx", "openvino": "openvino_model.xml"}
-"""The file that sentence-transformers loads where none is named: in the model's folder, or below in the backend's."""
+DEFAULT_FILES = {"onnx": "model.onnx", "openvino": "openvino_model.xml"}
+"""Backend -> the file that sentence-transformers loads by default: in the model's folder, or in a folder of the
+backend's name below it."""
 
-ANY = {"onnx": "*.onnx", "openvino": "openvino*.xml"}
+FILE_PATTERNS = {"onnx": "*.onnx", "openvino": "openvino*.xml"}
+"""Backend -> pattern of all files that it could load."""
 
-LIBRARIES = {"onnx": "optimum.onnxruntime", "openvino": "optimum.intel"}
-RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}
+OPTIMUM_MODULES = {"onnx": "optimum.onnxruntime", "openvino": "optimum.intel"}
+RUNTIME_MODULES = {"onnx": "onnxruntime", "openvino": "openvino"}
 
 
 class Backend(NamedTuple):
-    """How to ask sentence-transformers for it: where it runs and what goes to its loader."""
+    """Device and arguments with which sentence-transformers loads a model, and notes on them."""
 
     device: str
+    """Device that the model runs on, as torch names it."""
     arguments: dict[str, Any]
+    """Arguments for the model's loader."""
     notices: tuple[str, ...]
+    """Notes for the user."""
 
 
 def backend_patterns(spec: ModelSpec) -> tuple[str, ...]:
-    """Patterns of the files that the backend loads: the graph, and weights that lie beside it."""
-    file = spec.backend_file or USUAL[spec.backend]
+    """Return patterns of the files that the backend loads: the graph, and weights that lie beside it."""
+    file = spec.backend_file or DEFAULT_FILES[spec.backend]
     # ONNX keeps large weights in model.onnx_data or model.onnx.data, OpenVINO all of them in a .bin of the same name.
     start = file.removesuffix(".xml") + "." if spec.backend == "openvino" else file
     return f"{start}*", f"*/{start}*"
 
 
-def backend(model: NamedModel, folder: Path, device: str, dtype: str) -> Backend:
-    """Find out what it takes to run the model on its backend.
+def find_backend(model: NamedModel, folder: Path, device: str, dtype: str) -> Backend:
+    """Return how to run the model on its backend.
 
-    Nothing is converted: an export takes minutes and hundreds of megabytes, and is another model than the one whose
-    files are here.
+    Nothing is converted: an export takes minutes and hundreds of megabytes, and its result is another model than the
+    files that are here.
 
     Raises:
         ModelError: the backend is not installed, or the folder has no file for it; the message says how to get them.
     """
     spec, kind = model.spec, model.spec.backend
-    if not (_installed(LIBRARIES[kind]) and _installed(RUNTIMES[kind])):
-        message = f"model {model.alias!r}: backend {kind!r} needs an extra"
-        raise ModelError(f"{message}\n  fix: pip install 'pytest-embedbench[{kind}]'")
+    if not (_installed(OPTIMUM_MODULES[kind]) and _installed(RUNTIME_MODULES[kind])):
+        problem = f"backend {kind!r} needs an extra"
+        raise ModelError(problem, where=f"model {model.alias!r}", fix=install_command(kind))
     if not any(path.is_file() for pattern in backend_patterns(spec) for path in folder.glob(f"**/{pattern}")):
-        raise ModelError(_without_file(model, folder))
+        raise _missing_file(model, folder)
     runs_on, arguments, notices = "cpu", dict[str, Any](export=False), list[str]()
     if kind == "onnx":
         cuda = "CUDAExecutionProvider" in import_module("onnxruntime").get_available_providers()
@@ -65,19 +70,20 @@ def backend(model: NamedModel, folder: Path, device: str, dtype: str) -> Backend
     return Backend(runs_on, arguments, tuple(notices))
 
 
-def _installed(library: str) -> bool:
+def _installed(module: str) -> bool:
     try:
-        return find_spec(library) is not None
-    except ImportError:  # of the package around it
+        return find_spec(module) is not None
+    except ImportError:  # the package around the module is missing
         return False
 
 
-def _without_file(model: NamedModel, folder: Path) -> str:
+def _missing_file(model: NamedModel, folder: Path) -> ModelError:
     spec, kind = model.spec, model.spec.backend
-    there = sorted(str(path.relative_to(folder)) for path in folder.rglob(ANY[kind]))
-    message = f"model {model.alias!r}: {folder} has no {spec.backend_file or USUAL[kind]}"
-    if there:
-        return f"{message}\n  fix: choose one with backend_file; there are {', '.join(there)}"
-    place = spec.hub or str(folder)
-    code = f"SentenceTransformer({place!r}, backend={kind!r}).save_pretrained('FOLDER')"
-    return f"{message}\n  fix: export it once with {code}, and give that folder as path"
+    candidates = sorted(str(path.relative_to(folder)) for path in folder.rglob(FILE_PATTERNS[kind]))
+    if candidates:
+        fix = f"choose one with backend_file; there are {', '.join(candidates)}"
+    else:
+        code = f"SentenceTransformer({spec.hub or str(folder)!r}, backend={kind!r}).save_pretrained('FOLDER')"
+        fix = f"export it once with {code}, and give that folder as path"
+    problem = f"{folder} has no {spec.backend_file or DEFAULT_FILES[kind]}"
+    return ModelError(problem, where=f"model {model.alias!r}", fix=fix)

@@ -1,4 +1,4 @@
-"""BM25 as the lexical reference that an embedding model should beat (bm25s with Snowball stems)."""
+"""BM25, the lexical reference that an embedding model should beat: bm25s with Snowball stems."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pytest_embedbench.core.runs import Run
-from pytest_embedbench.errors import ModelError
+from pytest_embedbench.errors import ModelError, needs_extra
 from pytest_embedbench.models.protocol import ModelFacts
+from pytest_embedbench.models.registry import LoadOptions, ModelKind, SourceCache
+from pytest_embedbench.models.source import ModelSource
 
 if TYPE_CHECKING:
     from pytest_embedbench.datasets.types import Dataset
+    from pytest_embedbench.models.spec import NamedModel
 
 
 class BM25Model:
@@ -26,8 +29,7 @@ class BM25Model:
             import bm25s
             import Stemmer
         except ImportError as error:
-            message = "model 'bm25' needs an extra\n  fix: pip install 'pytest-embedbench[bm25]'"
-            raise ModelError(message) from error
+            raise needs_extra("bm25", "bm25s", ModelError, where="model 'bm25'") from error
         if not query_ids:
             return Run({})
         stemmer = Stemmer.Stemmer("english")
@@ -38,14 +40,27 @@ class BM25Model:
             [dataset.query_text[query] for query in query_ids], stopwords="en", stemmer=stemmer, show_progress=False
         )
         k = min(depth, len(dataset.doc_ids))
-        found, scores = index.retrieve(queries, k=k, show_progress=False)
+        documents, scores = index.retrieve(queries, k=k, show_progress=False)
         return Run(
             {
                 query: [
                     (dataset.doc_ids[doc], float(score))
-                    for doc, score in zip(found[row], scores[row], strict=True)
+                    for doc, score in zip(documents[row], scores[row], strict=True)
                     if score > 0
                 ]
                 for row, query in enumerate(query_ids)
             }
         )
+
+
+class BM25Kind(ModelKind):
+    """BM25, which has no files and no settings."""
+
+    def locate(self, model: NamedModel) -> ModelSource:  # noqa: ARG002 - all definitions mean the same
+        return ModelSource(None, "", "bm25")
+
+    def load(self, model: NamedModel, sources: SourceCache, options: LoadOptions) -> BM25Model:  # noqa: ARG002 - see locate
+        return BM25Model()
+
+
+KIND = BM25Kind()

@@ -1,14 +1,10 @@
-"""From a model's name to the model itself: the only place that imports a model library."""
+"""From a model's name to the model itself, whatever its kind."""
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.source import checkpoint_dtype, locate
+from pytest_embedbench.models.registry import LoadOptions, SourceCache, kind_of
 
 if TYPE_CHECKING:
     from pytest_embedbench.models.local.remembered import Memory
@@ -16,64 +12,29 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.spec import NamedModel
 
 
-def best_device() -> str:
-    """The fastest device that torch sees here."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+def default_dtype(model: NamedModel, device: str, sources: SourceCache | None = None) -> str:
+    """Return the number format that the model runs in by default on a device; empty where torch does not run it."""
+    return kind_of(model).default_dtype(model, sources or SourceCache(), device)
 
 
-def usual_dtype(model: NamedModel, device: str) -> str:
-    """On a GPU the checkpoint's own number format, for which its memory is reckoned; on a CPU fp32, which is exact.
+def load_model(
+    model: NamedModel,
+    *,
+    device: str,
+    dtype: str,
+    memory: Memory | None = None,
+    sources: SourceCache | None = None,
+) -> Model:
+    """Load the model.
 
-    Empty where torch does not run it: then its files decide.
-    """
-    if model.spec.backend != "torch":
-        return ""
-    if model.spec.kind != "sentence-transformers" or device == "cpu":
-        return "fp32"
-    folder = locate(model).folder
-    return (folder and checkpoint_dtype(folder)) or "fp32"
-
-
-def load_model(model: NamedModel, *, device: str, dtype: str, memory: Memory | None = None) -> Model:
-    """Load the model; what takes long to read of its settings is kept in ``memory``.
+    Args:
+        model: its definition.
+        device: as torch names it; empty for the fastest one.
+        dtype: number format, e.g. ``bf16``; empty where the model's files decide.
+        memory: keeps what takes long to read of a checkpoint's settings; None to keep nothing.
+        sources: remembers where models' files lie; None to find the files anew.
 
     Raises:
-        ModelError: it is not to be had, its files do not load, or its server does not answer.
+        ModelError: the model cannot be found, its files do not load, or its server does not answer.
     """
-    if model.spec.kind == "bm25":
-        from pytest_embedbench.models.bm25 import BM25Model
-
-        return BM25Model()
-    if model.spec.kind == "endpoint":
-        from pytest_embedbench.models.served.endpoint import EndpointModel
-
-        return EndpointModel(model)
-    if model.spec.kind == "callable":
-        from pytest_embedbench.models.callable import load_callable
-
-        return load_callable(model)
-    folder = locate(model).folder
-    if folder is None:
-        raise ModelError(f"model {model.alias!r} has no files to load")
-    with _uncollected():
-        try:
-            from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
-        except ImportError as error:
-            raise ModelError(f"model {model.alias!r} needs sentence-transformers and torch: {error}") from error
-        return SentenceTransformerModel(model, folder, device=device or best_device(), dtype=dtype, memory=memory)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Put garbage collection off: importing torch and transformers makes none, and takes a tenth longer with it."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
+    return kind_of(model).load(model, sources or SourceCache(), LoadOptions(device, dtype, memory))

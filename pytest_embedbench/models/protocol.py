@@ -1,4 +1,4 @@
-"""What the encode loop and the load profiles need of a model; every kind of model fits behind it."""
+"""Interfaces of models, as the encode loop and the load profiles use them; every kind of model has one of them."""
 
 from __future__ import annotations
 
@@ -22,33 +22,34 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-SERVED = "endpoint"
-"""What the facts of a model that runs elsewhere give as its device."""
+SERVED_DEVICE = "endpoint"
+"""Device in the facts of a model that runs elsewhere."""
 
 
 class PreparedText(NamedTuple):
     """A text ready for the device, after tokenization and truncation.
 
-    ``payload`` is what the model's ``forward`` takes; ``length`` counts all tokens that the model processes
-    (prompt and special tokens included, padding not); ``own_tokens`` counts the text's own.
+    ``length`` counts all tokens that the model processes (prompt and special tokens included, padding not);
+    ``own_tokens`` counts those of the text itself.
     """
 
     payload: Any
+    """The form in which the model's ``forward`` takes the text."""
     length: int
     own_tokens: int
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a loaded model says of itself; goes into every result."""
+    """Facts of a loaded model; part of every result."""
 
     architecture: str = ""
     parameters: int | None = None
     dimensions: int | None = None
-    """Of a vector as it is used: of a variant, those that are kept."""
+    """Dimensions of a vector as it is used; of a variant, only those that are kept."""
     normalized: bool = False
-    """Do all vectors have length 1?"""
+    """Whether all vectors have length 1."""
     precision: str = ""
-    """What a stored vector's dimensions are: ``float32``, ``int8``, ``binary``; empty where there are no vectors."""
+    """Number format of a stored vector: ``float32``, ``int8``, ``binary``; empty where there are no vectors."""
     bytes_per_vector: int | None = None
     max_tokens: int | None = None
     pooling: str = ""
@@ -57,17 +58,17 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The attention kernel in use, e.g. ``sdpa``."""
     dtype: str = ""
     device: str = ""
-    """As torch names it: ``cpu``, ``cuda:1``; ``endpoint`` where a server runs it, on what only the server knows."""
+    """Device as torch names it: ``cpu``, ``cuda:1``; ``endpoint`` where a server runs it, on unknown hardware."""
     prompts: dict[str, str] = {}
     trust_remote_code: bool = False
     backend: str = ""
-    """What runs a local model where it is not torch: ``onnx``, ``openvino``."""
+    """Library that runs a local model, if not torch: ``onnx``, ``openvino``."""
     notices: tuple[str, ...] = ()
-    """What its user should know of how it was loaded."""
+    """Notes for the user on how the model was loaded."""
 
     @property
     def pads(self) -> bool:
-        """Are texts of a batch padded to the longest? Not where all are in one row: packed, or of a static model."""
+        """Whether texts of a batch are padded to the longest; not if all are in one row (packed, or a static model)."""
         return not self.attention.endswith("packed") and self.architecture != "StaticEmbedding"
 
 
@@ -83,16 +84,16 @@ class Encoder(Protocol):
         ...
 
     def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
-        """Vectors of one batch, shape (texts, dimensions), float32, in the batch's order."""
+        """Return the vectors of one batch, shape (texts, dimensions), float32, in the batch's order."""
         ...
 
 
 @runtime_checkable
-class Instructed(Encoder, Protocol):
-    """An ``Encoder`` whose prompts may speak of the task."""
+class InstructedEncoder(Encoder, Protocol):
+    """An ``Encoder`` that can be given other prompts, e.g. ones that name a dataset's task."""
 
     def with_prompts(self, prompts: Mapping[Role, str | None]) -> Encoder:
-        """The same weights under other prompts; None stands for what the checkpoint declares."""
+        """Return the same weights under other prompts; None stands for the prompt that the checkpoint declares."""
         ...
 
 
@@ -102,39 +103,43 @@ class ParallelEncoder(Encoder, Protocol):
 
     @property
     def workers(self) -> int:
-        """How many; 1 is one by one."""
+        """Number of batches at once, at most; 1 for one after the other."""
         ...
 
     def side_by_side(self) -> AbstractContextManager[Executor]:
-        """The threads that they run in."""
+        """Yield the pool of threads that the batches run in."""
         ...
 
 
 class Limits(NamedTuple):
-    """What one request to a server may hold (tokens with padding), and how many requests may be under way."""
+    """Upper limits of one request to a server, and of the number of requests in flight."""
 
     texts: int
+    """Texts of one request."""
     tokens: int
+    """Tokens of one request, padding included."""
     requests: int
+    """Requests in flight."""
 
 
-class Answered(NamedTuple):
-    """A batch's vectors, shape (texts, dimensions), float32, and its texts with their tokens as counted by now."""
+class AnsweredBatch(NamedTuple):
+    """A batch's vectors, with its texts: their tokens are those that a server counted, where it counts them."""
 
     vectors: Vectors
+    """Shape (texts, dimensions), float32."""
     texts: Sequence[PreparedText]
     server_ms: Mapping[str, float]
-    """What a server says of its own time: milliseconds by name."""
+    """Name -> milliseconds, as a server reports its own times."""
 
 
 @runtime_checkable
 class ServedEncoder(Encoder, Protocol):
-    """An ``Encoder`` whose model runs elsewhere: several batches may be under way at once."""
+    """An ``Encoder`` whose model runs elsewhere: several batches may be in flight at once."""
 
     limits: Limits
 
-    def submit(self, batch: Sequence[PreparedText], role: Role) -> Future[Answered]:
-        """Ask for one batch; the future raises ModelError, and cancelling it stops the request."""
+    def submit(self, batch: Sequence[PreparedText], role: Role) -> Future[AnsweredBatch]:
+        """Send one batch; the future raises ModelError on failure, and cancelling it stops the request."""
         ...
 
 
@@ -153,16 +158,16 @@ class Retriever(Protocol):
 Model = Encoder | Retriever
 
 
-def spoken(prompts: Mapping[Role, str]) -> dict[str, str]:
-    """The prompts that there are, as facts say them."""
+def without_empty(prompts: Mapping[Role, str]) -> dict[str, str]:
+    """Return the prompts that are not empty, as facts name them."""
     return {role: prompt for role, prompt in prompts.items() if prompt}
 
 
-def refuse_broken(vectors: Vectors, texts: Sequence[str], role: Role) -> None:
-    """Check what a model gave for these texts.
+def check_vectors(vectors: Vectors, texts: Sequence[str], role: Role) -> None:
+    """Check a model's vectors of these texts.
 
     Raises:
-        ModelError: too few or too many vectors, or one that holds NaN or infinity; the message names its text.
+        ModelError: there are too few or too many vectors, or one holds NaN or infinity; the message names its text.
     """
     if len(vectors) != len(texts):
         raise ModelError(f"the model gave {len(vectors)} vectors for {len(texts)} texts")

@@ -1,85 +1,78 @@
-"""Where a model's files lie, and their fingerprint, without loading the model."""
+"""Files of a checkpoint: their place on this machine, and their fingerprint."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
 
-from pytest_embedbench.errors import ModelError
+from pytest_embedbench.errors import ModelError, install_command
 from pytest_embedbench.models.backend import backend_patterns
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 from pytest_embedbench.remote.hub import HubError, Snapshot, snapshot
 
-WEIGHTS = "*.safetensors"
-LOADED = ("*.json", WEIGHTS, "*.txt", "*.model")
-"""Files that loading needs: configurations, vocabularies and safetensors; never pickles or code."""
+WEIGHT_FILES = "*.safetensors"
+MODEL_FILES = ("*.json", WEIGHT_FILES, "*.txt", "*.model")
+"""Patterns of files that loading needs: configurations, vocabularies and safetensors; never pickles or code."""
 
-SETTINGS = ("*.json", "*.txt", "*.model")
-"""Those of them that are not weights."""
+SETTINGS_FILES = ("*.json", "*.txt", "*.model")
+"""Patterns of a model's files other than weights."""
 
-DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
-"""What checkpoints call number formats, and what we do."""
+CHECKPOINT_DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+"""A checkpoint's name of a number format -> ours."""
 
 
-def loaded(spec: ModelSpec) -> tuple[str, ...]:
-    """Patterns of the files that loading this model needs: with ``trust_remote_code``, its code too.
+def model_file_patterns(spec: ModelSpec) -> tuple[str, ...]:
+    """Return patterns of the files that loading this model needs; with ``trust_remote_code``, its code too.
 
-    A backend has files of its own in place of the transformer's weights, which stand at the top.
+    A backend has files of its own in place of the transformer's weights, which lie in the model's top folder.
     """
-    patterns: tuple[str, ...] = LOADED
+    patterns: tuple[str, ...] = MODEL_FILES
     if spec.backend != "torch":
         own = backend_patterns(spec)
-        patterns = (*(pattern for pattern in LOADED if pattern != WEIGHTS), f"*/{WEIGHTS}", *own)
+        patterns = (*(pattern for pattern in MODEL_FILES if pattern != WEIGHT_FILES), f"*/{WEIGHT_FILES}", *own)
     return (*patterns, "*.py") if spec.trust_remote_code else patterns
 
 
-class Source(NamedTuple):
-    """A model's folder on this machine (None where it has none), its revision and the sha256 of its files."""
+class ModelSource(NamedTuple):
+    """The origin of a model; stored results are used again only for an equal fingerprint."""
 
     folder: Path | None
+    """Folder of the model on this machine; None if it has none."""
     revision: str
     fingerprint: str
+    """sha256 of the files that loading needs, or whatever else stands for the model's weights."""
 
 
-@cache
-def locate(model: NamedModel) -> Source:
-    """Find the model's files, downloading them from the Hub if need be; of an endpoint, who answers there.
+def locate_checkpoint(model: NamedModel) -> ModelSource:
+    """Return where the files of a checkpoint lie; they are downloaded from the Hub if need be.
 
     Raises:
-        ModelError: the files are neither here nor to be had, the message says how to get them; or no endpoint answers;
-            or a function cannot be imported.
+        ModelError: the files are neither here nor can they be downloaded; the message says how to get them.
     """
-    if model.spec.kind == "bm25":
-        return Source(None, "", "bm25")
-    if model.spec.kind == "endpoint":
-        from pytest_embedbench.models.served.endpoint import endpoint_fingerprint
-
-        return Source(None, model.spec.revision, endpoint_fingerprint(model))
-    if model.spec.kind == "callable":
-        from pytest_embedbench.models.callable import callable_fingerprint
-
-        return Source(None, model.spec.revision, callable_fingerprint(model))
+    patterns = model_file_patterns(model.spec)
     folder = model.folder()
     if folder is None:
-        here = _from_hub(model, loaded(model.spec))
-        return Source(here.folder, here.revision, fingerprint_folder(here.folder, loaded(model.spec), here.sha256))
-    fingerprint = fingerprint_folder(folder, loaded(model.spec))
-    return Source(folder, model.spec.revision if not model.spec.package else f"sha256-{fingerprint[:12]}", fingerprint)
+        downloaded = _from_hub(model, patterns)
+        fingerprint = fingerprint_folder(downloaded.folder, patterns, downloaded.sha256)
+        return ModelSource(downloaded.folder, downloaded.revision, fingerprint)
+    fingerprint = fingerprint_folder(folder, patterns)
+    # A package has no revision of its own, so its files give one.
+    revision = f"sha256-{fingerprint[:12]}" if model.spec.package else model.spec.revision
+    return ModelSource(folder, revision, fingerprint)
 
 
 def settings_folder(model: NamedModel) -> Path:
-    """The folder of a sentence-transformers model with its settings and tokenizer; from the Hub no weights are fetched.
+    """Return a sentence-transformers model's folder with settings and tokenizer, without fetching weights.
 
     Raises:
-        ModelError: the files are neither here nor to be had.
+        ModelError: the files are neither here nor can they be downloaded.
     """
-    return model.folder() or _from_hub(model, SETTINGS).folder
+    return model.folder() or _from_hub(model, SETTINGS_FILES).folder
 
 
 def _from_hub(model: NamedModel, patterns: Sequence[str]) -> Snapshot:
@@ -87,12 +80,12 @@ def _from_hub(model: NamedModel, patterns: Sequence[str]) -> Snapshot:
     try:
         return snapshot(spec.hub, kind="model", revision=spec.revision, patterns=patterns)
     except HubError as error:
-        extra = f", or pip install 'pytest-embedbench[{spec.package_extra}]'" if spec.package_extra else ""
-        raise ModelError(f"model {model.alias!r}: {error}, or give a local folder{extra}") from None
+        extra = f", or {install_command(spec.package_extra)}" if spec.package_extra else ""
+        raise ModelError(f"{error}, or give a local folder{extra}", where=f"model {model.alias!r}") from None
 
 
 def checkpoint_dtype(folder: Path) -> str:
-    """The number format that a sentence-transformers checkpoint says its weights have; empty where it says none."""
+    """Return the number format that a sentence-transformers checkpoint declares for its weights; empty if none."""
     try:
         modules = msgspec.json.decode((folder / "modules.json").read_bytes(), type=list[dict[str, Any]])
         first = str(modules[0].get("path", "")) if modules else ""
@@ -102,13 +95,16 @@ def checkpoint_dtype(folder: Path) -> str:
         config = msgspec.json.decode((folder / first / "config.json").read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.DecodeError):
         return ""
-    return DTYPES.get(str(config.get("dtype") or config.get("torch_dtype")), "")
+    return CHECKPOINT_DTYPES.get(str(config.get("dtype") or config.get("torch_dtype")), "")
 
 
 def fingerprint_folder(
-    folder: Path, patterns: Sequence[str] = LOADED, known: Mapping[Path, bytes] = MappingProxyType({})
+    folder: Path, patterns: Sequence[str] = MODEL_FILES, known: Mapping[Path, bytes] = MappingProxyType({})
 ) -> str:
-    """sha256 over the names and contents of the files that loading needs; ``known`` are sha256 of some, by path."""
+    """Return the sha256 of the names and contents of the files that match ``patterns``.
+
+    ``known`` gives the sha256 of some files by path, so that these are not read again.
+    """
     digest = hashlib.sha256()
     for path in sorted({path for pattern in patterns for path in folder.rglob(pattern) if path.is_file()}):
         content = known.get(path) or _sha256(path)

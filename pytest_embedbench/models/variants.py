@@ -14,41 +14,43 @@ from pytest_embedbench.errors import closest
 Precision = Literal["float32", "int8", "binary"]
 
 BITS: dict[Precision, int] = {"float32": 32, "int8": 8, "binary": 1}
-"""Bits that one dimension takes."""
+"""Bits; one dimension of a stored vector at each precision."""
 
-QUANTIZED: dict[str, Precision] = {"int8": "int8", "binary": "binary"}
-"""Precisions that a name can ask for."""
+QUANTIZED_PRECISIONS: dict[str, Precision] = {"int8": "int8", "binary": "binary"}
+"""Word in a model's name -> the precision it asks for."""
 
-DIMENSIONS = re.compile(r"dim=0*([1-9][0-9]{0,8})")
+DIMENSIONS_PART = re.compile(r"dim=0*([1-9][0-9]{0,8})")
 
-PARTS = ("dim=128", "int8", "binary")
-"""What may stand after an @, for messages."""
+VARIANT_EXAMPLES = ("dim=128", "int8", "binary")
+"""Examples of what may stand after an @, for messages."""
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of a model's vectors: their first ``dimensions`` (None: all of them), at a precision."""
+    """The part of a model's vectors that is used: the first ``dimensions`` (None for all), at a precision."""
 
     dimensions: int | None = None
     precision: Precision = "float32"
 
     def __str__(self) -> str:
-        """Give the suffix of a name, dimensions first: ``@dim=128@int8``; empty for the model as it is."""
+        """Return the suffix of a name, dimensions first: ``@dim=128@int8``; empty for the model as it is."""
         cut = f"@dim={self.dimensions}" if self.dimensions else ""
         return cut + (f"@{self.precision}" if self.precision != "float32" else "")
 
     def bytes_per_vector(self, dimensions: int) -> int:
-        """Bytes that a stored vector of so many dimensions takes; bits are packed into whole bytes."""
+        """Return the bytes of a stored vector with this many dimensions; bits are packed into whole bytes."""
         return -(-dimensions * BITS[self.precision] // 8)
 
 
-WHOLE = Variant()
-"""The model as it is."""
+FULL_VECTORS = Variant()
+"""The variant that uses a model's vectors as they are."""
 
 
 def parse_variant(parts: Sequence[str], own: Variant) -> Variant:
     """Read what stands after a model's name, between the @ signs, in any order and case.
 
-    ``own`` is what the model's definition says already.
+    Args:
+        parts: what stands between and after the @ signs.
+        own: the variant in the model's definition; a part may not contradict it.
 
     Raises:
         ParseError: a part is unknown, or contradicts another one.
@@ -56,18 +58,18 @@ def parse_variant(parts: Sequence[str], own: Variant) -> Variant:
     dimensions, precision = own.dimensions, own.precision
     for part in parts:
         word = part.casefold()
-        if asked := QUANTIZED.get(word):
-            if precision not in {"float32", asked}:
-                raise ParseError(f"two precisions ({precision} and {asked})", "choose one of them")
-            precision = asked
-        elif match := DIMENSIONS.fullmatch(word):
+        if quantized := QUANTIZED_PRECISIONS.get(word):
+            if precision not in {"float32", quantized}:
+                raise ParseError(f"two precisions ({precision} and {quantized})", "choose one of them")
+            precision = quantized
+        elif match := DIMENSIONS_PART.fullmatch(word):
             if dimensions not in {None, int(match[1])}:
                 raise ParseError(f"two numbers of dimensions ({dimensions} and {match[1]})", "choose one of them")
             dimensions = int(match[1])
         elif word.startswith("dim"):
             raise ParseError(f"{part!r} gives no number of dimensions above 0", "write dim=128")
         elif not word:
-            raise ParseError("nothing after an @", f"leave it out, or add one of {', '.join(PARTS)}")
+            raise ParseError("nothing after an @", f"leave it out, or add one of {', '.join(VARIANT_EXAMPLES)}")
         else:
-            raise ParseError(f"unknown variant {part!r}", closest(part, PARTS))
+            raise ParseError(f"unknown variant {part!r}", closest(part, VARIANT_EXAMPLES))
     return Variant(dimensions=dimensions, precision=precision)

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.evaluate.metrics import Scores, means
-from pytest_embedbench.models.source import locate
+from pytest_embedbench.models.source import ModelSource
 from pytest_embedbench.models.spec import NamedModel
 from pytest_embedbench.results.schema import DatasetRecord, ModelRecord, PairResult
 
@@ -30,13 +30,8 @@ def dataset_record(dataset: Dataset) -> DatasetRecord:
     )
 
 
-def model_record(model: NamedModel) -> ModelRecord:
-    """Return the record of a model, without loading the model.
-
-    Raises:
-        ModelError: the model's files are not available.
-    """
-    source = locate(model.base)
+def model_record(model: NamedModel, source: ModelSource) -> ModelRecord:
+    """Return the record of a model that was found at ``source``."""
     return ModelRecord(
         name=model.name, alias=model.alias, revision=source.revision, fingerprint=source.fingerprint, spec=model.spec
     )

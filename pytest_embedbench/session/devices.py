@@ -23,7 +23,7 @@ def session_devices(session: EmbedSession, items: Iterable[pytest.Item]) -> froz
         # "" is a suite that leaves the choice to the machine.
         devices = {session.option("device") or suite.settings.device for suite in suites}
         if "" in devices:
-            from pytest_embedbench.models.load import best_device
+            from pytest_embedbench.machine.device import best_device
 
             devices = devices - {""} | {best_device()}
         session.devices = frozenset(devices)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_embedbench.errors import ConfigurationError
-from pytest_embedbench.models.source import loaded
+from pytest_embedbench.models.source import model_file_patterns
 from pytest_embedbench.remote import hub
 from pytest_embedbench.remote.hub_compat import OFFLINE_CONSTANT, loaded_constants
 
@@ -45,7 +45,7 @@ def _check_model(model: NamedModel) -> None:
     if spec.kind != "sentence-transformers" or model.folder() is not None:
         return
     try:
-        hub.find_cached(spec.hub, kind="model", revision=spec.revision, patterns=loaded(spec))
+        hub.find_cached(spec.hub, kind="model", revision=spec.revision, patterns=model_file_patterns(spec))
     except hub.HubError as error:
         problem = f"model {model.alias!r}: {error.problem}"
         raise ConfigurationError(OPTION, problem, f"{error.fix}, or give a folder") from None

@@ -13,7 +13,7 @@ from pytest_embedbench.core.parsing import ParseError
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
-from pytest_embedbench.models.variants import WHOLE, parse_variant
+from pytest_embedbench.models.variants import FULL_VECTORS, parse_variant
 from pytest_embedbench.remote.hub import HUB_ID
 from pytest_embedbench.suite.dataset_names import DatasetNames, defined_dataset
 from pytest_embedbench.suite.endpoints import ENDPOINT_SCHEMES, check_endpoint, named_endpoint, with_tokenizer_path
@@ -217,7 +217,7 @@ def _checked_model(model: NamedModel, where: str) -> NamedModel:
 def _checked_variant(model: NamedModel, where: str) -> NamedModel:
     """Return the model; refuse a variant that it cannot have, as far as that is known before it is loaded."""
     dimensions_kept, dimensions = model.variant.dimensions, model.spec.dimensions
-    if model.spec.kind == "bm25" and model.variant != WHOLE:
+    if model.spec.kind == "bm25" and model.variant != FULL_VECTORS:
         problem = f"{model.alias!r}: {model.base.alias} has no vectors to cut or quantize"
         raise ConfigurationError(where, problem, f"write {model.base.alias}")
     if dimensions_kept and dimensions and dimensions_kept > dimensions:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.local.remembered import Memory
     from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
     from pytest_embedbench.models.protocol import Model
+    from pytest_embedbench.models.registry import SourceCache
     from pytest_embedbench.models.spec import NamedModel
     from pytest_embedbench.results.schema import PairResult
 
@@ -251,16 +252,17 @@ class LoadedOnce:
         self._folder = folder
         self._loaded: dict[tuple[NamedModel, str, str], Model] = {}
 
-    def __call__(self, model: NamedModel, *, device: str, dtype: str, memory: Memory | None = None) -> Model:
+    def __call__(
+        self, model: NamedModel, *, device: str, dtype: str, memory: Memory | None, sources: SourceCache
+    ) -> Model:
         from pytest_embedbench.models.load import load_model
-        from pytest_embedbench.models.source import locate
 
         local = model.spec.kind == "sentence-transformers" and model.spec.backend == "torch"
-        if not local or locate(model).folder != self._folder:
-            return load_model(model, device=device, dtype=dtype, memory=memory)
+        if not local or sources.locate(model).folder != self._folder:
+            return load_model(model, device=device, dtype=dtype, memory=memory, sources=sources)
         key = model, device, dtype
         if key not in self._loaded:
-            self._loaded[key] = load_model(model, device=device, dtype=dtype, memory=memory)
+            self._loaded[key] = load_model(model, device=device, dtype=dtype, memory=memory, sources=sources)
         return self._loaded[key]
 
 

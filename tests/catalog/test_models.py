@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_embedbench import catalog
-from pytest_embedbench.models.spec import RETRIEVE, ModelSpec, NamedModel
+from pytest_embedbench.models.spec import DEFAULT_TASK, ModelSpec, NamedModel
 from pytest_embedbench.suite.endpoints import check_endpoint
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def test_qwens_prompts_are_exact() -> None:
         assert (spec.query_prompt, spec.document_prompt) == ("Instruct: {task}\nQuery:", "")
         assert (spec.pooling, spec.padding_side, spec.normalized) == ("lasttoken", "left", True)
         model = NamedModel(alias=alias, spec=spec)
-        assert model.prompts == {"query": f"Instruct: {RETRIEVE}\nQuery:", "document": ""}
+        assert model.prompts == {"query": f"Instruct: {DEFAULT_TASK}\nQuery:", "document": ""}
         assert model.on_task("Find it").prompts["query"] == "Instruct: Find it\nQuery:"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
-from pytest_embedbench.models.protocol import SERVED, ModelFacts, PreparedText
+from pytest_embedbench.models.protocol import SERVED_DEVICE, ModelFacts, PreparedText
 
 Change = Callable[["Broken", np.ndarray, Sequence[PreparedText], Role], np.ndarray]
 
@@ -81,7 +81,7 @@ class Cut(Broken):
     """A server that cuts texts after so many tokens, in silence."""
 
     def __init__(self, model: SentenceTransformerModel, tokens: int) -> None:
-        super().__init__(model, device=SERVED, dtype="")
+        super().__init__(model, device=SERVED_DEVICE, dtype="")
         self.tokens = tokens
 
     def forward(self, batch: Sequence[PreparedText], role: Role) -> np.ndarray:

@@ -28,7 +28,7 @@ from pytest_embedbench.evaluate.metrics import means
 from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 from pytest_embedbench.models.protocol import Encoder, ModelFacts, PreparedText
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
-from pytest_embedbench.models.variants import WHOLE, Variant
+from pytest_embedbench.models.variants import FULL_VECTORS, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ def test_vectors_that_were_not_of_length_1_are_cut_only() -> None:
     actual = vectors(normalized=False)
     cut = VectorForm(Variant(dimensions=5))(actual)
     assert np.array_equal(cut, actual[:, :5])
-    assert VectorForm(WHOLE, normalized=True)(actual) is actual
+    assert VectorForm(FULL_VECTORS, normalized=True)(actual) is actual
 
 
 def test_a_vector_cut_to_nothing_but_zeros_stays_one() -> None:
@@ -134,7 +134,7 @@ def test_binary_orders_as_the_hamming_distance_of_sentence_transformers_bits() -
 
 
 @pytest.mark.parametrize(
-    "variant", [WHOLE, Variant(dimensions=7), INT8, BINARY, Variant(dimensions=7, precision="int8")], ids=str
+    "variant", [FULL_VECTORS, Variant(dimensions=7), INT8, BINARY, Variant(dimensions=7, precision="int8")], ids=str
 )
 def test_a_form_looks_at_each_vector_alone(variant: Variant) -> None:
     actual = vectors()
@@ -303,7 +303,7 @@ def test_what_variants_of_minilm_lose_on_the_builtin_dataset(minilm: SentenceTra
     def quality(variant: Variant) -> float:
         return means(evaluate(model, data, [ndcg], variant=variant).scores)["ndcg@10"]
 
-    whole, cut = quality(WHOLE), quality(Variant(dimensions=128))
+    whole, cut = quality(FULL_VECTORS), quality(Variant(dimensions=128))
     assert quality(INT8) == pytest.approx(whole, abs=0.02)
     assert quality(Variant(dimensions=128, precision="int8")) == pytest.approx(cut, abs=0.02)
     assert 0.7 * whole < quality(BINARY) < whole

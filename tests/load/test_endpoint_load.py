@@ -20,7 +20,7 @@ from pytest_embedbench.load.shape import LoadShape, OpenShape
 from pytest_embedbench.load.statistics import ServerTime, SideStatistics, by_part
 from pytest_embedbench.models.served.endpoint import EndpointModel
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
-from pytest_embedbench.models.variants import WHOLE
+from pytest_embedbench.models.variants import FULL_VECTORS
 from tests.load.conftest import answer, embeddings
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def model(server: Server) -> Iterator[VariantEncoder]:
     server.requests.clear()
     server.heads.clear()
     server.connections = server.peak = 0
-    yield variant_encoder(endpoint, VectorForm(WHOLE), endpoint.facts)
+    yield variant_encoder(endpoint, VectorForm(FULL_VECTORS), endpoint.facts)
     endpoint.close()
 
 
@@ -140,7 +140,7 @@ def test_an_answer_that_takes_too_long_is_an_error(server: Server) -> None:
     try:
         server.seconds = lambda: 1.0
         with pytest.raises(ModelError, match=r"no answer within 0\.2 s"):
-            profile(variant_encoder(endpoint, VectorForm(WHOLE), endpoint.facts), LoadShape(1, 2))
+            profile(variant_encoder(endpoint, VectorForm(FULL_VECTORS), endpoint.facts), LoadShape(1, 2))
     finally:
         endpoint.close()
 
@@ -154,7 +154,7 @@ def test_the_key_goes_to_the_server_and_into_no_error(server: Server, monkeypatc
         server.heads.clear()
         server.reply = lambda _: answer(f'{{"error": "wrong key {key}"}}'.encode(), status="401 No")
         with pytest.raises(ModelError, match=r"wrong key \[API key\]") as caught:
-            profile(variant_encoder(endpoint, VectorForm(WHOLE), endpoint.facts), LoadShape(1, 2))
+            profile(variant_encoder(endpoint, VectorForm(FULL_VECTORS), endpoint.facts), LoadShape(1, 2))
     finally:
         endpoint.close()
     assert f"Authorization: Bearer {key}" in server.heads[0]
@@ -167,7 +167,7 @@ def test_requests_over_the_endpoints_limit_are_split_as_ever(server: Server) -> 
     endpoint = EndpointModel(NamedModel(alias="served", spec=ModelSpec(kind="endpoint", url=server.url, batch_texts=2)))
     try:
         server.requests.clear()
-        profile(variant_encoder(endpoint, VectorForm(WHOLE), endpoint.facts), LoadShape(5, 2), requests=10)
+        profile(variant_encoder(endpoint, VectorForm(FULL_VECTORS), endpoint.facts), LoadShape(5, 2), requests=10)
     finally:
         endpoint.close()
     assert {len(request["input"]) for request in server.requests} == {1, 2}

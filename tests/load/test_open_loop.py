@@ -14,7 +14,7 @@ from scipy.stats import kstest
 
 from pytest_embedbench.load.open_loop import OpenLoop, arrivals
 from pytest_embedbench.load.quantiles import min_samples
-from pytest_embedbench.models.protocol import SERVED, ModelFacts, PreparedText
+from pytest_embedbench.models.protocol import SERVED_DEVICE, ModelFacts, PreparedText
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,7 +79,7 @@ def test_a_side_has_a_sample_of_each_request_at_the_time_it_was_due() -> None:
     assert side.statistics.own_tokens == 400 * 8
 
 
-@pytest.mark.parametrize(("device", "threads"), [("cpu", 512), ("cpu", 1), (SERVED, 1)])
+@pytest.mark.parametrize(("device", "threads"), [("cpu", 512), ("cpu", 1), (SERVED_DEVICE, 1)])
 def test_what_a_stall_keeps_waiting_counts_from_when_it_was_due(
     device: str, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

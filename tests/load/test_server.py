@@ -16,7 +16,7 @@ from pytest_embedbench.encode.vector_form import VectorForm
 from pytest_embedbench.load.server import MicroBatcher, ServedBatch
 from pytest_embedbench.machine import threads as cores
 from pytest_embedbench.models.protocol import ModelFacts, ParallelEncoder, PreparedText
-from pytest_embedbench.models.variants import WHOLE
+from pytest_embedbench.models.variants import FULL_VECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -195,7 +195,7 @@ def test_an_error_in_one_batch_leaves_the_other_alone(scene: Scene) -> None:
 
 def test_a_variant_runs_beside_itself_as_its_model_does() -> None:
     model = Model()
-    variant = variant_encoder(model, VectorForm(WHOLE), model.facts)
+    variant = variant_encoder(model, VectorForm(FULL_VECTORS), model.facts)
     assert isinstance(variant, ParallelEncoder)
     assert variant.workers == model.workers
     with variant.side_by_side() as pool:
@@ -213,7 +213,7 @@ def test_a_variant_of_a_model_that_knows_of_no_workers_runs_one_by_one() -> None
             return np.zeros((len(batch), 1), np.float32)
 
     plain = Plain()
-    variant = variant_encoder(plain, VectorForm(WHOLE), plain.facts)
+    variant = variant_encoder(plain, VectorForm(FULL_VECTORS), plain.facts)
     assert not isinstance(variant, ParallelEncoder)
     with MicroBatcher(variant, 64) as server:
         assert server.embed(["1"], "query").tolist() == [[0.0]]

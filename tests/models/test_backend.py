@@ -18,8 +18,8 @@ from pytest_embedbench.encode.loop import encode
 from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models import backend as backends
-from pytest_embedbench.models.load import load_model, usual_dtype
-from pytest_embedbench.models.source import fingerprint_folder, loaded
+from pytest_embedbench.models.load import default_dtype, load_model
+from pytest_embedbench.models.source import fingerprint_folder, model_file_patterns
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
 if TYPE_CHECKING:
@@ -202,19 +202,19 @@ def test_a_backends_files_are_downloaded_and_fingerprinted_and_no_others(
 ) -> None:
     from huggingface_hub.utils._paths import filter_repo_objects
 
-    assert set(filter_repo_objects(CHECKPOINT, allow_patterns=list(loaded(spec)))) == ALWAYS | own
+    assert set(filter_repo_objects(CHECKPOINT, allow_patterns=list(model_file_patterns(spec)))) == ALWAYS | own
     for file in CHECKPOINT:
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_text(file)
-    before = fingerprint_folder(tmp_path, loaded(spec))
+    before = fingerprint_folder(tmp_path, model_file_patterns(spec))
     changing = set()
     for file in CHECKPOINT:
         (tmp_path / file).write_text("other")
-        if fingerprint_folder(tmp_path, loaded(spec)) != before:
+        if fingerprint_folder(tmp_path, model_file_patterns(spec)) != before:
             changing.add(file)
         (tmp_path / file).write_text(file)
     assert changing == ALWAYS | own
 
 
 def test_a_backends_files_have_their_number_format(minilm_folder: Path) -> None:
-    assert [usual_dtype(named(minilm_folder, kind), "cuda") for kind in FILES] == ["", ""]
+    assert [default_dtype(named(minilm_folder, kind), "cuda") for kind in FILES] == ["", ""]

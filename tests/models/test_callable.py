@@ -16,10 +16,10 @@ from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.encode.loop import encode
 from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.callable import ESTIMATED, CallableModel
-from pytest_embedbench.models.load import load_model, usual_dtype
-from pytest_embedbench.models.protocol import Encoder, Instructed
-from pytest_embedbench.models.source import locate
+from pytest_embedbench.models.callable import ESTIMATE_NOTICE, CallableModel
+from pytest_embedbench.models.load import default_dtype, load_model
+from pytest_embedbench.models.protocol import Encoder, InstructedEncoder
+from pytest_embedbench.models.registry import locate
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
 if TYPE_CHECKING:
@@ -56,7 +56,6 @@ class Module:
         return model
 
     def fingerprint(self, attribute: str = "encode", **keys: Any) -> str:
-        locate.cache_clear()
         return locate(self.named(attribute, **keys)).fingerprint
 
     def error(self, attribute: str = "encode", **keys: Any) -> str:
@@ -85,7 +84,7 @@ def test_the_function_gets_texts_and_role(module: Module) -> None:
     module.write(LETTERS)
     model = module.load()
     assert isinstance(model, Encoder)
-    assert isinstance(model, Instructed)
+    assert isinstance(model, InstructedEncoder)
     texts = ["aa", "", "ou" * 100, "aa"]
     documents = vectors(model, texts)
     assert (documents.dtype, documents.shape) == (np.float32, (4, 5))
@@ -94,7 +93,7 @@ def test_the_function_gets_texts_and_role(module: Module) -> None:
     facts = model.facts
     assert (facts.dimensions, facts.normalized, facts.prompts) == (5, False, {})
     assert (facts.device, facts.dtype, facts.max_tokens) == ("", "", None)
-    assert facts.notices == (ESTIMATED,)
+    assert facts.notices == (ESTIMATE_NOTICE,)
 
 
 def test_vectors_of_length_1_are_seen(module: Module) -> None:
@@ -288,4 +287,4 @@ def test_a_function_has_no_files_and_no_number_format_to_choose(module: Module) 
     module.write(LETTERS)
     source = locate(module.named(revision="v7"))
     assert (source.folder, source.revision) == (None, "v7")
-    assert usual_dtype(module.named(), "cuda") == "fp32"
+    assert default_dtype(module.named(), "cuda") == "fp32"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.checkpoint import LONGEST, token_counter
+from pytest_embedbench.models.checkpoint import DEFAULT_CUT_TOKENS
+from pytest_embedbench.models.registry import token_counter
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ def test_the_definition_decides_where_texts_are_cut(checkpoint: Path) -> None:
         (None, 400, 512, 400),
         (None, 10**30, 514, 514),
         (None, 512, -1, 512),
-        (None, 131_072, 40_960, LONGEST),
-        (32_768, 131_072, 40_960, LONGEST),
-        (None, None, None, LONGEST),
+        (None, 131_072, 40_960, DEFAULT_CUT_TOKENS),
+        (32_768, 131_072, 40_960, DEFAULT_CUT_TOKENS),
+        (None, None, None, DEFAULT_CUT_TOKENS),
     ],
 )
 def test_where_a_checkpoint_cuts(
@@ -128,7 +129,7 @@ def test_an_endpoint_whose_tokenizer_is_not_here(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_model_without_a_tokenizer() -> None:
-    with pytest.raises(ModelError, match="model 'bm25' has no tokenizer whose tokens could be counted"):
+    with pytest.raises(ModelError, match="model 'bm25' has no tokenizer to count tokens with"):
         token_counter(NamedModel(alias="bm25", spec=ModelSpec(kind="bm25")))
 
 
@@ -140,7 +141,7 @@ def test_a_folder_without_tokenizer_json(checkpoint: Path) -> None:
 
 def test_a_broken_tokenizer_is_named(checkpoint: Path) -> None:
     (checkpoint / "tokenizer.json").write_text("{}")
-    with pytest.raises(ModelError, match=r"tokenizer\.json is no tokenizer: "):
+    with pytest.raises(ModelError, match=r"tokenizer\.json is not a tokenizer: "):
         token_counter(named(checkpoint))
 
 

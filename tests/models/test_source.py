@@ -13,7 +13,8 @@ from textwrap import dedent
 import pytest
 
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.source import Source, fingerprint_folder, locate
+from pytest_embedbench.models.registry import locate
+from pytest_embedbench.models.source import ModelSource, fingerprint_folder
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,7 +100,7 @@ def test_the_same_files_elsewhere_have_the_same_fingerprint(tmp_path: Path) -> N
 def test_a_local_folder(tmp_path: Path) -> None:
     folder = make_model(tmp_path)
     source = locate(named(ModelSpec(path=str(folder), revision="v2")))
-    assert source == Source(folder, "v2", fingerprint_folder(folder))
+    assert source == ModelSource(folder, "v2", fingerprint_folder(folder))
 
 
 def test_an_installed_package_comes_before_the_hub(minilm_folder: Path) -> None:
@@ -111,7 +112,7 @@ def test_an_installed_package_comes_before_the_hub(minilm_folder: Path) -> None:
 
 
 def test_bm25_has_no_files() -> None:
-    assert locate(named(ModelSpec(kind="bm25"))) == Source(None, "", "bm25")
+    assert locate(named(ModelSpec(kind="bm25"))) == ModelSource(None, "", "bm25")
 
 
 # The Hub, offline. huggingface_hub reads its settings when it is imported, hence a process of its own.
@@ -122,7 +123,7 @@ def locate_offline(cache: Path, spec: ModelSpec) -> dict[str, str]:
     code = """
         import json, sys, msgspec
         from pytest_embedbench.errors import ModelError
-        from pytest_embedbench.models.source import locate
+        from pytest_embedbench.models.registry import locate
         from pytest_embedbench.models.spec import ModelSpec, NamedModel
         spec = msgspec.json.decode(sys.argv[1], type=ModelSpec)
         try:

@@ -38,7 +38,7 @@ PLAIN = ("-q", "-p", "no:hypothesispytest", "-p", "no:anyio", "--embed-profile-s
 QUALITY = ("--embed-no-conformance", "-k", "quality")
 
 DOWNLOAD = """
-from pytest_embedbench.models.source import locate
+from pytest_embedbench.models.registry import locate
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 locate(NamedModel(alias="m", spec=ModelSpec(hub="org/minilm")))
 """

@@ -10,7 +10,7 @@ import pytest
 from pytest_embedbench import catalog
 from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.models.spec import NamedModel
-from pytest_embedbench.models.variants import WHOLE, Variant
+from pytest_embedbench.models.variants import FULL_VECTORS, Variant
 from pytest_embedbench.suite.names import Overrides
 from pytest_embedbench.suite.plan import read_suite
 
@@ -54,14 +54,14 @@ def chosen(folder: Path, *names: str, definitions: str = "") -> list[NamedModel]
         ("all-MiniLM-L6-v2@int8", "minilm@int8", f"{MINILM}@int8", INT8),
         ("org/model@dim=7", "org/model@dim=7", "org/model@dim=7", Variant(dimensions=7)),
         ("./encoder@int8", "encoder@int8", "encoder@int8", INT8),
-        ("odd@home", "odd@home", "odd@home", WHOLE),
+        ("odd@home", "odd@home", "odd@home", FULL_VECTORS),
         ("odd@home@binary@dim=9", "odd@home@dim=9@binary", "odd@home@dim=9@binary", Variant(dimensions=9, precision="binary")),
-        ("odd@int8", "odd@int8", "odd@int8", WHOLE),
+        ("odd@int8", "odd@int8", "odd@int8", FULL_VECTORS),
         ("odd@int8@int8", "odd@int8@int8", "odd@int8@int8", INT8),
         ("mine@int8", "mine@int8", "org/mine@int8", INT8),
         ("small", "small", "org/mine@dim=32@int8", Variant(dimensions=32, precision="int8")),
         ("small@int8", "small@dim=32@int8", "org/mine@dim=32@int8", Variant(dimensions=32, precision="int8")),
-        ("at@binary", "at@binary", "at@binary", WHOLE),
+        ("at@binary", "at@binary", "at@binary", FULL_VECTORS),
     ],
 )  # fmt: skip
 def test_a_variant_of_whatever_names_a_model(project: Path, name: str, alias: str, full: str, variant: Variant) -> None:
@@ -78,14 +78,14 @@ def test_a_variant_of_whatever_names_a_model(project: Path, name: str, alias: st
     (model,) = chosen(project, name, definitions=definitions)
     assert (model.alias, model.name, model.variant) == (alias, full, variant)
     assert (model.spec.dimensions_kept, model.spec.precision) == (variant.dimensions, variant.precision)
-    assert model.base.variant == WHOLE
+    assert model.base.variant == FULL_VECTORS
 
 
 @pytest.mark.parametrize("name", ["minilm", "encoder", "odd@home", "org/model"])
 def test_variants_have_one_base(project: Path, name: str) -> None:
     plain, *variants = chosen(project, name, f"{name}@int8", f"{name}@dim=12", f"{name}@dim=12@binary")
     assert {model.base for model in variants} == {plain.base} == {plain}
-    assert plain.variant == WHOLE
+    assert plain.variant == FULL_VECTORS
 
 
 def test_a_variant_given_twice_counts_once(project: Path) -> None:

@@ -21,7 +21,7 @@ def clients_for(model: Encoder, role: Role, shape: LoadShape, batch_tokens: int)
     spreads a request's texts over several calls.
     """
     wire = model.wire() if isinstance(model, Wired) else None
-    if wire is not None and shape.batch <= wire.most_texts:
+    if wire is not None and shape.batch <= wire.max_texts:
         # Imported late: the HTTP client needs the libraries of an extra.
         from pytest_embedbench.load.clients.endpoint_clients import EndpointClients
 

@@ -1,4 +1,4 @@
-"""Are vectors that were computed in two ways the same, but for rounding?"""
+"""Comparison of vectors that were computed in two ways: equal up to rounding, or not."""
 
 from __future__ import annotations
 
@@ -6,26 +6,42 @@ from collections.abc import Callable
 
 import torch
 
-APART = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
-"""How far numbers of a vector may be apart, as a share of the largest: rounding, not more."""
+MAX_ROUNDING = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
+"""Share of the largest number of the expected vectors, by number format; numbers further apart differ by more than
+rounding."""
 
 
-def near(vectors: Callable[[], torch.Tensor], expected: torch.Tensor) -> bool:
-    """Are these the vectors, but for rounding? Not if there are none."""
+def agree(compute: Callable[[], torch.Tensor], expected: torch.Tensor) -> bool:
+    """Whether both agree up to rounding; False if computing them fails.
+
+    Args:
+        compute: makes the vectors, shape (texts, dimensions).
+        expected: vectors of the same texts, same shape, computed in the model's own way.
+    """
     try:
-        found = vectors()
+        vectors = compute()
     except Exception:  # noqa: BLE001 - whatever a model raises on inputs that it does not know
         return False
-    apart = (found.float() - expected.float()).abs().max() / expected.float().abs().max()
-    return bool(apart < APART[expected.dtype])
+    difference = (vectors.float() - expected.float()).abs().max() / expected.float().abs().max()
+    return bool(difference < MAX_ROUNDING[expected.dtype])
 
 
-def settled(
-    switch: Callable[[bool], None], vectors: Callable[[], torch.Tensor], expected: torch.Tensor, *, pays: bool
+def fuse_if_same(
+    switch: Callable[[bool], None], compute: Callable[[], torch.Tensor], expected: torch.Tensor, *, pays: bool
 ) -> bool:
-    """Switch to fused layers where that pays, to others where that changes vectors. False: so do the others."""
+    """Switch to fused layers where that pays, and back to unfused ones where fused layers change vectors.
+
+    Args:
+        switch: turns fused layers on (True) or off.
+        compute: makes the vectors with the layers as they are switched, shape (texts, dimensions).
+        expected: vectors of the same texts, same shape, computed in the model's own way.
+        pays: whether fused layers are faster here.
+
+    Returns:
+        False if the unfused layers change the vectors too.
+    """
     for fused in (True, False) if pays else (False,):
         switch(fused)
-        if near(vectors, expected):
+        if agree(compute, expected):
             return True
     return False

@@ -1,7 +1,7 @@
-"""Linear layers by oneDNN's own operation, with the activation that follows in it, on CPUs with AVX-512.
+"""Linear layers by oneDNN's own operation, which applies the activation that follows as well; for AVX-512.
 
-Measured there (fp32, one thread, 384 to 1536 numbers and GELU): 102 GFLOP/s against 62 of ``torch.nn.Linear`` and the
-activation after it; the layer alone gains a tenth. On AVX2 it is slower than what torch does by itself.
+Measured there (fp32, one thread, 384 to 1536 numbers and GELU): 102 GFLOP/s, against 62 with ``torch.nn.Linear`` and
+the activation after it; the layer alone gains a tenth. On AVX2 it is slower than torch's own layers.
 """
 
 from __future__ import annotations
@@ -12,45 +12,47 @@ from typing import NamedTuple, Protocol
 
 import torch
 
+from pytest_embedbench.machine import torch_compat
 from pytest_embedbench.machine.cpu import has_onednn_on_avx512, multiplies_bf16
 
-FOLLOWS = (("dense", "intermediate_act_fn"), ("gate_proj", "act_fn"))
-"""A linear layer and the activation that alone takes what it gives, as modules name them: BERT and its kind, gated
-layers of Qwen, Llama and Gemma."""
+FUSIBLE_PAIRS = (("dense", "intermediate_act_fn"), ("gate_proj", "act_fn"))
+"""Names of a linear layer and of the activation that alone takes its output, as attributes of the module around both:
+BERT and its kind; gated layers of Qwen, Llama and Gemma."""
 
 
-class How(NamedTuple):
-    """oneDNN's name of an activation and its variant."""
+class Activation(NamedTuple):
+    """oneDNN's name of an activation, and its variant."""
 
     name: str = "none"
     algorithm: str = ""
 
 
-AFTER_NOTHING = How()
-GELU = How("gelu", "none")
+NO_ACTIVATION = Activation()
+GELU = Activation("gelu", "none")
 
-ACTIVATIONS = {
+ONEDNN_ACTIVATIONS = {
     "transformers.activations.GELUActivation": GELU,
-    "transformers.activations.GELUTanh": How("gelu", "tanh"),
-    "transformers.activations.SiLUActivation": How("swish"),
-    "torch.nn.modules.activation.SiLU": How("swish"),
+    "transformers.activations.GELUTanh": Activation("gelu", "tanh"),
+    "transformers.activations.SiLUActivation": Activation("swish"),
+    "torch.nn.modules.activation.SiLU": Activation("swish"),
 }
-"""By the names of their classes: to import those of transformers takes long, and not all models need them."""
+"""Qualified name of an activation's class -> oneDNN's. Names, since importing transformers' classes takes long and not
+all models need them."""
 
 
 def fusion_pays(dtype: torch.dtype) -> bool:
-    """Is this a CPU on which it is faster, and a number format that it has there?"""
+    """Whether fused layers are faster on this CPU in this number format."""
     return multiplies_bf16() if dtype == torch.bfloat16 else dtype == torch.float32 and has_onednn_on_avx512()
 
 
-def activation_after(module: torch.nn.Module) -> How | None:
-    """How oneDNN does what a module does; None where it is not known that it can."""
+def onednn_activation(module: torch.nn.Module) -> Activation | None:
+    """Return oneDNN's activation that computes the same as a module; None if there is none for its class."""
     kind = type(module)
-    return ACTIVATIONS.get(f"{kind.__module__}.{kind.__qualname__}")
+    return ONEDNN_ACTIVATIONS.get(f"{kind.__module__}.{kind.__qualname__}")
 
 
 class Layer(Protocol):
-    """A linear layer's weights, shape (outputs, inputs), and bias."""
+    """A linear layer's weights, shape (outputs, inputs), and bias, shape (outputs,)."""
 
     @property
     def weight(self) -> torch.Tensor: ...
@@ -58,51 +60,54 @@ class Layer(Protocol):
     def bias(self) -> torch.Tensor | None: ...
 
 
-class _Pair(NamedTuple):
-    """A linear layer and the activation that follows it, by its name in the module around both."""
+class _FusiblePair(NamedTuple):
+    """A linear layer and the activation that follows it, which is the attribute ``name`` of ``parent``."""
 
     linear: torch.nn.Linear
-    around: torch.nn.Module
+    parent: torch.nn.Module
     name: str
-    activation: torch.nn.Module
-    then: How
+    module: torch.nn.Module
+    activation: Activation
 
 
-def _pairs(model: torch.nn.Module) -> Iterator[_Pair]:
-    for around in model.modules():
-        for first, last in FOLLOWS:
-            linear, activation = getattr(around, first, None), getattr(around, last, None)
-            # Not of classes derived from these: they may do more.
-            if type(linear) is torch.nn.Linear and activation is not None and (then := activation_after(activation)):
-                yield _Pair(linear, around, last, activation, then)
+def _fusible_pairs(model: torch.nn.Module) -> Iterator[_FusiblePair]:
+    for parent in model.modules():
+        for linear_name, name in FUSIBLE_PAIRS:
+            linear, module = getattr(parent, linear_name, None), getattr(parent, name, None)
+            # Exactly this class: a derived one may do more.
+            if type(linear) is torch.nn.Linear and module is not None and (activation := onednn_activation(module)):
+                yield _FusiblePair(linear, parent, name, module, activation)
 
 
 class Fusion:
-    """Gives a model's linear layers that operation while it is on; for inference only."""
+    """Replaces a model's linear layers, and the activations after them, by oneDNN's operation while it is on.
+
+    For inference only: gradients do not pass.
+    """
 
     def __init__(self, model: torch.nn.Module) -> None:
         self._linears = [module for module in model.modules() if type(module) is torch.nn.Linear]
-        self._pairs = list(_pairs(model))
+        self._pairs = list(_fusible_pairs(model))
         self._on = False
 
     def switch(self, *, on: bool) -> None:
+        """Replace the layers, or put the model's own back."""
         if on == self._on:
             return
         self._on = on
         if on:
-            then = {id(pair.linear): pair.then for pair in self._pairs}
+            activations = {id(pair.linear): pair.activation for pair in self._pairs}
             for linear in self._linears:
-                how = then.get(id(linear), AFTER_NOTHING)
-                linear.forward = partial(fused_linear, linear, how)  # type: ignore[method-assign]
+                activation = activations.get(id(linear), NO_ACTIVATION)
+                linear.forward = partial(fused_linear, linear, activation)  # type: ignore[method-assign]
         else:
             for linear in self._linears:
-                del linear.forward
+                del linear.forward  # the class's own shows again
+        # The fused layer has applied the activation already.
         for pair in self._pairs:
-            setattr(pair.around, pair.name, torch.nn.Identity() if on else pair.activation)
+            setattr(pair.parent, pair.name, torch.nn.Identity() if on else pair.module)
 
 
-def fused_linear(layer: Layer, then: How, states: torch.Tensor) -> torch.Tensor:
-    """The layer's output for states of shape (..., its inputs), through the activation."""
-    operation = torch.ops.mkldnn._linear_pointwise  # noqa: SLF001 - torch's own compiler uses it; it has no other name
-    made: torch.Tensor = operation(states, layer.weight, layer.bias, then.name, [], then.algorithm)
-    return made
+def fused_linear(layer: Layer, activation: Activation, states: torch.Tensor) -> torch.Tensor:
+    """Return the layer's output after the activation, shape (..., outputs), for states of shape (..., inputs)."""
+    return torch_compat.fused_linear(states, layer.weight, layer.bias, activation.name, activation.algorithm)

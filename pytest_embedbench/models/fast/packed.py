@@ -1,4 +1,4 @@
-"""Batches without padding: all texts in one row, attention within each.
+"""Batches without padding through transformers' modules: all texts in one row, attention within each.
 
 The linear layers see the tokens of a batch as one matrix, and no padding. Where texts stand in the row goes through
 transformers' attention interface.
@@ -13,39 +13,49 @@ import torch
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
-from pytest_embedbench.models.fast.agreement import settled
-from pytest_embedbench.models.fast.attention import KERNEL, Row, packed_attention, places_within, row_of, within_texts
+from pytest_embedbench.models.fast.agreement import fuse_if_same
+from pytest_embedbench.models.fast.attention import (
+    KERNEL,
+    PackedRow,
+    pack_row,
+    packed_attention,
+    positions_in_texts,
+    within_texts,
+    within_texts_on_gpu,
+)
 from pytest_embedbench.models.fast.linear import Fusion, fusion_pays
+from pytest_embedbench.models.local.transformers_compat import attention_kernel
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-NAME = "embedbench_packed"
-ROW = "embedbench_row"
-"""The feature that says where texts stand: a ``Row``."""
+ATTENTION_NAME = "embedbench_packed"
+"""Name under which transformers knows the attention of this module."""
+
+ROW_FEATURE = "embedbench_row"
+"""Name of the model input that says where texts stand: a ``PackedRow``."""
 
 GPU = "cuda"
 
-LOCAL = ("sliding_window", "local_attention")
-"""Settings of models that attend to a neighbourhood, by masks that are not made here."""
+LOCAL_ATTENTION_SETTINGS = ("sliding_window", "local_attention")
+"""Settings of models whose tokens attend to a neighbourhood, by masks that this module does not make."""
 
 
 def can_pack(model: PreTrainedModel) -> bool:
-    """Does it take texts in one row, with attention whole and of the kernel that is replaced?"""
+    """Whether a model takes texts in one row: each token attends to all, by the kernel that is replaced."""
     config = model.config
-    local = any(getattr(config, name, None) for name in LOCAL) or set(getattr(config, "layer_types", None) or ()) - {
-        "full_attention"
-    }
+    local = any(getattr(config, name, None) for name in LOCAL_ATTENTION_SETTINGS)
+    local = local or bool(set(getattr(config, "layer_types", None) or ()) - {"full_attention"})
     compatible = getattr(model, "is_backend_compatible", lambda: False)()
-    return bool(compatible and not local and getattr(config, "_attn_implementation", "") == KERNEL)
+    return bool(compatible and not local and attention_kernel(config) == KERNEL)
 
 
 class Packing:
-    """Gives a transformer's batches without padding while it is on."""
+    """Lets a transformer take batches without padding while it is on."""
 
     def __init__(self, model: PreTrainedModel) -> None:
-        AttentionInterface.register(NAME, attention)
-        AttentionMaskInterface.register(NAME, no_mask)
+        AttentionInterface.register(ATTENTION_NAME, attention)
+        AttentionMaskInterface.register(ATTENTION_NAME, no_mask)
         self._model = model
         self._offset = first_position(model)
         self._fusion = Fusion(model) if model.device.type == "cpu" and fusion_pays(model.dtype) else None
@@ -53,44 +63,53 @@ class Packing:
 
     @property
     def attention(self) -> str:
-        """What the facts of the model say of its attention while this is on."""
+        """Name of the attention in the model's facts while this is on."""
         return "flash, packed" if self._model.device.type == GPU else packed_attention(self._model.dtype)
 
-    def settle(self, vectors: Callable[[], torch.Tensor], expected: torch.Tensor) -> bool:
-        """Switch on: with linear layers fused where that pays, without where that changes vectors.
+    def pack_if_same(self, compute: Callable[[], torch.Tensor], expected: torch.Tensor) -> bool:
+        """Switch on, with fused linear layers where they pay and leave vectors as they are.
 
-        Off, and False, where vectors are not as expected either way: a model may do with its inputs what nobody here
-        knows.
+        A model may treat its inputs in ways unknown here, so its vectors decide: where they change either way, this
+        stays off.
+
+        Args:
+            compute: makes vectors of sample texts as one batch, shape (texts, dimensions).
+            expected: vectors of the same texts, computed in the model's own way.
+
+        Returns:
+            Whether it is on.
         """
-        if not settled(
-            lambda fused: self.switch(on=True, fused=fused), vectors, expected, pays=self._fusion is not None
-        ):
+        pays = self._fusion is not None
+        if not fuse_if_same(lambda fused: self.switch(on=True, fused=fused), compute, expected, pays=pays):
             self.switch(on=False)
         return self.on
 
     def switch(self, *, on: bool, fused: bool = False) -> None:
+        """Switch batches without padding on or off, and with them fused linear layers."""
         self.on = on
-        self._model.set_attn_implementation(NAME if on else KERNEL)
+        self._model.set_attn_implementation(ATTENTION_NAME if on else KERNEL)
         if self._fusion:
             self._fusion.switch(on=on and fused)
 
     def inputs(self, batch: Sequence[Sequence[int]]) -> dict[str, Any]:
-        """The tokens of a batch in one row, their places in their texts, and what attention needs to tell these apart.
+        """Return the model's inputs for a batch of texts, given as token numbers.
 
-        Tokens and places are tensors of shape (1, tokens), the last is a ``Row``.
+        Tokens and their positions in their texts are tensors of shape (1, tokens); where each text stands is a
+        ``PackedRow``.
         """
         lengths = [len(ids) for ids in batch]
         return {
             "input_ids": torch.tensor([[token for ids in batch for token in ids]]),
-            "position_ids": (places_within(lengths) + self._offset)[None],
-            ROW: row_of(lengths),
+            "position_ids": (positions_in_texts(lengths) + self._offset)[None],
+            ROW_FEATURE: pack_row(lengths),
         }
 
 
 def first_position(model: torch.nn.Module) -> int:
-    """The number of a text's first place: BERT counts from 0, RoBERTa and its kind from behind the padding's number.
+    """Return the number that a model gives to the first position of a text.
 
-    As sentence-transformers tells them apart (``Transformer._infer_flatten_position_offset``).
+    BERT counts from 0, RoBERTa and its kind from behind the padding token's number. They are told apart as
+    sentence-transformers does (``Transformer._infer_flatten_position_offset``).
     """
     for module in model.modules():
         padding = getattr(module, "padding_idx", None)
@@ -108,22 +127,29 @@ def attention(
     *,
     scaling: float | None = None,
     is_causal: bool | None = None,
-    **more: Any,
+    **inputs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Scaled dot-product attention within each text. No mask is looked at: texts lie apart.
+    """Return scaled dot-product attention within each text, as transformers calls it. No mask is needed.
 
-    Shapes are (1, heads, tokens, size of a head); of keys and values there may be fewer heads. The result has shape (1,
-    tokens, heads, size of a head), as transformers wants it.
+    Args:
+        module: the layer that attends; says whether it is causal, unless ``is_causal`` does.
+        query: shape (1, heads, tokens, head size).
+        key: same shape, or with fewer heads.
+        value: as ``key``.
+        scaling: factor of the scores; None for 1 / sqrt(head size).
+        is_causal: whether a token sees only those before it.
+        inputs: the model's other inputs; one is the ``PackedRow``.
+
+    Returns:
+        Shape (1, tokens, heads, head size), and None for the weights of attention.
     """
     causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
-    row: Row = more[ROW]
-    q, k, v = (whole[0].transpose(0, 1) for whole in (query, key, value))
+    row: PackedRow = inputs[ROW_FEATURE]
+    q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
     if query.device.type == GPU:
-        from pytest_embedbench.models.fast.attention import within_texts_on_gpu
-
         return within_texts_on_gpu(q, k, v, row, scale=scaling, causal=causal)[None], None
     return within_texts(q, k, v, row.spans, scale=scaling, causal=causal)[None], None
 
 
 def no_mask(*_: Any, **__: Any) -> None:
-    """What transformers asks for a mask: there is none."""
+    """Return no mask when transformers asks for one."""

@@ -1,4 +1,4 @@
-"""The first module of a checkpoint that sentence-transformers runs; it tokenizes: a transformer, or static vectors."""
+"""First modules of checkpoints that sentence-transformers runs: a text transformer, or static vectors."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding, Transformer
 
-from pytest_embedbench.models.fast.attention import Row
-from pytest_embedbench.models.fast.packed import ROW, Packing
-from pytest_embedbench.models.local.text_tokenizer import TextTokenizer, tokens
+from pytest_embedbench.models.fast.attention import PackedRow
+from pytest_embedbench.models.fast.packed import ROW_FEATURE, Packing
+from pytest_embedbench.models.local.text_tokenizer import TextTokenizer, token_ids
+from pytest_embedbench.models.local.transformers_compat import attention_kernel
 from pytest_embedbench.models.protocol import PreparedText
 
 if TYPE_CHECKING:
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class FirstModule(Protocol):
-    """What tokens are to a checkpoint."""
+    """A checkpoint's first module: makes tokens of texts, and the model's inputs of tokens."""
 
     notice: str
-    """What its user should know of the length at which texts are cut."""
+    """Note for the user on the length at which texts are cut; empty where there is nothing to say."""
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Its share of ``ModelFacts``."""
+        """Return fields of ``ModelFacts`` that this module determines."""
         ...
 
     def prepare(self, texts: Sequence[str], prompt: str) -> list[PreparedText]:
@@ -34,16 +35,21 @@ class FirstModule(Protocol):
         ...
 
     def features(self, batch: Sequence[PreparedText]) -> dict[str, Any]:
-        """Tensors of one batch, on the CPU."""
+        """Return the model's inputs for one batch, as tensors on the CPU."""
         ...
 
     def prompt_length(self, prompt: str) -> int | None:
-        """Tokens that pooling leaves out where the checkpoint asks for that; None where it cannot."""
+        """Return the number of leading tokens that pooling may leave out; None if the module has no such thing."""
         ...
 
 
 def first_module(model: SentenceTransformer, max_length: int | None) -> FirstModule | None:
-    """The checkpoint's first module, set to cut texts at so many tokens; None where it is of no kind known here."""
+    """Return the checkpoint's first module; None if it is of a kind unknown here.
+
+    Args:
+        model: the checkpoint, loaded.
+        max_length: tokens at which texts are cut; None for the checkpoint's own limit.
+    """
     first = model[0]
     if isinstance(first, StaticEmbedding):
         return Static(first, max_length)
@@ -55,8 +61,8 @@ def first_module(model: SentenceTransformer, max_length: int | None) -> FirstMod
 class TextTransformer:
     """A text transformer.
 
-    Its batches are without padding where it can take them so (``packing``), else padded on the side that its tokenizer
-    declares, only as far as they need.
+    Its batches have no padding once ``pack`` was called; until then they are padded to their longest text, on the side
+    that the tokenizer declares.
     """
 
     packing: Packing | None = None
@@ -69,11 +75,10 @@ class TextTransformer:
     @property
     def facts(self) -> dict[str, Any]:
         config = self.module.config
-        own = str(getattr(config, "_attn_implementation", None) or "")
         return {
             "architecture": str(getattr(config, "model_type", "")),
             "max_tokens": self._tokenizer.max_length,
-            "attention": self.packing.attention if self.packing else own,
+            "attention": self.packing.attention if self.packing else attention_kernel(config),
             "padding_side": self._tokenizer.padding_side,
         }
 
@@ -83,22 +88,26 @@ class TextTransformer:
     def pack(self, packing: Packing) -> None:
         """Take batches without padding from now on."""
         if self.module.model_forward_params is not None:
-            self.module.model_forward_params |= {ROW}
+            # The module passes on to the model only inputs that it knows.
+            self.module.model_forward_params |= {ROW_FEATURE}
         self.packing = packing
 
     def features(self, batch: Sequence[PreparedText]) -> dict[str, Any]:
-        row = tokens(batch)
+        ids = token_ids(batch)
         if self.packing:
-            inputs = self.packing.inputs(row)
-            return {**inputs, **flattened(inputs[ROW])}
-        return self._tokenizer.padded(row)
+            inputs = self.packing.inputs(ids)
+            return {**inputs, **pooling_inputs(inputs[ROW_FEATURE])}
+        return self._tokenizer.padded(ids)
 
     def prompt_length(self, prompt: str) -> int | None:
         return self._tokenizer.prompt_length(prompt)
 
 
-def flattened(row: Row) -> dict[str, torch.Tensor]:
-    """What sentence-transformers' pooling takes to tell texts in one row apart; made for flash attention on GPUs."""
+def pooling_inputs(row: PackedRow) -> dict[str, torch.Tensor]:
+    """Return the inputs by which sentence-transformers' pooling tells texts in one row apart.
+
+    It has them for flash attention on GPUs; they serve on CPUs as well.
+    """
     lengths = row.bounds.diff()
     return {
         "cu_seq_lens_q": row.bounds,
@@ -107,31 +116,31 @@ def flattened(row: Row) -> dict[str, torch.Tensor]:
 
 
 class Static:
-    """A vector for each token of the vocabulary, whose mean is the text's (Model2Vec); no attention, so no padding."""
+    """A vector for each token of the vocabulary; a text's vector is their mean (Model2Vec). Batches have no padding."""
 
     notice = ""
 
     def __init__(self, module: StaticEmbedding, max_length: int | None) -> None:
         self._tokenizer = module.tokenizer
-        # A tokenizer.json may say itself where texts are cut; the module does not.
-        own = (self._tokenizer.truncation or {}).get("max_length", math.inf)
-        self._longest = min(own, max_length or math.inf)
+        # The module has no limit of its own, but its tokenizer.json may have one.
+        limit = (self._tokenizer.truncation or {}).get("max_length", math.inf)
+        self._max_tokens = min(limit, max_length or math.inf)
 
     @property
     def facts(self) -> dict[str, Any]:
-        longest = int(self._longest) if self._longest < math.inf else None
-        return {"architecture": StaticEmbedding.__name__, "pooling": "mean", "max_tokens": longest}
+        max_tokens = int(self._max_tokens) if self._max_tokens < math.inf else None
+        return {"architecture": StaticEmbedding.__name__, "pooling": "mean", "max_tokens": max_tokens}
 
     def prepare(self, texts: Sequence[str], prompt: str) -> list[PreparedText]:
         prepared = []
         for encoding in self._tokenizer.encode_batch([prompt + text for text in texts], add_special_tokens=False):
-            length = int(min(len(encoding.ids), self._longest))
+            length = int(min(len(encoding.ids), self._max_tokens))
             own = sum(end > len(prompt) for _, end in encoding.offsets[:length])
             prepared.append(PreparedText(encoding.ids[:length], length, own))
         return prepared
 
     def features(self, batch: Sequence[PreparedText]) -> dict[str, Any]:
-        """All tokens in a row, and where each text's begin, as ``torch.nn.EmbeddingBag`` takes them."""
+        """Return all tokens in one row, and the position at which each text begins, for ``torch.nn.EmbeddingBag``."""
         lengths = torch.tensor([0, *(len(text.payload) for text in batch[:-1])])
         ids = torch.tensor([token for text in batch for token in text.payload], dtype=torch.long)
         return {"input_ids": ids, "offsets": lengths.cumsum(0)}

@@ -1,4 +1,4 @@
-"""Checkpoints that sentence-transformers itself loads and runs: on GPUs all, on CPUs those that are not plain."""
+"""Checkpoints that sentence-transformers itself loads and runs: all on GPUs; on CPUs those that are not plain."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sentence_transformers.sentence_transformer.modules import Dense, Normalize,
 
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.fast.packed import Packing, can_pack
-from pytest_embedbench.models.local.bars import without_bars
 from pytest_embedbench.models.local.first_module import Static, TextTransformer, first_module
-from pytest_embedbench.models.sample_texts import PROBE
+from pytest_embedbench.models.local.progress_bars import without_progress_bars
+from pytest_embedbench.models.sample_texts import SAMPLE_TEXTS
 
 if TYPE_CHECKING:
     from pytest_embedbench.models.backend import Backend
@@ -22,46 +22,49 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.spec import NamedModel
 
 
-class Library:
+class LibraryNetwork:
     """A ``Network`` of a SentenceTransformer for texts: a transformer, run by torch or another backend, or static.
 
-    Texts are tokenized by us, once and in bulk; pooling and normalization are the checkpoint's own modules.
+    Texts are tokenized here, once and in bulk; pooling and normalization are the checkpoint's own modules.
+
+    Raises:
+        ModelError: the checkpoint does not load, or its first module is of a kind unknown here.
     """
 
-    def __init__(self, model: NamedModel, folder: Path, how: Backend, dtype: torch.dtype | None) -> None:
+    def __init__(self, model: NamedModel, folder: Path, backend: Backend, dtype: torch.dtype | None) -> None:
         spec = model.spec
         try:
-            with without_bars():
+            with without_progress_bars():
                 self.model = SentenceTransformer(
                     str(folder),
-                    device=how.device,
+                    device=backend.device,
                     trust_remote_code=spec.trust_remote_code,
                     local_files_only=True,
                     backend=spec.backend,
-                    model_kwargs=how.arguments,
+                    model_kwargs=backend.arguments,
                 )
         except Exception as error:
-            raise ModelError(f"model {model.alias!r}: {folder} does not load: {error}") from error
+            raise ModelError(f"{folder} does not load: {error}", where=f"model {model.alias!r}") from error
         first = first_module(self.model, spec.max_seq_length)
         if first is None:
-            message = "its first module is neither a plain text transformer nor a static embedding"
-            raise ModelError(f"model {model.alias!r}: {message}")
+            problem = "its first module is neither a plain text transformer nor a static embedding"
+            raise ModelError(problem, where=f"model {model.alias!r}")
         if isinstance(first, Static):
-            self.model.to(dtype)  # its loader knows of no number formats
+            self.model.to(dtype)  # its loader takes no number format
         self.model.eval()
         self._first = first
         self.declared: Mapping[str, str | None] = self.model.prompts
         self.notice = first.notice
 
     def pack(self) -> None:
-        """Leave padding out where the modules allow it, unless that changes vectors."""
+        """Leave padding out from now on where the modules allow it, unless that changes vectors."""
         first = self._first
         if not (isinstance(first, TextTransformer) and _packable(self.model)):
             return
-        texts = self.prepare(PROBE, "")
+        texts = self.prepare(SAMPLE_TEXTS, "")
         padded, packing = self.vectors(texts, None), Packing(first.module.model)
         first.pack(packing)
-        if not packing.settle(lambda: self.vectors(texts, None), padded):
+        if not packing.pack_if_same(lambda: self.vectors(texts, None), padded):
             first.packing = None
 
     @property
@@ -88,13 +91,13 @@ class Library:
         features = {key: value.to(self.model.device) for key, value in self._first.features(batch).items()}
         if prompt_length:
             features["prompt_length"] = prompt_length
-        # A checkpoint may declare that only its first dimensions are to be used.
+        # A checkpoint may declare that only the first dimensions are to be used.
         vectors: torch.Tensor = self.model(features)["sentence_embedding"][:, : self.model.truncate_dim]
         return vectors
 
 
 def _packable(model: SentenceTransformer) -> bool:
-    """Is every module one that takes texts in one row?"""
+    """Whether every module takes texts in one row."""
     first = model[0]
     if not isinstance(first, Transformer) or first.backend != "torch" or first.transformer_task != "feature-extraction":
         return False

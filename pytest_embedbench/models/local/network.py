@@ -1,7 +1,7 @@
-"""What a loaded checkpoint is to ``SentenceTransformerModel``, whoever runs its modules.
+"""Interface of a loaded checkpoint, as ``SentenceTransformerModel`` uses it.
 
-Two fit behind it: ``plain.py`` runs ordinary checkpoints on a CPU without importing what only training needs;
-``library.py`` runs all others, and everything on GPUs, with sentence-transformers.
+Two classes have it: ``plain_network.py`` runs ordinary checkpoints on a CPU, without importing what only training
+needs; ``library_network.py`` runs all others, and everything on GPUs, with sentence-transformers.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ class Network(Protocol):
     """A checkpoint's tokenizer and modules, loaded. ``prepare`` and ``vectors`` may run in many threads."""
 
     declared: Mapping[str, str | None]
-    """The prompts that the checkpoint declares, by name."""
+    """Name -> prompt, as the checkpoint declares them."""
     notice: str
-    """What its user should know of the length at which texts are cut."""
+    """Note for the user on the length at which texts are cut; empty where there is nothing to say."""
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What its files and modules say: its share of ``ModelFacts``."""
+        """Return fields of ``ModelFacts`` that the checkpoint's files and modules determine."""
         ...
 
     def parameters(self) -> Iterable[torch.Tensor]:
-        """All weights."""
+        """Return all weights."""
         ...
 
     def prepare(self, texts: Sequence[str], prompt: str) -> list[PreparedText]:
@@ -37,9 +37,9 @@ class Network(Protocol):
         ...
 
     def prompt_length(self, prompt: str) -> int | None:
-        """Tokens that pooling leaves out where the checkpoint asks for that; None where it cannot."""
+        """Return the number of leading tokens that pooling may leave out; None if the module has no such thing."""
         ...
 
     def vectors(self, batch: Sequence[PreparedText], prompt_length: int | None) -> torch.Tensor:
-        """Vectors of the batch, shape (texts, dimensions), in the weights' number format and on their device."""
+        """Return the batch's vectors, shape (texts, dimensions), in the weights' number format and on their device."""
         ...

@@ -1,7 +1,7 @@
-"""Is a checkpoint one that needs nothing of sentence-transformers? Its settings, read strictly.
+"""Settings of plain checkpoints, read strictly: those that need nothing of sentence-transformers.
 
-A plain one is a transformer, pooling, and layers and normalization after it, by sentence-transformers' own classes and
-with settings that are all known here. What any of them means is what sentence-transformers 6.2 does with it.
+A plain checkpoint is a transformer, pooling, and layers and normalization after it, by sentence-transformers' own
+classes and with settings that are all known here. Each setting means what sentence-transformers 6.2 does with it.
 """
 
 from __future__ import annotations
@@ -17,26 +17,27 @@ from safetensors.torch import load_file
 
 from pytest_embedbench.models.local.pooling import Mode, Pooling
 
-Read = TypeVar("Read")
+SettingsT = TypeVar("SettingsT")
 
-KIND = re.compile(
+MODULE_CLASS = re.compile(
     r"sentence_transformers\.(?:models|(?:base|sentence_transformer)\.modules(?:\.[a-z]+)?)"
     r"\.(Transformer|Pooling|Dense|Normalize)"
 )
 """Classes of a plain checkpoint's modules, under the names that sentence-transformers has given them over time."""
 
-LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-"""How transformers reads what belongs to a plain checkpoint."""
+LOAD_OPTIONS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+"""Arguments with which transformers reads a plain checkpoint: no network, no code of the checkpoint's own."""
 
-ADAPTER = "adapter_config.json"
-"""Says that a folder holds changes to another model's weights."""
+ADAPTER_FILE = "adapter_config.json"
+"""File of a folder that holds changes to another model's weights."""
 
-PROCESSORS = {"processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json"}
+PROCESSOR_FILES = {"processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json"}
 """Files of checkpoints whose input is not text alone."""
 
-ACTIVATIONS = ("torch.nn.modules.activation", "torch.nn.modules.linear")
+ACTIVATION_MODULES = ("torch.nn.modules.activation", "torch.nn.modules.linear")
+"""Modules of torch that a checkpoint's activation after a linear layer may come from."""
 
-BY_MODE: dict[Mode, str] = {
+OLD_MODE_NAMES: dict[Mode, str] = {
     "cls": "cls_token",
     "max": "max_tokens",
     "mean": "mean_tokens",
@@ -44,34 +45,34 @@ BY_MODE: dict[Mode, str] = {
     "weightedmean": "weightedmean_tokens",
     "lasttoken": "lasttoken",
 }
-"""How older releases named modes of pooling, in the order in which the results of several stand side by side."""
+"""Mode of pooling -> its name in older releases, in the order in which the results of several stand side by side."""
 
-TEXT = {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
-"""The only input that a plain transformer takes, and where its states come from."""
+TEXT_ONLY = {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
+"""Setting of a transformer that takes texts alone; also says where its states come from."""
 
-Embedding = Literal["sentence_embedding"]
+VectorName = Literal["sentence_embedding"]
 
 
 class NotPlainError(Exception):
-    """It takes sentence-transformers to load this."""
+    """Raised when only sentence-transformers can load a checkpoint."""
 
 
 class PlainCheckpoint(NamedTuple):
-    """What the files of a plain checkpoint say."""
+    """Settings of a plain checkpoint, and the weights after pooling."""
 
     transformer: Path
     max_seq_length: int | None
     prompts: Mapping[str, str | None]
     truncate_dim: int | None
-    """Only so many dimensions of a vector are to be used."""
+    """Dimensions of a vector that are to be used, from the first; None for all."""
     pooling: Pooling
-    after: list[torch.nn.Module]
+    layers_after: list[torch.nn.Module]
     """Layers and normalization after pooling, in order and with their weights, in fp32."""
 
     @property
     def dimensions(self) -> int:
-        """Of a vector, before it is cut to ``truncate_dim``."""
-        layers = [module.dimensions for module in self.after if isinstance(module, Dense)]
+        """Dimensions of a vector before it is cut to ``truncate_dim``."""
+        layers = [module.dimensions for module in self.layers_after if isinstance(module, Dense)]
         return layers[-1] if layers else self.pooling.dimensions
 
 
@@ -110,7 +111,7 @@ class _Transformer(msgspec.Struct, forbid_unknown_fields=True):
     max_seq_length: int | None = None
     do_lower_case: bool = False
     transformer_task: Literal["feature-extraction"] = "feature-extraction"
-    modality_config: dict[str, Any] = msgspec.field(default_factory=lambda: TEXT)
+    modality_config: dict[str, Any] = msgspec.field(default_factory=lambda: TEXT_ONLY)
     module_output_name: Literal["token_embeddings"] = "token_embeddings"
 
 
@@ -129,7 +130,7 @@ class _Pooling(msgspec.Struct, forbid_unknown_fields=True):
     @property
     def modes(self) -> tuple[Mode, ...]:
         if self.pooling_mode is None:
-            chosen = (mode for mode, name in BY_MODE.items() if getattr(self, f"pooling_mode_{name}"))
+            chosen = (mode for mode, name in OLD_MODE_NAMES.items() if getattr(self, f"pooling_mode_{name}"))
             return tuple(chosen) or ("mean",)
         return (self.pooling_mode,) if isinstance(self.pooling_mode, str) else self.pooling_mode
 
@@ -138,97 +139,97 @@ class _Dense(msgspec.Struct, forbid_unknown_fields=True):
     in_features: int
     out_features: int
     bias: bool = True
-    activation_function: str = f"{ACTIVATIONS[0]}.Tanh"
-    module_input_name: Embedding = "sentence_embedding"
-    module_output_name: Embedding | None = None
+    activation_function: str = f"{ACTIVATION_MODULES[0]}.Tanh"
+    module_input_name: VectorName = "sentence_embedding"
+    module_output_name: VectorName | None = None
     use_residual: bool = False
 
 
 class _Normalize(msgspec.Struct, forbid_unknown_fields=True):
-    module_input_name: Embedding = "sentence_embedding"
-    module_output_name: Embedding | None = None
+    module_input_name: VectorName = "sentence_embedding"
+    module_output_name: VectorName | None = None
 
 
 def plain_checkpoint(folder: Path) -> PlainCheckpoint | None:
-    """What the files of a checkpoint say; None where it is not plain, or its files are not what they should be."""
+    """Return the settings of a checkpoint; None if it is not plain, or its files cannot be read."""
     try:
         return _checkpoint(folder)
     except (NotPlainError, msgspec.DecodeError, OSError):
-        return None  # sentence-transformers is asked then, and says what is wrong
+        return None  # then sentence-transformers loads it, and reports what is wrong
 
 
 def _checkpoint(folder: Path) -> PlainCheckpoint:
     model = _settings(folder / "config_sentence_transformers.json", _Model)
-    _demand(model.default_prompt_name in {None, *model.prompts})
+    _require(model.default_prompt_name in {None, *model.prompts})
     modules = msgspec.json.decode((folder / "modules.json").read_bytes(), type=list[_Module])
-    kinds, folders = [_kind(module) for module in modules], [_inside(folder, module.path) for module in modules]
-    _demand(kinds[:2] == ["Transformer", "Pooling"] and not {"Transformer", "Pooling"} & set(kinds[2:]))
+    kinds, folders = [_kind(module) for module in modules], [_subfolder(folder, module.path) for module in modules]
+    _require(kinds[:2] == ["Transformer", "Pooling"] and not {"Transformer", "Pooling"} & set(kinds[2:]))
     text = _text(folders[0])
     return PlainCheckpoint(
         transformer=folders[0],
         max_seq_length=text.max_seq_length,
         prompts=model.prompts,
         truncate_dim=model.truncate_dim,
-        pooling=_pooled(folders[1]),
-        after=[
-            _dense(place) if kind == "Dense" else _normalize(place)
-            for kind, place in zip(kinds[2:], folders[2:], strict=True)
+        pooling=_pooling(folders[1]),
+        layers_after=[
+            _dense(subfolder) if kind == "Dense" else _normalize(subfolder)
+            for kind, subfolder in zip(kinds[2:], folders[2:], strict=True)
         ],
     )
 
 
-def _demand(true: object) -> None:
-    if not true:
+def _require(condition: object) -> None:
+    if not condition:
         raise NotPlainError
 
 
-def _settings(file: Path, kind: type[Read]) -> Read:
-    """A module's settings; where there is no such file, all as usual."""
+def _settings(file: Path, kind: type[SettingsT]) -> SettingsT:
+    """Return a module's settings; defaults if there is no such file."""
     return msgspec.json.decode(file.read_bytes() if file.exists() else b"{}", type=kind)
 
 
 def _kind(module: _Module) -> str:
-    found = KIND.fullmatch(module.type)
-    if found is None:
+    match = MODULE_CLASS.fullmatch(module.type)
+    if match is None:
         raise NotPlainError
-    return found[1]
+    return match[1]
 
 
-def _inside(folder: Path, path: str) -> Path:
-    _demand(not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts)
+def _subfolder(folder: Path, path: str) -> Path:
+    _require(not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts)
     return folder / path
 
 
 def _text(folder: Path) -> _Transformer:
     names = {file.name for file in folder.iterdir()}
-    _demand(not names & {ADAPTER, *PROCESSORS})
-    # Settings of the same module under names that older releases gave them.
-    _demand(not any(re.fullmatch(r"sentence_(?!bert_).+_config\.json", name) for name in names))
+    _require(not names & {ADAPTER_FILE, *PROCESSOR_FILES})
+    # Older releases gave the same settings other names; sentence-transformers reads those.
+    _require(not any(re.fullmatch(r"sentence_(?!bert_).+_config\.json", name) for name in names))
     for file in ("config.json", "tokenizer_config.json"):
-        # Code of the checkpoint's own; a class that makes more than tokens of its input.
-        _demand(not {"auto_map", "processor_class"} & _settings(folder / file, dict[str, Any]).keys())
+        # auto_map names code of the checkpoint's own; a processor class makes more than tokens of its input.
+        _require(not {"auto_map", "processor_class"} & _settings(folder / file, dict[str, Any]).keys())
     text = _settings(folder / "sentence_bert_config.json", _Transformer)
-    _demand(not text.do_lower_case and text.modality_config == TEXT)
+    _require(not text.do_lower_case and text.modality_config == TEXT_ONLY)
     return text
 
 
-def _pooled(folder: Path) -> Pooling:
+def _pooling(folder: Path) -> Pooling:
     settings = _settings(folder / "config.json", _Pooling)
     widths = {settings.embedding_dimension, settings.word_embedding_dimension} - {None}
-    _demand(settings.modes and len(widths) == 1)
+    _require(settings.modes and len(widths) == 1)
     return Pooling(settings.modes, widths.pop() or 0, settings.include_prompt)
 
 
 def _dense(folder: Path) -> Dense:
     settings = _settings(folder / "config.json", _Dense)
-    _demand(not settings.use_residual)
-    place, _, name = settings.activation_function.rpartition(".")
-    activation = getattr(torch.nn, name, None) if place in ACTIVATIONS else None
+    _require(not settings.use_residual)
+    module, _, name = settings.activation_function.rpartition(".")
+    activation = getattr(torch.nn, name, None) if module in ACTIVATION_MODULES else None
     if not (isinstance(activation, type) and issubclass(activation, torch.nn.Module)):
         raise NotPlainError
     layer = torch.nn.Linear(settings.in_features, settings.out_features, bias=settings.bias)
     weights = load_file(folder / "model.safetensors")
-    _demand(weights.keys() == {f"linear.{key}" for key in layer.state_dict()})
+    _require(weights.keys() == {f"linear.{key}" for key in layer.state_dict()})
     try:
         layer.load_state_dict({key.removeprefix("linear."): weight for key, weight in weights.items()})
         return Dense(layer, activation())

@@ -1,6 +1,6 @@
-"""From the states of a batch's tokens, all texts in one row, to a vector for each text.
+"""Pooling: from the states of a batch's tokens, all texts in one row, to a vector for each text.
 
-As sentence-transformers pools flattened inputs (``Pooling._forward_flattened``): the same sums in the same order and
+The sums are those of sentence-transformers for flattened inputs (``Pooling._forward_flattened``), in the same order and
 number format, so that vectors are the same bit by bit.
 """
 
@@ -12,20 +12,21 @@ import torch
 
 Mode = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
 
-NARROW = (torch.float16, torch.bfloat16)
-"""Number formats in which sums are not taken."""
+SUMMED_IN_FP32 = (torch.float16, torch.bfloat16)
+"""Number formats too coarse for sums; these are taken in fp32."""
 
 
 class Pooling(NamedTuple):
-    """How a checkpoint pools: by each of ``modes``, whose results stand side by side."""
+    """A checkpoint's way to pool: by each of ``modes``; the results stand side by side."""
 
     modes: tuple[Mode, ...]
     width: int
-    """Of a token's state, as the checkpoint says it."""
+    """Numbers of a token's state, as the checkpoint declares."""
     include_prompt: bool
+    """Whether the tokens of a prompt count too."""
 
     def __str__(self) -> str:
-        """What sentence-transformers says of it."""
+        """Return sentence-transformers' name for it."""
         return str(self.modes[0] if len(self.modes) == 1 else self.modes)
 
     @property
@@ -33,29 +34,33 @@ class Pooling(NamedTuple):
         return self.width * len(self.modes)
 
     def __call__(self, states: torch.Tensor, lengths: torch.Tensor, prompt_length: int | None) -> torch.Tensor:
-        """Vectors of shape (texts, dimensions), from states of shape (tokens, width) and each text's tokens.
+        """Return the texts' vectors, shape (texts, dimensions).
 
-        The first ``prompt_length`` tokens of each text are a prompt.
+        Args:
+            states: shape (tokens, width), text after text.
+            lengths: tokens of each text, shape (texts,).
+            prompt_length: tokens at the head of each text that are a prompt.
         """
-        row = _Row(states, lengths, 0 if self.include_prompt else prompt_length or 0)
-        return torch.cat([row.pooled(mode) for mode in self.modes], dim=-1)
+        texts = _TextStates(states, lengths, 0 if self.include_prompt else prompt_length or 0)
+        return torch.cat([texts.pool(mode) for mode in self.modes], dim=-1)
 
 
-class _Row:
-    """The states of a batch, of which the first ``skipped`` of each text do not count."""
+class _TextStates:
+    """The states of a batch's texts; the first ``skipped`` of each text do not count."""
 
     def __init__(self, states: torch.Tensor, lengths: torch.Tensor, skipped: int) -> None:
         self._all, self._lengths, self._skipped = states, lengths, skipped
         self._ends = lengths.cumsum(0)
         self._starts = self._ends - lengths
         text = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
-        place = torch.arange(len(states)) - self._starts[text]
-        counted = place >= skipped
-        self._states, self._text, self._place = (x[counted] if skipped else x for x in (states, text, place))
-        self._wide = torch.float32 if states.dtype in NARROW else states.dtype
+        position = torch.arange(len(states)) - self._starts[text]
+        counted = position >= skipped
+        self._states, self._text, self._position = (x[counted] if skipped else x for x in (states, text, position))
+        self._wide = torch.float32 if states.dtype in SUMMED_IN_FP32 else states.dtype
 
-    def pooled(self, mode: Mode) -> torch.Tensor:
+    def pool(self, mode: Mode) -> torch.Tensor:
         if mode == "cls":
+            # A text that is all prompt keeps its first token.
             return self._all[self._starts + torch.where(self._lengths > self._skipped, self._skipped, 0)]
         if mode == "lasttoken":
             return self._all[self._ends - 1]
@@ -63,15 +68,15 @@ class _Row:
             lowest = self._all.new_full((len(self._lengths), self._all.shape[1]), float("-inf"))
             return lowest.scatter_reduce(0, self._text[:, None].expand(self._states.shape), self._states, reduce="amax")
         if mode == "weightedmean":
-            weights = (self._place + 1).to(self._wide)[:, None]
-            return self._divided(self._sums(self._states * weights), self._sums(weights))
+            weights = (self._position + 1).to(self._wide)[:, None]
+            return self._quotient(self._sums(self._states * weights), self._sums(weights))
         counts = (self._lengths - self._skipped)[:, None].to(self._wide)
         sums = self._sums(self._states.to(self._wide))
-        return self._divided(sums, counts if mode == "mean" else counts.clamp(min=1e-9).sqrt())
+        return self._quotient(sums, counts if mode == "mean" else counts.clamp(min=1e-9).sqrt())
 
     def _sums(self, rows: torch.Tensor) -> torch.Tensor:
-        """Of each text's rows."""
+        """Return the sum of each text's rows, shape (texts, width)."""
         return rows.new_zeros(len(self._lengths), rows.shape[1], dtype=self._wide).index_add(0, self._text, rows)
 
-    def _divided(self, sums: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
-        return (sums / by.clamp(min=1e-9)).to(self._all.dtype)
+    def _quotient(self, sums: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        return (sums / weights.clamp(min=1e-9)).to(self._all.dtype)

@@ -1,4 +1,4 @@
-"""What transformers makes of the settings of a checkpoint of BERT's kind, kept for the next time it is loaded.
+"""Settings of checkpoints of BERT's kind as transformers reads them, kept for the next time they are loaded.
 
 Importing transformers takes a second, a quarter of the time until a model on a CPU gets its first text: half of it goes
 into reading its own 3,000 source files. ``bert.py`` needs nothing more of it than what is kept here.
@@ -15,16 +15,16 @@ import msgspec
 from tokenizers import Tokenizer
 
 from pytest_embedbench.core.files import path_digest
-from pytest_embedbench.models.checkpoint import LONGEST
-from pytest_embedbench.models.sample_texts import PROBE
-from pytest_embedbench.models.source import SETTINGS, fingerprint_folder
+from pytest_embedbench.models.checkpoint import DEFAULT_CUT_TOKENS
+from pytest_embedbench.models.sample_texts import SAMPLE_TEXTS
+from pytest_embedbench.models.source import SETTINGS_FILES, fingerprint_folder
 
-READERS = "transformers", "tokenizers"
-"""Packages that decide what is made of a checkpoint's settings."""
+READER_PACKAGES = "transformers", "tokenizers"
+"""Packages whose versions decide how a checkpoint's settings are read."""
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``bert.py`` asks of a configuration; fields have transformers' names."""
+    """The part of a configuration that ``bert.py`` uses; fields have transformers' names."""
 
     model_type: str
     hidden_size: int
@@ -48,7 +48,7 @@ class FastTokenizer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """A checkpoint's settings, read; ``origin`` is the digest of the files that they come from, and who read them."""
+    """A checkpoint's settings, read; ``origin`` is the digest of their files, with the packages that read them."""
 
     origin: str
     sizes: Sizes
@@ -56,31 +56,31 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Memory(Protocol):
-    """Keeps what was read, until it is lost."""
+    """A store of settings that were read; entries may be lost at any time."""
 
     def ready(self, name: str) -> Ready | None:
-        """What was kept under this name."""
+        """Return what was kept under this name; None if nothing was."""
         ...
 
     def keep_ready(self, name: str, ready: Ready) -> None:
-        """Keep it, in place of what was kept under this name."""
+        """Keep settings under a name, in place of earlier ones."""
         ...
 
 
 class ReadyTokenizer:
-    """A tokenizer that was kept, with as much of the face of transformers' tokenizers as ``TextTokenizer`` looks at."""
+    """A tokenizer that was kept, with the part of transformers' interface that ``TextTokenizer`` uses."""
 
-    def __init__(self, made: FastTokenizer) -> None:
-        self._rust = Tokenizer.from_str(made.rust)
+    def __init__(self, tokenizer: FastTokenizer) -> None:
+        self._rust = Tokenizer.from_str(tokenizer.rust)
         self._rust.no_padding()
-        self._side = made.truncation_side
-        self.model_max_length, self.padding_side = made.max_length, made.padding_side
-        self.all_special_ids = made.special_ids
+        self._side = tokenizer.truncation_side
+        self.model_max_length, self.padding_side = tokenizer.max_length, tokenizer.padding_side
+        self.all_special_ids = tokenizer.special_ids
 
     def __call__(
         self, texts: Sequence[str], *, max_length: int, return_offsets_mapping: bool, **_: object
     ) -> dict[str, list[Any]]:
-        """Tokens of each text, cut; special tokens are marked, and places in the text told where they are wanted."""
+        """Return the tokens of each text, cut, with marks of special tokens and, if asked for, offsets in the text."""
         self._rust.enable_truncation(max_length, direction=self._side)
         encode = self._rust.encode_batch if return_offsets_mapping else self._rust.encode_batch_fast
         encodings = encode(list(texts))
@@ -92,35 +92,36 @@ class ReadyTokenizer:
 
 
 def remembered(folder: Path, memory: Memory | None) -> Ready | None:
-    """What was kept of a checkpoint, unless its files or the packages that read them have changed since."""
+    """Return what was kept of a checkpoint; None if its files or the packages that read them have changed since."""
     ready = memory.ready(path_digest(folder)) if memory else None
     return ready if ready and ready.origin == _origin(folder) else None
 
 
 def keep(folder: Path, memory: Memory | None, config: Any, tokenizer: Any) -> None:
-    """Keep the configuration and the tokenizer that transformers made of a checkpoint, if they will do as well then."""
-    if memory and (made := fast(tokenizer)):
+    """Keep a checkpoint's configuration and tokenizer as transformers read them, if a later load can do with these."""
+    if memory and (kept_tokenizer := fast_tokenizer(tokenizer)):
         sizes = msgspec.convert(config, Sizes, from_attributes=True)
-        memory.keep_ready(path_digest(folder), Ready(origin=_origin(folder), sizes=sizes, tokenizer=made))
+        memory.keep_ready(path_digest(folder), Ready(origin=_origin(folder), sizes=sizes, tokenizer=kept_tokenizer))
 
 
-def fast(tokenizer: Any) -> FastTokenizer | None:
-    """What makes the same tokens as transformers' tokenizer does; None where nothing does."""
-    if not tokenizer.is_fast or tokenizer.split_special_tokens or tokenizer.model_max_length > LONGEST:
+def fast_tokenizer(tokenizer: Any) -> FastTokenizer | None:
+    """Return a tokenizer that makes the same tokens as transformers' tokenizer; None if there is none."""
+    if not tokenizer.is_fast or tokenizer.split_special_tokens or tokenizer.model_max_length > DEFAULT_CUT_TOKENS:
         return None
-    made = FastTokenizer(
+    candidate = FastTokenizer(
         rust=tokenizer.backend_tokenizer.to_str(),
         max_length=tokenizer.model_max_length,
         padding_side=tokenizer.padding_side,
         truncation_side=tokenizer.truncation_side,
         special_ids=list(tokenizer.all_special_ids),
     )
-    # A class of transformers' may do more with texts than hand them to the tokenizer inside it.
-    how = {"max_length": made.max_length, "return_offsets_mapping": True, "return_special_tokens_mask": True}
-    theirs = tokenizer(list(PROBE), truncation=True, padding=False, **how)
-    ours = ReadyTokenizer(made)(PROBE, **how)  # type: ignore[arg-type]  # what the dict has is told by its names
-    return made if all(ours[key] == theirs[key] for key in ours) else None
+    # transformers' class may do more than hand texts to the tokenizer inside it, so both are compared.
+    options = {"max_length": candidate.max_length, "return_offsets_mapping": True, "return_special_tokens_mask": True}
+    theirs = tokenizer(list(SAMPLE_TEXTS), truncation=True, padding=False, **options)
+    ours = ReadyTokenizer(candidate)(SAMPLE_TEXTS, **options)  # type: ignore[arg-type]  # the keys say the types
+    return candidate if all(ours[key] == theirs[key] for key in ours) else None
 
 
 def _origin(folder: Path) -> str:
-    return " ".join([fingerprint_folder(folder, SETTINGS), *(f"{package} {version(package)}" for package in READERS)])
+    versions = (f"{package} {version(package)}" for package in READER_PACKAGES)
+    return " ".join([fingerprint_folder(folder, SETTINGS_FILES), *versions])

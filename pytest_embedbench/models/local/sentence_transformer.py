@@ -1,4 +1,4 @@
-"""Local models of sentence-transformers' kind: roles, prompts and facts over a network that is loaded."""
+"""Local models of sentence-transformers' kind: roles, prompts and facts around a loaded network."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import torch
 
 from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.machine import threads as cores
-from pytest_embedbench.models.backend import Backend, backend
+from pytest_embedbench.machine import threads
+from pytest_embedbench.models.backend import Backend, find_backend
 from pytest_embedbench.models.checkpoint import declared_prompt
 from pytest_embedbench.models.local.plain_network import plain_network
-from pytest_embedbench.models.protocol import ModelFacts, PreparedText, spoken
+from pytest_embedbench.models.protocol import ModelFacts, PreparedText, without_empty
 from pytest_embedbench.models.source import checkpoint_dtype
 
 if TYPE_CHECKING:
@@ -29,23 +29,23 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Vectors
     from pytest_embedbench.models.spec import NamedModel
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def _network(
-    model: NamedModel, folder: Path, how: Backend, dtype: torch.dtype | None, memory: Memory | None, *, packed: bool
+    model: NamedModel, folder: Path, backend: Backend, dtype: torch.dtype | None, memory: Memory | None, *, packed: bool
 ) -> Network:
-    """Load the checkpoint: with transformers alone where that is the same, else with sentence-transformers."""
-    packed = packed and torch.device(how.device).type in {"cpu", "cuda"}
-    if how.device == "cpu" and packed and dtype is not None and not model.spec.trust_remote_code:
+    """Load the checkpoint: without sentence-transformers where that gives the same vectors, otherwise with it."""
+    packed = packed and torch.device(backend.device).type in {"cpu", "cuda"}
+    if backend.device == "cpu" and packed and dtype is not None and not model.spec.trust_remote_code:
         plain = plain_network(folder, dtype, model.spec.max_seq_length, memory)
         if plain:
             return plain
     try:
-        from pytest_embedbench.models.local.library_network import Library
+        from pytest_embedbench.models.local.library_network import LibraryNetwork
     except ImportError as error:
-        raise ModelError(f"model {model.alias!r} needs sentence-transformers: {error}") from error
-    network = Library(model, folder, how, dtype)
+        raise ModelError(f"needs sentence-transformers: {error}", where=f"model {model.alias!r}") from error
+    network = LibraryNetwork(model, folder, backend, dtype)
     if packed:
         network.pack()
     return network
@@ -54,8 +54,16 @@ def _network(
 class SentenceTransformerModel:
     """An ``Encoder`` over a checkpoint of sentence-transformers' kind.
 
-    Its batches have no padding where the model allows that and ``packed`` does not forbid it. What takes long
-    to read of its settings is kept in ``memory``, and taken from it.
+    Args:
+        model: its definition, for prompts and limits.
+        folder: the checkpoint.
+        device: as torch names it.
+        dtype: number format, e.g. ``bf16``; empty where the files of another backend decide.
+        packed: whether batches may go without padding, where the model allows it.
+        memory: keeps what takes long to read of the checkpoint's settings; None to keep nothing.
+
+    Raises:
+        ModelError: the checkpoint does not load, or a library is missing.
     """
 
     def __init__(
@@ -69,17 +77,17 @@ class SentenceTransformerModel:
         memory: Memory | None = None,
     ) -> None:
         spec = model.spec
-        how = Backend(device, {"dtype": DTYPES.get(dtype), "use_safetensors": True}, ())
+        backend = Backend(device, {"dtype": TORCH_DTYPES.get(dtype), "use_safetensors": True}, ())
         if spec.backend != "torch":
-            how, dtype = backend(model, folder, device, dtype), ""
-        self._network = _network(model, folder, how, DTYPES.get(dtype), memory, packed=packed)
+            backend, dtype = find_backend(model, folder, device, dtype), ""
+        self._network = _network(model, folder, backend, TORCH_DTYPES.get(dtype), memory, packed=packed)
         self._prompt_with(model.prompts)
-        notices = (*how.notices, self._widened(folder, device, dtype), self._network.notice)
+        notices = (*backend.notices, self._widening_notice(folder, device, dtype), self._network.notice)
         self._facts = ModelFacts(
             parameters=self._parameters() or None,
             dtype=dtype,
-            device=how.device,
-            prompts=spoken(self._prompts),
+            device=backend.device,
+            prompts=without_empty(self._prompts),
             notices=tuple(filter(None, notices)),
             backend="" if spec.backend == "torch" else spec.backend,
             trust_remote_code=spec.trust_remote_code,
@@ -91,26 +99,27 @@ class SentenceTransformerModel:
         return self._facts
 
     def with_prompts(self, prompts: Mapping[Role, str | None]) -> SentenceTransformerModel:
-        """This model under other prompts; the weights are shared."""
-        told = copy(self)
-        told._prompt_with(prompts)  # noqa: SLF001 - our own class's
-        told._facts = msgspec.structs.replace(self._facts, prompts=spoken(told._prompts))  # noqa: SLF001 - our own class's
-        return told
+        """Return this model under other prompts; the weights are shared."""
+        prompted = copy(self)
+        prompted._prompt_with(prompts)  # noqa: SLF001 - our own class's
+        facts = msgspec.structs.replace(self._facts, prompts=without_empty(prompted._prompts))  # noqa: SLF001 - our own class's
+        prompted._facts = facts  # noqa: SLF001 - our own class's
+        return prompted
 
     @property
     def workers(self) -> int:
-        """Batches that may run at once; on a GPU one, since it is busy with that."""
-        return cores.workers() if self._facts.device == "cpu" and not self._facts.backend else 1
+        """Number of batches that may run at once; 1 on a GPU, which one batch keeps busy."""
+        return threads.workers() if self._facts.device == "cpu" and not self._facts.backend else 1
 
     def side_by_side(self) -> AbstractContextManager[Executor]:
-        return cores.side_by_side()
+        return threads.side_by_side()
 
     def _prompt_with(self, prompts: Mapping[Role, str | None]) -> None:
         self._prompts = {
-            role: declared_prompt(self._network.declared, role) if chosen is None else chosen
-            for role, chosen in prompts.items()
+            role: declared_prompt(self._network.declared, role) if prompt is None else prompt
+            for role, prompt in prompts.items()
         }
-        # Only pooling that leaves the prompt out looks at this; it counts the leading special token too.
+        # Only pooling that leaves the prompt out uses these lengths, which include the leading special token.
         self._prompt_lengths = {
             role: self._network.prompt_length(prompt) for role, prompt in self._prompts.items() if prompt
         }
@@ -118,14 +127,14 @@ class SentenceTransformerModel:
     def _parameters(self) -> int:
         return sum(parameter.numel() for parameter in self._network.parameters())
 
-    def _widened(self, folder: Path, device: str, dtype: str) -> str:
-        """Says so where the weights take more memory than the checkpoint's."""
+    def _widening_notice(self, folder: Path, device: str, dtype: str) -> str:
+        """Return a note where the weights take more memory than in the checkpoint; otherwise empty."""
         own = checkpoint_dtype(folder)
         if device != "cpu" or dtype != "fp32" or own in {"", "fp32"}:
             return ""
         size = self._parameters() * 4 / 1e9
-        loaded = f"its weights are {own} and are loaded as fp32 ({size:.1f} GB), which is exact on a CPU"
-        return f"{loaded}; --embed-dtype {own} keeps them"
+        problem = f"its weights are {own} and are loaded as fp32 ({size:.1f} GB), which is exact on a CPU"
+        return f"{problem}; --embed-dtype {own} keeps them"
 
     def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
         """Tokenize in bulk with the role's prompt in front, truncated at the model's maximal length."""
@@ -133,9 +142,9 @@ class SentenceTransformerModel:
 
     @torch.inference_mode()
     def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
-        """Vectors of the batch, shape (texts, dimensions), float32."""
+        """Return the batch's vectors, shape (texts, dimensions), float32."""
         vectors = self._network.vectors(batch, self._prompt_lengths.get(role))
         if self._facts.normalized and vectors.dtype != torch.float32:
-            # Normalize in 16 bits leaves lengths up to 0.4% from 1, and inner products with them.
+            # Normalizing in 16 bits leaves lengths up to 0.4% from 1, and so inner products that far off.
             vectors = torch.nn.functional.normalize(vectors.float(), dim=1)
         return np.asarray(vectors.float().cpu().numpy(), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""From texts to tokens, as a transformer takes them."""
+"""Tokenizing of texts for transformers."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ from collections.abc import Sequence
 from typing import Any
 
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.checkpoint import LONGEST
+from pytest_embedbench.models.checkpoint import DEFAULT_CUT_TOKENS
 from pytest_embedbench.models.protocol import PreparedText
 
 
 class TextTokenizer:
-    """A checkpoint's tokenizer, set to cut texts at so many tokens; for many threads."""
+    """A checkpoint's tokenizer, set to cut texts at a number of tokens; many threads may use it."""
 
     def __init__(self, tokenizer: Any, max_length: int | None) -> None:
         self._tokenizer = tokenizer
         self._lock = threading.Lock()
-        self.notice = self._cap(max_length)
+        self.notice = self._set_max_length(max_length)
 
-    def _cap(self, wanted: int | None) -> str:
-        """Set the length at which texts are cut; says so where that is ours and not the checkpoint's."""
-        longest = self.max_length
-        if wanted is None and longest is not None and longest <= LONGEST:
+    def _set_max_length(self, max_length: int | None) -> str:
+        """Set the length at which texts are cut; return a note where it is neither the user's nor the checkpoint's."""
+        limit = self.max_length
+        if max_length is None and limit is not None and limit <= DEFAULT_CUT_TOKENS:
             return ""
-        self._tokenizer.model_max_length = wanted or LONGEST
-        if wanted:
+        self._tokenizer.model_max_length = max_length or DEFAULT_CUT_TOKENS
+        if max_length:
             return ""
-        taken = f"{longest:,}" if longest else "any number of"
-        return f"texts are cut at {LONGEST:,} tokens, the model takes {taken}; max_seq_length says otherwise"
+        allowed = f"{limit:,}" if limit else "any number of"
+        cut = f"texts are cut at {DEFAULT_CUT_TOKENS:,} tokens, the model takes {allowed}"
+        return f"{cut}; max_seq_length sets another limit"
 
     @property
     def max_length(self) -> int | None:
         """Tokens at which texts are cut."""
-        longest: int | None = self._tokenizer.model_max_length
-        return longest
+        limit: int | None = self._tokenizer.model_max_length
+        return limit
 
     @property
     def padding_side(self) -> str:
@@ -63,26 +64,26 @@ class TextTokenizer:
         return prepared
 
     def prompt_length(self, prompt: str) -> int:
-        """Tokens that a prompt is at the head of a text, leading special tokens counted in.
+        """Return the number of tokens of a prompt at the head of a text, leading special tokens counted in.
 
-        As sentence-transformers counts them (``Transformer._get_prompt_length``): a special token at the end is the
-        text's.
+        They are counted as in sentence-transformers (``Transformer._get_prompt_length``): a special token at the end
+        belongs to the text.
         """
-        (alone,) = self.prepare([prompt], "")
-        return alone.length - bool(alone.payload and alone.payload[-1] in self._tokenizer.all_special_ids)
+        (prepared,) = self.prepare([prompt], "")
+        return prepared.length - bool(prepared.payload and prepared.payload[-1] in self._tokenizer.all_special_ids)
 
     def padded(self, batch: Sequence[Sequence[int]]) -> dict[str, Any]:
-        """The tokens of a batch, padded on the tokenizer's side as far as they need, and the mask."""
+        """Return a batch's tokens, padded to the longest text on the tokenizer's side, and their mask."""
         return dict(self._tokenizer.pad({"input_ids": batch}, return_tensors="pt"))
 
 
-def tokens(batch: Sequence[PreparedText]) -> list[list[int]]:
-    """The tokens of each text.
+def token_ids(batch: Sequence[PreparedText]) -> list[list[int]]:
+    """Return the token numbers of each text.
 
     Raises:
-        ModelError: a text has none, so that there is nothing to pool.
+        ModelError: a text has none, so there is nothing to pool.
     """
-    found = [text.payload for text in batch]
-    if not all(found):
+    ids = [text.payload for text in batch]
+    if not all(ids):
         raise ModelError("a text has no token at all: the tokenizer adds none, so that nothing is left to pool")
-    return found
+    return ids

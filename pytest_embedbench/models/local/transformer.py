@@ -1,4 +1,4 @@
-"""transformers' models of any kind that takes texts in one row, on a CPU; ``bert.py`` has the commonest kind."""
+"""transformers' own modules on a CPU, of any model that takes texts in one row; ``bert.py`` has the commonest kind."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import torch
 from transformers import AutoModel
 
 from pytest_embedbench.models.fast.packed import Packing, can_pack
-from pytest_embedbench.models.local.bars import without_bars
-from pytest_embedbench.models.local.plain_checkpoint import LOCAL, NotPlainError
+from pytest_embedbench.models.local.plain_checkpoint import LOAD_OPTIONS, NotPlainError
+from pytest_embedbench.models.local.progress_bars import without_progress_bars
 
 
 class Transformer:
     """A ``Body`` as sentence-transformers' Transformer loads it.
 
     Raises:
-        NotPlainError: that does more than is done here, or the model does not take texts in one row.
+        NotPlainError: sentence-transformers would do more than this class, or the model does not take texts in one row.
     """
 
     def __init__(self, folder: Path, config: Any, dtype: torch.dtype) -> None:
@@ -26,8 +26,10 @@ class Transformer:
             raise NotPlainError  # half a model, or one of several
         if hasattr(config, "use_cache"):
             config.use_cache = False
-        with without_bars():
-            self._model = AutoModel.from_pretrained(folder, config=config, dtype=dtype, use_safetensors=True, **LOCAL)
+        with without_progress_bars():
+            self._model = AutoModel.from_pretrained(
+                folder, config=config, dtype=dtype, use_safetensors=True, **LOAD_OPTIONS
+            )
         if not can_pack(self._model):
             raise NotPlainError
         self.architecture = str(self._model.config.model_type)
@@ -37,10 +39,10 @@ class Transformer:
         parameters: Iterable[torch.Tensor] = self._model.parameters()
         return parameters
 
-    def settle(self, vectors: Callable[[], torch.Tensor], expected: torch.Tensor) -> bool:
-        return self._packing.settle(vectors, expected)
+    def pack_if_same(self, compute: Callable[[], torch.Tensor], expected: torch.Tensor) -> bool:
+        return self._packing.pack_if_same(compute, expected)
 
-    def states(self, row: Sequence[Sequence[int]]) -> torch.Tensor:
-        inputs = self._packing.inputs(row) if self._packing.on else {"input_ids": torch.tensor(row)}
+    def states(self, batch: Sequence[Sequence[int]]) -> torch.Tensor:
+        inputs = self._packing.inputs(batch) if self._packing.on else {"input_ids": torch.tensor(batch)}
         states: torch.Tensor = self._model(**inputs, return_dict=True)["last_hidden_state"][0]
         return states

@@ -14,11 +14,21 @@ import numpy as np
 from pytest_embedbench.core.batching import batches
 from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.protocol import SERVED, Answered, Limits, ModelFacts, PreparedText, spoken
-from pytest_embedbench.models.sample_texts import PROBE, UNIT
+from pytest_embedbench.models.checkpoint import TokenCounter, served_token_counter
+from pytest_embedbench.models.protocol import (
+    SERVED_DEVICE,
+    AnsweredBatch,
+    Limits,
+    ModelFacts,
+    PreparedText,
+    without_empty,
+)
+from pytest_embedbench.models.registry import LoadOptions, ModelKind, SourceCache
+from pytest_embedbench.models.sample_texts import SAMPLE_TEXTS, UNIT_LENGTH_TOLERANCE
 from pytest_embedbench.models.served.requests import answers
-from pytest_embedbench.models.served.token_counts import Sent, counter
-from pytest_embedbench.models.served.wire import Wire, fields
+from pytest_embedbench.models.served.token_counts import SentText, request_token_counter
+from pytest_embedbench.models.served.wire import Wire, request_fields
+from pytest_embedbench.models.source import ModelSource
 from pytest_embedbench.remote.background import BackgroundEndpoint
 from pytest_embedbench.remote.client import Reply
 from pytest_embedbench.remote.embeddings import EMBEDDINGS_PATH, Embeddings, server_times
@@ -29,22 +39,22 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Vectors
     from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
-CONNECTIONS = 1000
-"""The encode loop and the load profiles say themselves how many requests are under way; the client does not limit."""
+MAX_CONNECTIONS = 1000
+"""Connections; a number that no caller reaches, since the encode loop and load profiles limit requests in flight."""
 
 
-class _Part(NamedTuple):
-    """Texts of a batch that go into one request."""
+class _RequestPart(NamedTuple):
+    """Texts of a batch that go into one request, with their positions in the batch."""
 
-    places: list[int]
+    positions: list[int]
     prepared: list[PreparedText]
 
 
 class EndpointModel:
-    """A ``ServedEncoder``: what it sends is the prompt and the text; the server tokenizes, pools and normalizes.
+    """A ``ServedEncoder``: sends prompt and text; the server tokenizes, pools and normalizes.
 
     Raises:
-        ModelError: it does not answer, or not as it should.
+        ModelError: the endpoint does not answer, or not as it should.
         ConfigurationError: the extra is not installed, or the key cannot be sent.
     """
 
@@ -53,15 +63,15 @@ class EndpointModel:
         self._alias, self._spec = model.alias, spec
         self.limits = Limits(texts=spec.batch_texts, tokens=spec.batch_tokens, requests=spec.concurrency)
         self._prompts = _prompts(model.prompts)
-        self._counter = counter(model)
+        self._counter = request_token_counter(model)
         self._endpoint = BackgroundEndpoint(_settings(spec))
-        self.probe = self._probe()
+        self.sample_vectors = self._sample_vectors()
         self._facts = ModelFacts(
-            dimensions=self.probe.shape[1],
-            normalized=bool((np.abs(np.linalg.norm(self.probe, axis=1) - 1) < UNIT).all()),
+            dimensions=self.sample_vectors.shape[1],
+            normalized=bool((np.abs(np.linalg.norm(self.sample_vectors, axis=1) - 1) < UNIT_LENGTH_TOLERANCE).all()),
             max_tokens=spec.max_seq_length or spec.max_tokens,
-            device=SERVED,
-            prompts=spoken(self._prompts),
+            device=SERVED_DEVICE,
+            prompts=without_empty(self._prompts),
         )
 
     @property
@@ -69,20 +79,21 @@ class EndpointModel:
         return self._facts
 
     def with_prompts(self, prompts: Mapping[Role, str | None]) -> EndpointModel:
-        """This endpoint under other prompts; the connections are shared."""
-        told = copy(self)
-        told._prompts = _prompts(prompts)  # noqa: SLF001 - our own class's
-        told._facts = msgspec.structs.replace(self._facts, prompts=spoken(told._prompts))  # noqa: SLF001 - our own class's
-        return told
+        """Return this endpoint under other prompts; the connections are shared."""
+        prompted = copy(self)
+        prompted._prompts = _prompts(prompts)  # noqa: SLF001 - our own class's
+        facts = msgspec.structs.replace(self._facts, prompts=without_empty(prompted._prompts))  # noqa: SLF001 - our own class's
+        prompted._facts = facts  # noqa: SLF001 - our own class's
+        return prompted
 
     def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
         """Put the role's prompt in front and count tokens; with a tokenizer, also cut at ``max_seq_length``."""
         return self._counter.prepare(texts, self._prompts[role])
 
-    def submit(self, batch: Sequence[PreparedText], role: Role) -> Future[Answered]:
+    def submit(self, batch: Sequence[PreparedText], role: Role) -> Future[AnsweredBatch]:
         """Send one request with this batch."""
-        outcome: Future[Answered] = Future()
-        asked = self._ask([text.payload for text in batch], role)
+        outcome: Future[AnsweredBatch] = Future()
+        request = self._request([text.payload for text in batch], role)
 
         def finish(done: Future[Reply[Embeddings]]) -> None:
             if done.cancelled():
@@ -90,54 +101,54 @@ class EndpointModel:
                 return
             try:
                 reply = done.result()
-                vectors = self._vectors(reply.value, len(batch), self.probe.shape[1])
+                vectors = self._vectors(reply.value, len(batch), self.sample_vectors.shape[1])
                 texts = self._counter.counted(batch, reply.value.tokens)
-                outcome.set_result(Answered(vectors, texts, server_times(reply.headers)))
+                outcome.set_result(AnsweredBatch(vectors, texts, server_times(reply.headers)))
             except EndpointError as error:
-                outcome.set_exception(ModelError(f"model {self._alias!r}: {error}"))
-            except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
+                outcome.set_exception(ModelError(str(error), where=f"model {self._alias!r}"))
+            except BaseException as error:  # noqa: BLE001 - raised where the future is awaited
                 outcome.set_exception(error)
 
-        outcome.add_done_callback(lambda done: asked.cancel() if done.cancelled() else None)
-        asked.add_done_callback(finish)
+        outcome.add_done_callback(lambda done: request.cancel() if done.cancelled() else None)
+        request.add_done_callback(finish)
         return outcome
 
     def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
-        """Vectors of the batch, shape (texts, dimensions), float32; in as many requests as the limits ask for."""
-        vectors = np.empty((len(batch), self.probe.shape[1]), np.float32)
+        """Return the batch's vectors, shape (texts, dimensions), float32, by as many requests as the limits require."""
+        vectors = np.empty((len(batch), self.sample_vectors.shape[1]), np.float32)
         plan = batches([text.length for text in batch], lambda: self.limits.tokens, self.limits.texts)
-        parts = (_Part(places, [batch[place] for place in places]) for places in plan)
+        parts = (_RequestPart(positions, [batch[index] for index in positions]) for positions in plan)
         for part, answer in answers(self, parts, role):
-            vectors[part.places] = answer.vectors
+            vectors[part.positions] = answer.vectors
         return vectors
 
-    def _ask(self, texts: Sequence[Sent], role: Role) -> Future[Reply[Embeddings]]:
-        return self._endpoint.submit(EMBEDDINGS_PATH, fields(self._spec, texts, role), Embeddings)
+    def _request(self, texts: Sequence[SentText], role: Role) -> Future[Reply[Embeddings]]:
+        return self._endpoint.submit(EMBEDDINGS_PATH, request_fields(self._spec, texts, role), Embeddings)
 
     def wire(self) -> Wire:
-        """For load clients that bring their own connections."""
-        return Wire(self._alias, self._spec, _settings(self._spec), self._counter, self.probe.shape[1])
+        """Return requests and answers as bytes, for load clients that bring their own connections."""
+        return Wire(self._alias, self._spec, _settings(self._spec), self._counter, self.sample_vectors.shape[1])
 
-    def _probe(self) -> Vectors:
+    def _sample_vectors(self) -> Vectors:
         try:
-            reply = self._ask([Sent(text, 0) for text in PROBE], "document").result()
-            vectors = self._vectors(reply.value, len(PROBE))
+            reply = self._request([SentText(text, 0) for text in SAMPLE_TEXTS], "document").result()
+            vectors = self._vectors(reply.value, len(SAMPLE_TEXTS))
         except EndpointError as error:
-            raise ModelError(f"model {self._alias!r}: {error}") from None
+            raise ModelError(str(error), where=f"model {self._alias!r}") from None
         if self._spec.dimensions not in {None, vectors.shape[1]}:
-            message = f"{self._spec.dimensions} dimensions were asked for, {vectors.shape[1]} came"
+            problem = f"{self._spec.dimensions} dimensions were asked for, {vectors.shape[1]} came"
             fix = f"leave dimensions out and cut them here, as {self._alias}@dim={self._spec.dimensions}"
-            raise ModelError(f"model {self._alias!r}: {message}\n  fix: {fix}")
+            raise ModelError(problem, where=f"model {self._alias!r}", fix=fix)
         return vectors
 
-    def _vectors(self, said: Embeddings, count: int, dimensions: int | None = None) -> Vectors:
+    def _vectors(self, embeddings: Embeddings, count: int, dimensions: int | None = None) -> Vectors:
         try:
-            return said.vectors(count, dimensions)
+            return embeddings.vectors(count, dimensions)
         except EndpointError as error:
             raise EndpointError(f"{self._spec.url}: {error}") from None
 
     def close(self) -> None:
-        """Close the connections; requests under way are cancelled."""
+        """Close the connections; requests in flight are cancelled."""
         self._endpoint.close()
 
 
@@ -151,27 +162,44 @@ def _settings(spec: ModelSpec) -> EndpointSettings:
         api_key_env=spec.api_key_env,
         timeout=spec.timeout,
         retries=spec.retries,
-        concurrency=CONNECTIONS,
+        concurrency=MAX_CONNECTIONS,
     )
 
 
 def endpoint_fingerprint(model: NamedModel) -> str:
-    """What stands for the model's weights, which nobody here can see: sha256 of what is asked for and who answers.
+    """Return a digest that stands for the model's weights, which cannot be seen from here.
 
-    With a ``revision`` in the definition that is taken on trust. Without one, the vectors of ``PROBE`` go in, bit for
-    bit: where another model answers under the same name, or the same one computes otherwise, nothing stored is used
-    again. Where a server's arithmetic does not repeat itself, nothing ever is, unless there is a ``revision``.
+    It is the sha256 of the request's fields and of the vectors that answer it. A ``revision`` in the definition is
+    taken on trust instead of vectors. Without a revision, the vectors of ``SAMPLE_TEXTS`` go in, bit for bit: where
+    another model answers under the same name, or the same model computes otherwise, nothing stored is used again. The
+    results of a server whose arithmetic does not repeat itself are therefore never used again without a ``revision``.
 
     Raises:
         ModelError, ConfigurationError: as ``EndpointModel``.
     """
     spec = model.spec
-    asked: list[object] = [spec.url.rstrip("/"), spec.model, spec.dimensions, spec.revision]
+    identity: list[object] = [spec.url.rstrip("/"), spec.model, spec.dimensions, spec.revision]
     if any(spec.request_fields.values()):
-        asked.append(spec.request_fields)
-    digest = hashlib.sha256(msgspec.json.encode(asked))
+        identity.append(spec.request_fields)
+    digest = hashlib.sha256(msgspec.json.encode(identity))
     if not spec.revision:
         endpoint = EndpointModel(model)
         endpoint.close()
-        digest.update(np.ascontiguousarray(endpoint.probe, "<f4").tobytes())
+        digest.update(np.ascontiguousarray(endpoint.sample_vectors, "<f4").tobytes())
     return digest.hexdigest()
+
+
+class EndpointKind(ModelKind):
+    """Models behind a server's address."""
+
+    def locate(self, model: NamedModel) -> ModelSource:
+        return ModelSource(None, model.spec.revision, endpoint_fingerprint(model))
+
+    def load(self, model: NamedModel, sources: SourceCache, options: LoadOptions) -> EndpointModel:  # noqa: ARG002 - no files
+        return EndpointModel(model)
+
+    def token_counter(self, model: NamedModel) -> TokenCounter:
+        return served_token_counter(model)
+
+
+KIND = EndpointKind()

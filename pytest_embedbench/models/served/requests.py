@@ -1,4 +1,4 @@
-"""Ask a served model for many batches at once, a bounded number of them under way."""
+"""Requests to a served model for many batches, with a limit on the number in flight."""
 
 from __future__ import annotations
 
@@ -11,39 +11,41 @@ from pytest_embedbench.errors import ModelError
 
 if TYPE_CHECKING:
     from pytest_embedbench.datasets.types import Role
-    from pytest_embedbench.models.protocol import Answered, PreparedText, ServedEncoder
+    from pytest_embedbench.models.protocol import AnsweredBatch, PreparedText, ServedEncoder
 
 
-class Batch(Protocol):
-    """Some texts that are asked for together."""
+class RequestBatch(Protocol):
+    """Texts that one request holds."""
 
     @property
     def prepared(self) -> Sequence[PreparedText]: ...
 
 
-B = TypeVar("B", bound=Batch)
+RequestBatchT = TypeVar("RequestBatchT", bound=RequestBatch)
 
 
-def answers(model: ServedEncoder, batches: Iterable[B], role: Role) -> Iterator[tuple[B, Answered]]:
-    """Batches with their answers, in the order in which they come; batches are drawn as they are needed.
+def answers(
+    model: ServedEncoder, batches: Iterable[RequestBatchT], role: Role
+) -> Iterator[tuple[RequestBatchT, AnsweredBatch]]:
+    """Yield batches with their answers, in the order in which answers arrive; batches are drawn as they are needed.
 
-    After a failure nothing more is asked for, but what is under way is waited for and given: it was paid for.
+    After a failure no more requests are sent, but those in flight are awaited and yielded, since they were paid for.
 
     Raises:
-        ModelError: the first failure.
+        ModelError: the first failure, once nothing is in flight.
     """
     waiting = iter(batches)
-    under_way: dict[Future[Answered], B] = {}
+    in_flight: dict[Future[AnsweredBatch], RequestBatchT] = {}
     failure: ModelError | None = None
     try:
         while True:
             if failure is None:
-                for batch in islice(waiting, model.limits.requests - len(under_way)):
-                    under_way[model.submit(batch.prepared, role)] = batch
-            if not under_way:
+                for batch in islice(waiting, model.limits.requests - len(in_flight)):
+                    in_flight[model.submit(batch.prepared, role)] = batch
+            if not in_flight:
                 break
-            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-                batch = under_way.pop(future)
+            for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
+                batch = in_flight.pop(future)
                 try:
                     answer = future.result()
                 except ModelError as error:
@@ -51,7 +53,7 @@ def answers(model: ServedEncoder, batches: Iterable[B], role: Role) -> Iterator[
                 else:
                     yield batch, answer
     finally:
-        for future in under_way:
+        for future in in_flight:
             future.cancel()
     if failure:
         raise failure

@@ -1,4 +1,4 @@
-"""How many tokens the texts sent to an endpoint have: by the model's tokenizer, else by what the server counts."""
+"""Token counts of texts sent to an endpoint: by the model's tokenizer, or by the server's own counts."""
 
 from __future__ import annotations
 
@@ -16,28 +16,34 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.spec import NamedModel
 
 CHARACTERS_PER_TOKEN = 4
-"""Until the server has counted any: OpenAI's rule of thumb for English."""
+"""Characters; the estimate until a server has counted tokens. OpenAI's rule of thumb for English."""
 
 
-class Sent(NamedTuple):
-    """What goes to the server: prompt and text, and how many of its characters are the prompt's."""
+class SentText(NamedTuple):
+    """A text as it is sent to a server, its prompt in front."""
 
     text: str
     prompt: int
+    """Characters of the prompt."""
 
 
-class Counter(Protocol):
+class RequestTokenCounter(Protocol):
     """Counts tokens before a text is sent, and again when the answer is there."""
 
     def prepare(self, texts: Sequence[str], prompt: str) -> list[PreparedText]: ...
 
     def counted(self, batch: Sequence[PreparedText], tokens: int) -> list[PreparedText]:
-        """The batch's texts, when the server has counted ``tokens`` in all of them (0: it does not count)."""
+        """Return the batch's texts with the counts that follow from the server's.
+
+        Args:
+            batch: texts of one request.
+            tokens: tokens of the whole request, as the server counted them; 0 if it does not count.
+        """
         ...
 
 
 class TokenizerCounter:
-    """Counts, and cuts at a maximal length, with a tokenizer; what the server says does not matter."""
+    """Counts tokens, and cuts texts at a maximal length, with a tokenizer; the server's counts are not used."""
 
     def __init__(self, tokenizer: Any, max_length: int | None) -> None:
         self._tokenizer = tokenizer
@@ -57,18 +63,18 @@ class TokenizerCounter:
             sent = prompt + text
             if encoding.overflowing:
                 sent = sent[: max(ends, default=len(prompt))]
-            prepared.append(PreparedText(Sent(sent, len(prompt)), len(encoding.ids), len(ends)))
+            prepared.append(PreparedText(SentText(sent, len(prompt)), len(encoding.ids), len(ends)))
         return prepared
 
-    def counted(self, batch: Sequence[PreparedText], tokens: int) -> list[PreparedText]:  # noqa: ARG002 - see Counter
+    def counted(self, batch: Sequence[PreparedText], tokens: int) -> list[PreparedText]:  # noqa: ARG002 - see RequestTokenCounter
         return list(batch)
 
 
 class UsageCounter:
-    """Estimates by characters, at the rate that the server's counts so far show, and takes its count when it is there.
+    """Estimates tokens by characters, at the rate of the server's counts so far, until the server has counted them.
 
-    The server counts a request as a whole. Its texts share that count, and a text and its prompt share the text's, by
-    their characters; sums over many texts are exact up to the prompts' part.
+    The server counts a request as a whole. That count is divided among its texts by their characters, and a text's
+    count between the text and its prompt; sums over many texts are exact up to the prompts' part.
     """
 
     def __init__(self) -> None:
@@ -79,8 +85,8 @@ class UsageCounter:
         rate = self._tokens / self._characters
         prepared = []
         for text in texts:
-            sent = Sent(prompt + text, len(prompt))
-            prepared.append(_shared(sent, math.ceil(len(sent.text) * rate)))
+            sent = SentText(prompt + text, len(prompt))
+            prepared.append(_divided(sent, math.ceil(len(sent.text) * rate)))
         return prepared
 
     def counted(self, batch: Sequence[PreparedText], tokens: int) -> list[PreparedText]:
@@ -95,21 +101,21 @@ class UsageCounter:
         self._characters, self._tokens = self._characters + total, self._tokens + tokens
         ends = [round(tokens * end / total) for end in itertools.accumulate(lengths, initial=0)]
         return [
-            _shared(text.payload, end - start)
+            _divided(text.payload, end - start)
             for text, (start, end) in zip(batch, itertools.pairwise(ends), strict=True)
         ]
 
 
-def _shared(sent: Sent, tokens: int) -> PreparedText:
+def _divided(sent: SentText, tokens: int) -> PreparedText:
     own = len(sent.text) - sent.prompt
     return PreparedText(sent, tokens, round(tokens * own / max(1, len(sent.text))))
 
 
-def counter(model: NamedModel) -> Counter:
-    """The tokenizer that the definition names; else the model's own, if this machine's Hub cache has it; else usage.
+def request_token_counter(model: NamedModel) -> RequestTokenCounter:
+    """Return a counter by the tokenizer of ``tokenizer_file``; without one, by the counts that the server reports.
 
     Raises:
-        ModelError: the tokenizer that the definition names is not to be had.
+        ModelError: the tokenizer that the definition names cannot be found or read.
     """
     spec = model.spec
     file = tokenizer_file(model)
@@ -120,40 +126,44 @@ def counter(model: NamedModel) -> Counter:
     try:
         return TokenizerCounter(Tokenizer.from_file(str(file)), spec.max_seq_length)
     except Exception as error:  # noqa: BLE001 - the library raises bare Exceptions
-        raise ModelError(f"model {model.alias!r}: {file} is no tokenizer: {error}") from None
+        raise ModelError(f"{file} is not a tokenizer: {error}", where=f"model {model.alias!r}") from None
 
 
 def tokenizer_file(model: NamedModel) -> Path | None:
-    """The ``tokenizer.json`` that an endpoint's definition names; else the model's own, if it was downloaded before.
+    """Return the ``tokenizer.json`` that an endpoint's definition names.
+
+    If it names none, return the model's own if this machine's Hub cache has it; otherwise None.
 
     Raises:
-        ModelError: the tokenizer that the definition names is not to be had.
+        ModelError: the tokenizer that the definition names cannot be found.
     """
     return _named(model) if model.spec.tokenizer else _cached(model.spec.model)
 
 
 def _named(model: NamedModel) -> Path:
-    wanted = model.spec.tokenizer
-    path = Path(wanted)
+    name = model.spec.tokenizer
+    path = Path(name)
     if path.is_dir():
         path /= "tokenizer.json"
     if path.is_file():
         return path
     try:
-        folder = snapshot(wanted, kind="model", patterns=["tokenizer.json"]).folder
+        folder = snapshot(name, kind="model", patterns=["tokenizer.json"]).folder
     except HubError as error:
-        without = "leave tokenizer out: then the server's counts are taken"
-        raise ModelError(f"model {model.alias!r}: no tokenizer.json: {error}, give a folder, or {without}") from None
+        problem = (
+            f"no tokenizer.json: {error}, give a folder, or leave tokenizer out: then the server's counts are taken"
+        )
+        raise ModelError(problem, where=f"model {model.alias!r}") from None
     return folder / "tokenizer.json"
 
 
 def _cached(name: str) -> Path | None:
-    """The tokenizer of a Hub model of this name, if it was downloaded before; nothing is downloaded."""
+    """Return the tokenizer of a Hub model of this name if it was downloaded before; nothing is downloaded."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
-        found = try_to_load_from_cache(name, "tokenizer.json")
+        path = try_to_load_from_cache(name, "tokenizer.json")
     except HFValidationError:  # served names need not be Hub ids
         return None
-    return Path(found) if isinstance(found, str) else None
+    return Path(path) if isinstance(path, str) else None

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_embedbench.models.fast import attention as text_attention
-from pytest_embedbench.models.fast.attention import SHORT, attend, by_products, packed_attention
-from pytest_embedbench.models.local.plain_network import Plain
+from pytest_embedbench.models.fast.attention import MAX_PRODUCT_TOKENS, attend, attend_by_products, packed_attention
+from pytest_embedbench.models.local.plain_network import PlainNetwork
 from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
@@ -56,7 +56,7 @@ def test_it_is_near_to_the_formula(
 ) -> None:
     query, key, value = tensors(texts, heads, shared, length, size, seed)
     expected = right(query, key, value, scale, causal)
-    found = by_products(query, key, value, scale=scale, causal=causal)
+    found = attend_by_products(query, key, value, scale=scale, causal=causal)
     assert found.dtype == torch.bfloat16
     # A score of size s is rounded by up to s/256, which changes its weight by as much.
     largest = float((query.double() @ key.repeat_interleave(shared, 1).double().mT).abs().max())
@@ -74,7 +74,7 @@ def test_vectors_are_near(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
     def load(dtype: str) -> SentenceTransformerModel:
         named = NamedModel(alias="model", spec=ModelSpec(path=str(place)))
         model = SentenceTransformerModel(named, place, device="cpu", dtype=dtype)
-        assert isinstance(model._network, Plain)
+        assert isinstance(model._network, PlainNetwork)
         return model
 
     exact = load("fp32")
@@ -82,10 +82,10 @@ def test_vectors_are_near(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
 
     def counted(*states: torch.Tensor, scale: float | None, causal: bool) -> torch.Tensor:
         calls.append(causal)
-        return by_products(*states, scale=scale, causal=causal)
+        return attend_by_products(*states, scale=scale, causal=causal)
 
     monkeypatch.setattr(text_attention, "multiplies_bf16", lambda: True)
-    monkeypatch.setattr(text_attention, "by_products", counted)
+    monkeypatch.setattr(text_attention, "attend_by_products", counted)
     quick = load("bf16")
     one, other = (model.forward(model.prepare(texts, "document"), "document") for model in (exact, quick))
     assert (1 - (one * other).sum(axis=1)).max() < 1e-3
@@ -97,18 +97,18 @@ def test_vectors_are_near(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("dtype", "length", "native", "written_out"),
     [
-        (torch.bfloat16, SHORT, True, True),
-        (torch.bfloat16, SHORT + 1, True, False),
-        (torch.bfloat16, SHORT, False, False),
-        (torch.float32, SHORT, True, False),
-        (torch.float16, SHORT, True, False),
+        (torch.bfloat16, MAX_PRODUCT_TOKENS, True, True),
+        (torch.bfloat16, MAX_PRODUCT_TOKENS + 1, True, False),
+        (torch.bfloat16, MAX_PRODUCT_TOKENS, False, False),
+        (torch.float32, MAX_PRODUCT_TOKENS, True, False),
+        (torch.float16, MAX_PRODUCT_TOKENS, True, False),
     ],
 )
 def test_where_it_is_used(
     monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, length: int, native: bool, written_out: bool
 ) -> None:
     monkeypatch.setattr(text_attention, "multiplies_bf16", lambda: native)
-    monkeypatch.setattr(text_attention, "by_products", lambda *_, **__: "written out")
+    monkeypatch.setattr(text_attention, "attend_by_products", lambda *_, **__: "written out")
     assert (
         packed_attention(dtype)
         == ("products to 256 tokens, " if native and dtype == torch.bfloat16 else "") + "sdpa, packed"

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from pytest_embedbench.models.fast import packed
-from pytest_embedbench.models.fast.attention import row_of
-from pytest_embedbench.models.local.library_network import Library
+from pytest_embedbench.models.fast.attention import pack_row
+from pytest_embedbench.models.local.library_network import LibraryNetwork
 from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
@@ -58,7 +58,7 @@ def by_its_documentation(
 def load(folder: Path, device: str = "cpu", dtype: str = "fp32", *, pack: bool = True) -> SentenceTransformerModel:
     named = NamedModel(alias="model", spec=ModelSpec(path=str(folder)))
     model = SentenceTransformerModel(named, folder, device=device, dtype=dtype, packed=pack)
-    assert isinstance(model._network, Library)
+    assert isinstance(model._network, LibraryNetwork)
     return model
 
 
@@ -108,7 +108,7 @@ def test_what_the_kernel_does_not_take_is_padded(minilm_folder: Path, monkeypatc
 
 
 def test_the_places_of_texts_go_to_the_device() -> None:
-    row = row_of([3, 1, 2])
+    row = pack_row([3, 1, 2])
     assert row.bounds.tolist() == [0, 3, 4, 6]
     assert (row.longest, row.spans) == (3, [(0, 3, 1), (3, 1, 1), (4, 2, 1)])
     moved = row.to(torch.device("meta"))

@@ -16,11 +16,11 @@ from transformers.activations import ACT2FN
 
 from pytest_embedbench.models.fast import linear as fused
 from pytest_embedbench.models.fast import packed
-from pytest_embedbench.models.fast.linear import AFTER_NOTHING, Fusion, activation_after, fused_linear, fusion_pays
+from pytest_embedbench.models.fast.linear import NO_ACTIVATION, Fusion, fused_linear, fusion_pays, onednn_activation
 from pytest_embedbench.models.local import bert
 from pytest_embedbench.models.local import plain_network as plain
 from pytest_embedbench.models.local.bert import Bert
-from pytest_embedbench.models.local.plain_network import Plain
+from pytest_embedbench.models.local.plain_network import PlainNetwork
 from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 from pytest_embedbench.models.local.transformer import Transformer
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(params=["minilm_folder", "qwen3_folder"])
 def folder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkpoint that transformers' own modules run."""
-    monkeypatch.setattr(plain, "bert", lambda *_: None)
+    monkeypatch.setattr(plain, "load_bert", lambda *_: None)
     return Path(request.getfixturevalue(request.param))
 
 
@@ -63,7 +63,7 @@ def load_plain_layers(folder: Path) -> SentenceTransformerModel:
 def load(folder: Path) -> SentenceTransformerModel:
     named = NamedModel(alias="model", spec=ModelSpec(path=str(folder)))
     model = SentenceTransformerModel(named, folder, device="cpu", dtype="fp32")
-    assert isinstance(model._network, Plain)
+    assert isinstance(model._network, PlainNetwork)
     return model
 
 
@@ -72,7 +72,7 @@ def vectors(model: SentenceTransformerModel) -> Vectors:
 
 
 def body(model: SentenceTransformerModel) -> Transformer:
-    assert isinstance(model._network, Plain)
+    assert isinstance(model._network, PlainNetwork)
     found = model._network._body
     assert isinstance(found, Transformer)
     return found
@@ -94,7 +94,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Turn the operation on; what it is called with: the names of activations and their variants."""
     seen: list[tuple[str, str]] = []
 
-    def linear(layer: fused.Layer, then: fused.How, states: torch.Tensor) -> torch.Tensor:
+    def linear(layer: fused.Layer, then: fused.Activation, states: torch.Tensor) -> torch.Tensor:
         seen.append((then.name, then.algorithm))
         return fused_linear(layer, then, states)
 
@@ -147,7 +147,7 @@ def test_berts_vectors_are_the_same(minilm_folder: Path, request: pytest.Fixture
     usual = load_plain_layers(minilm_folder)
     calls = request.getfixturevalue("calls")
     quick = load(minilm_folder)
-    assert isinstance(quick._network._body, Bert)  # type: ignore[attr-defined]  # load says it is Plain
+    assert isinstance(quick._network._body, Bert)  # type: ignore[attr-defined]  # load says it is PlainNetwork
     calls.clear()
     np.testing.assert_allclose(vectors(quick), vectors(usual), atol=1e-6)
     assert calls == [("none", ""), ("none", ""), ("gelu", "none"), ("none", "")] * 6
@@ -157,7 +157,7 @@ def test_what_changes_berts_vectors_is_left_off(minilm_folder: Path, request: py
     usual = load_plain_layers(minilm_folder)
     request.getfixturevalue("wrong")
     kept = load(minilm_folder)
-    assert isinstance(kept._network._body, Bert)  # type: ignore[attr-defined]  # load says it is Plain
+    assert isinstance(kept._network._body, Bert)  # type: ignore[attr-defined]  # load says it is PlainNetwork
     np.testing.assert_array_equal(vectors(kept), vectors(usual))
 
 
@@ -187,7 +187,7 @@ def test_a_layer_and_its_activation(
     states = torch.randn(1, tokens, inputs) * 3
     activation = ACT2FN[name] if name else torch.nn.Identity()
     with torch.inference_mode():
-        found = fused_linear(layer, activation_after(activation) or AFTER_NOTHING, states)
+        found = fused_linear(layer, onednn_activation(activation) or NO_ACTIVATION, states)
         torch.testing.assert_close(found, activation(layer(states)), atol=2e-6, rtol=1e-5)
 
 

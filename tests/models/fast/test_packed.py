@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pytest_embedbench.models.fast.attention import packed_attention, row_of, spans
-from pytest_embedbench.models.local.sentence_transformer import DTYPES, SentenceTransformerModel
+from pytest_embedbench.models.fast.attention import pack_row, packed_attention, spans
+from pytest_embedbench.models.local.sentence_transformer import TORCH_DTYPES, SentenceTransformerModel
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ TEXTS = [" ".join((WORDS * 20)[: 1 + 7 * number % 211]) for number in range(40)]
 def loaded(folder: Path, *, pack: bool = True, dtype: str = "fp32", **spec: object) -> SentenceTransformerModel:
     named = NamedModel(alias="model", spec=ModelSpec(path=str(folder), **spec))  # type: ignore[arg-type]
     model = SentenceTransformerModel(named, folder, device="cpu", dtype=dtype, packed=pack)
-    assert model.facts.attention == (packed_attention(DTYPES[dtype]) if pack else "sdpa")
+    assert model.facts.attention == (packed_attention(TORCH_DTYPES[dtype]) if pack else "sdpa")
     return model
 
 
@@ -111,7 +111,7 @@ def test_a_model_that_computes_otherwise_without_padding_is_padded(
     right = vectors(loaded(minilm_folder))
     # Attention that ignores where texts end.
     monkeypatch.setattr(bert, "spans", lambda lengths: spans([sum(lengths)]))
-    monkeypatch.setattr(packed, "row_of", lambda lengths: row_of([sum(lengths)]))
+    monkeypatch.setattr(packed, "pack_row", lambda lengths: pack_row([sum(lengths)]))
     model = SentenceTransformerModel(
         NamedModel(alias="other", spec=ModelSpec(path=str(minilm_folder))), minilm_folder, device="cpu", dtype="fp32"
     )

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel
 
 from pytest_embedbench.machine.cpu import multiplies_bf16
-from pytest_embedbench.models.local.bert import KINDS, bert
+from pytest_embedbench.models.local.bert import POSITIONS_AFTER_PADDING, load_bert
 from pytest_embedbench.models.local.transformer import Transformer
 
 SIZES = {"hidden_size": 24, "num_attention_heads": 3, "num_hidden_layers": 2, "intermediate_size": 40}
@@ -41,7 +41,7 @@ def saved(folder: Path, kind: str, **more: Any) -> Path:
     return folder
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=POSITIONS_AFTER_PADDING)
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return saved(tmp_path, request.param)
 
@@ -56,7 +56,7 @@ def config_of(folder: Path) -> Any:
 
 
 def test_states_are_those_of_its_own_modules(folder: Path) -> None:
-    ours = bert(folder, config_of(folder), torch.float32)
+    ours = load_bert(folder, config_of(folder), torch.float32)
     assert ours
     found = ours.states(ROW)
     model = AutoModel.from_pretrained(folder)
@@ -81,11 +81,11 @@ def assert_same_states(found: torch.Tensor, expected: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_they_are_those_of_its_own_modules_in_one_row(folder: Path, dtype: torch.dtype) -> None:
-    ours, theirs = bert(folder, config_of(folder), dtype), Transformer(folder, config_of(folder), dtype)
+    ours, theirs = load_bert(folder, config_of(folder), dtype), Transformer(folder, config_of(folder), dtype)
     assert ours
     found, alone = ours.states(ROW), torch.cat([theirs.states([ids]) for ids in ROW])
     for body in (ours, theirs):
-        assert body.settle(lambda body=body: body.states(ROW), alone)  # type: ignore[misc]  # its default says the type
+        assert body.pack_if_same(lambda body=body: body.states(ROW), alone)  # type: ignore[misc]  # its default says the type
     assert found.dtype == dtype
     assert_same_states(found, theirs.states(ROW))
     assert_same_states(found, ours.states(ROW))
@@ -96,7 +96,7 @@ def test_a_model_that_was_never_given_a_pooler(tmp_path: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     edited = {name: weight for name, weight in weights.items() if "pooler" not in name}
     save_file({**edited, "embeddings.position_ids": torch.arange(20)[None]}, folder / "model.safetensors")
-    ours = bert(folder, config_of(folder), torch.float32)
+    ours = load_bert(folder, config_of(folder), torch.float32)
     assert ours
     assert sum(weight.numel() for weight in ours.parameters()) == sum(weight.numel() for weight in edited.values())
 
@@ -107,7 +107,7 @@ def test_a_text_has_its_states_in_any_company(tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.getbasetemp() / "company"
     if not folder.exists():
         saved(folder, "roberta")
-    ours = bert(folder, config_of(folder), torch.float32)
+    ours = load_bert(folder, config_of(folder), torch.float32)
     assert ours
     alone = torch.cat([ours.states([ids]) for ids in row])
     torch.testing.assert_close(ours.states(row), alone, atol=1e-5, rtol=1e-5)
@@ -155,14 +155,14 @@ OTHER: dict[str, Callable[[Path], Any]] = {
 
 @pytest.mark.parametrize("what", OTHER)
 def test_what_is_not_known_here_is_left_to_transformers(plain_bert: Path, what: str) -> None:
-    assert bert(plain_bert, config_of(plain_bert), torch.float32)
+    assert load_bert(plain_bert, config_of(plain_bert), torch.float32)
     OTHER[what](plain_bert)
-    assert bert(plain_bert, config_of(plain_bert), torch.float32) is None
+    assert load_bert(plain_bert, config_of(plain_bert), torch.float32) is None
 
 
 def test_settling_says_no_where_vectors_are_others(plain_bert: Path) -> None:
-    ours = bert(plain_bert, config_of(plain_bert), torch.float32)
+    ours = load_bert(plain_bert, config_of(plain_bert), torch.float32)
     assert ours
     right = ours.states(ROW)
-    assert ours.settle(lambda: ours.states(ROW), right)
-    assert not ours.settle(lambda: ours.states(ROW), right + 1)
+    assert ours.pack_if_same(lambda: ours.states(ROW), right)
+    assert not ours.pack_if_same(lambda: ours.states(ROW), right + 1)

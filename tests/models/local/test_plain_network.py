@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from pytest_embedbench.models.fast import packed
-from pytest_embedbench.models.fast.attention import row_of, spans
+from pytest_embedbench.models.fast.attention import pack_row, spans
 from pytest_embedbench.models.local import bert
-from pytest_embedbench.models.local.library_network import Library
+from pytest_embedbench.models.local.library_network import LibraryNetwork
 from pytest_embedbench.models.local.plain_checkpoint import plain_checkpoint
-from pytest_embedbench.models.local.plain_network import Plain
+from pytest_embedbench.models.local.plain_network import PlainNetwork
 from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 from tests.models.conftest import change
@@ -75,7 +75,7 @@ def load(folder: Path, *, dtype: str = "fp32", memory: Memory | None = None, **s
 
 def plain(folder: Path, **how: Any) -> SentenceTransformerModel:
     model = load(folder, **how)
-    assert isinstance(model._network, Plain)
+    assert isinstance(model._network, PlainNetwork)
     return model
 
 
@@ -84,7 +84,7 @@ def in_library(monkeypatch: pytest.MonkeyPatch, folder: Path, **how: Any) -> Sen
     with monkeypatch.context() as patch:
         patch.setattr("pytest_embedbench.models.local.sentence_transformer.plain_network", lambda *_: None)
         model = load(folder, **how)
-    assert isinstance(model._network, Library)
+    assert isinstance(model._network, LibraryNetwork)
     return model
 
 
@@ -267,7 +267,7 @@ def test_what_is_not_known_here_is_not_plain(copy: Path, what: str) -> None:
 
 
 def in_it(model: SentenceTransformerModel) -> SentenceTransformerModel:
-    assert isinstance(model._network, Library)
+    assert isinstance(model._network, LibraryNetwork)
     return model
 
 
@@ -299,7 +299,7 @@ def test_vectors_that_are_not_those_of_texts_alone_take_it(
 ) -> None:
     right = vectors(plain(minilm_folder))
     monkeypatch.setattr(bert, "spans", lambda lengths: spans([sum(lengths)]))
-    monkeypatch.setattr(packed, "row_of", lambda lengths: row_of([sum(lengths)]))
+    monkeypatch.setattr(packed, "pack_row", lambda lengths: pack_row([sum(lengths)]))
     model = in_it(load(minilm_folder))
     assert model.facts.attention == "sdpa"
     np.testing.assert_allclose(vectors(model), right, atol=1e-6)

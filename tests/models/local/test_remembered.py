@@ -17,9 +17,9 @@ from transformers import AutoTokenizer
 from pytest_embedbench.engine.tuning import READY_FOLDER, Tuning
 from pytest_embedbench.models.local import remembered as ready
 from pytest_embedbench.models.local.plain_network import plain_network
-from pytest_embedbench.models.local.remembered import ReadyTokenizer, fast
+from pytest_embedbench.models.local.remembered import ReadyTokenizer, fast_tokenizer
 from pytest_embedbench.models.local.text_tokenizer import TextTokenizer
-from pytest_embedbench.models.sample_texts import PROBE
+from pytest_embedbench.models.sample_texts import SAMPLE_TEXTS
 from tests.models.conftest import change
 
 Watch = Callable[[Path], bool]
@@ -31,13 +31,13 @@ def reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watch:
     from pytest_embedbench.models.local import plain_network as plain
 
     read: list[Path] = []
-    as_told = plain._as_told
+    as_told = plain._from_files
 
     def watched(checkpoint: Any, *more: Any) -> Any:
         read.append(checkpoint.transformer)
         return as_told(checkpoint, *more)
 
-    monkeypatch.setattr(plain, "_as_told", watched)
+    monkeypatch.setattr(plain, "_from_files", watched)
 
     def load(folder: Path) -> bool:
         read.clear()
@@ -63,7 +63,7 @@ def theirs(minilm_folder: Path) -> Any:
 @given(texts=st.lists(st.text(), min_size=1, max_size=4), longest=st.integers(3, 40))
 @settings(deadline=None, max_examples=100)
 def test_tokens_are_those_of_transformers(theirs: Any, prompt: str, texts: list[str], longest: int) -> None:
-    made = fast(theirs)
+    made = fast_tokenizer(theirs)
     assert made
     found = TextTokenizer(ReadyTokenizer(made), longest).prepare(texts, prompt)
     theirs.model_max_length, usual = longest, theirs.model_max_length
@@ -75,15 +75,15 @@ def test_tokens_are_those_of_transformers(theirs: Any, prompt: str, texts: list[
 
 def test_texts_are_cut_on_the_side_that_the_checkpoint_says(minilm_folder: Path) -> None:
     left = AutoTokenizer.from_pretrained(minilm_folder, truncation_side="left", model_max_length=7)
-    made = fast(left)
+    made = fast_tokenizer(left)
     assert made
-    (found,) = TextTokenizer(ReadyTokenizer(made), None).prepare([PROBE[-1]], "")
-    assert found == TextTokenizer(left, None).prepare([PROBE[-1]], "")[0]
+    (found,) = TextTokenizer(ReadyTokenizer(made), None).prepare([SAMPLE_TEXTS[-1]], "")
+    assert found == TextTokenizer(left, None).prepare([SAMPLE_TEXTS[-1]], "")[0]
     assert left.convert_ids_to_tokens(found.payload) == ["[CLS]", "stand", "on", "shelf", "3", ".", "[SEP]"]
 
 
 def test_special_tokens_that_are_to_be_taken_apart_take_transformers(minilm_folder: Path) -> None:
-    assert fast(AutoTokenizer.from_pretrained(minilm_folder, split_special_tokens=True)) is None
+    assert fast_tokenizer(AutoTokenizer.from_pretrained(minilm_folder, split_special_tokens=True)) is None
 
 
 def test_a_class_that_does_more_with_texts_takes_transformers(minilm_folder: Path) -> None:
@@ -94,11 +94,11 @@ def test_a_class_that_does_more_with_texts_takes_transformers(minilm_folder: Pat
             return super().__call__([text.replace("e", "") for text in texts], **how)
 
     tokenizer.__class__ = Upper
-    assert fast(tokenizer) is None
+    assert fast_tokenizer(tokenizer) is None
 
 
 def test_no_limit_takes_transformers(minilm_folder: Path) -> None:
-    assert fast(AutoTokenizer.from_pretrained(minilm_folder, model_max_length=10**30)) is None
+    assert fast_tokenizer(AutoTokenizer.from_pretrained(minilm_folder, model_max_length=10**30)) is None
 
 
 # What is kept

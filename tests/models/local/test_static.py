@@ -16,8 +16,8 @@ from pytest_embedbench.errors import ModelError
 from pytest_embedbench.load.closed_loop import profile_side
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.models.load import load_model
-from pytest_embedbench.models.protocol import Encoder, Instructed
-from pytest_embedbench.models.source import locate
+from pytest_embedbench.models.protocol import Encoder, InstructedEncoder
+from pytest_embedbench.models.registry import locate
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def test_a_batch_of_empty_texts_has_vectors_too(static_folder: Path) -> None:
 
 def test_prompts_go_before_their_texts_and_are_not_the_texts_own_tokens(static_folder: Path, reference: Any) -> None:
     model = load(static_folder, query_prompt=PROMPT)
-    assert isinstance(model, Instructed)
+    assert isinstance(model, InstructedEncoder)
     assert np.array_equal(ours(model, TEXTS, "query"), reference.encode(TEXTS, prompt=PROMPT))
     assert np.array_equal(ours(model, TEXTS, "document"), reference.encode(TEXTS))
     (asked,), (plain,) = model.prepare(["two words"], "query"), model.prepare(["two words"], "document")
@@ -146,7 +146,6 @@ def test_changed_weights_are_another_model(static_folder: Path, tmp_path: Path) 
     weights = bytearray((folder / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (folder / "model.safetensors").write_bytes(weights)
-    locate.cache_clear()
     assert locate(named).fingerprint != before
 
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_embedbench.models.load import load_model, usual_dtype
-from pytest_embedbench.models.source import locate
+from pytest_embedbench.models.load import default_dtype, load_model
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 from tests.support.qwen3_checkpoint import write_json
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
     from tests.models.local.qwen3.conftest import Load
 
-CUT = "texts are cut at 8,192 tokens, the model takes 32,768; max_seq_length says otherwise"
+CUT = "texts are cut at 8,192 tokens, the model takes 32,768; max_seq_length sets another limit"
 
 
 def named(folder: Path) -> NamedModel:
@@ -35,7 +34,7 @@ def test_on_a_cpu_weights_are_fp32_and_a_notice_names_format_and_size(qwen3_fold
     from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 
     model = named(qwen3_folder)
-    dtype = usual_dtype(model, "cpu")
+    dtype = default_dtype(model, "cpu")
     assert dtype == "fp32"
     loaded = load_model(model, device="cpu", dtype=dtype)
     assert isinstance(loaded, SentenceTransformerModel)
@@ -56,15 +55,14 @@ def test_a_chosen_format_is_the_one_of_all_weights(qwen3_folder: Path, load: Loa
 
 
 def test_on_a_gpu_the_format_is_the_checkpoints(qwen3_folder: Path, copy: Path) -> None:
-    assert [usual_dtype(named(qwen3_folder), device) for device in ("cuda", "cuda:1", "mps")] == ["bf16"] * 3
+    assert [default_dtype(named(qwen3_folder), device) for device in ("cuda", "cuda:1", "mps")] == ["bf16"] * 3
     config = json.loads((copy / "config.json").read_text("utf-8"))
     for own, expected in (("float32", "fp32"), ("float16", "fp16"), (None, "fp32")):
         write_json(copy / "config.json", {**config, "dtype": own})
-        locate.cache_clear()
-        assert usual_dtype(named(copy), "cuda") == expected
+        assert default_dtype(named(copy), "cuda") == expected
     del config["dtype"]
     write_json(copy / "config.json", {**config, "torch_dtype": "bfloat16"})  # as transformers 4 wrote it
-    assert usual_dtype(named(copy), "cuda") == "bf16"
+    assert default_dtype(named(copy), "cuda") == "bf16"
 
 
 def test_very_long_texts_are_cut_and_the_definition_says_where(

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_embedbench.encode.loop import encode
 from pytest_embedbench.encode.progress import SilentProgress
-from pytest_embedbench.models.local.library_network import Library
+from pytest_embedbench.models.local.library_network import LibraryNetwork
 from tests.support.qwen3_checkpoint import INSTRUCTION, PROMPT, write_json
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def test_texts_differ(right: dict[str, Vectors]) -> None:
 
 def test_padding_is_on_the_left_and_masked(qwen3_folder: Path, load: Load) -> None:
     qwen3 = load(qwen3_folder, packed=False)
-    assert isinstance(qwen3._network, Library)
+    assert isinstance(qwen3._network, LibraryNetwork)
     seen: list[dict[str, Any]] = []
     hook = qwen3._network.model[0].register_forward_pre_hook(lambda _, arguments: seen.append(dict(arguments[0])))
     qwen3.forward(qwen3.prepare(["x", "three words here"], "document"), "document")
@@ -141,12 +141,12 @@ TASK = "Instruct: {task}\nQuery:"
 def test_the_datasets_instruction_stands_in_the_query_prompt_alone(
     qwen3_folder: Path, plain: PlainQwen3, load: Load, right: dict[str, Vectors]
 ) -> None:
-    from pytest_embedbench.models.protocol import Instructed
+    from pytest_embedbench.models.protocol import InstructedEncoder
     from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
     named = NamedModel(alias="qwen", spec=ModelSpec(path=str(qwen3_folder), query_prompt=TASK))
     model = load(qwen3_folder, query_prompt=TASK)
-    assert isinstance(model, Instructed)
+    assert isinstance(model, InstructedEncoder)
     weights = next(iter(model._network.parameters())).data_ptr()
     for instruction in ("Given a claim, find documents that refute it", "根据问题检索相关段落", INSTRUCTION):
         told: Any = model.with_prompts(named.on_task(instruction).prompts)

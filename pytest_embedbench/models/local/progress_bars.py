@@ -1,4 +1,4 @@
-"""transformers draws a bar of its own while it loads weights: it would stand in failure reports."""
+"""transformers' own progress bar, which it draws while it loads weights: it would stand in failure reports."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from transformers.utils import logging
 
 
 @contextmanager
-def without_bars() -> Iterator[None]:
-    """Keep it from drawing one."""
+def without_progress_bars() -> Iterator[None]:
+    """Keep transformers from drawing a bar; afterwards it draws as before."""
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:

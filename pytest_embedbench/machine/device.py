@@ -1,0 +1,12 @@
+"""Choice of the device that local models run on."""
+
+from __future__ import annotations
+
+
+def best_device() -> str:
+    """Return the fastest device that torch finds on this machine, as torch names it."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
