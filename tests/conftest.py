@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
 
-pytest_plugins = ["pytester", "tests.support.live_failures"]
+pytest_plugins = ["pytester"]
 
 Record = Mapping[str, Any]
 SHARED = Path(os.environ.get("EMBEDBENCH_SHARED") or Path(__file__).resolve().parents[2] / "shared")
