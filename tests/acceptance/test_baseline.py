@@ -331,7 +331,7 @@ def test_a_baseline_of_another_commit(kept: Project) -> None:
         (["--embed-update-baseline", "--embed-baseline=bad.json"], "--embed-baseline: bad.json is not a baseline: *"),
         (
             ["--embed-update-baseline", "--embed-baseline=HEAD:b.json"],
-            "--embed-baseline: HEAD:b.json is of a commit and cannot be written",
+            "--embed-baseline: HEAD:b.json is part of a commit and cannot be written",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
