@@ -85,6 +85,7 @@ ROOMS: dict[str, set[str]] = {
         "engine",
         "errors",
         "load",
+        "machine",
         "models",
         "plausibility",
         "rating",
