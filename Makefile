@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
-# Processes that run tests: one a core, each with a model in memory; 0 runs them in pytest's own process.
+# Processes that run tests: one for each core, each with a model in memory; 0 runs tests in pytest's own process.
 WORKERS ?= auto
 # A release of pytest for test-python: PYTEST='pytest==8.4.*'; without it, the one that constraints.txt pins.
 PYTEST ?=
@@ -15,8 +15,10 @@ PIP := $(BIN)/$(QUIET_PIP) -c constraints.txt
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 
-# Tests of single modules are everything but these folders, which run whole sessions.
-WHOLE_RUNS := tests/acceptance tests/docs tests/examples tests/packaging
+PARALLEL := -n $(WORKERS) --maxprocesses 8 --dist worksteal
+
+# The fast tests: rooms whose tests need neither a model, nor a server, nor a browser; and one run of the main job.
+FAST := $(addprefix tests/,catalog checks cli core datasets evaluate machine plausibility rating results suite)
 MAIN_JOB := tests/acceptance/test_main_job.py
 
 # The environment of test-python: .venv-py3.12, or .venv-py3.12-pytest8.4.
@@ -73,11 +75,10 @@ leaderboard: $(DEV)
 	cd examples/leaderboard && $(BIN)/pytest --embed-results results --embed-profile-seconds 2 --embed-leaderboard pages $(ARGS)
 
 test: $(DEV)
-	$(BIN)/pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal $(ARGS)
+	$(BIN)/pytest $(PARALLEL) $(ARGS)
 
 test-fast: $(DEV)
-	$(BIN)/pytest tests $(WHOLE_RUNS:%=--ignore=%) $(ARGS)
-	$(BIN)/pytest $(MAIN_JOB) $(ARGS)
+	$(BIN)/pytest $(PARALLEL) -m 'not slow' $(wildcard tests/test_*.py) $(FAST) $(MAIN_JOB) $(ARGS)
 
 # The second line changes the release of pytest that the first has installed.
 test-python:

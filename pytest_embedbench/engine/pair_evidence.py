@@ -51,7 +51,7 @@ class PairEvidence:
 
     @property
     def has_vectors(self) -> bool:
-        return self._pair.model.spec.kind != "bm25"
+        return self._pair.model.spec.has_vectors
 
     @property
     def means(self) -> Mapping[str, float]:

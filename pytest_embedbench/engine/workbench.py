@@ -259,7 +259,7 @@ class Workbench:
         that nothing is proven by a part of the corpus.
         """
         limits = [check.mean_limit for check in pair.checks if check.mean_limit]
-        if not self.settings.fail_fast or not limits or pair.model.spec.kind == "bm25":
+        if not self.settings.fail_fast or not limits or not pair.model.spec.has_vectors:
             return None
         same = stored and stored.embedbench.dataset.fingerprint == dataset.fingerprint
         earlier = self.store.load_run(path, stored) if stored and same else None

@@ -21,6 +21,10 @@ DEFAULT_TASK = "Given a web search query, retrieve relevant passages that answer
 IsoDate = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")]
 
 
+KINDS_WITHOUT_VECTORS = frozenset({"bm25"})
+"""Kinds of models that rank documents without vectors: nothing of theirs can be cut, probed or profiled."""
+
+
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Definition of a model: an entry of the catalogue or of a suite's ``[models.X]``.
 
@@ -120,6 +124,11 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def __hash__(self) -> int:
         # The parameters are tables, which have no hash of their own.
         return hash(msgspec.json.encode(self))
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether models of this kind make vectors."""
+        return self.kind not in KINDS_WITHOUT_VECTORS
 
     @property
     def prompts(self) -> dict[Role, str | None]:

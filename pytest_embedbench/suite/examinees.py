@@ -37,7 +37,7 @@ def examinees(
     """
     by_base: dict[NamedModel, Examinee] = {}
     for model in models:
-        if model.spec.kind == "bm25" or model.base in by_base:
+        if not model.spec.has_vectors or model.base in by_base:
             continue
         reference = find_reference(model) if model.spec.reference else None
         probes = _applying(model.spec)

@@ -19,7 +19,7 @@ from pytest_embedbench.suite.dataset_names import DatasetNames, defined_dataset
 from pytest_embedbench.suite.endpoints import ENDPOINT_SCHEMES, check_endpoint, named_endpoint, with_tokenizer_path
 from pytest_embedbench.suite.examinees import check_skipped_probes
 from pytest_embedbench.suite.find import SUITE_NAME
-from pytest_embedbench.suite.kinds import checked_kind, named_callable
+from pytest_embedbench.suite.kinds import LOCAL, checked_kind, named_callable
 from pytest_embedbench.suite.tables import DEFAULT_DATASETS, SuiteTables
 
 
@@ -178,7 +178,7 @@ class Names:
             return _checked_model(NamedModel(alias=alias, spec=with_tokenizer_path(spec, folder)), where)
         if spec.path:
             spec = msgspec.structs.replace(spec, path=str((folder / Path(spec.path).expanduser()).resolve()))
-        elif spec.kind != "bm25" and not (spec.hub or spec.package):
+        elif spec.kind in LOCAL and not (spec.hub or spec.package):
             raise ConfigurationError(where, "does not say where the model is", "give path or hub")
         return _checked_model(NamedModel(alias=alias, spec=spec), where)
 
@@ -217,7 +217,7 @@ def _checked_model(model: NamedModel, where: str) -> NamedModel:
 def _checked_variant(model: NamedModel, where: str) -> NamedModel:
     """Return the model; refuse a variant that it cannot have, as far as that is known before it is loaded."""
     dimensions_kept, dimensions = model.variant.dimensions, model.spec.dimensions
-    if model.spec.kind == "bm25" and model.variant != FULL_VECTORS:
+    if not model.spec.has_vectors and model.variant != FULL_VECTORS:
         problem = f"{model.alias!r}: {model.base.alias} has no vectors to cut or quantize"
         raise ConfigurationError(where, problem, f"write {model.base.alias}")
     if dimensions_kept and dimensions and dimensions_kept > dimensions:

@@ -143,7 +143,7 @@ def _examined(
     def find_reference(model: NamedModel) -> NamedModel:
         where = f"{names.where}: {names.define_at}models.{model.base.alias}.reference"
         reference = names.another_model(model.spec.reference, where, models)
-        if reference.spec.kind == "bm25" or reference.base == model.base:
+        if not reference.spec.has_vectors or reference.base == model.base:
             raise ConfigurationError(where, f"{reference.alias!r} has no vectors to compare", "name another model")
         return reference.base
 
@@ -178,7 +178,7 @@ def _speeds(table: RegressionTable, names: Names, models: list[NamedModel]) -> l
     if not math.isfinite(table.max_slowdown):
         raise ConfigurationError(f"{at}.max_slowdown", f"{table.max_slowdown} is not a limit", "write e.g. 1.1")
     against = names.another_model(table.speed_against, f"{at}.speed_against", models)
-    if against.spec.kind == "bm25":
+    if not against.spec.has_vectors:
         problem = f"{against.alias!r} has no vectors, so that there is no load to compare"
         raise ConfigurationError(f"{at}.speed_against", problem, "name an embedding model")
     shape = parse_at(f"{at}.profile", parse_shape, table.profile or DEFAULT_SPEED_PROFILE)
