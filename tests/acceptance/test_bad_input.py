@@ -105,7 +105,10 @@ SUITES = {
     ),
     "throughput at a rate": (
         HEAD + "[[checks]]\nprofile = 'b1 r50'\nbudget = ['query throughput >= 5 texts/s']\n",
-        ["embedbench.toml: checks[0].budget[0]: throughput under 'b1 r50' is what is sent", "fix: *'b1 c16'*max rate"],
+        [
+            "embedbench.toml: checks[0].budget[0]: throughput under 'b1 r50' is the rate that is sent",
+            "fix: *'b1 c16'*max rate",
+        ],
     ),
     "speed at a rate": (
         HEAD + "[regression]\nmax_slowdown = 2\nspeed_against = 'bge-small-en-v1.5'\nprofile = 'b1 r50'\n",
@@ -232,7 +235,7 @@ def test_no_model_library_is_imported_before_the_error(project: Project, argumen
     project.suite("ndgc@10 >= 0.3")
     project.write("conftest.py", WATCH)
     parts = ["unknown model 'minilmm'"] if arguments else ["checks[0].quality[0]: unknown metric 'ndgc'"]
-    refused(project, project.spawn(*arguments), parts)
+    refused(project, project.spawn_anew(*arguments), parts)
     assert (project.folder / "heavy.txt").read_text() == ""
 
 
@@ -240,7 +243,7 @@ def test_collecting_imports_no_model_library(project: Project) -> None:
     project.suite("ndcg@10 >= 0.3")
     project.write("conftest.py", WATCH)
     project.write("test_it.py", "def test_it(embed_evaluation):\n    pass\n")
-    result = project.spawn("--collect-only", "-q")
+    result = project.spawn_anew("--collect-only", "-q")
     result.stdout.fnmatch_lines(["test_it.py::test_it?minilm-facts?"])
     assert (project.folder / "heavy.txt").read_text() == ""
 
