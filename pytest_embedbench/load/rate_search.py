@@ -34,7 +34,7 @@ def max_rate(
         limit_ms: limit of the p99.
         seconds: about how long to search.
         progress: hears of each probe.
-        required: rates that the search must decide (does it hold or not?), however long that takes.
+        required: rates for which the search must find out whether they hold, however long that takes.
     """
     sides: list[OpenSide] = []
 
@@ -107,7 +107,7 @@ def search(
         start: the first rate.
         limit_ms: limit of the p99.
         seconds: about how long to search.
-        required: rates that the search must decide.
+        required: rates for which the search must find out whether they hold.
         clock: time in seconds.
     """
     began = clock()
@@ -136,8 +136,8 @@ def search(
 def next_rate(held: float, failed: float, required: Sequence[float]) -> float:
     """Return the rate to try next: the next step of the bisection, or a required rate where the step would pass it.
 
-    ``required`` has the rates between ``held`` and ``failed`` that the search must decide. A distant one is approached
-    by doubling or halving: at a rate far too high, requests pile up, and the probe takes long.
+    ``required`` has the required rates between ``held`` and ``failed``. A distant rate is approached by doubling or
+    halving: at a rate far too high, requests pile up, and the probe takes long.
     """
     if failed == math.inf:
         return min(2 * held, *required) if required else 2 * held
