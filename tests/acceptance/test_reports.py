@@ -79,7 +79,7 @@ def test_notes_on_what_is_wrong_with_a_dataset(project: Project) -> None:
     notes = {line.partition(": facts: ")[2] for line in result.outlines if line.startswith("note: facts: ")}
     for part in (
         "documents are empty", "documents repeat another one's text", "judged queries are not among the queries",
-        "judged documents are not in the corpus", "queries have no judgment",
+        "relevant documents are not in the corpus", "queries have no judgment",
         "judged queries have no relevant document",
     ):  # fmt: skip
         assert [note for note in notes if note.startswith(part) and "(1, first: " in note], part
