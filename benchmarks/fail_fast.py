@@ -30,9 +30,9 @@ import torch
 from tabulate import tabulate
 
 from pytest_embedbench.core.batching import batches, distinct
-from pytest_embedbench.core.limits import Limit
 from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.core.runs import Run
+from pytest_embedbench.core.thresholds import Limit
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.datasets.types import Dataset

@@ -13,7 +13,7 @@ from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.evaluate.evaluation import evaluate
 from pytest_embedbench.evaluate.metrics import Scores, means
 from pytest_embedbench.models.callable import CallableModel
-from pytest_embedbench.suite.names import Names, Overrides
+from pytest_embedbench.suite.model_names import Names, Overrides
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pytest_embedbench.checks.check import NO_LOAD_PROFILE, Check
 from pytest_embedbench.checks.margin import compare_to_limit
 from pytest_embedbench.checks.verdict import PairNames, Status, Verdict
-from pytest_embedbench.core.limits import SIDES, Limit
+from pytest_embedbench.core.thresholds import SIDES, Limit
 from pytest_embedbench.load.notes import overload_note
 from pytest_embedbench.load.shape import Shape
 from pytest_embedbench.machine.environment import matches_hardware

@@ -10,8 +10,8 @@ from pytest_embedbench.checks.verdict import PairNames, Status, Verdict
 
 if TYPE_CHECKING:
     from pytest_embedbench.checks.evidence import CheckEvidence
-    from pytest_embedbench.core.limits import Limit
     from pytest_embedbench.core.measures import Measure
+    from pytest_embedbench.core.thresholds import Limit
     from pytest_embedbench.errors import ProvenFailure
 
 NO_LOAD_PROFILE = "a lexical reference has no load profile"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_embedbench.core.limits import Limit
+    from pytest_embedbench.core.thresholds import Limit
     from pytest_embedbench.load.quantiles import Interval
 
 SMALL_SHARE = 0.01

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_embedbench.checks.budget import BudgetCheck
 from pytest_embedbench.checks.evidence import MaxRateSearch
 from pytest_embedbench.checks.margin import margin, show_interval
-from pytest_embedbench.core.limits import RateLimit
+from pytest_embedbench.core.thresholds import RateLimit
 from pytest_embedbench.load.rates import SEARCH_END_TEXTS
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_embedbench.checks.check import Check
-from pytest_embedbench.core.limits import Limit
 from pytest_embedbench.core.measures import Measure
+from pytest_embedbench.core.thresholds import Limit
 
 if TYPE_CHECKING:
     from pytest_embedbench.checks.evidence import CheckEvidence, QueryOutcome

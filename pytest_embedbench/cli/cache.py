@@ -15,7 +15,7 @@ import click
 from pytest_embedbench.errors import EmbedbenchError
 
 if TYPE_CHECKING:
-    from pytest_embedbench.encode.vector_file import VectorFile
+    from pytest_embedbench.encode.cache_file import VectorFile
 
 SECONDS_PER_DAY = 86_400
 
@@ -52,8 +52,8 @@ def prune(folder: Path, *, older_than: float | None, max_size: str | None, model
 
     Damaged cache files that were moved aside are removed too.
     """
-    from pytest_embedbench.core.limits import parse_size
     from pytest_embedbench.core.parsing import parse_at
+    from pytest_embedbench.core.thresholds import parse_size
     from pytest_embedbench.errors import closest
 
     if everything and (older_than is not None or max_size or model):
@@ -99,7 +99,7 @@ def _open_cache(folder: Path) -> Iterator[VectorFile]:
     Raises:
         EmbedbenchError: there is no cache in the folder, or its file cannot be read or written.
     """
-    from pytest_embedbench.encode.vector_file import VectorFile
+    from pytest_embedbench.encode.cache_file import VectorFile
 
     file = VectorFile(folder)
     # Opening would create an empty cache.

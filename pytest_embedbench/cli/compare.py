@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from pytest_embedbench.core.limits import DEFAULT_CONFIDENCE, DEFAULT_MAX_DROP
 from pytest_embedbench.core.measures import MAIN_MEASURE
+from pytest_embedbench.core.thresholds import DEFAULT_CONFIDENCE, DEFAULT_MAX_DROP
 from pytest_embedbench.errors import ResultError
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ def find_datasets(names: Sequence[str]) -> list[NamedDataset]:
         ConfigurationError: a name stands for no dataset whose files are here.
     """
     from pytest_embedbench.errors import ConfigurationError
-    from pytest_embedbench.suite.names import Names, Overrides
+    from pytest_embedbench.suite.model_names import Names, Overrides
 
     resolver = Names.without_suite(Overrides(datasets=tuple(names)))
     try:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.datasets.spec import NamedDataset
     from pytest_embedbench.datasets.types import Finding
     from pytest_embedbench.models.spec import NamedModel
-    from pytest_embedbench.suite.names import Names
+    from pytest_embedbench.suite.model_names import Names
 
 MAX_ENTRIES = 6
 """Grades, languages and scripts that are printed at most; ``--json`` has all."""
@@ -65,7 +65,7 @@ def doctor(context: click.Context, dataset: str, model: str, *, as_json: bool) -
 def _names(*, dataset: str = "", model: str = "") -> Names:
     """Return the names of the catalogue and of the suite file in the working folder, if there is one."""
     from pytest_embedbench.suite.find import SUITE_NAME, is_suite
-    from pytest_embedbench.suite.names import Names, Overrides
+    from pytest_embedbench.suite.model_names import Names, Overrides
     from pytest_embedbench.suite.tables import decode
 
     overrides = Overrides(datasets=(dataset,) if dataset else (), models=(model,) if model else (), folder=Path.cwd())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pytest_embedbench.conformance import context, declaration, odd, parity, repeat, sense, vectors
+from pytest_embedbench.conformance import context, parity, pooling_and_prompts, repeat, sense, unusual_texts, vectors
 from pytest_embedbench.conformance.outcome import Probe
 
 PROBES: dict[str, Probe] = {
     probe.name: probe
-    for module in (vectors, repeat, declaration, sense, context, odd, parity)
+    for module in (vectors, repeat, pooling_and_prompts, sense, context, unusual_texts, parity)
     for probe in module.PROBES
 }
 """Probes by name."""

@@ -15,8 +15,8 @@ import msgspec
 import numpy as np
 
 from pytest_embedbench.datasets.types import Role
+from pytest_embedbench.encode.cache_file import FRESH_SECONDS, VectorFile, VectorRow
 from pytest_embedbench.encode.lookup import CachedVectors
-from pytest_embedbench.encode.vector_file import FRESH_SECONDS, VectorFile, VectorRow
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.spec import NamedModel
     from pytest_embedbench.results.schema import ModelRecord
     from pytest_embedbench.results.store import Store
-    from pytest_embedbench.suite.examinees import Examinee
+    from pytest_embedbench.suite.probed_models import ProbedModel
 
 
 class Examiner:
@@ -30,23 +30,23 @@ class Examiner:
         self._subject: Subject | None = None
         """The model probed last, with the vectors that several probes need."""
 
-    def examine(self, examinee: Examinee, probe: str, data: Data) -> ProbeOutcome:
+    def examine(self, probed_model: ProbedModel, probe: str, data: Data) -> ProbeOutcome:
         """Run one probe on the model, or use the stored outcome if nothing that decides it has changed.
 
         Raises:
             ModelError: the model, or the one that it is compared with, cannot be used.
         """
         self._store.check_writable()
-        record = model_record(examinee.model.base, self._loader.sources.locate(examinee.model))
+        record = model_record(probed_model.model.base, self._loader.sources.locate(probed_model.model))
         path = self._store.path(record, "").parent / CONFORMANCE
         with self._store.locked(path):
-            key = self._key(examinee, record, data)
+            key = self._key(probed_model, record, data)
             stored = {name: probed for name, probed in read_probes(path).items() if probed.key == key}
             if (earlier := stored.get(probe)) and self._may_reuse(earlier.asked_at):
                 return earlier.outcome
             # Other probes do not load a second model.
-            reference = examinee.reference if PROBES[probe].needs_reference else None
-            outcome = PROBES[probe].ask(self._subject_of(examinee.model.base, reference, data))
+            reference = probed_model.reference if PROBES[probe].needs_reference else None
+            outcome = PROBES[probe].ask(self._subject_of(probed_model.model.base, reference, data))
             latest = ProbeRecord(probe=probe, key=key, asked_at=time.time(), outcome=outcome)
             write_probes(path, [*(probed for name, probed in stored.items() if name != probe), latest])
         return outcome
@@ -61,14 +61,14 @@ class Examiner:
                 self._subject.reference = self._loader.encoder(reference, data)
         return self._subject
 
-    def _key(self, examinee: Examinee, record: ModelRecord, data: Data) -> str:
+    def _key(self, probed_model: ProbedModel, record: ModelRecord, data: Data) -> str:
         """Return the sha256 of everything that decides the model's vectors and those of its reference."""
-        reference = examinee.reference
+        reference = probed_model.reference
         return hash_parts(
             {
                 "model": (record.fingerprint, record.spec),
                 "reference": reference and (self._loader.sources.locate(reference).fingerprint, reference.spec),
-                "dtype": self._loader.dtype(examinee.model, data),
+                "dtype": self._loader.dtype(probed_model.model, data),
                 "device": self._loader.device,
                 "libraries": ranking_libraries(),
             }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pytest_embedbench.core.files import file_name, write_atomically
-from pytest_embedbench.core.limits import SIDES
+from pytest_embedbench.core.thresholds import SIDES
 from pytest_embedbench.engine.pair_results import amend
 from pytest_embedbench.load.circumstances import record_circumstances
 from pytest_embedbench.load.closed_loop import profile_side, shuffled_texts

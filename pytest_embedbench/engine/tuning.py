@@ -14,13 +14,13 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from pytest_embedbench.core.files import write_atomically
-from pytest_embedbench.encode.vector_file import create_cache_folder
+from pytest_embedbench.encode.cache_file import create_cache_folder
 from pytest_embedbench.engine.dtype_choice import DtypeChoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_embedbench.models.local.remembered import Ready
+    from pytest_embedbench.models.local.settings_cache import Ready
 
 TUNING_FILE = "tuning-1.json"
 """Name in the cache's folder; the digit is the version of the file's layout."""
@@ -75,7 +75,7 @@ class Tuning:
 
     def ready(self, name: str) -> Ready | None:
         """Return a checkpoint's settings as read earlier, with any ``remembered``: nothing is measured for them."""
-        from pytest_embedbench.models.local.remembered import Ready
+        from pytest_embedbench.models.local.settings_cache import Ready
 
         return _read(self._ready_file(name), Ready)
 

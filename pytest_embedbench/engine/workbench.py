@@ -24,8 +24,9 @@ from pytest_embedbench.engine.probing import Examiner
 from pytest_embedbench.engine.profiles import Profiler
 from pytest_embedbench.engine.tuning import Tuning
 from pytest_embedbench.evaluate.dense import Encoding
-from pytest_embedbench.evaluate.evaluation import depth_for, evaluate
+from pytest_embedbench.evaluate.evaluation import evaluate
 from pytest_embedbench.evaluate.fail_fast.encoding import FailFast
+from pytest_embedbench.evaluate.search import depth_for
 from pytest_embedbench.machine.environment import hardware_name, matches_hardware, ranking_libraries
 from pytest_embedbench.models.protocol import Encoder
 from pytest_embedbench.results.record import model_record
@@ -47,8 +48,8 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Model, ModelFacts, Vectors
     from pytest_embedbench.models.spec import NamedModel
     from pytest_embedbench.results.schema import PairResult
-    from pytest_embedbench.suite.examinees import Examinee
     from pytest_embedbench.suite.pairs import Pair
+    from pytest_embedbench.suite.probed_models import ProbedModel
 
 
 class PairKey(NamedTuple):
@@ -150,15 +151,15 @@ class Workbench:
 
         return self._slowdowns.get((_key(pair), shape, against), measure)
 
-    def conformance(self, examinee: Examinee, probe: str) -> ProbeOutcome:
+    def conformance(self, probed_model: ProbedModel, probe: str) -> ProbeOutcome:
         """Run one probe on the model, or use the stored outcome if nothing that decides it has changed.
 
         Raises:
             ModelError: the model, or the one that it is compared with, cannot be used.
         """
-        data = partial(self.dataset, examinee.dataset) if examinee.dataset else None
-        key = examinee.model.base, probe
-        return self._outcomes.get(key, lambda: self._examiner.examine(examinee, probe, data))
+        data = partial(self.dataset, probed_model.dataset) if probed_model.dataset else None
+        key = probed_model.model.base, probe
+        return self._outcomes.get(key, lambda: self._examiner.examine(probed_model, probe, data))
 
     def dataset(self, named: NamedDataset) -> Dataset:
         """Return the dataset, loaded once."""

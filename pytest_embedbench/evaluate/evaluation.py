@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pytest_embedbench.core.measures import Measure
@@ -13,11 +13,9 @@ from pytest_embedbench.encode.vector_form import VectorForm
 from pytest_embedbench.evaluate.dense import Encoding, rank
 from pytest_embedbench.evaluate.fail_fast.encoding import FailFast
 from pytest_embedbench.evaluate.metrics import Scores, score
+from pytest_embedbench.evaluate.search import depth_for
 from pytest_embedbench.models.protocol import Encoder, Model
 from pytest_embedbench.models.variants import FULL_VECTORS, Variant
-
-DEFAULT_DEPTH = 100
-"""Documents kept for each query, unless a measure needs more."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +29,6 @@ class Evaluation:
     encode: dict[str, float] = field(default_factory=dict)
     form: VectorForm | None = None
     """The variant's form of the model's vectors; None if the model makes none."""
-
-
-def depth_for(measures: Iterable[Measure]) -> int:
-    """Return the number of documents that the measures need for each query, at least ``DEFAULT_DEPTH``."""
-    return max([DEFAULT_DEPTH, *(measure.k for measure in measures)])
 
 
 def evaluate(

@@ -7,7 +7,7 @@ exactly.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -17,12 +17,20 @@ from pytest_embedbench.core.runs import Run
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pytest_embedbench.core.measures import Measure
     from pytest_embedbench.models.protocol import Vectors
 
 Floating = TypeVar("Floating", bound=np.floating)
 
+DEFAULT_DEPTH = 100
+"""Documents kept for each query, unless a measure needs more."""
 MAX_SCORES = 2**22
 """Scores held at once, 16 MB; the more queries, the fewer vectors are in a block."""
+
+
+def depth_for(measures: Iterable[Measure]) -> int:
+    """Return the number of documents that the measures need for each query, at least ``DEFAULT_DEPTH``."""
+    return max([DEFAULT_DEPTH, *(measure.k for measure in measures)])
 
 
 class TopK:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pytest_embedbench.core.limits import digits
+from pytest_embedbench.core.thresholds import digits
 from pytest_embedbench.load.statistics import SideStatistics
 
 MAX_CLIENT_SHARE = 0.5

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_embedbench.models.registry import LoadOptions, SourceCache, kind_of
 
 if TYPE_CHECKING:
-    from pytest_embedbench.models.local.remembered import Memory
+    from pytest_embedbench.models.local.settings_cache import Memory
     from pytest_embedbench.models.protocol import Model
     from pytest_embedbench.models.spec import NamedModel
 

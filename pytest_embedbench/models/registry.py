@@ -9,7 +9,7 @@ from pytest_embedbench.errors import ModelError
 
 if TYPE_CHECKING:
     from pytest_embedbench.models.checkpoint import TokenCounter
-    from pytest_embedbench.models.local.remembered import Memory
+    from pytest_embedbench.models.local.settings_cache import Memory
     from pytest_embedbench.models.protocol import Model
     from pytest_embedbench.models.source import ModelSource
     from pytest_embedbench.models.spec import NamedModel

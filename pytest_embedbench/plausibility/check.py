@@ -12,14 +12,14 @@ from pytest_embedbench.plausibility.exact import EXACT_CUTS, rr_range
 from pytest_embedbench.plausibility.inequalities import PRECISION_AT_1, Bound, binary_bounds, graded_bounds
 from pytest_embedbench.plausibility.latency import check_fixed_ratios, check_samples
 from pytest_embedbench.plausibility.rows import FindingLevel, Grading, PlausibilityFinding, ReportedRow, finding_about
-from pytest_embedbench.plausibility.signs import (
+from pytest_embedbench.plausibility.sources import result_row
+from pytest_embedbench.plausibility.suspicious_values import (
     check_counts,
     check_full_marks,
     check_published,
     check_zeros,
     contradicted_zeros,
 )
-from pytest_embedbench.plausibility.sources import result_row
 from pytest_embedbench.results.schema import PairResult
 
 

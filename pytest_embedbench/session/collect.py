@@ -14,9 +14,9 @@ from pytest_embedbench.session.items import CheckItem, ConformanceItem
 from pytest_embedbench.session.state import KEY
 
 if TYPE_CHECKING:
-    from pytest_embedbench.suite.examinees import Examinee
     from pytest_embedbench.suite.pairs import Pair
     from pytest_embedbench.suite.plan import Suite
+    from pytest_embedbench.suite.probed_models import ProbedModel
 
 
 class SuiteFile(pytest.File):
@@ -34,7 +34,7 @@ class SuiteFile(pytest.File):
             # An error in a suite ends the session (exit code 4) rather than counting as one failed file.
             session.broken = error
             return
-        examined = {examinee.model.alias: examinee for examinee in suite.examined}
+        examined = {probed_model.model.alias: probed_model for probed_model in suite.examined}
         for alias, pairs in groupby(suite.pairs, key=lambda pair: pair.model.alias):
             yield ModelNode.build(self, alias, suite, list(pairs), examined.get(alias))
 
@@ -44,20 +44,20 @@ class ModelNode(pytest.Collector):
 
     suite: Suite
     pairs: list[Pair]
-    examinee: Examinee | None
+    probed_model: ProbedModel | None
 
     @classmethod
     def build(
-        cls, parent: pytest.Collector, name: str, suite: Suite, pairs: list[Pair], examinee: Examinee | None
+        cls, parent: pytest.Collector, name: str, suite: Suite, pairs: list[Pair], probed_model: ProbedModel | None
     ) -> ModelNode:
         node: ModelNode = cls.from_parent(parent, name=name)
-        node.suite, node.pairs, node.examinee = suite, pairs, examinee
+        node.suite, node.pairs, node.probed_model = suite, pairs, probed_model
         return node
 
     def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
-        if self.examinee:
-            for probe in self.examinee.probes:
-                yield ConformanceItem.build(self, self.suite, self.examinee, probe)
+        if self.probed_model:
+            for probe in self.probed_model.probes:
+                yield ConformanceItem.build(self, self.suite, self.probed_model, probe)
         for pair in self.pairs:
             yield DatasetNode.build(self, pair.dataset.alias, self.suite, pair)
 

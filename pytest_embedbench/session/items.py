@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pytest_embedbench.core.measures import Measure
     from pytest_embedbench.engine.pair_work import PairWork
     from pytest_embedbench.results.baseline import BaselineEntry
-    from pytest_embedbench.suite.examinees import Examinee
     from pytest_embedbench.suite.pairs import Pair
     from pytest_embedbench.suite.plan import Suite
+    from pytest_embedbench.suite.probed_models import ProbedModel
 
 
 class ItemVerdict(NamedTuple):
@@ -140,21 +140,21 @@ class CheckItem(VerdictItem):
 class ConformanceItem(VerdictItem):
     """One conformance probe of one model."""
 
-    examinee: Examinee
+    probed_model: ProbedModel
     probe: str
 
     @classmethod
-    def build(cls, parent: pytest.Collector, suite: Suite, examinee: Examinee, probe: str) -> Self:
-        model = examinee.model
+    def build(cls, parent: pytest.Collector, suite: Suite, probed_model: ProbedModel, probe: str) -> Self:
+        model = probed_model.model
         item = cls.build_named(parent, f"conformance[{probe}]", suite, "conformance", {model.name})
-        item.examinee, item.probe, item.about = examinee, probe, model.alias
+        item.probed_model, item.probe, item.about = probed_model, probe, model.alias
         item.user_properties += model_properties(model.alias)
         return item
 
     def verdict(self, session: EmbedSession) -> ItemVerdict:
         bench = session.workbench(self.suite.settings)
         try:
-            outcome = bench.conformance(self.examinee, self.probe)
+            outcome = bench.conformance(self.probed_model, self.probe)
         except EmbedbenchError as error:
             # A model that cannot be used is one failure, not one for each probe.
             if session.reported.setdefault(str(error), self.nodeid) == self.nodeid:
@@ -162,7 +162,7 @@ class ConformanceItem(VerdictItem):
             first = session.reported[str(error)].rpartition("::")[2]
             pytest.skip(f"the model cannot be used, see {first}")
         verdict = Verdict(
-            model=self.examinee.model.alias,
+            model=self.probed_model.model.alias,
             dataset="",
             check=self.name,
             status=outcome.status,

@@ -33,7 +33,7 @@ def check_offline(suite: Suite) -> None:
     """
     tested = (pair.model for pair in suite.pairs)
     baselines = (getattr(check, "against", None) for pair in suite.pairs for check in pair.checks)
-    references = (examinee.reference for examinee in suite.examined)
+    references = (probed_model.reference for probed_model in suite.examined)
     for model in dict.fromkeys(model.base for model in (*tested, *baselines, *references) if model is not None):
         _check_model(model)
 

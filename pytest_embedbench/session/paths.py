@@ -77,8 +77,8 @@ class SessionPaths:
         """
         if not (size := self._config.getini("embedbench_cache_size")):
             return None
-        from pytest_embedbench.core.limits import parse_size
         from pytest_embedbench.core.parsing import parse_at
+        from pytest_embedbench.core.thresholds import parse_size
 
         return parse_at("embedbench_cache_size", parse_size, size)
 

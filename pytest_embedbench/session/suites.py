@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import msgspec
     import pytest
 
-    from pytest_embedbench.suite.names import Overrides
+    from pytest_embedbench.suite.model_names import Overrides
     from pytest_embedbench.suite.plan import Suite
 
 MARKER_KEYS = ("models", "datasets", "kind")
@@ -107,7 +107,7 @@ class Suites:
         """
         from pytest_embedbench.datasets.spec import DatasetSpec
         from pytest_embedbench.models.spec import ModelSpec
-        from pytest_embedbench.suite.names import Overrides
+        from pytest_embedbench.suite.model_names import Overrides
 
         chosen_models = split_names(option(self._config, "model"))
         chosen_datasets = split_names(option(self._config, "dataset"))

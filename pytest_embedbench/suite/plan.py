@@ -21,16 +21,16 @@ from pytest_embedbench.checks.max_rate import MaxRateCheck
 from pytest_embedbench.checks.quality import QualityCheck
 from pytest_embedbench.checks.regression import RegressionCheck
 from pytest_embedbench.checks.slowdown import Side, SlowdownCheck
-from pytest_embedbench.core.limits import Limit, RateLimit, parse_budget, parse_quality
 from pytest_embedbench.core.measures import DEFAULT_MEASURES, MAIN_MEASURE, Measure, parse_measure
 from pytest_embedbench.core.parsing import parse_at
+from pytest_embedbench.core.thresholds import Limit, RateLimit, parse_budget, parse_quality
 from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.load.shape import OpenShape, Shape, parse_shape, shape_order
 from pytest_embedbench.models.spec import NamedModel
-from pytest_embedbench.suite.examinees import Examinee, examinees
-from pytest_embedbench.suite.names import Names, Overrides
+from pytest_embedbench.suite.model_names import Names, Overrides
 from pytest_embedbench.suite.pairs import Pair
+from pytest_embedbench.suite.probed_models import ProbedModel, probed_models
 from pytest_embedbench.suite.tables import (
     DEFAULT_SPEED_PROFILE,
     CheckTable,
@@ -54,7 +54,7 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True):
     pairs: tuple[Pair, ...]
     measures: tuple[Measure, ...]
     """Measures that every evaluation records."""
-    examined: tuple[Examinee, ...] = ()
+    examined: tuple[ProbedModel, ...] = ()
     """Models whose conformance is tested."""
     regression: RegressionTable | None = None
     """The comparison with a baseline; None if there is none."""
@@ -137,7 +137,7 @@ def _rules(
 
 def _examined(
     tables: SuiteTables, overrides: Overrides, names: Names, models: list[NamedModel], datasets: list[NamedDataset]
-) -> list[Examinee]:
+) -> list[ProbedModel]:
     """Return the models whose conformance is tested; none if the suite or the command line turns that off."""
 
     def find_reference(model: NamedModel) -> NamedModel:
@@ -149,7 +149,7 @@ def _examined(
 
     if not (overrides.conformance and tables.embedbench.conformance):
         return []
-    return examinees(models, find_reference, next(iter(datasets), None))
+    return probed_models(models, find_reference, next(iter(datasets), None))
 
 
 def _comparisons(table: RegressionTable, at: str) -> list[RegressionCheck]:

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
-from pytest_embedbench.core.limits import DEFAULT_CONFIDENCE, DEFAULT_MAX_DROP
 from pytest_embedbench.core.measures import MAIN_MEASURE
+from pytest_embedbench.core.thresholds import DEFAULT_CONFIDENCE, DEFAULT_MAX_DROP
 from pytest_embedbench.datasets.spec import DatasetSpec
 from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.models.spec import ModelSpec
@@ -50,7 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class CheckTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One ``[[checks]]`` table; ``core/limits.py`` parses its thresholds and budgets, ``load/shape.py`` its profile."""
+    """One ``[[checks]]`` table; ``core/thresholds.py`` parses its limits, ``load/shape.py`` its profile."""
 
     model: str | list[str] = "*"
     dataset: str | list[str] = "*"

@@ -21,8 +21,8 @@ import pytest
 from tests.support.forkserver import MAX_SECONDS, MODEL_LIBRARIES, ForkServer, import_modules
 
 if TYPE_CHECKING:
-    from pytest_embedbench.models.local.remembered import Memory
     from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
+    from pytest_embedbench.models.local.settings_cache import Memory
     from pytest_embedbench.models.protocol import Model
     from pytest_embedbench.models.registry import SourceCache
     from pytest_embedbench.models.spec import NamedModel

@@ -15,7 +15,7 @@ from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.plausibility.check import check_row
 from pytest_embedbench.plausibility.rows import ReportedRow, ReportedValue
-from pytest_embedbench.suite.names import Names, Overrides
+from pytest_embedbench.suite.model_names import Names, Overrides
 from pytest_embedbench.suite.tables import SuiteTables
 
 FORUMS = (

@@ -14,7 +14,7 @@ from pytest_embedbench.checks.evidence import LoadEvidence
 from pytest_embedbench.checks.margin import margin
 from pytest_embedbench.checks.max_rate import MaxRateCheck, judge_max_rate
 from pytest_embedbench.checks.verdict import PairNames
-from pytest_embedbench.core.limits import OPERATORS, Limit, RateLimit, parse_budget
+from pytest_embedbench.core.thresholds import OPERATORS, Limit, RateLimit, parse_budget
 from pytest_embedbench.load.quantiles import Interval
 from pytest_embedbench.load.rates import MaxRate, RateProbe, RateResult
 from pytest_embedbench.load.shape import LoadShape, OpenShape

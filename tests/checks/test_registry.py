@@ -16,8 +16,8 @@ from pytest_embedbench.checks.registry import CHECKS
 from pytest_embedbench.checks.regression import RegressionCheck
 from pytest_embedbench.checks.slowdown import SlowdownCheck
 from pytest_embedbench.checks.verdict import PairNames
-from pytest_embedbench.core.limits import RateLimit, parse_budget
 from pytest_embedbench.core.measures import Measure
+from pytest_embedbench.core.thresholds import RateLimit, parse_budget
 from pytest_embedbench.errors import ProvenFailure
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.models.spec import ModelSpec, NamedModel

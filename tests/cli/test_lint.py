@@ -19,7 +19,7 @@ from pytest_embedbench.plausibility.rows import ReportedValue
 from pytest_embedbench.plausibility.sources import read_rows
 from pytest_embedbench.reports.cards.write import write_cards
 from pytest_embedbench.results.store import Store
-from pytest_embedbench.suite.names import Overrides
+from pytest_embedbench.suite.model_names import Overrides
 from pytest_embedbench.suite.plan import read_suite
 
 CARD = """# org/model

@@ -18,7 +18,7 @@ from pytest_embedbench.conformance.probes import PROBES
 from pytest_embedbench.conformance.subject import Subject, distances
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
-from pytest_embedbench.suite.examinees import check_skipped_probes
+from pytest_embedbench.suite.probed_models import check_skipped_probes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

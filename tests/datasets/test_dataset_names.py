@@ -11,7 +11,7 @@ from pytest_embedbench import catalog
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.errors import ConfigurationError
-from pytest_embedbench.suite.names import Names, Overrides
+from pytest_embedbench.suite.model_names import Names, Overrides
 from pytest_embedbench.suite.tables import SuiteTables, decode
 
 if TYPE_CHECKING:

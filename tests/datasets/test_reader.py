@@ -11,7 +11,7 @@ from pytest_embedbench.datasets.gather import DatasetContent
 from pytest_embedbench.datasets.reader import Reader
 from pytest_embedbench.datasets.spec import DatasetSpec, dataset_path
 from pytest_embedbench.errors import ConfigurationError, DatasetError
-from pytest_embedbench.suite.names import Names, Overrides
+from pytest_embedbench.suite.model_names import Names, Overrides
 
 if TYPE_CHECKING:
     from pathlib import Path

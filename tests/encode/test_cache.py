@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from pytest_embedbench.encode.cache import SpaceKey, default_folder, text_digest
+from pytest_embedbench.encode.cache_file import FRESH_SECONDS
 from pytest_embedbench.encode.lookup import CachedVectors
 from pytest_embedbench.encode.loop import encode
 from pytest_embedbench.encode.progress import SilentProgress
-from pytest_embedbench.encode.vector_file import FRESH_SECONDS
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_embedbench.encode import vector_file
+from pytest_embedbench.encode import cache_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,7 +138,7 @@ def test_flipped_bytes_anywhere(desk: Desk, filled: Path) -> None:
 
 
 def test_a_cache_that_stays_broken_is_given_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vector_file.VectorFile, "insert", _malformed)
+    monkeypatch.setattr(cache_file.VectorFile, "insert", _malformed)
     assert encoded(desk) == len(TEXTS)
     assert len(desk.notes) == 2
     assert MOVED.fullmatch(desk.notes[0])
@@ -155,7 +155,7 @@ def _malformed(*_: object) -> None:
 
 
 def test_a_full_disk(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vector_file, "SETUP", vector_file.SETUP + "PRAGMA max_page_count = 8;")
+    monkeypatch.setattr(cache_file, "SETUP", cache_file.SETUP + "PRAGMA max_page_count = 8;")
     assert encoded(desk) == len(TEXTS)
     (note,) = desk.notes
     assert OFF.fullmatch(note)
@@ -173,7 +173,7 @@ def test_a_folder_that_cannot_be_made(desk: Desk) -> None:
 
 def test_a_file_that_cannot_be_written(desk: Desk, filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Root may write any file, so SQLite itself is opened read-only."""
-    monkeypatch.setattr(vector_file, "SETUP", "PRAGMA query_only = 1;")
+    monkeypatch.setattr(cache_file, "SETUP", "PRAGMA query_only = 1;")
     assert encoded(desk) == 0, "reading still works"
     desk.run(["new", *TEXTS[:5]], dimensions=64)
     (note,) = desk.notes
@@ -182,7 +182,7 @@ def test_a_file_that_cannot_be_written(desk: Desk, filled: Path, monkeypatch: py
 
 
 def test_a_file_that_another_process_holds_too_long(desk: Desk, filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vector_file, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(cache_file, "BUSY_SECONDS", 0.1)
     with closing(sqlite3.connect(filled, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert encoded(desk) == 0, "a writer stops no reader"

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from pytest_embedbench.cli import main
-from pytest_embedbench.core.limits import parse_size
+from pytest_embedbench.core.thresholds import parse_size
 
 if TYPE_CHECKING:
     from tests.encode.conftest import Desk

@@ -13,8 +13,9 @@ from pytest_embedbench.core.runs import Run
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.datasets.types import Dataset
-from pytest_embedbench.evaluate.evaluation import depth_for, evaluate
+from pytest_embedbench.evaluate.evaluation import evaluate
 from pytest_embedbench.evaluate.metrics import means
+from pytest_embedbench.evaluate.search import depth_for
 from pytest_embedbench.models.bm25 import BM25Model
 from pytest_embedbench.models.load import load_model
 from pytest_embedbench.models.protocol import Encoder, ModelFacts, PreparedText, Retriever

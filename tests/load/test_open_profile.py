@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_embedbench.core.limits import digits
+from pytest_embedbench.core.thresholds import digits
 from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.load.closed_loop import LOAD_SEED, SideProfile
 from pytest_embedbench.load.notes import overload_note

@@ -21,7 +21,7 @@ from pytest_embedbench.machine.environment import describe_environment
 from pytest_embedbench.models.protocol import ModelFacts
 from pytest_embedbench.models.spec import ModelSpec
 from pytest_embedbench.results.schema import DatasetRecord, Details, Evidence, ModelRecord, PairResult
-from pytest_embedbench.suite.names import Overrides
+from pytest_embedbench.suite.model_names import Overrides
 from pytest_embedbench.suite.plan import read_suite
 
 if TYPE_CHECKING:

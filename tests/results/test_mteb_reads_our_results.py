@@ -20,7 +20,7 @@ from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.engine.pair_work import PairWork, WorkSettings
 from pytest_embedbench.engine.workbench import Workbench
 from pytest_embedbench.results.store import Store
-from pytest_embedbench.suite.names import Overrides
+from pytest_embedbench.suite.model_names import Overrides
 from pytest_embedbench.suite.plan import read_suite
 
 MTEB_PYTHON = os.environ.get("EMBEDBENCH_MTEB_PYTHON", "")

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.models.spec import NamedModel
-from pytest_embedbench.suite.names import Overrides
+from pytest_embedbench.suite.model_names import Overrides
 from pytest_embedbench.suite.plan import Suite, read_suite
 
 

@@ -16,13 +16,13 @@ from pytest_embedbench.checks.check import Check
 from pytest_embedbench.checks.max_rate import MaxRateCheck
 from pytest_embedbench.checks.quality import QualityCheck
 from pytest_embedbench.checks.regression import RegressionCheck
-from pytest_embedbench.core.limits import RateLimit, parse_budget, parse_quality
 from pytest_embedbench.core.measures import DEFAULT_MEASURES, Measure
+from pytest_embedbench.core.thresholds import RateLimit, parse_budget, parse_quality
 from pytest_embedbench.datasets.spec import BUILTIN, DatasetSpec
 from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.models.spec import ModelSpec
-from pytest_embedbench.suite.names import Overrides
+from pytest_embedbench.suite.model_names import Overrides
 from pytest_embedbench.suite.plan import Suite, _completed, read_suite
 
 HEADER = "query-id\tcorpus-id\tscore\n"

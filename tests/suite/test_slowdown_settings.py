@@ -10,7 +10,7 @@ import pytest
 from pytest_embedbench.checks.regression import RegressionCheck
 from pytest_embedbench.checks.slowdown import SlowdownCheck
 from pytest_embedbench.errors import ConfigurationError
-from pytest_embedbench.suite.names import Overrides
+from pytest_embedbench.suite.model_names import Overrides
 from pytest_embedbench.suite.plan import Suite, read_suite
 
 if TYPE_CHECKING:

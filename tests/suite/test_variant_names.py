@@ -11,7 +11,7 @@ from pytest_embedbench import catalog
 from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.models.spec import NamedModel
 from pytest_embedbench.models.variants import FULL_VECTORS, Variant
-from pytest_embedbench.suite.names import Overrides
+from pytest_embedbench.suite.model_names import Overrides
 from pytest_embedbench.suite.plan import read_suite
 
 NAME = "embedbench.toml"

@@ -19,8 +19,8 @@ from pytest_embedbench.evaluate.fail_fast.encoding_order import EncodingOrder
 from pytest_embedbench.evaluate.fail_fast.proof import FailureProver, lower_limits, outlook
 
 if TYPE_CHECKING:
-    from pytest_embedbench.core.limits import Limit
     from pytest_embedbench.core.runs import Run
+    from pytest_embedbench.core.thresholds import Limit
     from pytest_embedbench.datasets.types import Dataset
     from pytest_embedbench.encode.loop import Encoded
     from pytest_embedbench.encode.vector_form import VectorForm

@@ -32,8 +32,8 @@ from pytest_embedbench.evaluate.search import best, tie_ranks
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_embedbench.core.limits import Limit
     from pytest_embedbench.core.measures import Measure
+    from pytest_embedbench.core.thresholds import Limit
     from pytest_embedbench.datasets.types import Dataset
 
     Integers = NDArray[np.int64]

@@ -23,7 +23,7 @@ from pytest_embedbench.models.local.plain_checkpoint import (
     PlainCheckpoint,
     plain_checkpoint,
 )
-from pytest_embedbench.models.local.remembered import Memory, ReadyTokenizer, keep, remembered
+from pytest_embedbench.models.local.settings_cache import Memory, ReadyTokenizer, keep, remembered
 from pytest_embedbench.models.local.text_tokenizer import TextTokenizer, token_ids
 from pytest_embedbench.models.sample_texts import SAMPLE_TEXTS
 

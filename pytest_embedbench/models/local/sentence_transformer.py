@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_embedbench.models.local.network import Network
-    from pytest_embedbench.models.local.remembered import Memory
+    from pytest_embedbench.models.local.settings_cache import Memory
     from pytest_embedbench.models.protocol import Vectors
     from pytest_embedbench.models.spec import NamedModel
 

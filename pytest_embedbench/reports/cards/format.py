@@ -10,7 +10,7 @@ import math
 import re
 from typing import TypeVar
 
-from pytest_embedbench.core.limits import digits
+from pytest_embedbench.core.thresholds import digits
 
 NumberT = TypeVar("NumberT", int, float)
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pytest_embedbench.core.limits import Limit, parse_quality
 from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.core.runs import Run
+from pytest_embedbench.core.thresholds import Limit, parse_quality
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.evaluate.fail_fast.proof import FailureProver, Outlook, outlook
 from pytest_embedbench.evaluate.metrics import means, score

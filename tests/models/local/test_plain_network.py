@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from pytest_embedbench.datasets.types import Role
-    from pytest_embedbench.models.local.remembered import Memory, Ready
+    from pytest_embedbench.models.local.settings_cache import Memory, Ready
     from pytest_embedbench.models.protocol import Vectors
 
     Edit = Callable[[Path], object]

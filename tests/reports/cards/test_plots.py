@@ -28,7 +28,7 @@ from pytest_embedbench.reports.cards.write import write_cards
 from pytest_embedbench.reports.svg import PALETTE, SVG
 from pytest_embedbench.reports.templates import templates_folder
 from pytest_embedbench.results.store import Store
-from pytest_embedbench.suite.names import Overrides
+from pytest_embedbench.suite.model_names import Overrides
 from pytest_embedbench.suite.plan import read_suite
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
 
-class Examinee(msgspec.Struct, frozen=True, kw_only=True):
+class ProbedModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model and the conformance probes that it must pass.
 
     ``reference`` is the model whose vectors it should reproduce. ``dataset`` is the first one that it is tested on, if
@@ -26,22 +26,22 @@ class Examinee(msgspec.Struct, frozen=True, kw_only=True):
     dataset: NamedDataset | None = None
 
 
-def examinees(
+def probed_models(
     models: Sequence[NamedModel],
     find_reference: Callable[[NamedModel], NamedModel],
     dataset: NamedDataset | None = None,
-) -> list[Examinee]:
+) -> list[ProbedModel]:
     """Return every model that makes vectors, with the probes that apply to it.
 
     Variants of a model share its vectors, so that only the first of them is listed.
     """
-    by_base: dict[NamedModel, Examinee] = {}
+    by_base: dict[NamedModel, ProbedModel] = {}
     for model in models:
         if not model.spec.has_vectors or model.base in by_base:
             continue
         reference = find_reference(model) if model.spec.reference else None
         probes = _applying(model.spec)
-        by_base[model.base] = Examinee(model=model, probes=probes, reference=reference, dataset=dataset)
+        by_base[model.base] = ProbedModel(model=model, probes=probes, reference=reference, dataset=dataset)
     return list(by_base.values())
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_embedbench.core.limits import (
+from pytest_embedbench.core.measures import ALIASES
+from pytest_embedbench.core.thresholds import (
     BUDGET_UNITS,
     MAX_RATE_QUANTITIES,
     OPERATORS,
@@ -19,7 +20,6 @@ from pytest_embedbench.core.limits import (
     parse_budget,
     parse_quality,
 )
-from pytest_embedbench.core.measures import ALIASES
 
 operators = st.sampled_from(sorted(OPERATORS))
 scores = st.floats(0, 1)

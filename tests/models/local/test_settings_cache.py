@@ -17,7 +17,7 @@ from transformers import AutoTokenizer
 from pytest_embedbench.engine.tuning import READY_FOLDER, Tuning
 from pytest_embedbench.models.local import remembered as ready
 from pytest_embedbench.models.local.plain_network import plain_network
-from pytest_embedbench.models.local.remembered import ReadyTokenizer, fast_tokenizer
+from pytest_embedbench.models.local.settings_cache import ReadyTokenizer, fast_tokenizer
 from pytest_embedbench.models.local.text_tokenizer import TextTokenizer
 from pytest_embedbench.models.sample_texts import SAMPLE_TEXTS
 from tests.models.conftest import change

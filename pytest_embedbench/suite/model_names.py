@@ -17,9 +17,9 @@ from pytest_embedbench.models.variants import FULL_VECTORS, parse_variant
 from pytest_embedbench.remote.hub import HUB_ID
 from pytest_embedbench.suite.dataset_names import DatasetNames, defined_dataset
 from pytest_embedbench.suite.endpoints import ENDPOINT_SCHEMES, check_endpoint, named_endpoint, with_tokenizer_path
-from pytest_embedbench.suite.examinees import check_skipped_probes
 from pytest_embedbench.suite.find import SUITE_NAME
 from pytest_embedbench.suite.kinds import LOCAL, checked_kind, named_callable
+from pytest_embedbench.suite.probed_models import check_skipped_probes
 from pytest_embedbench.suite.tables import DEFAULT_DATASETS, SuiteTables
 
 
