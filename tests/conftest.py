@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import hypothesis
 import pytest
 
 from tests.support.forkserver import MODEL_LIBRARIES, ForkServer
@@ -47,6 +48,11 @@ class MakeBeir(Protocol):
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Set before torch is imported: workers have a core each, and threads of several would wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+# As many examples as ever; but on a busy machine one may take long, and so may making it.
+hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("busy")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -214,7 +220,7 @@ class FakeServer:
 
     def _call(self, path: str, body: bytes | None = None) -> Any:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(self.address + path, body, timeout=20) as response:
+        with opener.open(self.address + path, body, timeout=120) as response:
             return json.load(response)
 
 

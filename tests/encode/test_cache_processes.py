@@ -99,7 +99,7 @@ class Worker:
     @staticmethod
     def end(process: subprocess.Popen[str], code: int = 0) -> list[str]:
         """Wait for the process; return the texts that it encoded."""
-        output, errors = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=600)
         assert process.returncode == code, errors
         return output.split()
 

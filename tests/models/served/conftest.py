@@ -17,6 +17,7 @@ from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
 if TYPE_CHECKING:
     from pytest_embedbench.models.served.endpoint import EndpointModel
+    from tests.support.forkserver import ForkServer
 
 SERVE = Path(__file__).parents[3] / "examples" / "endpoint" / "serve.py"
 NAME = "all-MiniLM-L6-v2"
@@ -54,16 +55,16 @@ class Proxy:
 
     def _call(self, body: bytes | None = None) -> Any:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{self.address}/control", body, timeout=20) as response:
+        with opener.open(f"{self.address}/control", body, timeout=120) as response:
             return json.load(response)
 
 
 @pytest.fixture(scope="session")
-def served(minilm_folder: Path) -> Iterator[str]:
+def served(minilm_folder: Path, fork_server: ForkServer) -> Iterator[str]:
     """Return the address of MiniLM behind HTTP."""
     for library in ("uvicorn", "starlette", "httpx2", "tenacity"):
         pytest.importorskip(library)
-    with script(str(SERVE), "--port=0") as address:
+    with fork_server.serving(str(SERVE), "--port=0") as address:
         yield address
 
 

@@ -119,7 +119,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_what(court: Court) -> None:
     court.server.behave(default=SLOW)
     process = court.start()
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=120)
     done_before = court.out.read_bytes().count(b"\n")
     assert process.returncode == 1
     assert "Traceback" not in output
