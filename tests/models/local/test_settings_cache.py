@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from pytest_embedbench.engine.tuning import READY_FOLDER, Tuning
-from pytest_embedbench.models.local import remembered as ready
+from pytest_embedbench.models.local import settings_cache as ready
 from pytest_embedbench.models.local.plain_network import plain_network
 from pytest_embedbench.models.local.settings_cache import ReadyTokenizer, fast_tokenizer
 from pytest_embedbench.models.local.text_tokenizer import TextTokenizer
