@@ -6,22 +6,20 @@ What cannot be read at all is an error that names the file and the line. What ca
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib.resources.abc import Traversable
 
 import msgspec
 
 from pytest_embedbench.datasets.files import lines
-from pytest_embedbench.datasets.gather import DatasetContent, collect_judgments, texts_by_id, whole_grade
+from pytest_embedbench.datasets.gather import DatasetContent, collect_judgments, texts_by_id
+from pytest_embedbench.datasets.judgment_tables import raw_judgments, read_judgments
 from pytest_embedbench.datasets.layout import find_layout
 from pytest_embedbench.datasets.tables import Column, read_table
 from pytest_embedbench.datasets.types import Finding
 from pytest_embedbench.errors import DatasetError
 
-QRELS_HEADER = ("query-id", "corpus-id", "score")
-
 TEXT_COLUMNS = (Column(("_id", "id")), Column(("text",)), Column(("title",), required=False))
-JUDGMENT_COLUMNS = (Column(("query-id",)), Column(("corpus-id",)), Column(("score",), required=False))
-"""NanoBEIR's judgments have no grade: each of them says that a document is relevant."""
 
 TextRecord = tuple[str | int, str | None, str | None]
 """Id, text and title of a document or query."""
@@ -51,7 +49,7 @@ def read_collection(folder: Traversable, split: str = "", subset: str = "") -> D
     layout = find_layout(folder, split, subset)
     docs = _read_texts(layout.corpus, "document", findings)
     queries = _read_texts(layout.queries, "query", findings)
-    qrels = collect_judgments(_read_qrels(layout.qrels.get(layout.split, []), findings), findings)
+    qrels = collect_judgments(read_judgments(layout.qrels.get(layout.split, []), findings), findings)
     # A query without a judgment in this split is no defect if another split judges it.
     others = [file for other, files in layout.qrels.items() if other != layout.split for file in files]
     return DatasetContent(docs, queries, qrels, findings, layout.split, frozenset(_judged_queries(others)))
@@ -97,55 +95,9 @@ def _table_texts(file: Traversable) -> Iterator[TextRecord]:
         yield key, text, title
 
 
-def _read_qrels(files: Sequence[Traversable], findings: list[Finding]) -> Iterator[tuple[str, str, int]]:
-    for file in files:
-        yield from _tsv_judgments(file, findings) if file.name.endswith(".tsv") else _table_judgments(file)
-
-
-def _table_judgments(file: Traversable) -> Iterator[tuple[str, str, int]]:
-    for number, (query, doc, score) in read_table(file, JUDGMENT_COLUMNS):
-        where = f"{file}:{number}"
-        if query is None or doc is None:
-            raise DatasetError(f"the id of the {'query' if query is None else 'document'} is missing", where=where)
-        yield str(query), str(doc), whole_grade(1 if score is None else score, where)
-
-
-def _tsv_judgments(file: Traversable, findings: list[Finding]) -> Iterator[tuple[str, str, int]]:
-    """Yield judgments of BEIR's or trec_eval's layout, with or without a header."""
-    for index, (number, line) in enumerate(lines(file)):
-        fields = _fields(line)
-        # Headers have various words ("score", "relevance"), but never a number as the last one.
-        if index == 0 and not _is_number(fields[-1]):
-            continue
-        if index == 0:
-            message = f"{file.name} has no header line ({' '.join(QRELS_HEADER)}); its first line is read as a judgment"
-            fix = "write these three words, separated by tabs, as its first line: other tools skip the first line"
-            findings.append(Finding(code="qrels-without-header", message=message, count=1, first=line, fix=fix))
-        if len(fields) == 4:  # noqa: PLR2004 - trec_eval's layout: query, iteration, document, grade
-            fields = [fields[0], *fields[2:]]
-        where = f"{file}:{number}"
-        if len(fields) != len(QRELS_HEADER):
-            problem = f"{len(fields)} columns instead of three: {' '.join(QRELS_HEADER)}"
-            raise DatasetError(problem, where=where)
-        yield fields[0].strip(), fields[1].strip(), whole_grade(fields[2], where)
-
-
 def _judged_queries(files: Sequence[Traversable]) -> Iterator[str]:
+    """Yield the queries that other splits judge; a file of another split that cannot be read is of no concern here."""
     for file in files:
-        if file.name.endswith(".tsv"):
-            yield from (_fields(line)[0].strip() for _, line in lines(file))
-        else:
-            yield from (str(query) for _, (query,) in read_table(file, JUDGMENT_COLUMNS[:1]))
-
-
-def _fields(line: str) -> list[str]:
-    # trec_eval's files are separated by spaces. BEIR's ids may have spaces, its columns are separated by tabs.
-    return line.split("\t") if "\t" in line else line.split()
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        with suppress(DatasetError):
+            for judgment in raw_judgments(file, []):
+                yield judgment.query

@@ -9,6 +9,13 @@ from typing import NamedTuple
 from pytest_embedbench.datasets.types import Finding, Qrels
 from pytest_embedbench.errors import DatasetError
 
+MAX_GRADE = 1_000
+"""Largest grade, and with a minus sign the smallest.
+
+trec_eval has a table with an entry for each gain up to the largest one: a large number, such as an id in the place of
+a grade, makes every metric 0 or ends the process.
+"""
+
 
 class DatasetContent(NamedTuple):
     """Contents of a dataset's files; texts are by id, in the files' order."""
@@ -87,14 +94,22 @@ def whole_grade(value: object, where: str) -> int:
     """Return a grade as a whole number: 1 for ``1``, ``1.0``, ``"1"`` and ``True``.
 
     Raises:
-        DatasetError: the grade is not a whole number.
+        DatasetError: the grade is missing, not a whole number, or beyond ``MAX_GRADE``.
     """
+    if value is None or value == "":
+        fix = "write 0 where a document is not relevant, 1 or more where it is"
+        raise DatasetError("the grade is missing", where=where, fix=fix)
     if isinstance(value, str | int | float):
         try:
             number = float(value)
-        except ValueError:
+        except (ValueError, OverflowError):  # an integer of more than 308 digits
             number = math.nan
         # Metrics take integers as gains: a fraction would be cut off in silence. NaN and infinity are no integers.
         if number.is_integer():
+            if abs(number) > MAX_GRADE:
+                problem = f"the grade {value!r} is beyond {MAX_GRADE:,}, the largest that can be scored"
+                fix = "give whole numbers such as 0 to 3; is this column really the grade, not an id or a score?"
+                raise DatasetError(problem, where=where, fix=fix)
             return int(number)
-    raise DatasetError(f"the grade {value!r} is not a whole number", where=where)
+    fix = "give whole numbers such as 0 to 3: metrics would cut a fraction off"
+    raise DatasetError(f"the grade {value!r} is not a whole number", where=where, fix=fix)

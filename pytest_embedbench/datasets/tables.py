@@ -1,8 +1,8 @@
 """Read the rows of a table in any format: CSV, TSV, JSON lines, Parquet.
 
-A new format is one function and one line in ``_READERS``. A column is found under any of several names. Parquet is
-read in batches of rows and only the columns asked for, so that a corpus of millions of rows neither has to fit into
-memory nor becomes a Python object for every cell.
+A new format is one function, one line in ``_READERS`` and its ending in ``SUFFIXES``. A column is found under any of
+several names. Parquet is read in batches of rows and only the columns asked for, so that a corpus of millions of rows
+neither has to fit into memory nor becomes a Python object for every cell.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ TableRow = tuple[int, tuple[Any, ...]]
 The number is that of the line in text formats, and in Parquet that of the row, from 1.
 """
 
+ChooseColumns = Callable[[Sequence[str]], Sequence[str | None]]
+"""Choose the columns to read of a table with this header; None stands for an optional column that it lacks."""
+
 
 class Column(NamedTuple):
     """A column to read, under any of its names; upper or lower case and the word separator do not matter."""
@@ -40,7 +43,7 @@ class Column(NamedTuple):
 
 def is_table(name: str) -> bool:
     """Whether a file of this name holds a table."""
-    return _suffix(name) in _READERS
+    return table_suffix(name) in SUFFIXES
 
 
 def read_table(file: Traversable, columns: Sequence[Column]) -> Iterator[TableRow]:
@@ -49,37 +52,70 @@ def read_table(file: Traversable, columns: Sequence[Column]) -> Iterator[TableRo
     Raises:
         DatasetError: a required column is missing or a row is malformed; names the file and the row.
     """
-    return _READERS[_suffix(file.name)](file, columns)
+    if table_suffix(file.name) == ".jsonl":
+        return _json_rows(file, columns)
+    return _READERS[table_suffix(file.name)](file, lambda header: _choose(file, header, columns))
 
 
-def _suffix(name: str) -> str:
+def read_records(file: Traversable, choose: ChooseColumns) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the table's rows by column name, with their numbers; a record of JSON lines has all its keys.
+
+    Args:
+        file: the table.
+        choose: returns the columns to read of a table with this header; not asked for JSON lines.
+
+    Raises:
+        DatasetError: a row is malformed; names the file and the row.
+    """
+    if table_suffix(file.name) == ".jsonl":
+        yield from _json_records(file)
+        return
+    names: list[str | None] = []
+
+    def remember(header: Sequence[str]) -> Sequence[str | None]:
+        names.extend(choose(header))
+        return names
+
+    for number, values in _READERS[table_suffix(file.name)](file, remember):
+        yield number, {name: value for name, value in zip(names, values, strict=True) if name is not None}
+
+
+def table_suffix(name: str) -> str:
     return "." + name.removesuffix(".gz").rpartition(".")[2].casefold()
 
 
-def _read_csv(file: Traversable, columns: Sequence[Column]) -> Iterator[TableRow]:
-    return _read_delimited(file, columns, ",")
+def _read_csv(file: Traversable, choose: ChooseColumns) -> Iterator[TableRow]:
+    return _read_delimited(file, choose, ",")
 
 
-def _read_tsv(file: Traversable, columns: Sequence[Column]) -> Iterator[TableRow]:
-    return _read_delimited(file, columns, "\t")
+def _read_tsv(file: Traversable, choose: ChooseColumns) -> Iterator[TableRow]:
+    return _read_delimited(file, choose, "\t")
 
 
-def _read_delimited(file: Traversable, columns: Sequence[Column], delimiter: str) -> Iterator[TableRow]:
+def _read_delimited(file: Traversable, choose: ChooseColumns, delimiter: str) -> Iterator[TableRow]:
+    rows = delimited_rows(file, delimiter)
+    _, header = next(rows, (1, []))
+    positions = [None if name is None else header.index(name) for name in choose(header)]
+    for number, row in rows:
+        if len(row) != len(header):
+            problem = f"{len(row)} columns where the header has {len(header)}"
+            fix = f"put double quotes around texts that hold a {'comma' if delimiter == ',' else 'tab'}"
+            raise DatasetError(problem, where=f"{file}:{number}", fix=fix)
+        yield number, tuple(None if position is None else row[position] for position in positions)
+
+
+def delimited_rows(file: Traversable, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a CSV or TSV file, the header among them, with the number of the line on which each ends.
+
+    Raises:
+        DatasetError: quotation marks do not fit, or the file is not UTF-8; names the file and the line.
+    """
     with opened(file) as content, _long_cells():
         text = io.TextIOWrapper(content, encoding="utf-8-sig", newline="")
         # strict: otherwise a quotation mark that is never closed swallows the rest of the file.
         reader = csv.reader(text, delimiter=delimiter, strict=True)
         try:
-            header = next(reader, [])
-            positions = [None if name is None else header.index(name) for name in _choose(file, header, columns)]
-            for row in reader:
-                if not row:
-                    continue
-                if len(row) != len(header):
-                    problem = f"{len(row)} columns where the header has {len(header)}"
-                    fix = f"put double quotes around texts that hold a {'comma' if delimiter == ',' else 'tab'}"
-                    raise DatasetError(problem, where=f"{file}:{reader.line_num}", fix=fix)
-                yield reader.line_num, tuple(None if position is None else row[position] for position in positions)
+            yield from ((reader.line_num, row) for row in reader if row)
         except csv.Error as error:
             fix = "double quotes within a text are written twice, and the text stands in quotes"
             raise DatasetError(str(error), where=f"{file}:{reader.line_num}", fix=fix) from None
@@ -98,26 +134,30 @@ def _long_cells() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _read_json_lines(file: Traversable, columns: Sequence[Column]) -> Iterator[TableRow]:
-    decoder = msgspec.json.Decoder(dict[str, Any])
+def _json_rows(file: Traversable, columns: Sequence[Column]) -> Iterator[TableRow]:
     chosen: list[str | None] = []
-    for number, line in lines(file):
-        where = f"{file}:{number}"
-        try:
-            record = decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeError) as error:
-            raise DatasetError(str(error), where=where) from None
+    for number, record in _json_records(file):
         # The first line stands for the header: a key that only later lines have is not read.
         chosen = chosen or _choose(file, list(record), columns)
         for name, column in zip(chosen, columns, strict=True):
             if column.required and name not in record:
-                raise DatasetError(f"the key {name!r} is missing, which the first line has", where=where)
+                raise DatasetError(f"the key {name!r} is missing, which the first line has", where=f"{file}:{number}")
         yield number, tuple(None if name is None else record.get(name) for name in chosen)
-    if not chosen:
+
+
+def _json_records(file: Traversable) -> Iterator[tuple[int, dict[str, Any]]]:
+    decoder = msgspec.json.Decoder(dict[str, Any])
+    number = 0
+    for number, line in lines(file):
+        try:
+            yield number, decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise DatasetError(str(error), where=f"{file}:{number}") from None
+    if not number:
         raise DatasetError("is empty", where=str(file))
 
 
-def _read_parquet(file: Traversable, columns: Sequence[Column]) -> Iterator[TableRow]:
+def _read_parquet(file: Traversable, choose: ChooseColumns) -> Iterator[TableRow]:
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -126,7 +166,7 @@ def _read_parquet(file: Traversable, columns: Sequence[Column]) -> Iterator[Tabl
     with opened(file) as content:
         try:
             table = parquet.ParquetFile(content)
-            chosen = _choose(file, table.schema_arrow.names, columns)
+            chosen = choose(table.schema_arrow.names)
             number = 1
             for batch in table.iter_batches(BATCH_ROWS, columns=[name for name in chosen if name is not None]):
                 # Whole columns are converted at once: cell by cell takes minutes for a corpus of millions.
@@ -138,25 +178,25 @@ def _read_parquet(file: Traversable, columns: Sequence[Column]) -> Iterator[Tabl
             raise DatasetError(f"cannot be read as Parquet: {error}", where=str(file)) from None
 
 
-_READERS: dict[str, Callable[[Traversable, Sequence[Column]], Iterator[TableRow]]] = {
+_READERS: dict[str, Callable[[Traversable, ChooseColumns], Iterator[TableRow]]] = {
     ".csv": _read_csv,
     ".tsv": _read_tsv,
-    ".jsonl": _read_json_lines,
     ".parquet": _read_parquet,
 }
+"""Readers of the formats with a header; JSON lines name their columns in each line."""
 
 
-SUFFIXES = (*_READERS, *(f"{suffix}.gz" for suffix in _READERS if suffix != ".parquet"))
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz", ".tsv.gz", ".jsonl.gz")
 """Endings of the names of tables. Parquet is compressed inside, so that nobody compresses it again."""
 
 
 def _choose(file: Traversable, header: Sequence[str], columns: Sequence[Column]) -> list[str | None]:
     """Return each column's name in this table; None for an optional column that the table lacks."""
     # Of two columns that differ only in case or separator the first one counts, hence reversed.
-    by_plain_name = {_plain(name): name for name in reversed(header)}
+    by_plain_name = {plain_name(name): name for name in reversed(header)}
     chosen = []
     for column in columns:
-        matches = (by_plain_name[_plain(name)] for name in column.names if _plain(name) in by_plain_name)
+        matches = (by_plain_name[plain_name(name)] for name in column.names if plain_name(name) in by_plain_name)
         match = next(matches, None)
         if match is None and column.required:
             shown = ", ".join(map(repr, header)) or "nothing"
@@ -167,5 +207,6 @@ def _choose(file: Traversable, header: Sequence[str], columns: Sequence[Column])
     return chosen
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return a column's name in lower case, with ``-`` between its words."""
     return name.strip().casefold().replace("_", "-").replace(" ", "-")

@@ -144,9 +144,11 @@ def test_qrels_without_header_keep_their_first_judgment(make_beir: MakeBeir) -> 
     assert found(dataset) == {"qrels-without-header": (1, "q1\td1\t2")}
 
 
-@pytest.mark.parametrize("header", ["query-id\tcorpus-id\tscore", "qid iter docid rel", "a\tb\tc"])
-def test_any_words_are_a_header(make_beir: MakeBeir, header: str) -> None:
-    dataset = load(make_beir(qrels=f"{header}\nq1\td1\t2\n"))
+@pytest.mark.parametrize(
+    ("header", "line"), [("query-id\tcorpus-id\tscore", "q1\td1\t2"), ("qid iter docid rel", "q1 0 d1 2")]
+)
+def test_known_words_are_a_header(make_beir: MakeBeir, header: str, line: str) -> None:
+    dataset = load(make_beir(qrels=f"{header}\n{line}\n"))
     assert (dataset.qrels, dataset.findings) == ({"q1": {"d1": 2}}, ())
 
 
@@ -357,14 +359,15 @@ def test_bad_json_names_file_and_line(make_beir: MakeBeir, file: str, line: str,
         ("q1\td1\t0.5", "the grade '0.5' is not a whole number"),
         ("q1\td1\tnan", "the grade 'nan' is not a whole number"),
         ("q1\td1\tinf", "the grade 'inf' is not a whole number"),
-        ("q1\td1\t", "the grade '' is not a whole number"),
+        ("q1\td1\t", "the grade is missing"),
+        ("\td1\t1", "the id of the query is missing"),
     ],
 )
 def test_a_bad_judgment_names_file_and_line(make_beir: MakeBeir, line: str, problem: str) -> None:
     folder = make_beir(qrels=f"{HEADER}q1\td2\t1\n{line}\n")
     with pytest.raises(DatasetError) as caught:
         load(folder)
-    assert str(caught.value) == f"{folder / 'qrels' / 'test.tsv'}:3: {problem}"
+    assert (caught.value.where, caught.value.problem) == (f"{folder / 'qrels' / 'test.tsv'}:3", problem)
 
 
 def test_a_fractional_first_grade_is_not_taken_for_a_header(make_beir: MakeBeir) -> None:
