@@ -124,12 +124,16 @@ class Endpoint:
         old, new = request.url, target.url
         if (old.scheme, old.host, old.port) != (new.scheme, new.host, new.port):
             server = self._key.redacted(f"{new.scheme}://{new.host}" + (f":{new.port}" if new.port else ""))
-            raise EndpointError(f"redirects to another host, {server}: refused", where=str(old), fatal=True)
+            raise EndpointError(f"redirects to another host, {server}: refused", where=self._shown(old), fatal=True)
         if target.method != "POST":
             path = self._key.redacted(str(new.path))
             problem = f"redirects to {path} in a way that drops the request; is the address right?"
-            raise EndpointError(problem, where=str(old), fatal=True)
+            raise EndpointError(problem, where=self._shown(old), fatal=True)
         return target
+
+    def _shown(self, url: httpx2.URL) -> str:
+        """Return an address without the key, which a redirect may have put there."""
+        return self._key.redacted(str(url))
 
     def _check_status(self, response: httpx2.Response) -> None:
         if response.is_success:
@@ -139,7 +143,7 @@ class Endpoint:
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN} and not self._key:
             name = self.settings.api_key_env
             problem += f" (no API key was sent: {f'{name} is not set' if name else 'no variable is named'})"
-        raise self._policy.status_error(status, response.headers.get("Retry-After"), problem, str(response.url))
+        raise self._policy.status_error(status, response.headers.get("Retry-After"), problem, self._shown(response.url))
 
 
 def _answer(response: httpx2.Response) -> HttpAnswer:
