@@ -63,6 +63,16 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
         """
         raise NotImplementedError
 
+    def judge_unscored(self, pair: PairNames, problem: str, fix: str) -> Verdict | None:  # noqa: ARG002
+        """Return the verdict on a pair whose dataset cannot be scored, before a model is loaded; None: judge it.
+
+        Args:
+            pair: the names of the pair.
+            problem: why no query of the dataset can be scored.
+            fix: what to do about it.
+        """
+        return None
+
     def judge_ended(self, pair: PairNames, failure: ProvenFailure) -> Verdict:
         """Return the verdict where the evaluation ended early because some limit is proven missed.
 

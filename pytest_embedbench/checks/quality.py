@@ -11,7 +11,7 @@ from pytest_embedbench.core.thresholds import Limit
 
 if TYPE_CHECKING:
     from pytest_embedbench.checks.evidence import CheckEvidence, QueryOutcome
-    from pytest_embedbench.checks.verdict import PairNames, Verdict
+    from pytest_embedbench.checks.verdict import PairNames, Status, Verdict
     from pytest_embedbench.errors import ProvenFailure
 
 MAX_WORST_QUERIES = 5
@@ -43,13 +43,24 @@ class QualityCheck(Check, frozen=True, kw_only=True):
     def mean_limit(self) -> Limit | None:
         return self.limit
 
+    def judge_unscored(self, pair: PairNames, problem: str, fix: str) -> Verdict | None:
+        """Fail a threshold on a dataset that cannot be scored: a gate that checks nothing must not be green."""
+        if self.limit is None:
+            return None
+        text = f"{pair.dataset} cannot be scored, so that {self.title} {self.limit.show_bound()} cannot be checked"
+        fix = f"{fix}; or limit the threshold to other datasets with dataset = ..."
+        return self.verdict(
+            pair, "failed", limit=self.limit.show_bound(), explanation=f"{text}: {problem}\n  fix: {fix}"
+        )
+
     def judge(self, evidence: CheckEvidence) -> Verdict:
-        """Compare a mean with its threshold; without judged queries the check is skipped, never passed."""
+        """Compare a mean with its threshold; where no query is judged, fail a threshold and skip a mere report."""
         pair, limit = evidence.names, self.limit
         value = evidence.means.get(self.title)
         if value is None:
             reason = "no query of the dataset has a relevant judged document"
-            return self.verdict(pair, "skipped", limit=str(limit or ""), explanation=reason)
+            status: Status = "failed" if limit else "skipped"
+            return self.verdict(pair, status, limit=limit.show_bound() if limit else "", explanation=reason)
         if limit is None:
             return self.verdict(pair, "measured", measured=f"{value:.4f}", value=value)
         holds = limit.holds(value)

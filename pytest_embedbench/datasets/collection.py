@@ -14,7 +14,7 @@ import msgspec
 from pytest_embedbench.datasets.files import lines
 from pytest_embedbench.datasets.gather import DatasetContent, collect_judgments, texts_by_id
 from pytest_embedbench.datasets.judgment_tables import raw_judgments, read_judgments
-from pytest_embedbench.datasets.layout import find_layout
+from pytest_embedbench.datasets.layout import find_layout, left_aside
 from pytest_embedbench.datasets.tables import Column, read_table
 from pytest_embedbench.datasets.types import Finding
 from pytest_embedbench.errors import DatasetError
@@ -52,7 +52,23 @@ def read_collection(folder: Traversable, split: str = "", subset: str = "") -> D
     qrels = collect_judgments(read_judgments(layout.qrels.get(layout.split, []), findings), findings)
     # A query without a judgment in this split is no defect if another split judges it.
     others = [file for other, files in layout.qrels.items() if other != layout.split for file in files]
-    return DatasetContent(docs, queries, qrels, findings, layout.split, frozenset(_judged_queries(others)))
+    aside = left_aside(folder)
+    if aside:
+        findings.append(_files_left_aside(aside))
+    source = ", ".join(map(str, layout.qrels.get(layout.split, [folder.joinpath("qrels")])))
+    return DatasetContent(
+        docs, queries, qrels, findings, layout.split, frozenset(_judged_queries(others)), judgments_from=source
+    )
+
+
+def _files_left_aside(names: Sequence[str]) -> Finding:
+    return Finding(
+        code="files-left-aside",
+        message=f"files have the name of a part of the dataset, but are not read: {', '.join(names)}",
+        count=len(names),
+        first=names[0],
+        fix="name judgments qrels/<split>.tsv, texts corpus.jsonl and queries.jsonl; or move the files elsewhere",
+    )
 
 
 def _read_texts(files: Sequence[Traversable], kind: str, findings: list[Finding]) -> dict[str, str]:

@@ -27,6 +27,8 @@ class DatasetContent(NamedTuple):
     split: str = ""
     judged_elsewhere: frozenset[str] = frozenset()
     """Queries that another split judges."""
+    judgments_from: str = ""
+    """The file or files of the judgments, or where they were looked for; for messages."""
     revision: str = ""
     """Commit of the Hub's repository; "" for all other sources."""
 

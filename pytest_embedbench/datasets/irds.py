@@ -85,6 +85,7 @@ def _read(dataset: Any, name: str, *, judged: bool) -> DatasetContent:
         qrels=collect_judgments(_judgments(dataset, name) if judged else (), findings),
         findings=findings,
         split=name.rpartition("/")[2] if judged else "",
+        judgments_from=f"{IRDS_PREFIX}{name}",
     )
 
 

@@ -35,6 +35,11 @@ SPLIT_FIX = "choose one with split = ... or --embed-dataset NAME@SPLIT"
 CORPUS, QUERIES, QRELS = ("corpus",), ("query", "queries"), ("default", "qrels")
 """Names that a configuration may have; the first one that exists is used."""
 
+JUDGMENT_WORDS = ("judgment", "judgement", "relevance")
+"""Beginnings of names that files of judgments have elsewhere."""
+DATA_SUFFIXES = ("", ".txt", ".trec", ".qrel", ".qrels", ".rel", ".json", ".xls", ".xlsx", ".ndjson", ".arrow")
+"""Endings of files of texts or judgments that are not read."""
+
 DEFAULT_PATTERNS = ("corpus*", "queries*", "query*", "qrels*", "default/*")
 """Files of a dataset in a repository whose README lists none."""
 
@@ -185,6 +190,23 @@ def _configs(root: Traversable) -> dict[str, SplitFiles]:
     if not any(name.endswith("corpus") for name in configs):
         configs = _configs_by_name(files)
     return configs
+
+
+def left_aside(root: Traversable) -> list[str]:
+    """Return relative paths of files that are probably meant as a part of the dataset, but are not read as one.
+
+    These are ``qrels/test.txt`` and ``corpus.json``, whose endings are those of no table, and ``judgments.tsv``.
+    """
+    names = []
+    for name, _ in walk(root):
+        path = PurePosixPath(name.casefold().removesuffix(".gz"))
+        part = path.parts[0] if len(path.parts) > 1 else path.stem
+        if is_table(name):
+            if len(path.parts) == 1 and part.startswith(JUDGMENT_WORDS):
+                names.append(name)
+        elif part in {*CORPUS, *QUERIES, "qrels", "qrel"} or part.startswith(JUDGMENT_WORDS):
+            names += [name] if path.suffix in DATA_SUFFIXES else []
+    return names
 
 
 def choose_split(splits: Sequence[str], given: str, where: str) -> str:

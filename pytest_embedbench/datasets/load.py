@@ -42,6 +42,7 @@ def load_dataset(dataset: NamedDataset) -> Dataset:
         drop_self=spec.drop_self,
         revision=content.revision,
         judged_elsewhere=content.judged_elsewhere,
+        judgments_from=content.judgments_from,
     )
     return with_findings(loaded)
 

@@ -80,11 +80,27 @@ class Dataset:
     """Commit of the Hub's repository that the files are from; "" for all other sources."""
     judged_elsewhere: frozenset[str] = frozenset()
     """Queries that another split judges: without a judgment in this split they are no finding."""
+    judgments_from: str = ""
+    """The file or files of the judgments, or where they were looked for; for messages."""
 
     @cached_property
     def judged_queries(self) -> list[str]:
         """Ids of the queries that can be scored, those with a relevant document, in the file's order."""
         return [q for q in self.query_ids if any(grade > 0 for grade in self.qrels.get(q, {}).values())]
+
+    def why_unscored(self) -> tuple[str, str]:
+        """Return why no query can be scored, and the fix; both "" if some can."""
+        if self.judged_queries:
+            return "", ""
+        # In the order of how much each explains: without any judgment there are no other findings about them.
+        codes = ("no-judgments", "nothing-relevant", "missing-judged-queries", "queries-without-positive")
+        by_code = {finding.code: finding for finding in self.findings}
+        finding = next((by_code[code] for code in codes if code in by_code), None)
+        source = f"{self.judgments_from}: " if self.judgments_from else ""
+        if finding is None:
+            return f"{source}no query has a relevant document", "add judgments"
+        aside = f"; {by_code['files-left-aside'].message}" if "files-left-aside" in by_code else ""
+        return f"{source}{finding.message}{aside}", finding.fix
 
     @cached_property
     def ranked_queries(self) -> list[str]:

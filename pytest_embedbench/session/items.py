@@ -110,10 +110,13 @@ class CheckItem(VerdictItem):
 
     def verdict(self, session: EmbedSession) -> ItemVerdict:
         bench = session.workbench(self.suite.settings)
+        names = PairNames(self.pair.model.alias, self.pair.dataset.alias)
+        problem, fix = bench.dataset(self.pair.dataset).why_unscored()
+        if problem and (unscored := self.check.judge_unscored(names, problem, fix)) is not None:
+            return ItemVerdict(unscored)
         try:
             evidence = PairEvidence(bench, self.pair, self.suite.measures, self._compare)
         except ProvenFailure as failure:
-            names = PairNames(self.pair.model.alias, self.pair.dataset.alias)
             return ItemVerdict(self.check.judge_ended(names, failure))
         verdict, work = self.check.judge(evidence), evidence.work
         return ItemVerdict(verdict, str(work.path), work.reused if self.check.judges_ranking else None)

@@ -55,15 +55,17 @@ def test_a_failure_shows_the_worst_queries_and_no_traceback(project: Project) ->
     )
 
 
-def test_no_judgments_skip_quality_and_never_pass_it(project: Project) -> None:
+def test_no_judgments_fail_a_threshold_and_leave_the_budget(project: Project) -> None:
     project.suite("ndcg@10 >= 0", more="[[checks]]\nprofile = 'b1 c1'\n")
     project.data(qrels=None)
     (project.folder / "facts" / "qrels" / "test.tsv").unlink()
     result = project.run("-rs")
-    result.assert_outcomes(skipped=1, passed=1)
-    result.stdout.fnmatch_lines(["SKIPPED*no query of the dataset has a relevant judged document"])
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(
+        ["facts cannot be scored, so that ndcg@10 >= 0 cannot be checked: */facts/qrels: no judgments: *"]
+    )
     quality, budget = project.table(result)
-    assert quality["verdict"] == "skip: no query of the dataset has a relevant judged document"
+    assert quality["verdict"] == "FAIL"
     assert budget["verdict"] == "-"
     assert project.result().scores == {}
     assert "Quality" not in project.card_text()
