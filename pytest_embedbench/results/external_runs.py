@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 import gzip
 import math
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from pytest_embedbench import catalog
 from pytest_embedbench.core.measures import Measure
@@ -20,9 +24,13 @@ from pytest_embedbench.models.spec import ModelSpec
 from pytest_embedbench.results.record import dataset_record, with_scores
 from pytest_embedbench.results.schema import Details, Evidence, ModelRecord, PairResult
 from pytest_embedbench.results.store import Store
+from pytest_embedbench.results.trec import COLUMNS
 
 GZIP_MAGIC = b"\x1f\x8b"
 """First bytes of a gzipped file."""
+
+FORM = "query Q0 document rank score tag"
+"""Columns of a line."""
 
 
 @dataclass(frozen=True)
@@ -37,60 +45,124 @@ class ExternalRun:
 def read_external(path: Path) -> ExternalRun:
     """Read a TREC run, gzipped or not: ``query Q0 document rank score tag``, separated by ASCII white space.
 
-    As in trec_eval, the order comes from the scores, in 32 bits, and ids are taken as they are. If a document stands
-    twice in a ranking, which trec_eval refuses, the better score counts.
+    Lines are read as by trec_eval 9 (``get_trec_results.c``): the order comes from the scores, in 32 bits, ties go by
+    descending document id, ids are taken as they are, words after the tag are ignored, and the tag itself may be
+    missing where white space follows the score. Other than trec_eval, blank lines and a byte order mark are passed
+    over, and a score that is no number is an error instead of 0.
 
     Raises:
-        ResultError: the file cannot be read, or a line does not have this form; ``where`` has the line.
+        ResultError: the file cannot be read, a line does not have this form, a score is not finite, or a document
+            stands twice in a ranking; ``where`` has the line.
     """
+    content = _content(path)
     rankings: dict[str, dict[str, float]] = {}
-    ranks: dict[str, list[tuple[int, float]]] = {}
-    repeated: list[str] = []
+    ranks: dict[str, list[tuple[int, float, str]]] = {}
+    lengthy: list[str] = []
     tag = ""
-    for number, fields in _lines(path):
-        try:
-            query, _, doc, rank, text, name = (field.decode() for field in fields)
-            value = ctypes.c_float(float(text)).value  # trec_eval compares scores as C floats
-        except ValueError:  # a UnicodeDecodeError is one too
-            value = math.nan
-        if not math.isfinite(value):
-            problem = "not a TREC run line (query Q0 document rank score tag)"
-            raise ResultError(problem, where=f"{path}:{number}")
-        tag = tag or name  # lines may have different tags; the first one counts
-        ranking = rankings.setdefault(query, {})
-        if doc in ranking:
-            repeated.append(f"{query} {doc}")
-        ranking[doc] = max(value, ranking.get(doc, value))
-        if rank.isdecimal():  # some tools write no number here
-            ranks.setdefault(query, []).append((int(rank), value))
+    for number, line in _lines(content):
+        where = f"{path}:{number}"
+        row = _row(line, where)
+        tag = tag or row.tag  # lines may have different tags; the first one counts
+        ranking = rankings.setdefault(row.query, {})
+        if row.doc in ranking:
+            problem = f"document {row.doc!r} stands twice in the ranking of query {row.query!r}"
+            raise ResultError(problem, where=where, fix="keep the line that counts; trec_eval refuses the run too")
+        ranking[row.doc] = row.score
+        if row.rank.isdecimal():  # some tools write no number here
+            ranks.setdefault(row.query, []).append((int(row.rank), row.score, row.doc))
+        if row.more:
+            lengthy.append(f"line {number}")
     if not rankings:
-        raise ResultError("holds no ranking", where=str(path))
+        fix = "write a line (query Q0 document rank score tag) for each document"
+        raise ResultError("holds no ranking", where=str(path), fix=fix)
     contrary = [query for query, ranked in ranks.items() if not _scores_fall(ranked)]
+    tied = [query for query, ranked in ranks.items() if query not in set(contrary) and not _ties_fall(ranked)]
+    marked = [path.name] if content.startswith(codecs.BOM_UTF8) else []
     cases = {
-        "repeated-documents": (repeated, "documents stand more than once in a ranking; the better score counts"),
         "ranks-against-scores": (contrary, "queries have ranks that contradict the scores; the scores count"),
+        "ranks-against-ties": (
+            tied,
+            "queries have ranks that contradict how ties are ordered: by descending document id, as in trec_eval",
+        ),
+        "words-after-tag": (lengthy, "lines have words after the tag; they are ignored"),
+        "byte-order-mark": (
+            marked,
+            "file begins with a byte order mark; trec_eval would take it for a part of the first query's id",
+        ),
     }
     run = Run({query: list(ranking.items()) for query, ranking in rankings.items()})
     return ExternalRun(run, tag, tuple(_findings(cases)))
 
 
-def _lines(path: Path) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield the number and the fields of each line that is not blank."""
+def _content(path: Path) -> bytes:
     try:
         content = path.read_bytes()
         if content.startswith(GZIP_MAGIC):
             content = gzip.decompress(content)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ResultError(f"cannot be read: {error}", where=str(path)) from None
-    for number, line in enumerate(content.split(b"\n"), 1):
-        if fields := line.split():
-            yield number, fields
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ResultError("is in UTF-16", where=str(path), fix="save it in UTF-8")
+    return content
 
 
-def _scores_fall(ranked: Sequence[tuple[int, float]]) -> bool:
-    """Whether scores never rise as ranks rise; ``ranked`` has rank and score of each document."""
-    scores = [value for _, value in sorted(ranked, key=lambda document: (document[0], -document[1]))]
+def _lines(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the number and the bytes of each line that is not blank."""
+    for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).split(b"\n"), 1):
+        if line.strip():
+            yield number, line
+
+
+class _Row(NamedTuple):
+    """A line of a run; ``more`` tells whether words follow the tag."""
+
+    query: str
+    doc: str
+    rank: str
+    score: float
+    tag: str
+    more: bool
+
+
+def _row(line: bytes, where: str) -> _Row:
+    fields = line.split(maxsplit=COLUMNS)
+    if len(fields) == COLUMNS - 1 and line[-1:].isspace():
+        fields.append(b"")  # trec_eval takes the empty word behind the white space for the tag
+    if len(fields) < COLUMNS:
+        columns = f"has {len(fields)} columns"
+        raise ResultError(f"not a TREC run line ({FORM}): it {columns}", where=where, fix=f"write {FORM}")
+    more = len(fields) > COLUMNS
+    if more and b"\r" in line.strip():
+        problem = "the line holds carriage returns before its end, so that it may be several lines"
+        raise ResultError(problem, where=where, fix="end each line with a line feed")
+    try:
+        query, _, doc, rank, text, tag = (field.decode() for field in fields[:COLUMNS])
+    except UnicodeDecodeError:
+        raise ResultError(
+            f"not a TREC run line ({FORM}): it is not UTF-8", where=where, fix="save it in UTF-8"
+        ) from None
+    try:
+        # trec_eval compares scores as C floats. Digit groups ("1_000") are Python's alone.
+        score = ctypes.c_float(float(b"" if "_" in text else fields[4])).value
+    except ValueError:
+        problem = f"not a TREC run line ({FORM}): the score {text!r} is not a number"
+        raise ResultError(problem, where=where, fix="give the score in the fifth column") from None
+    if not math.isfinite(score):
+        problem = f"not a TREC run line ({FORM}): the score {text!r} is not a finite number in 32 bits"
+        raise ResultError(problem, where=where, fix="give the document a finite score, or leave out its line")
+    return _Row(query, doc, rank, score, tag, more)
+
+
+def _scores_fall(ranked: Sequence[tuple[int, float, str]]) -> bool:
+    """Whether scores never rise as ranks rise; ``ranked`` has rank, score and id of each document."""
+    scores = [value for _, value, _ in sorted(ranked, key=lambda document: (document[0], -document[1]))]
     return all(first >= second for first, second in pairwise(scores))
+
+
+def _ties_fall(ranked: Sequence[tuple[int, float, str]]) -> bool:
+    """Whether ranks never fall as trec_eval goes through documents of the same score, by descending id."""
+    order = sorted(ranked, key=itemgetter(1, 2), reverse=True)
+    return all(first[0] <= second[0] for first, second in pairwise(order) if first[1] == second[1])
 
 
 def _findings(cases: dict[str, tuple[list[str], str]]) -> Iterator[Finding]:

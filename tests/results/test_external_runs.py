@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import gzip
+import math
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import pytrec_eval
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_embedbench.core.measures import parse_measure
+from pytest_embedbench.core.runs import Run
+from pytest_embedbench.errors import ResultError
 from pytest_embedbench.results.external_runs import read_external
 from pytest_embedbench.results.store import Store, parse_per_query
 from tests.results.conftest import embedbench
@@ -124,11 +130,10 @@ def test_a_run_with_near_ties_and_gaps_has_the_values_of_trec_eval(tmp_path: Pat
 
 def test_what_run_and_data_say_against_each_other(tmp_path: Path, make_beir: MakeBeir) -> None:
     data = make_beir(docs=DOCS, queries=QUERIES, qrels="q0\td1\t1\nq1\td2\t1\n")
-    lines = ["q0 Q0 d1 1 2.5 t", "q0 Q0 ghost 2 1 t", "q0 Q0 d1 3 0.5 t", "", "lost Q0 d1 1 1 t", "q%200 Q0 d1 1 1 t"]
+    lines = ["q0 Q0 d1 1 2.5 t", "q0 Q0 ghost 2 1 t", "", "lost Q0 d1 1 1 t", "q%200 Q0 d1 1 1 t"]
     done = embedbench("score", write_run(tmp_path / "x.run", lines), "--data", data)
     assert done.exit_code == 0, done.output
     for note in (
-        "documents stand more than once in a ranking; the better score counts (1, first: q0 d1)",
         "queries of the run are not in queries.jsonl; they are left out (2, first: lost)",
         "judged queries are not in the run; they score 0 (1, first: q1)",
         "documents of the run are not in corpus.jsonl; they count as not relevant (1, first: ghost)",
@@ -151,15 +156,118 @@ def test_gzip_reads_as_plain_text_does(tmp_path: Path) -> None:
     assert read_external(plain).tag == "t"
 
 
-@pytest.mark.parametrize(
-    "line", ["q Q0 d 1 0.5", "q Q0 d 1 x t", "q Q0 d 1 nan t", "q Q0 d 1 1e39 t", "q Q0 d 1 1 \udcff"]
-)
+BAD_LINES = {
+    "q Q0 d 1": "it has 4 columns",
+    "q Q0 d 1 0.5": "it has 5 columns",
+    "q Q0 d 1 x t": "the score 'x' is not a number",
+    "q Q0 d 1 1_0 t": "the score '1_0' is not a number",
+    "q Q0 d 1 \u0661 t": "is not a number",
+    "q Q0 d 1 nan t": "the score 'nan' is not a finite number in 32 bits",
+    "q Q0 d 1 -inf t": "the score '-inf' is not a finite number",
+    "q Q0 d 1 1e39 t": "the score '1e39' is not a finite number in 32 bits",
+    "q Q0 d 1 1 \udcff": "it is not UTF-8",
+    "q1 Q0 d1 2 0.4 t": "document 'd1' stands twice in the ranking of query 'q1'",
+    "q Q0 d 1 1 t\rq Q0 e 2 1 t": "the line holds carriage returns before its end",
+}
+
+
+@pytest.mark.parametrize("line", BAD_LINES)
 def test_a_bad_line_is_named(tmp_path: Path, make_beir: MakeBeir, line: str) -> None:
     path = tmp_path / "x.run"
     path.write_bytes(f"q1 Q0 d1 1 0.5 t\n{line}\n".encode(errors="surrogateescape"))
     done = embedbench("score", path, "--data", make_beir())
     assert done.exit_code == 1
-    assert f"{path}:2: not a TREC run line" in done.output
+    assert f"{path}:2: " in done.output
+    assert BAD_LINES[line] in done.output
+    assert done.output.count("fix: ") == 1
+
+
+def test_words_after_the_tag_are_ignored(tmp_path: Path, make_beir: MakeBeir) -> None:
+    """Two of three judged queries have their document first; the third is not in the run: 2 / 3."""
+    ids = [{"_id": f"d{number}", "text": f"text {number}"} for number in (1, 2, 4)]
+    queries = [{"_id": f"q{number}", "text": f"query {number}"} for number in (1, 2, 3)]
+    data = make_beir(docs=ids, queries=queries, qrels="query-id\tcorpus-id\tscore\nq1\td1\t1\nq2\td2\t1\nq3\td4\t1\n")
+    run = write_run(tmp_path / "x.trec", ["q1 Q0 d1 1 9.5 bm25 tuned", "q2 Q0 d2 1 8.1 bm25 tuned"])
+    done = embedbench("score", run, "--data", data)
+    assert done.exit_code == 0, done.output
+    assert "ndcg@10\t0.6667" in done.output.splitlines()
+    assert "note: lines have words after the tag; they are ignored (2, first: line 1)" in done.output.splitlines()
+    assert read_external(run).tag == "bm25"
+
+
+def test_ties_against_the_ranks_are_a_finding(tmp_path: Path, make_beir: MakeBeir) -> None:
+    """The rank column has ``d1`` first, trec_eval has ``d2``; a judged ``d1`` is second."""
+    data = make_beir(docs=DOCS, queries=QUERIES, qrels="query-id\tcorpus-id\tscore\nq0\td1\t1\nq1\td2\t1\n")
+    run = write_run(
+        tmp_path / "x.run", ["q0 Q0 d1 1 1 t", "q0 Q0 d2 2 1.00000000001 t", "q1 Q0 d2 1 2 t", "q1 Q0 d1 2 2 t"]
+    )
+    done = embedbench("score", run, "--data", data, "--metric", "mrr@10")
+    assert done.exit_code == 0, done.output
+    assert "mrr@10\t0.7500" in done.output.splitlines()
+    note = "queries have ranks that contradict how ties are ordered: by descending document id, as in trec_eval"
+    assert f"note: {note} (1, first: q0)" in done.output.splitlines()
+    assert "contradict the scores" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("content", "tag", "codes"),
+    [
+        (b"\xef\xbb\xbfq Q0 d 1 0.5 t\n", "t", ["byte-order-mark"]),
+        (b"q Q0 d 1 0.5 t\r\n\r\n", "t", []),
+        (b" \tq\x0bQ0\x0c d\t\t1  0.5 t \n \n", "t", []),
+        (b"q Q0 d 1 0.5 t", "t", []),
+        (b"q Q0 d 1 0.5 \n", "", []),
+        (b"q Q0 d 1 0.5\r\n", "", []),
+        (b"q Q0 d none 5e-1 t\n", "t", []),
+    ],
+)
+def test_lines_as_trec_eval_takes_them(tmp_path: Path, content: bytes, tag: str, codes: list[str]) -> None:
+    path = tmp_path / "x.run"
+    path.write_bytes(content)
+    external = read_external(path)
+    assert external.run == Run({"q": [("d", 0.5)]})
+    assert external.tag == tag
+    assert [finding.code for finding in external.findings] == codes
+
+
+WORDS = st.text(st.sampled_from("aB1é\u00a0\ufeff%."), min_size=1, max_size=3)
+NUMBERS = st.one_of(st.floats(width=32), st.sampled_from(["0.1", "0.10000000001", "1e-3", "+2", "7", "x", "1e40"]))
+ROWS = st.tuples(
+    st.sampled_from(["q1", "q2"]), st.just("Q0"), st.one_of(WORDS, st.sampled_from("abc")), st.integers(0, 9), NUMBERS
+)
+
+
+@given(st.lists(ROWS, min_size=1, max_size=6), st.data())
+def test_runs_are_read_as_by_pytrec_eval(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[object, ...]], data: st.DataObject
+) -> None:
+    """Same rankings, or an error of both; scores that are not finite are an error of ours alone."""
+    gap, end = data.draw(st.sampled_from([" ", "\t", " \t "])), data.draw(st.sampled_from(["\n", "\r\n", " \n"]))
+    lines = [gap.join(map(str, [*row, "t"])) for row in rows]
+    path = tmp_path_factory.getbasetemp() / "random.run"
+    path.write_bytes("".join(line + end for line in lines).encode())
+    # pytrec_eval also parts columns at white space beyond ASCII, which trec_eval does not.
+    plain = [line.replace("\u00a0", "_") for line in lines]
+    try:
+        theirs = pytrec_eval.parse_run(plain)
+    except (ValueError, AssertionError):
+        theirs = {}
+    scores = [ctypes.c_float(score).value for ranking in theirs.values() for score in ranking.values()]
+    if not theirs or not all(map(math.isfinite, scores)):
+        with pytest.raises(ResultError, match=rf"{path.name}:\d+: "):
+            read_external(path)
+        return
+    ours = read_external(path).run
+    read = {query: {doc.replace("\u00a0", "_"): score for doc, score in ours[query]} for query in ours}
+    assert read == {
+        query: {doc: ctypes.c_float(score).value for doc, score in found.items()} for query, found in theirs.items()
+    }
+    if "\u00a0" in path.read_text("utf-8"):
+        return
+    for query in ours:  # the place of each document is trec_eval's
+        for rank, (doc, _) in enumerate(ours[query], 1):
+            found = pytrec_eval.RelevanceEvaluator({query: {doc: 1}}, {"recip_rank"}).evaluate({query: theirs[query]})
+            assert found[query]["recip_rank"] == pytest.approx(1 / rank)
 
 
 def test_other_data_an_empty_run_and_a_damaged_archive_are_errors(tmp_path: Path, make_beir: MakeBeir) -> None:
@@ -171,6 +279,12 @@ def test_other_data_an_empty_run_and_a_damaged_archive_are_errors(tmp_path: Path
     (tmp_path / "z.gz").write_bytes(gzip.compress(b"q1 Q0 d1 1 1 t\n" * 99)[:-9])
     cut = embedbench("score", tmp_path / "z.gz", "--data", data)
     assert "z.gz: cannot be read" in cut.output
+    (tmp_path / "u.run").write_bytes("q1 Q0 d1 1 1 t\n".encode("utf-16"))
+    wide = embedbench("score", tmp_path / "u.run", "--data", data)
+    assert "u.run: is in UTF-16\n  fix: save it in UTF-8" in wide.output
+    nameless = tmp_path / "n.run"
+    nameless.write_bytes(b"q1 Q0 d1 1 1 \n")
+    assert "fix: give --name" in embedbench("score", nameless, "--data", data, "--out", tmp_path / "o").output
     assert {other.exit_code, empty.exit_code, cut.exit_code} == {1}
     unknown = embedbench("score", tmp_path / "x.run", "--data", "nowhere")
     assert "--data: unknown dataset 'nowhere'" in unknown.output
