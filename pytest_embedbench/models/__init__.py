@@ -1,1 +1,1 @@
-"""Models: which one a name means, and how it turns texts into vectors."""
+"""Models: their definitions, their files on this machine, and the code of each kind that turns texts into vectors."""

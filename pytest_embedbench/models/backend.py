@@ -1,4 +1,4 @@
-"""Backends that run a sentence-transformers model where torch does not: ONNX Runtime or OpenVINO, from its files."""
+"""Backends other than torch for sentence-transformers models: ONNX Runtime and OpenVINO, from the model's own files."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ FILE_PATTERNS = {"onnx": "*.onnx", "openvino": "openvino*.xml"}
 
 OPTIMUM_MODULES = {"onnx": "optimum.onnxruntime", "openvino": "optimum.intel"}
 RUNTIME_MODULES = {"onnx": "onnxruntime", "openvino": "openvino"}
+"""Backend -> modules that must be installed: the part of optimum that loads the file, and the library that runs it."""
 
 
 class Backend(NamedTuple):
@@ -57,6 +58,7 @@ def find_backend(model: NamedModel, folder: Path, device: str, dtype: str) -> Ba
         raise _missing_file(model, folder)
     runs_on, arguments, notices = "cpu", dict[str, Any](export=False), list[str]()
     if kind == "onnx":
+        # The package onnxruntime has no CUDA, only onnxruntime-gpu has; both are imported under this name.
         cuda = "CUDAExecutionProvider" in import_module("onnxruntime").get_available_providers()
         if device.startswith("cuda") and cuda:
             runs_on = device

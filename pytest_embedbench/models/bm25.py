@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class BM25Model:
-    """A ``Retriever``: Lucene's BM25 (k1 1.5, b 0.75) over English stems, stop words removed, as MTEB's baseline.
+    """A ``Retriever``: Lucene's BM25 (k1 1.5, b 0.75) over English stems without stop words, like MTEB's baseline.
 
     Documents that share no term with the query score zero and are not retrieved.
     """
@@ -33,12 +33,14 @@ class BM25Model:
         if not query_ids:
             return Run({})
         stemmer = Stemmer.Stemmer("english")
+        # Its defaults are the method and parameters that the docstring names.
         index = bm25s.BM25()
         tokens = bm25s.tokenize(dataset.doc_texts, stopwords="en", stemmer=stemmer, show_progress=False)
         index.index(tokens, show_progress=False)
         queries = bm25s.tokenize(
             [dataset.query_text[query] for query in query_ids], stopwords="en", stemmer=stemmer, show_progress=False
         )
+        # bm25s raises ValueError where k exceeds the number of documents.
         k = min(depth, len(dataset.doc_ids))
         documents, scores = index.retrieve(queries, k=k, show_progress=False)
         return Run(

@@ -47,7 +47,7 @@ ESTIMATE_NOTICE = (
 class CallableModel:
     """An ``Encoder`` over a function from texts and a role to vectors, shape (texts, dimensions).
 
-    One thread at a time calls the function; it need not be the main one.
+    The function is called by one thread at a time, not necessarily the main one.
 
     Args:
         encode: the function; each text has its prompt in front.
@@ -116,7 +116,7 @@ class CallableModel:
 
 
 def load_callable(model: NamedModel) -> CallableModel:
-    """Return the function at the definition's import path as a model; its vectors of a few texts show the dimensions.
+    """Import the definition's function and return it as a model; its vectors of ``SAMPLE_TEXTS`` give the dimensions.
 
     Raises:
         ModelError: the function cannot be imported or gives no vectors, or the tokenizer cannot be found.
@@ -140,8 +140,9 @@ def callable_fingerprint(model: NamedModel) -> str:
     It is the sha256 of the function's import path and of the files that define it: the module of the import path, and
     the module in which the function itself stands. Whatever else the function uses (other modules, weights, a service)
     cannot be seen from here, so a ``revision`` in the definition is taken to identify it. Without a revision, the
-    function's vectors of ``SAMPLE_TEXTS`` for both roles go in, bit for bit: where they differ, nothing stored is used
-    again. A function that does not repeat itself is therefore never taken from the store, unless it has a ``revision``.
+    digest also covers the function's vectors of ``SAMPLE_TEXTS`` for both roles, bit for bit: where they differ,
+    nothing stored is used again. The results of a function whose vectors differ from call to call are therefore never
+    used again without a ``revision``.
 
     Raises:
         ModelError: as ``load_callable``.
@@ -162,6 +163,7 @@ def _import_function(model: NamedModel) -> Encode:
     module, _, attributes = path.partition(":")
     try:
         value: Any = import_module(module)
+    # SystemExit too: a module written as a script may call sys.exit() when it is imported.
     except (Exception, SystemExit) as error:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         # The module itself is missing, or a package around it; otherwise one that it imports is.
@@ -219,6 +221,7 @@ def _sample_vectors(function: Encode, name: str) -> list[Vectors]:
 
 def _sources(module: str, function: Any) -> dict[str, bytes]:
     """Return module -> sha256 of its file, for the module of a function's import path and that of its definition."""
+    # Partials and decorators lie in other modules than the function that they wrap.
     inner = function
     while isinstance(inner, partial):
         inner = inner.func

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 DEFAULT_CUT_TOKENS = 8192
-"""Tokens; where texts are cut if the definition sets no limit and the checkpoint takes more. Attention over 32,768
-tokens takes sixteen times the time and memory, for the few texts that are so long."""
+"""Tokens; texts are cut at this length if the definition sets no limit and the checkpoint takes more. Attention over
+32,768 tokens takes sixteen times the time and memory, for the few texts that are so long."""
 
 TOKENIZER_FILE = "tokenizer.json"
 
@@ -52,7 +52,9 @@ def checkpoint_token_counter(model: NamedModel) -> TokenCounter:
         ModelError: the model has no tokenizer, or it cannot be found.
     """
     folder = settings_folder(model)
+    # A checkpoint saved by transformers alone has no modules.json; its files lie in the top folder.
     modules = _read(folder / "modules.json") or [{}]
+    # Some checkpoints keep the transformer and its tokenizer in a subfolder, others only the transformer.
     inner = folder / str(modules[0].get("path", ""))
     file = next((path for path in (inner / TOKENIZER_FILE, folder / TOKENIZER_FILE) if path.is_file()), None)
     if file is None:
@@ -110,11 +112,15 @@ def declared_prompt(prompts: Mapping[str, str | None], role: Role) -> str:
 
 
 def _limit(folder: Path) -> int:
-    """Return where a transformer cuts texts, as sentence-transformers finds it, at most ``DEFAULT_CUT_TOKENS``."""
+    """Return the number of tokens at which a transformer cuts texts, at most ``DEFAULT_CUT_TOKENS``.
+
+    The files are looked up in sentence-transformers' order.
+    """
     own_limit = _read(folder / "sentence_bert_config.json").get("max_seq_length")
     tokenizer_limit = _read(folder / "tokenizer_config.json").get("model_max_length")
     positions = _read(folder / "config.json").get("max_position_embeddings")
     limits = [own_limit] if own_limit else [tokenizer_limit, positions]
+    # Files write "no limit" in two ways: -1 positions (XLNet), and a maximal length of 1e30.
     return min([DEFAULT_CUT_TOKENS, *(int(limit) for limit in limits if limit and limit > 0)])
 
 

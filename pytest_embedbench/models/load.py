@@ -1,4 +1,4 @@
-"""From a model's name to the model itself, whatever its kind."""
+"""Load models of any kind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def default_dtype(model: NamedModel, device: str, sources: SourceCache | None = None) -> str:
-    """Return the number format that the model runs in by default on a device; empty where torch does not run it."""
+    """Return a model's default number format on a device; empty where torch does not run the model."""
     return kind_of(model).default_dtype(model, sources or SourceCache(), device)
 
 
@@ -25,7 +25,7 @@ def load_model(
     memory: Memory | None = None,
     sources: SourceCache | None = None,
 ) -> Model:
-    """Load the model.
+    """Load a model.
 
     Args:
         model: its definition.

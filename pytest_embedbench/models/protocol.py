@@ -1,4 +1,4 @@
-"""Interfaces of models, as the encode loop and the load profiles use them; every kind of model has one of them."""
+"""Interfaces of models for the encode loop and the load profiles; every kind of model implements one of them."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pads(self) -> bool:
-        """Whether texts of a batch are padded to the longest; not if all are in one row (packed, or a static model)."""
+        """Whether texts are padded to the longest of their batch; False for texts in one row (packed, or static)."""
         return not self.attention.endswith("packed") and self.architecture != "StaticEmbedding"
 
 
@@ -123,7 +123,7 @@ class Limits(NamedTuple):
 
 
 class AnsweredBatch(NamedTuple):
-    """A batch's vectors, with its texts: their tokens are those that a server counted, where it counts them."""
+    """A batch's vectors, and its texts with the token counts of the server, where it counts tokens."""
 
     vectors: Vectors
     """Shape (texts, dimensions), float32."""
@@ -173,6 +173,7 @@ def check_vectors(vectors: Vectors, texts: Sequence[str], role: Role) -> None:
         raise ModelError(f"the model gave {len(vectors)} vectors for {len(texts)} texts")
     if not texts:
         return
+    # Imported here, since many modules read this one only for its types.
     import numpy as np
 
     broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))

@@ -20,8 +20,8 @@ KIND_MODULES = {
     "endpoint": "pytest_embedbench.models.served.endpoint",
     "callable": "pytest_embedbench.models.callable",
 }
-"""Kind, as definitions name it -> the module whose ``KIND`` is its ``ModelKind``. Names, so that only the modules of
-kinds in use are imported."""
+"""Kind, as definitions name it -> name of the module whose ``KIND`` is its ``ModelKind``. Only the modules of kinds in
+use are imported."""
 
 
 class LoadOptions(NamedTuple):
@@ -36,7 +36,7 @@ class LoadOptions(NamedTuple):
 
 
 class ModelKind:
-    """A kind of models: base class with the answers of a kind that has no weights and no tokenizer."""
+    """A kind of models; the base class has the defaults for kinds without weights and without a tokenizer."""
 
     def locate(self, model: NamedModel) -> ModelSource:
         """Return where the model's files lie, and its fingerprint, which decides whether stored results are used again.
@@ -70,9 +70,9 @@ class ModelKind:
 
 
 class SourceCache:
-    """Sources of models, each found once: their files may be large, and their servers slow.
+    """Sources of models, each located only once, since files may be large and servers slow.
 
-    Whoever makes one decides how long files are taken to be unchanged.
+    A cache never looks at a file again, so its lifetime decides for how long files are taken to be unchanged.
     """
 
     def __init__(self) -> None:

@@ -29,7 +29,8 @@ CHECKPOINT_DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 def model_file_patterns(spec: ModelSpec) -> tuple[str, ...]:
     """Return patterns of the files that loading this model needs; with ``trust_remote_code``, its code too.
 
-    A backend has files of its own in place of the transformer's weights, which lie in the model's top folder.
+    A backend has its own files in place of the transformer's weights in the model's top folder. Weights in subfolders
+    belong to the layers after the transformer, which every backend needs.
     """
     patterns: tuple[str, ...] = MODEL_FILES
     if spec.backend != "torch":
@@ -52,7 +53,7 @@ def locate_checkpoint(model: NamedModel) -> ModelSource:
     """Return where the files of a checkpoint lie; they are downloaded from the Hub if need be.
 
     Raises:
-        ModelError: the files are neither here nor can they be downloaded; the message says how to get them.
+        ModelError: the files are not here and cannot be downloaded; the message says how to get them.
     """
     patterns = model_file_patterns(model.spec)
     folder = model.folder()
@@ -70,7 +71,7 @@ def settings_folder(model: NamedModel) -> Path:
     """Return a sentence-transformers model's folder with settings and tokenizer, without fetching weights.
 
     Raises:
-        ModelError: the files are neither here nor can they be downloaded.
+        ModelError: the files are not here and cannot be downloaded.
     """
     return model.folder() or _from_hub(model, SETTINGS_FILES).folder
 
@@ -95,6 +96,7 @@ def checkpoint_dtype(folder: Path) -> str:
         config = msgspec.json.decode((folder / first / "config.json").read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.DecodeError):
         return ""
+    # Newer releases of transformers write dtype, older ones torch_dtype.
     return CHECKPOINT_DTYPES.get(str(config.get("dtype") or config.get("torch_dtype")), "")
 
 

@@ -69,7 +69,8 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     api_key_env: str = ""
     """Name of the environment variable that holds the key."""
     encoding: WireEncoding = "float"
-    """Form in which vectors are asked for; base64 is a quarter of the size, but some servers have only float."""
+    """Form in which the server is asked to write vectors; base64 is a quarter of the size, but some servers have only
+    float."""
     batch_texts: Annotated[int, msgspec.Meta(ge=1)] = 32
     batch_tokens: Annotated[int, msgspec.Meta(ge=1)] = 8192
     """Texts and tokens of one request, at most; tokens are counted with padding."""
@@ -77,7 +78,8 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     document_parameters: dict[str, str | int | float | bool] = {}
     """Further fields of a request, by role, e.g. ``{input_type = "query"}`` for a service that takes the role so."""
     unsent: tuple[Literal["dimensions", "encoding_format"], ...] = ()
-    """Fields of OpenAI's request that a service refuses. Without ``dimensions`` it chooses them: a fact."""
+    """Fields of OpenAI's request that a service refuses. Without ``dimensions`` it chooses the number itself, and
+    the definition's number is only a fact."""
     concurrency: Annotated[int, msgspec.Meta(ge=1)] = 8
     """Requests in flight at once while texts are encoded; a load profile has its own number."""
     timeout: Annotated[float, msgspec.Meta(gt=0)] = 120.0
@@ -99,7 +101,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     architecture: str = ""
     parameters: int | None = None
     dimensions: int | None = None
-    """Dimensions of a vector: an endpoint is asked for them, for other models they are a fact."""
+    """Dimensions of a vector. An endpoint is asked for so many; for other models the number is a fact."""
     max_tokens: int | None = None
     pooling: Literal["", "cls", "mean", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens"] = ""
     padding_side: Literal["", "left", "right"] = ""

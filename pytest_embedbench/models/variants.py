@@ -22,7 +22,7 @@ QUANTIZED_PRECISIONS: dict[str, Precision] = {"int8": "int8", "binary": "binary"
 DIMENSIONS_PART = re.compile(r"dim=0*([1-9][0-9]{0,8})")
 
 VARIANT_EXAMPLES = ("dim=128", "int8", "binary")
-"""Examples of what may stand after an @, for messages."""
+"""Examples of parts that may follow an @, for messages."""
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,10 +46,10 @@ FULL_VECTORS = Variant()
 
 
 def parse_variant(parts: Sequence[str], own: Variant) -> Variant:
-    """Read what stands after a model's name, between the @ signs, in any order and case.
+    """Parse the parts after a model's name, which @ signs separate; their order and case do not matter.
 
     Args:
-        parts: what stands between and after the @ signs.
+        parts: the texts between and after the @ signs.
         own: the variant in the model's definition; a part may not contradict it.
 
     Raises:

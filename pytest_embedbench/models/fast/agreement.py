@@ -1,4 +1,4 @@
-"""Comparison of vectors that were computed in two ways: equal up to rounding, or not."""
+"""Compare vectors that were computed in two ways, and keep the faster way where they agree up to rounding."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def agree(compute: Callable[[], torch.Tensor], expected: torch.Tensor) -> bool:
     except Exception:  # noqa: BLE001 - whatever a model raises on inputs that it does not know
         return False
     difference = (vectors.float() - expected.float()).abs().max() / expected.float().abs().max()
+    # NaN compares as False, so broken vectors never agree.
     return bool(difference < MAX_ROUNDING[expected.dtype])
 
 
@@ -40,6 +41,7 @@ def fuse_if_same(
     Returns:
         False if the unfused layers change the vectors too.
     """
+    # Also with the unfused layers, since ``compute`` may differ from the model's own way in more than the layers.
     for fused in (True, False) if pays else (False,):
         switch(fused)
         if agree(compute, expected):

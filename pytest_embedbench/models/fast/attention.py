@@ -1,4 +1,4 @@
-"""Attention among the texts of a batch that stand in one row, without padding: each text attends to itself alone.
+"""Attention for batches whose texts stand in one row, without padding: tokens attend only within their own text.
 
 On a CPU texts of one length that follow each other are computed together; on a GPU torch's flash attention for texts
 of different lengths takes the whole row.
@@ -15,7 +15,7 @@ import torch
 from pytest_embedbench.machine.cpu import multiplies_bf16
 
 KERNEL = "sdpa"
-"""transformers' name of torch's kernel; a checkpoint that asks for another one keeps it, and padding."""
+"""transformers' name of torch's kernel; a checkpoint that asks for another kernel keeps that kernel, and padding."""
 
 MAX_PRODUCT_TOKENS = 256
 """Tokens; longest text for which two products and a softmax in bf16 are faster than torch's kernel, on a CPU that
@@ -102,7 +102,7 @@ def within_texts(
 
 
 def packed_attention(dtype: torch.dtype) -> str:
-    """Return how the facts of a model on a CPU name its attention while its batches are without padding."""
+    """Return the attention's name in the facts of a model on a CPU while its batches have no padding."""
     products = f"products to {MAX_PRODUCT_TOKENS} tokens, " if products_pay(dtype) else ""
     return f"{products}{KERNEL}, packed"
 
@@ -140,11 +140,15 @@ def attend(
 def attend_by_products(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scale: float | None, causal: bool
 ) -> torch.Tensor:
-    """Return what ``attend`` does, as two products: scores are rounded to the number format, the softmax uses fp32."""
+    """Return attention by two products: scores are rounded to the number format, the softmax uses fp32.
+
+    Arguments and result are those of ``attend``.
+    """
     queries_per_key = query.shape[1] // key.shape[1]
     key, value = (x.repeat_interleave(queries_per_key, dim=1) if queries_per_key > 1 else x for x in (key, value))
     q, k, v = (x.flatten(0, 1) for x in (query, key, value))
     # Scaled inside the product, so that scores are rounded once.
+    # With beta 0 torch ignores the first argument; bmm itself takes no factor.
     scores = torch.baddbmm(q.new_empty(()), q, k.transpose(1, 2), beta=0, alpha=scale or q.shape[2] ** -0.5)
     if causal:
         later = torch.ones(scores.shape[1:], dtype=torch.bool).triu(1)
@@ -174,7 +178,7 @@ def within_texts_on_gpu(
         longest,
         longest,
         scale=scale,
-        window_size=(-1, 0 if causal else -1),
+        window_size=(-1, 0 if causal else -1),  # tokens seen before and after each token; -1 for all
         enable_gqa=query.shape[1] != key.shape[1],
     )
     return output

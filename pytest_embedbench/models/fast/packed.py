@@ -1,7 +1,7 @@
 """Batches without padding through transformers' modules: all texts in one row, attention within each.
 
-The linear layers see the tokens of a batch as one matrix, and no padding. Where texts stand in the row goes through
-transformers' attention interface.
+The linear layers get the tokens of a batch as one matrix without padding. The positions of the texts in the row reach
+the attention as one of the model's inputs, which transformers' attention interface passes on.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ATTENTION_NAME = "embedbench_packed"
 """Name under which transformers knows the attention of this module."""
 
 ROW_FEATURE = "embedbench_row"
-"""Name of the model input that says where texts stand: a ``PackedRow``."""
+"""Name of the model input that holds the positions of the texts in the row, a ``PackedRow``."""
 
 GPU = "cuda"
 
@@ -42,7 +42,7 @@ LOCAL_ATTENTION_SETTINGS = ("sliding_window", "local_attention")
 
 
 def can_pack(model: PreTrainedModel) -> bool:
-    """Whether a model takes texts in one row: each token attends to all, by the kernel that is replaced."""
+    """Whether a model takes texts in one row: it must use ``KERNEL``, and its tokens attend to the whole text."""
     config = model.config
     local = any(getattr(config, name, None) for name in LOCAL_ATTENTION_SETTINGS)
     local = local or bool(set(getattr(config, "layer_types", None) or ()) - {"full_attention"})

@@ -1,9 +1,9 @@
-"""BERT and its kind on a CPU, the texts of a batch in one row.
+"""BERT and its kind on a CPU, with the texts of a batch in one row.
 
-transformers' operations in their order (``BertModel``, ``RobertaModel`` and its copies, with their sdpa attention), so
-that vectors are the same bit by bit. They are written out here because importing transformers' modelling code takes
-longer than importing torch (it brings losses and training across machines), and because one product makes a layer's
-queries, keys and values.
+The operations and their order are those of transformers (``BertModel``, ``RobertaModel`` and its copies, with their
+sdpa attention), so that vectors are the same bit by bit. They are written out here because importing transformers'
+modelling code takes longer than importing torch (it brings losses and training across machines), and because here a
+single matrix product makes a layer's queries, keys and values.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from pytest_embedbench.models.fast.linear import GELU, NO_ACTIVATION, Activation
 from pytest_embedbench.models.local.transformers_compat import attention_kernel
 
 POSITIONS_AFTER_PADDING = {"bert": False, "roberta": True, "xlm-roberta": True, "camembert": True}
-"""Kind of model that computes as BERT does -> whether it counts positions from behind the padding token's number;
-otherwise from 0."""
+"""``model_type`` of a model that computes as BERT does -> whether its positions count from the padding token's number
+plus 1; otherwise they count from 0."""
 
 REQUIRED_SETTINGS = {
     "hidden_act": "gelu",
@@ -32,10 +32,10 @@ REQUIRED_SETTINGS = {
     "position_embedding_type": "absolute",
     "quantization_config": None,
 }
-"""Settings with which a model computes what this module computes; absent ones have these values."""
+"""Settings of a model that this module computes; a setting that is absent has this value."""
 
 POOLER_WEIGHTS = {"pooler.dense.weight", "pooler.dense.bias"}
-"""Weights of a layer after the states, which embedding texts does not use."""
+"""Weights of BERT's own pooler, a layer after the states that embeddings do not use."""
 
 
 def load_bert(folder: Path, config: Any, dtype: torch.dtype) -> Bert | None:
@@ -104,6 +104,7 @@ class Bert:
         self._token_types = remaining.take("embeddings.token_type_embeddings.weight")
         self._norm = remaining.take_norm("embeddings.LayerNorm")
         self._layers = [_take_layer(remaining, f"encoder.layer.{number}") for number in range(config.num_hidden_layers)]
+        # Kept for ``parameters``, and so that ``_fits`` can refuse weights that this module does not know.
         self._unused = remaining.tensors
         if not self._fits(config):
             raise ValueError

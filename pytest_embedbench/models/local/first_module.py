@@ -39,7 +39,7 @@ class FirstModule(Protocol):
         ...
 
     def prompt_length(self, prompt: str) -> int | None:
-        """Return the number of leading tokens that pooling may leave out; None if the module has no such thing."""
+        """Return the number of leading tokens that pooling may leave out; None if the module leaves none out."""
         ...
 
 
@@ -106,7 +106,7 @@ class TextTransformer:
 def pooling_inputs(row: PackedRow) -> dict[str, torch.Tensor]:
     """Return the inputs by which sentence-transformers' pooling tells texts in one row apart.
 
-    It has them for flash attention on GPUs; they serve on CPUs as well.
+    sentence-transformers has these inputs for flash attention on GPUs; they work on CPUs as well.
     """
     lengths = row.bounds.diff()
     return {
@@ -116,7 +116,10 @@ def pooling_inputs(row: PackedRow) -> dict[str, torch.Tensor]:
 
 
 class Static:
-    """A vector for each token of the vocabulary; a text's vector is their mean (Model2Vec). Batches have no padding."""
+    """Static vectors, one for each token of the vocabulary (Model2Vec). Batches have no padding.
+
+    A text's vector is the mean of its tokens' vectors.
+    """
 
     notice = ""
 
@@ -133,6 +136,7 @@ class Static:
 
     def prepare(self, texts: Sequence[str], prompt: str) -> list[PreparedText]:
         prepared = []
+        # Without special tokens, as StaticEmbedding does it: they have no part in the mean.
         for encoding in self._tokenizer.encode_batch([prompt + text for text in texts], add_special_tokens=False):
             length = int(min(len(encoding.ids), self._max_tokens))
             own = sum(end > len(prompt) for _, end in encoding.offsets[:length])

@@ -1,4 +1,4 @@
-"""Kind of the local models that sentence-transformers can load. Imports no torch until one is loaded."""
+"""Local models that sentence-transformers can load. torch is not imported until one is loaded."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class LocalKind(ModelKind):
             )
 
     def default_dtype(self, model: NamedModel, sources: SourceCache, device: str) -> str:
-        """Return fp32 on a CPU, where it is exact; on a GPU the checkpoint's own format, for which its memory suffices.
+        """Return fp32 on a CPU, where it is exact; on a GPU the checkpoint's own format, to need no more memory.
 
-        Empty where torch does not run the model: then its files decide.
+        Return an empty string where torch does not run the model: then the model's files decide.
         """
         if model.spec.backend != "torch":
             return ""
@@ -59,7 +59,7 @@ KIND = LocalKind()
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Put garbage collection off: importing torch makes no garbage to speak of, and takes a tenth longer with it."""
+    """Pause garbage collection, which makes importing torch a tenth slower and finds hardly any garbage then."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

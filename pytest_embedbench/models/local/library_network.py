@@ -1,4 +1,4 @@
-"""Checkpoints that sentence-transformers itself loads and runs: all on GPUs; on CPUs those that are not plain."""
+"""Checkpoints that sentence-transformers itself loads and runs: on GPUs all, on CPUs those that are not plain."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class LibraryNetwork:
-    """A ``Network`` of a SentenceTransformer for texts: a transformer, run by torch or another backend, or static.
+    """A ``Network`` around a SentenceTransformer: static vectors, or a transformer that torch or another backend runs.
 
     Texts are tokenized here, once and in bulk; pooling and normalization are the checkpoint's own modules.
 
@@ -74,7 +74,7 @@ class LibraryNetwork:
             "dimensions": self.model.get_embedding_dimension(),
             "normalized": isinstance(self.model[-1], Normalize) and self.model.truncate_dim is None,
             "pooling": pooling,
-            **self._first.facts,
+            **self._first.facts,  # last: static vectors have no pooling module, and state their own pooling
         }
 
     def parameters(self) -> Iterable[torch.Tensor]:

@@ -37,7 +37,7 @@ class Network(Protocol):
         ...
 
     def prompt_length(self, prompt: str) -> int | None:
-        """Return the number of leading tokens that pooling may leave out; None if the module has no such thing."""
+        """Return the number of leading tokens that pooling may leave out; None if the module leaves none out."""
         ...
 
     def vectors(self, batch: Sequence[PreparedText], prompt_length: int | None) -> torch.Tensor:

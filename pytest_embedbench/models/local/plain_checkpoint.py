@@ -1,7 +1,7 @@
-"""Settings of plain checkpoints, read strictly: those that need nothing of sentence-transformers.
+"""Strict reader of plain checkpoints' settings. A plain checkpoint can run without sentence-transformers.
 
-A plain checkpoint is a transformer, pooling, and layers and normalization after it, by sentence-transformers' own
-classes and with settings that are all known here. Each setting means what sentence-transformers 6.2 does with it.
+It is a transformer, pooling, and layers and normalization after it, by sentence-transformers' own classes and with
+settings that are all known here. Each setting means what sentence-transformers 6.2 does with it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ MODULE_CLASS = re.compile(
     r"sentence_transformers\.(?:models|(?:base|sentence_transformer)\.modules(?:\.[a-z]+)?)"
     r"\.(Transformer|Pooling|Dense|Normalize)"
 )
-"""Classes of a plain checkpoint's modules, under the names that sentence-transformers has given them over time."""
+"""Pattern of the classes of a plain checkpoint's modules, by all the names that releases have given them."""
 
 LOAD_OPTIONS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 """Arguments with which transformers reads a plain checkpoint: no network, no code of the checkpoint's own."""
 
 ADAPTER_FILE = "adapter_config.json"
-"""File of a folder that holds changes to another model's weights."""
+"""File in the folder of an adapter, which holds changes to another model's weights."""
 
 PROCESSOR_FILES = {"processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json"}
 """Files of checkpoints whose input is not text alone."""
@@ -48,7 +48,7 @@ OLD_MODE_NAMES: dict[Mode, str] = {
 """Mode of pooling -> its name in older releases, in the order in which the results of several stand side by side."""
 
 TEXT_ONLY = {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
-"""Setting of a transformer that takes texts alone; also says where its states come from."""
+"""``modality_config`` of a transformer that takes only texts; also says which output holds the states."""
 
 VectorName = Literal["sentence_embedding"]
 
@@ -91,6 +91,7 @@ class Normalize(torch.nn.Module):
         return torch.nn.functional.normalize(vectors, p=2, dim=-1)
 
 
+# Fields that are not listed are refused: a setting that is unknown here may change the vectors.
 class _Module(msgspec.Struct, forbid_unknown_fields=True):
     type: str
     name: str
@@ -196,6 +197,7 @@ def _kind(module: _Module) -> str:
 
 
 def _subfolder(folder: Path, path: str) -> Path:
+    # Nothing outside the checkpoint is read: its fingerprint covers only its own files.
     _require(not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts)
     return folder / path
 

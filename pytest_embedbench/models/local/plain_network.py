@@ -66,8 +66,8 @@ def plain_network(
 ) -> PlainNetwork | None:
     """Return the checkpoint in a folder; None if sentence-transformers must load it.
 
-    That is so if its files ask for more than this module does, or if texts in a batch do not get the vectors that each
-    gets alone.
+    That is the case if the files ask for more than this module does, or if texts get other vectors in a batch than
+    alone.
 
     Args:
         folder: the checkpoint, as sentence-transformers saves it.

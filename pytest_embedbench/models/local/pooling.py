@@ -17,16 +17,16 @@ SUMMED_IN_FP32 = (torch.float16, torch.bfloat16)
 
 
 class Pooling(NamedTuple):
-    """A checkpoint's way to pool: by each of ``modes``; the results stand side by side."""
+    """A checkpoint's pooling: by each of ``modes``, with the results side by side."""
 
     modes: tuple[Mode, ...]
     width: int
-    """Numbers of a token's state, as the checkpoint declares."""
+    """Length of a token's state, as the checkpoint declares it."""
     include_prompt: bool
     """Whether the tokens of a prompt count too."""
 
     def __str__(self) -> str:
-        """Return sentence-transformers' name for it."""
+        """Return the pooling's name in sentence-transformers."""
         return str(self.modes[0] if len(self.modes) == 1 else self.modes)
 
     @property
@@ -79,4 +79,5 @@ class _TextStates:
         return rows.new_zeros(len(self._lengths), rows.shape[1], dtype=self._wide).index_add(0, self._text, rows)
 
     def _quotient(self, sums: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        # sentence-transformers' bound too: a text that is all prompt must not divide by zero.
         return (sums / weights.clamp(min=1e-9)).to(self._all.dtype)

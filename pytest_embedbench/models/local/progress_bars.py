@@ -1,4 +1,4 @@
-"""transformers' own progress bar, which it draws while it loads weights: it would stand in failure reports."""
+"""Hide transformers' progress bar for loading weights, which would otherwise appear in pytest's failure reports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transformers.utils import logging
 
 @contextmanager
 def without_progress_bars() -> Iterator[None]:
-    """Keep transformers from drawing a bar; afterwards it draws as before."""
+    """Hide the progress bar while the block runs, then restore the setting."""
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:

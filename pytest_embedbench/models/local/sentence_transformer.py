@@ -36,6 +36,7 @@ def _network(
     model: NamedModel, folder: Path, backend: Backend, dtype: torch.dtype | None, memory: Memory | None, *, packed: bool
 ) -> Network:
     """Load the checkpoint: without sentence-transformers where that gives the same vectors, otherwise with it."""
+    # There is attention over a row of texts for these devices only; elsewhere (MPS) batches are padded.
     packed = packed and torch.device(backend.device).type in {"cpu", "cuda"}
     if backend.device == "cpu" and packed and dtype is not None and not model.spec.trust_remote_code:
         plain = plain_network(folder, dtype, model.spec.max_seq_length, memory)

@@ -1,7 +1,8 @@
 """Settings of checkpoints of BERT's kind as transformers reads them, kept for the next time they are loaded.
 
-Importing transformers takes a second, a quarter of the time until a model on a CPU gets its first text: half of it goes
-into reading its own 3,000 source files. ``bert.py`` needs nothing more of it than what is kept here.
+Importing transformers takes a second, half of it for reading its own 3,000 source files. That is a quarter of the time
+until a model on a CPU gets its first text. ``bert.py`` needs nothing of transformers but the settings that are kept
+here.
 """
 
 from __future__ import annotations
@@ -98,14 +99,14 @@ def remembered(folder: Path, memory: Memory | None) -> Ready | None:
 
 
 def keep(folder: Path, memory: Memory | None, config: Any, tokenizer: Any) -> None:
-    """Keep a checkpoint's configuration and tokenizer as transformers read them, if a later load can do with these."""
+    """Keep a checkpoint's configuration and tokenizer, as transformers read them, if they suffice for a later load."""
     if memory and (kept_tokenizer := fast_tokenizer(tokenizer)):
         sizes = msgspec.convert(config, Sizes, from_attributes=True)
         memory.keep_ready(path_digest(folder), Ready(origin=_origin(folder), sizes=sizes, tokenizer=kept_tokenizer))
 
 
 def fast_tokenizer(tokenizer: Any) -> FastTokenizer | None:
-    """Return a tokenizer that makes the same tokens as transformers' tokenizer; None if there is none."""
+    """Return the Rust tokenizer inside, if it makes the same tokens as transformers' tokenizer; otherwise None."""
     if not tokenizer.is_fast or tokenizer.split_special_tokens or tokenizer.model_max_length > DEFAULT_CUT_TOKENS:
         return None
     candidate = FastTokenizer(

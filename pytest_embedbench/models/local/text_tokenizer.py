@@ -58,6 +58,7 @@ class TextTokenizer:
         prepared = []
         for index, ids in enumerate(encoded["input_ids"]):
             own = len(ids) - sum(encoded["special_tokens_mask"][index])
+            # A token that spans the prompt's end counts as the text's own.
             if prompt:
                 own = sum(end > len(prompt) for _, end in encoded["offset_mapping"][index])
             prepared.append(PreparedText(ids, len(ids), own))

@@ -23,7 +23,8 @@ class Transformer:
 
     def __init__(self, folder: Path, config: Any, dtype: torch.dtype) -> None:
         if config.is_encoder_decoder or config.sub_configs:
-            raise NotPlainError  # half a model, or one of several
+            raise NotPlainError  # an encoder with a decoder, or several models in one
+        # Decoders would otherwise return all keys and values, which only generating texts needs.
         if hasattr(config, "use_cache"):
             config.use_cache = False
         with without_progress_bars():

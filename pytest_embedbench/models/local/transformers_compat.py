@@ -1,4 +1,4 @@
-"""Names that transformers has no public form of, each with what happens when a release lacks it.
+"""Private names of transformers that have no public form, each with a fallback for releases that lack it.
 
 ``tests/models/local/test_transformers_compat.py`` fails as soon as one of them is gone. Imports nothing of
 transformers: ``bert.py`` does without it.

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
 MAX_CONNECTIONS = 1000
-"""Connections; a number that no caller reaches, since the encode loop and load profiles limit requests in flight."""
+"""Connections; more than any caller opens, since the encode loop and load profiles limit the requests in flight."""
 
 
 class _RequestPart(NamedTuple):
@@ -109,6 +109,7 @@ class EndpointModel:
             except BaseException as error:  # noqa: BLE001 - raised where the future is awaited
                 outcome.set_exception(error)
 
+        # Cancelling works both ways: from the caller to the request, and (in finish) back when the client closes.
         outcome.add_done_callback(lambda done: request.cancel() if done.cancelled() else None)
         request.add_done_callback(finish)
         return outcome
@@ -169,16 +170,17 @@ def _settings(spec: ModelSpec) -> EndpointSettings:
 def endpoint_fingerprint(model: NamedModel) -> str:
     """Return a digest that stands for the model's weights, which cannot be seen from here.
 
-    It is the sha256 of the request's fields and of the vectors that answer it. A ``revision`` in the definition is
-    taken on trust instead of vectors. Without a revision, the vectors of ``SAMPLE_TEXTS`` go in, bit for bit: where
-    another model answers under the same name, or the same model computes otherwise, nothing stored is used again. The
-    results of a server whose arithmetic does not repeat itself are therefore never used again without a ``revision``.
+    It is the sha256 of the address, the request's fields and the ``revision``, which is taken to identify the weights.
+    Without a revision, the digest also covers the vectors of ``SAMPLE_TEXTS``, bit for bit: where another model answers
+    under the same name, or the same model computes otherwise, nothing stored is used again. The results of a server
+    whose vectors differ from call to call are therefore never used again without a ``revision``.
 
     Raises:
         ModelError, ConfigurationError: as ``EndpointModel``.
     """
     spec = model.spec
     identity: list[object] = [spec.url.rstrip("/"), spec.model, spec.dimensions, spec.revision]
+    # Only where there are some, so that older fingerprints of models without them still hold.
     if any(spec.request_fields.values()):
         identity.append(spec.request_fields)
     digest = hashlib.sha256(msgspec.json.encode(identity))

@@ -53,6 +53,7 @@ def answers(
                 else:
                     yield batch, answer
     finally:
+        # Only where the caller stops early, or an unexpected error is raised, is anything left in flight.
         for future in in_flight:
             future.cancel()
     if failure:

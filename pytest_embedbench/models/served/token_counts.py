@@ -61,6 +61,7 @@ class TokenizerCounter:
                 if not special and end > len(prompt)
             ]
             sent = prompt + text
+            # Cut here, at the last token that is counted: servers cut elsewhere, or refuse a text that is too long.
             if encoding.overflowing:
                 sent = sent[: max(ends, default=len(prompt))]
             prepared.append(PreparedText(SentText(sent, len(prompt)), len(encoding.ids), len(ends)))
@@ -71,10 +72,10 @@ class TokenizerCounter:
 
 
 class UsageCounter:
-    """Estimates tokens by characters, at the rate of the server's counts so far, until the server has counted them.
+    """Estimates tokens from characters, at the rate of the server's counts so far, until the server has counted them.
 
-    The server counts a request as a whole. That count is divided among its texts by their characters, and a text's
-    count between the text and its prompt; sums over many texts are exact up to the prompts' part.
+    The server counts a request as a whole. Its count is divided among the request's texts by their characters, and each
+    text's share between text and prompt in the same way. Sums over many texts are exact, except for the prompts' part.
     """
 
     def __init__(self) -> None:
@@ -99,6 +100,7 @@ class UsageCounter:
             self._characters = self._tokens = 0
             self._seen = True
         self._characters, self._tokens = self._characters + total, self._tokens + tokens
+        # The running sums are rounded, not the shares, so that the shares add up to the server's count.
         ends = [round(tokens * end / total) for end in itertools.accumulate(lengths, initial=0)]
         return [
             _divided(text.payload, end - start)

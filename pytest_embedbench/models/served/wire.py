@@ -35,10 +35,10 @@ def request_fields(spec: ModelSpec, texts: Sequence[SentText], role: Role) -> di
 
 @runtime_checkable
 class Wired(Protocol):
-    """A model that may be behind HTTP."""
+    """A model that may run behind HTTP."""
 
     def wire(self) -> Wire | None:
-        """Return its requests and answers as bytes; None if it is not behind HTTP."""
+        """Return the writer and reader of the model's requests; None if the model does not run behind HTTP."""
         ...
 
 
