@@ -7,17 +7,17 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 DEFAULT_BATCH_TOKENS = {"cpu": 4096, "cuda": 65536, "mps": 16384}
-"""Tokens by kind of device, where the user chose none and none is remembered."""
+"""Tokens, by kind of device; the budget where the user chose none and none is remembered."""
 
 CANDIDATE_BATCH_TOKENS = {
     "cpu": (1024, 2048, 4096, 8192),
     "cuda": (16384, 32768, 65536, 131072),
     "mps": (4096, 8192, 16384, 32768),
 }
-"""Tokens by kind of device; the budgets that tuning tries, smallest first."""
+"""Tokens, by kind of device; the budgets that tuning tries, smallest first."""
 
 TIE_SHARE = 0.02
-"""Share; a smaller budget is preferred if the fastest is faster by no more than this, since it takes less memory."""
+"""Share; a smaller budget, which takes less memory, is preferred if the fastest is faster by no more than this."""
 
 MIN_WORK_FACTOR = 3
 """Skip tuning unless the corpus is at least this many times larger than the trial, in tokens."""
@@ -48,7 +48,7 @@ class Budget:
         self._seconds: dict[int, float] = dict.fromkeys(candidates, 0.0)
 
     def expect(self, tokens: int) -> None:
-        """Begin tuning if so many tokens of work are enough for it."""
+        """Begin tuning if the work ahead, in tokens, is large enough for it."""
         if not self._candidates or self._awaited:
             return
         largest = self._candidates[-1]
@@ -64,8 +64,9 @@ class Budget:
             return self._turns.popleft() if self._turns else self.tokens
 
     def record(self, budget: int, tokens: int, seconds: float) -> None:
-        """Record that a batch drawn under this budget held so many tokens and took so many seconds."""
+        """Record the tokens and seconds of a batch that was drawn under this budget."""
         with self._lock:
+            # No tuning is going on, or a lack of memory ended it while this batch ran.
             if not self._awaited:
                 return
             self._tokens[budget] += tokens

@@ -1,4 +1,4 @@
-"""The embedding cache: vectors of texts that were encoded before. If it fails, the run goes on without it."""
+"""The embedding cache: vectors of texts that were encoded before. If the cache fails, the run goes on without it."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def default_folder() -> Path:
-    """Return the user's cache: ``$EMBEDBENCH_CACHE``, else ``pytest-embedbench`` in the system's folder for caches."""
+    """Return the user's folder: ``$EMBEDBENCH_CACHE``, else ``pytest-embedbench`` in the system's folder for caches."""
     if chosen := os.environ.get("EMBEDBENCH_CACHE"):
         return Path(chosen).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "pytest-embedbench"
 
 
 class SpaceKey(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything besides the text that decides a vector."""
+    """Everything that determines a vector, except for the text."""
 
     fingerprint: str
     """sha256 of the model's files: weights, configuration, vocabulary."""
@@ -81,7 +81,7 @@ class VectorCache:
 
     Args:
         folder: the cache's folder.
-        max_bytes: size of the file; the vectors that were not used for longest are removed beyond it.
+        max_bytes: largest size of the file; beyond it, the least recently used vectors are removed.
         since: unix seconds; older vectors are not read, but replaced.
     """
 
@@ -171,7 +171,7 @@ class Space:
         old = time.time() - FRESH_SECONDS
         for stored in self._cache.file.lookup(self._digest, list(positions)):
             position = positions.get(stored.row.text)
-            # A row of a text that was not asked for, or of one twice, is damage as well.
+            # A row for a text that was not looked up, or a second row for the same text, is damage as well.
             if position is None or position not in missing or not stored.sound:
                 damaged += 1
                 continue
@@ -205,4 +205,5 @@ class Space:
 
 def text_digest(text: str) -> bytes:
     """Return 128 bits that identify a text (BLAKE2b, so that nobody can construct two texts that share them)."""
+    # A text may hold half of a surrogate pair (from JSON), which strict UTF-8 cannot encode.
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

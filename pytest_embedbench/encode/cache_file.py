@@ -1,4 +1,4 @@
-"""The cache's file: an SQLite database of vectors that processes share. Every failure here raises an error."""
+"""The cache's file: an SQLite database of vectors that processes share. All failures are raised, none is handled."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ STEM = "vectors-1"
 """Name of the file, before its number; the digit is the version of the layout."""
 
 BUSY_SECONDS = 30.0
-"""Seconds that a process waits for another process to write."""
+"""Seconds; how long a process waits while another process writes."""
 
 TEXTS_PER_QUERY = 500
-"""Texts that one query looks up."""
+"""Texts that one query looks up; SQLite before 3.32 allows 999 variables in a query."""
 
 ROWS_PER_DELETE = 50
 """Rows that one step removes when the file is too large."""
@@ -48,8 +48,9 @@ CREATE INDEX IF NOT EXISTS vectors_by_use ON vectors (used);
 PRAGMA user_version = 1;
 COMMIT;
 """
-# Pages of 16 KiB waste least for 384 to 1536 dimensions. With WAL readers never wait for a writer, a killed process
-# leaves whole transactions, and a commit costs no fsync (a cache may lose the last ones when the machine fails).
+# Page size and auto_vacuum must be set before the first table and before WAL. Pages of 16 KiB waste least for 384 to 1536
+# dimensions. With WAL readers never wait for a writer, a killed process leaves whole transactions, and a commit costs no
+# fsync (a cache may lose the last ones when the machine fails). The version comes last: it marks a finished layout.
 
 LOOKUP = (
     "SELECT id, CAST(made AS REAL), CAST(used AS INTEGER), checksum, text, own_tokens, tokens, CAST(vector AS BLOB) "
@@ -159,6 +160,7 @@ class VectorFile:
         aside = old.with_suffix(".broken")
         with self._locked():
             if self.path == old:  # else another process has moved it already
+                # The new file comes first: a process that looks for the newest must not find the damaged one again.
                 old.with_stem(f"{STEM}-{int(old.stem[-4:]) + 1:04}").touch()
                 for end in ("", "-wal"):
                     with suppress(FileNotFoundError):
@@ -168,6 +170,7 @@ class VectorFile:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """Run the block as one transaction; an error undoes all of it."""
+        # IMMEDIATE waits for other writers here. A transaction that reads first and writes later may fail instead.
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield self.db
@@ -178,7 +181,7 @@ class VectorFile:
         self.db.execute("COMMIT")
 
     def lookup(self, space: bytes, texts: Sequence[bytes]) -> Iterator[StoredRow]:
-        """Rows of these digests that are stored, in any order."""
+        """Yield the stored rows of these digests, in any order."""
         space_row = self.db.execute("SELECT id FROM spaces WHERE key = ?", (space,)).fetchone()
         for start in range(0, len(texts) if space_row else 0, TEXTS_PER_QUERY):
             part = texts[start : start + TEXTS_PER_QUERY]
@@ -217,7 +220,7 @@ class VectorFile:
         return int(self.db.execute(f"PRAGMA {name}").fetchone()[0])
 
     def shrink(self, max_bytes: int) -> None:
-        """Remove the rows that were not used for longest if the file is too large; a little more than necessary."""
+        """Remove the least recently used rows if the file is too large, and a few more, down to ``SHRINK_TO``."""
         if self.size() <= max_bytes:
             return
         with self._writing() as db:

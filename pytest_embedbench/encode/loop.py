@@ -104,15 +104,15 @@ def encode(
 class Stream:
     """Iterator over the windows of distinct texts, each with the vectors of its texts.
 
-    Vectors that the cache has are not computed again; each new batch goes to the cache at once. Iterate once; ``work``
-    then has the amount of work.
+    Vectors that the cache has are not computed again; each new batch goes to the cache at once. A stream can be
+    iterated once; afterwards ``work`` holds the amount of work.
 
     Args:
         model: the model that encodes.
         texts: distinct texts.
         role: query or document.
         budget: tokens that a batch may hold.
-        progress: hears of the tokens encoded.
+        progress: callbacks for the tokens encoded.
         cache: cache of this very model and role.
         first: positions of texts that come first, in a window of their own.
         most_tokens: bound on a batch's tokens, for texts that need smaller batches than the budget's.
@@ -149,7 +149,7 @@ class Stream:
         self._server_ms: Counter[str] = Counter()
         self._answers_with: Counter[str] = Counter()
         self._aside_seconds = 0.0
-        """Seconds that this thread spent on other work than the model's: reading and writing the cache, searching."""
+        """Seconds that this thread spent on work other than the model's: reading and writing the cache, searching."""
 
     def __iter__(self) -> Generator[Window]:
         with tokenizing(self._model, self._role) as tokenize:
@@ -160,6 +160,7 @@ class Stream:
             aside_at_start = self._aside_seconds
             self._progress.start(self._label, self._forecast.tokens)
             try:
+                # Where the caller stops early, workers and requests end at once, not at the next garbage collection.
                 with closing(self._encoded(self._batches(chain(head, tokenized)))) as answered:
                     for batch, answer in answered:
                         self._store(batch, answer)
@@ -173,7 +174,7 @@ class Stream:
                 raise ModelError(f"{error.problem}\n  {encoded}", where=error.where, fix=error.fix) from None
             finally:
                 self._progress.finish()
-        # A model that works in other threads goes on meanwhile: this thread's other work takes none of its time.
+        # A model that works in other threads goes on while this thread does other work, so that takes none of its time.
         alone = not isinstance(self._model, (ParallelEncoder, ServedEncoder))
         self.work.seconds = time.perf_counter() - started - (self._aside_seconds if alone else aside_at_start)
         self.work.server_ms = {name: total / self._answers_with[name] for name, total in self._server_ms.items()}
@@ -187,7 +188,7 @@ class Stream:
             self._aside_seconds += time.perf_counter() - began
 
     def _tokenized(self, tokenize: Callable[[Sequence[str]], Tokenized]) -> Iterator[Window]:
-        """Windows with their tokens; the tokenization of the next window begins before each is yielded."""
+        """Yield windows with their tokens; the next window's tokenization begins before a window is yielded."""
         ahead: deque[tuple[Window, Tokenized]] = deque()
         for positions in self._window_positions:
             texts = [self._texts[position] for position in positions]
@@ -265,7 +266,7 @@ class Stream:
             self._cache.write(batch.texts, answer.texts, answer.vectors)
 
     def _finished(self) -> Iterator[Window]:
-        """Windows at the head of the queue that have all their vectors."""
+        """Yield the windows at the head of the queue that have all their vectors."""
         while self._pending and not self._pending[0].left:
             window = self._pending.popleft()
             self._add_to_work(window)

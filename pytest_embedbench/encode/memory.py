@@ -34,6 +34,7 @@ class DoesNotFitError(Exception):
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an exception says that memory did not suffice."""
+    # These quote texts and servers, whose words say nothing about the memory of this machine.
     if isinstance(error, EmbedbenchError):
         return False
     return isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY_PHRASES)
@@ -69,7 +70,8 @@ def forward_in_halves(
 
 
 def _release() -> None:
-    """Release the GPU memory that torch keeps for later: in pieces too small for a batch it is of no use."""
+    """Release the GPU memory that torch keeps for later, which may be in pieces too small for a batch."""
+    # Not imported here: a model that runs without torch has nothing to release.
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -22,8 +22,8 @@ Tokenized = Callable[[], list[PreparedText]]
 def tokenizing(model: Encoder, role: Role) -> Iterator[Callable[[Sequence[str]], Tokenized]]:
     """Yield a function that begins to tokenize texts.
 
-    Texts are tokenized in a thread of their own where the model may work in several threads, else when the result is
-    asked for.
+    Where the model may work in several threads, another thread tokenizes the texts ahead; otherwise they are tokenized
+    when the result is needed.
     """
     if not isinstance(model, ParallelEncoder):
         yield lambda texts: lambda: _prepare(model, texts, role)
@@ -42,8 +42,8 @@ def _prepare(model: Encoder, texts: Sequence[str], role: Role) -> list[PreparedT
 class TokenForecast:
     """Forecast of the texts and tokens that a model has to encode.
 
-    Tokenized windows count as they are, without what the cache has. The others count by their characters, at the tokens
-    a character of the windows so far.
+    A tokenized window counts with its actual tokens, without the texts that the cache has. Later windows count by their
+    characters, at the rate of tokens per character in the windows so far.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:

@@ -54,6 +54,7 @@ def variant_encoder(model: Encoder, form: VectorForm, facts: ModelFacts) -> Vari
         form: the variant's form.
         facts: the variant's facts about itself.
     """
+    # Two classes, since isinstance() of a protocol looks for its attributes, not for what they return.
     if isinstance(model, ParallelEncoder):
         return ParallelVariantEncoder(model, form, facts)
     return VariantEncoder(model, form, facts)

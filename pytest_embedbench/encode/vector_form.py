@@ -113,6 +113,7 @@ def calibration_documents(texts: Sequence[str]) -> list[int]:
 
 
 def _digest(text: str) -> bytes:
+    # As in the cache: a text may hold half of a surrogate pair.
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 

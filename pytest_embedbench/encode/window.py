@@ -15,14 +15,14 @@ MAX_WINDOW_TEXTS = 8192
 """Texts in a window, at most: enough to batch texts of nearly equal length together."""
 
 FIRST_WINDOW_TEXTS = 1024
-"""Texts in the first window; few, since the model waits while it is tokenized."""
+"""Texts in the first window; few, since the model waits while they are tokenized."""
 
 MAX_WINDOW_CHARACTERS = 8_000_000
 """Characters that end a window early: about 2 million tokens, which take 70 MB."""
 
 
 def windows(texts: Sequence[str], first: Sequence[int] = ()) -> Iterator[list[int]]:
-    """Positions of all texts, window by window: ``first`` in a window of their own, then the others in order."""
+    """Yield the positions of all texts by window: ``first`` in a window of their own, then the others in order."""
     if first:
         yield list(first)
     already_given = set(first)

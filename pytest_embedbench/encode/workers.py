@@ -35,7 +35,7 @@ class TimedVectors(NamedTuple):
 def run_batches(
     model: Encoder, batches: Iterator[T], forward: Callable[[T], Vectors]
 ) -> Generator[tuple[T, TimedVectors]]:
-    """Batches with their vectors, in order; batches are drawn as they are needed.
+    """Yield batches with their vectors, in order; batches are drawn as they are needed.
 
     A ``ParallelEncoder`` runs several batches at once, unless there are fewer than its workers; any other model runs
     one after the other in this thread.
