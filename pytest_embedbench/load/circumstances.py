@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import ModelFacts
 
 GPU_POLL_SECONDS = 0.2
-"""Seconds between two looks at the GPU."""
+"""Seconds between two readings of the GPU's state."""
 
 
 class GpuState(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,12 +72,12 @@ def record_circumstances(
     Args:
         facts: the model's facts about itself.
         root: root of the system's files.
-        energy: whether to meter energy too.
+        energy: whether to measure energy too.
     """
     recorder, system = CircumstancesRecorder(facts), _SystemFiles(root)
     before = msgspec.structs.replace(
         recorder.circumstances,
-        load_before=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        load_before=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,  # none on Windows
         governors=system.governors(),
         boost=system.boost(),
         mhz_before=system.mhz(),
@@ -104,12 +104,14 @@ class _SystemFiles:
     def __init__(self, root: Path) -> None:
         self._cpus = root / "sys/devices/system/cpu"
         self._info = root / "proc/cpuinfo"
+        # cgroup v2; inside a container, this is the container's own group.
         self._quota = root / "sys/fs/cgroup/cpu.stat"
 
     def governors(self) -> tuple[str, ...]:
         return tuple(sorted({_read(file) for file in self._cpus.glob("cpufreq/policy*/scaling_governor")}))
 
     def boost(self) -> bool | None:
+        # The two drivers say the opposite of each other: Intel's file is 0 where boost is on.
         for file, on in (("cpufreq/boost", "1"), ("intel_pstate/no_turbo", "0")):
             if text := _read(self._cpus / file):
                 return text == on
@@ -166,6 +168,7 @@ def _gpu(device: str) -> Iterator[Callable[[], GpuState | None]]:
     def poll() -> None:
         while not over.is_set():
             try:
+                # The whole device's memory, with that of other processes; torch's own counters have only this one's.
                 free, total = torch.cuda.mem_get_info(device)
                 readings.append((total - free, torch.cuda.utilization(device), torch.cuda.clock_rate(device)))
             except Exception:  # noqa: BLE001 - no pynvml, no driver, no permission: each raises a class of its own

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Encoder
 
 LOAD_SEED = 20260615
-"""Seed of all random choices of a load (texts, arrival times), so that sessions can be compared with each other."""
+"""Seed of all random choices of a load (texts, arrival times), so that sessions are comparable."""
 
 WARM_UP_ROUNDS = 2
 """Requests of each client in one window of the warm-up."""
@@ -36,7 +36,7 @@ WARM_UP_WINDOWS = 20
 """Windows of the warm-up, at most."""
 
 WARM_UP_SHARE = 0.25
-"""Share of the texts, and of the time that a side may take; warm-up takes no more, even if latencies are not steady."""
+"""Share of a side's texts and of its time; warm-up takes no more, even if latencies are not steady by then."""
 
 
 class SideProfile(NamedTuple):
@@ -78,9 +78,9 @@ def profile_side(
         role: query or document.
         shape: texts a request, and clients.
         requests: requests after which the profile ends in any case.
-        seconds: time after which it ends in any case, about.
+        seconds: approximate time after which it ends in any case.
         batch_tokens: tokens that a batch of the in-process server may hold.
-        progress: hears of texts done.
+        progress: callbacks for the texts done.
 
     Raises:
         ModelError: or another error of the model; the first failure ends the load.
@@ -114,7 +114,7 @@ def measure_side(
         send: sends the requests that count and returns their outcome.
         requests: requests that count, at most.
         seconds: time that the side may take.
-        progress: hears of texts done.
+        progress: callbacks for the texts done.
     """
     unique = shuffled_texts(texts)
     batches = [unique[start : start + shape.batch] for start in range(0, len(unique), shape.batch)]
@@ -125,6 +125,7 @@ def measure_side(
     ran_out: Ended = "requests" if len(counted) == requests else "texts"
     if len(counted) < shape.concurrency:  # too few texts for one request of each client: send some again
         counted = (batches * (shape.concurrency // len(batches) + 1))[: shape.concurrency]
+    # The server's batches of the warm-up do not count.
     formed = len(clients.batches)
     progress.start(f"{role} load", sum(map(len, counted)))
     try:

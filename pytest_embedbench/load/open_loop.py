@@ -141,7 +141,7 @@ class OpenLoop:
 
 
 def arrivals(rate: float, chance: random.Random) -> Iterator[float]:
-    """Due times of the requests of a Poisson process of ``rate`` a second, in seconds, without end.
+    """Yield the due times (seconds) of a Poisson process of ``rate`` requests a second, without end.
 
     The first request is due at 0: at a low rate, a random wait before it could use up all the time of the load.
     """

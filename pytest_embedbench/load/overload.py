@@ -1,7 +1,7 @@
 """Judge whether a server kept up with the rate of an open loop.
 
-If it did not, requests pile up, and latency grows for as long as the load lasts. Where r times as many requests come as
-the server can answer, each second brings work for r seconds, so that latency grows by r - 1 seconds in a second.
+If it did not, requests pile up, and latency grows for as long as the load lasts. Where requests come at r times the
+rate that the server can answer, each second brings work for r seconds, so that latency grows by r - 1 seconds a second.
 
 This growth is measured as the slope of Tukey's resistant line (Exploratory Data Analysis, 1977), which runs from the
 median of the first third of the requests to the median of the last third.

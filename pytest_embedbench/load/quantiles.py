@@ -62,13 +62,14 @@ def percentile_interval(ordered: Sequence[float], share: float) -> Interval | No
     count = len(ordered)
     if count < min_samples(share):
         return None
+    # Imported here, so that reading stored results does not import scipy.
     import numpy as np
     from scipy.special import bdtr
 
     # below[k]: probability that at most k samples lie below the quantile.
     below = bdtr(np.arange(count), count, share)
-    # Ranks, from 1, of the samples at both ends: the highest that is above the quantile with a probability of at most
-    # TAIL_PROBABILITY, and the lowest that is below it with at most that probability.
+    # Ranks, from 1, of the samples at both ends: the highest sample that lies above the quantile with a probability of
+    # at most TAIL_PROBABILITY, and the lowest sample that lies below the quantile with at most that probability.
     low = int(np.searchsorted(below, TAIL_PROBABILITY, side="right"))
     high = int(np.searchsorted(below, 1 - TAIL_PROBABILITY, side="left")) + 1
     return Interval(ordered[max(low, 1) - 1], ordered[min(high, count) - 1])

@@ -32,8 +32,8 @@ def max_rate(
     Args:
         loop: sends the requests.
         limit_ms: limit of the p99.
-        seconds: about how long to search.
-        progress: hears of each probe.
+        seconds: approximate length of the search.
+        progress: callbacks for each probe.
         required: rates for which the search must find out whether they hold, however long that takes.
     """
     sides: list[OpenSide] = []
@@ -67,7 +67,7 @@ def requests_needed(rate: float, limit_ms: float) -> int:
 
 
 def allowed_over_limit(requests: int) -> int:
-    """Return how many of so many latencies may exceed a limit; with one more, their p99 is certain to exceed it too."""
+    """Return the number of latencies that may exceed a limit; with one more, the p99 is certain to exceed it too."""
     # The p99 lies between the sorted samples at int(position) and int(position) + 1, with position = P99_SHARE *
     # (requests - 1). It is certain to exceed the limit once the lower of the two does.
     return requests - 1 - int(P99_SHARE * (requests - 1))
@@ -106,7 +106,7 @@ def search(
         probe: tries one rate (requests a second).
         start: the first rate.
         limit_ms: limit of the p99.
-        seconds: about how long to search.
+        seconds: approximate length of the search.
         required: rates for which the search must find out whether they hold.
         clock: time in seconds.
     """

@@ -60,9 +60,9 @@ class MicroBatcher:
 
     Use it as a context manager, which starts the workers and waits for their end.
 
-    A batch is the oldest request and others of its role, up to the token budget: the oldest ones or, for a model that
-    pads, those nearest to it in length. The oldest request is always in the next batch, so that none is left waiting
-    while later ones are served.
+    A batch holds the oldest request and others of its role, up to the token budget: the next oldest or, for a model
+    that pads, those nearest in length to the oldest. The oldest request is always in the next batch, so that no request
+    is left waiting while later ones are served.
 
     A model that takes several batches at once (``ParallelEncoder``) gets them, each on its share of the cores. A batch
     then takes no more texts than its share of all waiting and running texts, so that no worker is left without work. A

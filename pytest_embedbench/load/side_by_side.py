@@ -46,7 +46,7 @@ MIN_TIME_MS = 0.0001
 class Conditions(NamedTuple):
     """Settings of a comparison: seconds that a side may take, the interval's confidence, and the server's batch tokens.
 
-    ``progress`` hears of texts done; ``clock`` returns the time in seconds.
+    ``progress`` has the callbacks for the texts done; ``clock`` returns the time in seconds.
     """
 
     seconds: float
@@ -129,6 +129,7 @@ def compare_side(
                 window = [list(itertools.islice(endless, shape.batch)) for _ in range(shape.concurrency)]
                 sent = clock() - since
                 times_ms = [0.0, 0.0]
+                # The loop sets the attribute itself, so that the server runs the model whose turn it is.
                 for alternating.turn in (0, 1) if model_first else (1, 0):
                     times_ms[alternating.turn] = _time_ms(server, window, role, clients, clock)
                 progress.advance(2 * shape.batch * shape.concurrency)
@@ -164,7 +165,7 @@ def compare_side(
 
 
 def _orders(chance: random.Random) -> Iterator[bool]:
-    """Whether the model goes first, pair by pair without end: at random, then the reverse."""
+    """Yield, for each pair and without end, whether the model goes first: at random, then the reverse."""
     while True:
         first = chance.random() < 0.5  # noqa: PLR2004 - a fair coin
         yield from (first, not first)

@@ -1,4 +1,4 @@
-"""Capacity of the load's HTTP client: requests a second against a server that does nothing but answer."""
+"""Measure the capacity of the load's HTTP client: requests a second against a server that does nothing but answer."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def null_server(texts: int, dimensions: int) -> Iterator[str]:
         texts: vectors in each answer.
         dimensions: length of each vector.
     """
+    # -I keeps the environment and the working folder from putting other modules in place of the standard library's.
     command = [sys.executable, "-I", str(NULL_SERVER), str(texts), str(dimensions)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603 - our own file
         try:

@@ -92,7 +92,7 @@ class EndpointClients:
 
         async def client(start: float) -> None:
             while True:
-                # Not before as many answers as clients: each sends one request at least, however short the time.
+                # Not before there are as many answers as clients, so that each sends a request, however short the time.
                 over = time.perf_counter() - start >= control.seconds and len(answered) >= self._shape.concurrency
                 if over and not ended:
                     ended.append("time")
@@ -137,6 +137,7 @@ class EndpointClients:
 
         async def send(start: float, due: float, request: _PreparedRequest) -> None:
             async with connections:
+                # Waiting for a connection counts as lag, and so as latency.
                 lag_ms = (time.perf_counter() - start - due) * 1000
                 result = await self._send(request, start, due)
             answered.append(result._replace(sample=result.sample._replace(lag_ms=lag_ms)))
@@ -195,9 +196,9 @@ class EndpointClients:
         return AnsweredRequest(Sample(since, latency_ms), request.raw, result.texts, result.server_ms)
 
     def _run(self, work: Coroutine[Any, Any, T], poll: Callable[[], None] = lambda: None) -> T:
-        """Run a coroutine in the event loop's thread, and call ``poll`` from this one while it runs.
+        """Run a coroutine in the event loop's thread, and call ``poll`` from this thread meanwhile.
 
-        Of a group of errors, the first is raised alone.
+        Where several requests fail, the first error is raised in place of the ``ExceptionGroup``.
         """
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         while not wait([future], POLL_SECONDS).done:

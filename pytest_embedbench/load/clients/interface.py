@@ -1,4 +1,4 @@
-"""Interface of the load clients: what they are asked to send, for how long, and what they give back."""
+"""Interface of the load clients, with the rules that end a load and its outcome."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pytest_embedbench.load.server import ServedBatch
 from pytest_embedbench.load.statistics import ClientCost, Ended
 
 LEAD_SECONDS = 0.05
-"""Seconds; from the start of an open loop to its time 0, so that the first requests are not sent late."""
+"""Seconds between the start of an open loop and its time 0, so that the first requests are not sent late."""
 
 MAX_IN_FLIGHT = 512
-"""Requests of an open loop with a thread or a connection at once; others wait for one, as part of their latency."""
+"""Requests of an open loop that have a thread or a connection at once; for others, the wait for one is latency."""
 
 GRACE_SHARE = 0.25
-"""Share of a load's time; answers are waited for that long after the time is up. An overload would never end."""
+"""Share of a load's time; how long answers are awaited after the time is up. An overload would never end otherwise."""
 
 
 class LoadOutcome(NamedTuple):

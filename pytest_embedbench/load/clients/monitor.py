@@ -10,7 +10,7 @@ from pytest_embedbench.load.samples import AnsweredRequest
 from pytest_embedbench.load.statistics import Ended
 
 POLL_SECONDS = 0.5
-"""Seconds between two looks at the requests answered so far."""
+"""Seconds between two checks of the requests answered so far."""
 
 
 class LoadMonitor:
@@ -30,6 +30,7 @@ class LoadMonitor:
 
     def poll(self) -> None:
         """Report the texts answered since the last call, and end the load if its samples suffice."""
+        # No lock: appending to a list is atomic, so a slice never holds half an answer.
         new = self._answered[self._seen :]
         self._seen += len(new)
         self._control.advance(sum(len(request.raw) for request in new))

@@ -66,7 +66,7 @@ class ThreadClients:
 
         def next_request() -> list[str] | None:
             with lock:
-                # Not before as many answers as clients: each sends one request at least, however short the time.
+                # Not before there are as many answers as clients, so that each sends a request, however short the time.
                 if time.perf_counter() - start >= control.seconds and len(answered) >= self._count and not ended:
                     ended.append("time")
                 return None if ended else next(queue, None)
@@ -84,6 +84,7 @@ class ThreadClients:
                     sample = Sample(sent - start, latency_ms, reply.queue_ms)
                     answered.append(AnsweredRequest(sample, batch, reply.texts))
 
+        # Daemons, so that an interrupted session does not wait for requests in flight.
         threads = [threading.Thread(target=client, daemon=True) for _ in range(self._count)]
         for thread in threads:
             thread.start()
