@@ -1,4 +1,4 @@
-"""Features of this CPU, as torch reports them, that decide which of several ways to compute is the fast one."""
+"""Features of this CPU that decide which of several computations is fastest, as torch reports them."""
 
 from __future__ import annotations
 
@@ -50,6 +50,6 @@ def describe_cpu_paths() -> str:
 
 
 def _capability() -> str:
-    """Return torch's name of the vector instructions, e.g. ``AVX2``; ``DEFAULT`` where it uses none in particular."""
+    """Return torch's name of the vector instructions, e.g. ``AVX2``; ``DEFAULT`` if it uses none in particular."""
     capability: str = torch.backends.cpu.get_cpu_capability()
     return capability

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 def best_device() -> str:
     """Return the fastest device that torch finds on this machine, as torch names it."""
+    # Imported here: a session whose models run elsewhere does without torch.
     import torch
 
     if torch.cuda.is_available():

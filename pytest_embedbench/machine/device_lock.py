@@ -32,7 +32,7 @@ def hold_devices(devices: Iterable[str], *, alone: bool) -> Iterator[None]:
 
     Args:
         devices: names such as ``cpu`` or ``cuda:0``.
-        alone: exclusively, instead of together with others that hold them shared.
+        alone: whether to hold them exclusively, rather than shared with others.
     """
     with ExitStack() as held:
         for name in sorted(set(map(physical_name, devices))):
@@ -59,7 +59,7 @@ def hold_lock(name: str, *, alone: bool, folder: Path | None = None) -> Iterator
 
     Args:
         name: name of the lock.
-        alone: exclusively.
+        alone: whether to hold it exclusively.
         folder: folder of the lock's files; the system's temporary folder by default.
     """
     base = folder or Path(tempfile.gettempdir())
@@ -70,7 +70,7 @@ def hold_lock(name: str, *, alone: bool, folder: Path | None = None) -> Iterator
             yield
         return
     with ExitStack() as held:
-        # The gate is only passed: it stays closed while somebody waits for the room exclusively.
+        # The gate is only passed through: it stays closed while another process waits for the room exclusively.
         with _flock(gate, shared=False):
             held.enter_context(_flock(room, shared=True))
         yield
@@ -95,8 +95,9 @@ def _flock(path: Path, *, shared: bool) -> Iterator[None]:
 
 
 def _open(path: Path) -> int:
-    """Open the file, for reading only: a lock needs no more, and another user may own the file."""
+    """Open the file for reading only: a lock needs no more, and the file may belong to another user."""
     try:
+        # Without O_CREAT at first: in /tmp, Linux refuses it for a file of another user (fs.protected_regular).
         return os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)

@@ -19,7 +19,7 @@ import msgspec
 from pytest_embedbench.errors import install_command
 
 POWER_POLL_SECONDS = 5
-"""Seconds between two looks at the power: rarely enough not to be a load itself."""
+"""Seconds between two readings of the power; long enough for the readings not to be a load themselves."""
 
 
 class Energy(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +43,7 @@ def missing_extra() -> str:
 
 @contextmanager
 def metered_energy() -> Iterator[Callable[[], Energy | None]]:
-    """Meter energy until the block ends; the yielded function then returns it, None where codecarbon failed."""
+    """Measure energy until the block ends; the yielded function then returns it, or None where codecarbon failed."""
     from codecarbon import OfflineEmissionsTracker
     from codecarbon.core.cpu import is_rapl_available
 
@@ -59,7 +59,7 @@ def metered_energy() -> Iterator[Callable[[], Energy | None]]:
                 country_iso_code="FRA",
                 force_carbon_intensity_g_co2e_kwh=0,
                 output_methods=[],
-                allow_multiple_runs=True,
+                allow_multiple_runs=True,  # another process of the session may be measuring too
                 tracking_mode="machine",
                 measure_power_secs=POWER_POLL_SECONDS,
                 log_level="critical",

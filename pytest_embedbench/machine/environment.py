@@ -21,7 +21,7 @@ RANKING_LIBRARIES = tuple(name for name in RECORDED_LIBRARIES if name not in {"n
 """Libraries whose version can change a ranking; with another version, a stored run is not used again."""
 
 GENERIC_WORD = re.compile(r"NVIDIA|AMD|CPU|Processor|\d+-Core", re.IGNORECASE)
-"""A word that tells a reader of a card nothing about the hardware."""
+"""Pattern of words in a hardware name that tell a card's reader nothing."""
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +38,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cpu_name() -> str:
-    """Return the processor's name for itself."""
+    """Return the processor's own name, or Python's name for it where the system gives none."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -50,6 +50,7 @@ def cpu_name() -> str:
 
 def cores() -> int:
     """Return the number of processors that this process may use."""
+    # Containers and taskset limit the processors of a process; os.cpu_count() counts all of the machine's.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -81,6 +82,7 @@ def short_hardware_name(actual: str) -> str:
     vendors whose product names say enough.
     """
     product = re.sub(r"\((?:R|TM|C)\)", " ", actual, flags=re.IGNORECASE)
+    # The number of cores, the clock rate ("@ 2.20GHz") and built-in graphics ("with Radeon Graphics").
     product = re.split(r" [(@]| with ", product, maxsplit=1)[0]
     words = [word for word in product.split() if not GENERIC_WORD.fullmatch(word)]
     return " ".join(words) or actual

@@ -1,4 +1,4 @@
-"""Names that torch has no public form of, each with what happens when a release of torch lacks it.
+"""Private names of torch that have no public form, each with a fallback for releases that lack it.
 
 ``tests/machine/test_torch_compat.py`` fails as soon as one of them is gone.
 """
