@@ -1,4 +1,4 @@
-"""Read a server's answers, and keep the API key out of whatever is returned or raised."""
+"""Read a server's answers, and keep the API key out of every result and error."""
 
 from __future__ import annotations
 
@@ -68,6 +68,7 @@ def decode_answer(url: str, answer: HttpAnswer, kind: type[T], key: Secret) -> T
         problem = f"the answer is {media_type or 'of no type'!r}, not JSON: {server_message(answer, key)}"
         raise AnswerError(problem, where=url, status=answer.status)
     try:
+        # Redacted before it is decoded, so that no field of the result can hold the key.
         return msgspec.json.decode(key.redacted(answer.content.decode()), type=kind)
     except (msgspec.DecodeError, UnicodeError) as error:
         problem = f"the answer cannot be read ({error}): {server_message(answer, key)}"

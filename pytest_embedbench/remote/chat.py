@@ -47,7 +47,7 @@ class _RequestForm(msgspec.Struct, frozen=True):
 
 
 _WEAKER_FORMAT = {"json_schema": "json_object", "json_object": "plain"}
-"""Response format -> the one that is tried when the server refuses it."""
+"""Response format -> the weaker format to try if the server refuses it."""
 
 
 class Chat:
@@ -124,6 +124,7 @@ class Chat:
 
 def _weaker(form: _RequestForm, problem: str) -> _RequestForm | None:
     """Return the form to try after a 400 with this message; None if there is no weaker one."""
+    # Some reasoning models refuse any temperature but their own; the message then names the field.
     if form.temperature and "temperature" in problem:
         return msgspec.structs.replace(form, temperature=False)
     if form.response_format in _WEAKER_FORMAT:

@@ -84,7 +84,7 @@ class Endpoint:
             nonlocal attempts
             attempts += 1
             await self._policy.wait_for_server()
-            # Without the waits: these are seconds of the server, not of the retry policy.
+            # The time starts after the waits, which belong to the retry policy and not to the server.
             started = time.perf_counter()
             response = await self._send(self.settings.address(path), body)
             seconds = time.perf_counter() - started

@@ -29,7 +29,7 @@ TIMING_HEADERS = (
     "x-inference-time",
     "x-envoy-upstream-service-time",
 )
-"""Milliseconds; headers in which servers say how long they took."""
+"""Headers in which servers report how long they took, in milliseconds."""
 
 # One metric of W3C's Server-Timing header with its parameters, and the duration among these.
 _METRIC = re.compile(r"""([^\s;,="]+)((?:\s*;\s*[\w-]+(?:=(?:"[^"]*"|[^;,"]*))?)*)""")
@@ -104,7 +104,7 @@ def request_body(model: str, texts: list[str], *, dimensions: int | None, encodi
 
 
 def server_times(headers: Mapping[str, str]) -> dict[str, float]:
-    """Return the milliseconds that a server says it took, by header or ``server-timing:METRIC`` (W3C Server Timing).
+    """Return a server's reported times in milliseconds, by header or ``server-timing:METRIC`` (W3C Server Timing).
 
     Args:
         headers: headers of an answer, names in lower case.

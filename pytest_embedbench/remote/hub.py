@@ -49,7 +49,7 @@ class Snapshot(NamedTuple):
 
 
 def offline() -> bool:
-    """Whether the environment forbids to ask the Hub; reads the variables as the Hub's own client does."""
+    """Whether the environment forbids access to the Hub; the variables are read as the Hub's own client reads them."""
     return any(os.environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"} for name in OFFLINE_VARIABLES)
 
 
@@ -95,11 +95,12 @@ def _fetch(repository: str, kind: RepositoryKind, revision: str, patterns: Seque
         )
     except Exception as error:  # noqa: BLE001 - the Hub's client raises many kinds, all for one reason: no files
         raise _error(error, repository, kind, revision, local=local) from None
+    # The cache names the folder of a snapshot after its commit.
     return Snapshot(Path(folder), Path(folder).name, {})
 
 
 def _error(error: Exception, repository: str, kind: RepositoryKind, revision: str, *, local: bool) -> HubError:
-    """Return the error that says why the Hub's client has no files, and what to do about it."""
+    """Return an error that explains why the Hub's client has no files, and what to do about it."""
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -154,6 +155,7 @@ def _verify(folder: Path, patterns: Sequence[str], name: str) -> dict[Path, byte
             continue
         digest = _digest(path, git=len(expected) == SHA1_DIGITS)
         if digest.hex() != expected:
+            # The content, a link between if there is one, and the file's own link.
             for damaged in (path.resolve(), path.parent / path.readlink(), path):
                 with suppress(OSError):
                     damaged.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Retry policy of an endpoint: what is tried again, after how long, and how often."""
+"""Retry policy of an endpoint: which failures are tried again, after how long, and how often."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_BACKOFF_SECONDS = 30.0
-"""Seconds; doubling the backoff ends here."""
+"""Seconds; the backoff is not doubled beyond this."""
 
 TRANSIENT_STATUSES = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 """Statuses below 500 that may pass; all from 500 on may."""
@@ -30,7 +30,7 @@ SINGLE_REQUEST_STATUSES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNPROCESSABLE_ENTITY,
 }
-"""Statuses about one request (malformed, too long); any other 4xx would answer every further request too."""
+"""Statuses that concern one request (malformed, too long); any other 4xx would be the answer to all requests."""
 
 
 class RetryPolicy:
@@ -64,7 +64,7 @@ class RetryPolicy:
         return await self._retrying.copy()(attempt)
 
     async def wait_for_server(self) -> None:
-        """Wait until the time that the server has named in an answer to any request."""
+        """Wait until the time that the server named in its answer to any request."""
         while (left := self._paused_until - time.monotonic()) > 0:  # noqa: ASYNC110 - other requests may move it
             await asyncio.sleep(left)
 

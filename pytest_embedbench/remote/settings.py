@@ -33,7 +33,7 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     backoff: float = 0.5
     """Seconds; a retry waits a random time below this, doubled with each further retry."""
     longest_wait: float = 120.0
-    """Seconds; a server that asks for a longer wait (``Retry-After``) is given up."""
+    """Seconds; an endpoint that asks for a longer wait (``Retry-After``) is given up."""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
