@@ -47,7 +47,10 @@ def datasets() -> dict[str, DatasetSpec]:
 
 
 def find(entries: Mapping[str, Spec], name: str) -> tuple[str, Spec] | None:
-    """Return the entry with this alias or full name and its alias, ignoring case; None if there is none."""
+    """Return alias and entry of the model or dataset with this alias or full name; None if there is none.
+
+    Case does not matter.
+    """
     wanted = name.casefold()
     for alias, entry in entries.items():
         names = (alias, getattr(entry, "name", ""), *entry.aliases)
@@ -59,8 +62,8 @@ def find(entries: Mapping[str, Spec], name: str) -> tuple[str, Spec] | None:
 def entry_of(spec: ModelSpec) -> ModelSpec | None:
     """Return the catalogue's entry for a defined model; None if the catalogue does not have the model.
 
-    The model is known by its Hub id, its name at a server, its full name or its folder's name, each with or without the
-    organization: servers and folders often leave it out.
+    The model is recognized by its Hub id, its name at a server, its full name or its folder's name. Each may lack the
+    organization, which servers and folders often leave out.
     """
     names = (spec.hub, spec.model, spec.name, spec.path.rstrip("/").rpartition("/")[2])
     for name in filter(None, names):

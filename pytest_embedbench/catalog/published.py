@@ -64,7 +64,7 @@ def size_of(dataset: str) -> PublishedSize | None:
 def scores_of(model: str, dataset: str, split: str = "") -> PublishedScores | None:
     """Return the published scores of a model on a dataset, ignoring case; None if there are none.
 
-    An empty split stands for whichever split is published.
+    An empty split stands for any: the first published one is returned.
     """
     for entry in scores():
         same = entry.model.casefold() == model.casefold() and entry.dataset.casefold() == dataset.casefold()
