@@ -62,6 +62,7 @@ def find_backend(model: NamedModel, folder: Path, device: str, dtype: str) -> Ba
         cuda = "CUDAExecutionProvider" in import_module("onnxruntime").get_available_providers()
         if device.startswith("cuda") and cuda:
             runs_on = device
+        # Always named: sentence-transformers would take the first that is available, e.g. TensorRT.
         arguments["provider"] = "CPUExecutionProvider" if runs_on == "cpu" else "CUDAExecutionProvider"
     if device != runs_on:
         notices.append(f"its backend {kind} runs on the CPU here, not on {device}")
@@ -74,6 +75,7 @@ def find_backend(model: NamedModel, folder: Path, device: str, dtype: str) -> Ba
 
 def _installed(module: str) -> bool:
     try:
+        # Looked up, not imported: these modules of optimum import torch and transformers.
         return find_spec(module) is not None
     except ImportError:  # the package around the module is missing
         return False

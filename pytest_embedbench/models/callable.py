@@ -154,6 +154,7 @@ def callable_fingerprint(model: NamedModel) -> str:
         digest.update(module.encode() + b"\0" + content)
     if not spec.revision:
         for vectors in _sample_vectors(function, _name(model)):
+            # Little-endian, so that the digest does not depend on the machine's byte order.
             digest.update(np.ascontiguousarray(vectors, "<f4").tobytes())
     return digest.hexdigest()
 

@@ -41,6 +41,7 @@ class TokenCounter(NamedTuple):
     def lengths(self, texts: Sequence[str], role: Role) -> list[int]:
         """Return the number of tokens of each text, uncut, with the role's prompt and special tokens."""
         prompt = self.prompts[role]
+        # The fast variant computes no offsets, which are not needed here.
         encoded = self.tokenizer.encode_batch_fast([prompt + text for text in texts], add_special_tokens=self.special)
         return [len(encoding.ids) for encoding in encoded]
 
@@ -65,6 +66,7 @@ def checkpoint_token_counter(model: NamedModel) -> TokenCounter:
     static = str(modules[0].get("type", "")).endswith("StaticEmbedding")
     own = (tokenizer.truncation or {}).get("max_length") if static else _limit(inner)
     prompts = _read(folder / "config_sentence_transformers.json").get("prompts") or {}
+    # Only now: a static model's limit, read above, is the truncation that this removes.
     tokenizer.no_truncation()
     return TokenCounter(
         model=model.alias,

@@ -199,6 +199,7 @@ class NamedModel(msgspec.Struct, frozen=True, kw_only=True):
         """Return the local folder with the weights; None if they come from the Hub, or there are none."""
         from importlib.util import find_spec
 
+        # The package is located, not imported: only its files are needed.
         if self.spec.package and (package := find_spec(self.spec.package)) and package.origin:
             return Path(package.origin).parent / self.spec.package_folder
         return Path(self.spec.path) if self.spec.path else None

@@ -87,6 +87,7 @@ class Packing:
     def switch(self, *, on: bool, fused: bool = False) -> None:
         """Switch batches without padding on or off, and with them fused linear layers."""
         self.on = on
+        # KERNEL is what the model had before: ``can_pack`` demands it.
         self._model.set_attn_implementation(ATTENTION_NAME if on else KERNEL)
         if self._fusion:
             self._fusion.switch(on=on and fused)
@@ -152,4 +153,4 @@ def attention(
 
 
 def no_mask(*_: Any, **__: Any) -> None:
-    """Return no mask when transformers asks for one."""
+    """Return no mask when transformers asks for one: ``attention`` reads the bounds of texts from the row."""

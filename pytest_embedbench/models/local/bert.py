@@ -53,6 +53,7 @@ def load_bert(folder: Path, config: Any, dtype: torch.dtype) -> Bert | None:
         return None
     if any(getattr(config, name, required) != required for name, required in REQUIRED_SETTINGS.items()):
         return None
+    # Read only now: the checks above need no weights, which may be gigabytes.
     weights = load_file(file)
     weights.pop("embeddings.position_ids", None)  # numbers from 0 on, which older releases stored
     try:

@@ -39,7 +39,7 @@ class LibraryNetwork:
                     str(folder),
                     device=backend.device,
                     trust_remote_code=spec.trust_remote_code,
-                    local_files_only=True,
+                    local_files_only=True,  # remote/hub.py has downloaded and verified the files
                     backend=spec.backend,
                     model_kwargs=backend.arguments,
                 )
@@ -62,6 +62,7 @@ class LibraryNetwork:
         if not (isinstance(first, TextTransformer) and _packable(self.model)):
             return
         texts = self.prepare(SAMPLE_TEXTS, "")
+        # The padded vectors come first: packing changes the modules.
         padded, packing = self.vectors(texts, None), Packing(first.module.model)
         first.pack(packing)
         if not packing.pack_if_same(lambda: self.vectors(texts, None), padded):

@@ -161,6 +161,7 @@ def plain_checkpoint(folder: Path) -> PlainCheckpoint | None:
 
 def _checkpoint(folder: Path) -> PlainCheckpoint:
     model = _settings(folder / "config_sentence_transformers.json", _Model)
+    # sentence-transformers raises an error for a default prompt that does not exist.
     _require(model.default_prompt_name in {None, *model.prompts})
     modules = msgspec.json.decode((folder / "modules.json").read_bytes(), type=list[_Module])
     kinds, folders = [_kind(module) for module in modules], [_subfolder(folder, module.path) for module in modules]

@@ -83,6 +83,7 @@ class ReadyTokenizer:
     ) -> dict[str, list[Any]]:
         """Return the tokens of each text, cut, with marks of special tokens and, if asked for, offsets in the text."""
         self._rust.enable_truncation(max_length, direction=self._side)
+        # The fast variant computes no offsets.
         encode = self._rust.encode_batch if return_offsets_mapping else self._rust.encode_batch_fast
         encodings = encode(list(texts))
         return {
@@ -107,6 +108,7 @@ def keep(folder: Path, memory: Memory | None, config: Any, tokenizer: Any) -> No
 
 def fast_tokenizer(tokenizer: Any) -> FastTokenizer | None:
     """Return the Rust tokenizer inside, if it makes the same tokens as transformers' tokenizer; otherwise None."""
+    # The JSON does not hold split_special_tokens; a limit of 1e30, for none, is too large an integer to store.
     if not tokenizer.is_fast or tokenizer.split_special_tokens or tokenizer.model_max_length > DEFAULT_CUT_TOKENS:
         return None
     candidate = FastTokenizer(

@@ -47,6 +47,7 @@ class TokenizerCounter:
 
     def __init__(self, tokenizer: Any, max_length: int | None) -> None:
         self._tokenizer = tokenizer
+        # tokenizer.json may declare padding and truncation, which say nothing of the server's.
         tokenizer.no_padding()
         tokenizer.no_truncation()
         if max_length:
