@@ -48,9 +48,10 @@ CREATE INDEX IF NOT EXISTS vectors_by_use ON vectors (used);
 PRAGMA user_version = 1;
 COMMIT;
 """
-# Page size and auto_vacuum must be set before the first table and before WAL. Pages of 16 KiB waste least for 384 to 1536
-# dimensions. With WAL readers never wait for a writer, a killed process leaves whole transactions, and a commit costs no
-# fsync (a cache may lose the last ones when the machine fails). The version comes last: it marks a finished layout.
+# Page size and auto_vacuum must be set before the first table and before WAL. Pages of 16 KiB waste least for 384 to
+# 1536 dimensions. With WAL readers never wait for a writer, a killed process leaves whole transactions, and a commit
+# costs no fsync (a cache may lose the last ones when the machine fails). The version comes last: it marks a finished
+# layout.
 
 LOOKUP = (
     "SELECT id, CAST(made AS REAL), CAST(used AS INTEGER), checksum, text, own_tokens, tokens, CAST(vector AS BLOB) "

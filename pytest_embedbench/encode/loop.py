@@ -241,6 +241,7 @@ class Stream:
         )
 
     def _does_not_fit(self, text: PreparedText) -> ModelError:
+        # By identity: different texts may be cut to the same tokens.
         raw = next(
             window.texts[window.missing[index]]
             for window in self._pending
