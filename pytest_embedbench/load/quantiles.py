@@ -81,6 +81,7 @@ def relative_width(ordered: Sequence[float], share: float) -> float:
     if interval is None:
         return math.inf
     length = interval.high - interval.low
+    # Equal samples may all be 0, which cannot be divided by.
     return length / percentile(ordered, share) if length else 0.0
 
 

@@ -10,7 +10,7 @@ from pytest_embedbench.load.circumstances import Circumstances
 from pytest_embedbench.load.quantiles import Interval
 
 SearchEnded = Literal["precise", "probes", "time"]
-"""Why a search ended: its bracket was narrow enough, the limit of rates was reached, or its time was up."""
+"""Reason why a search ended: its bracket was narrow enough, the limit of rates was reached, or its time was up."""
 
 MAX_PROBES = 16
 """Rates that a search tries at most."""

@@ -19,7 +19,7 @@ BATCHES = 20
 """Runs of successive pairs, at most; the interval is computed from their means."""
 
 Stopped = Literal["precise", "time"]
-"""Why a measurement ended: its interval was narrow enough, or its time was up."""
+"""Reason why a measurement ended: its interval was narrow enough, or its time was up."""
 
 
 class TimedPair(NamedTuple):
@@ -114,6 +114,7 @@ def dump_pairs(pairs: Sequence[TimedPair]) -> str:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(TimedPair._fields)
+    # csv writes a float as repr() does, with all digits that reading it back needs.
     writer.writerows(pairs)
     return table.getvalue()
 

@@ -118,6 +118,7 @@ def compare_side(
     endless = itertools.cycle(unique)
     alternating = _AlternatingEncoder(models)
     pairs: list[TimedPair] = []
+    # The total is unknown: the interval decides how many pairs are measured.
     progress.start(f"{role} speed load", 0)
     try:
         with (

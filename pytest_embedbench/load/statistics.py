@@ -29,8 +29,8 @@ SERVER_PARTS = {
 _PART_OF = {name: part for part, names in SERVER_PARTS.items() for name in names}
 
 Ended = Literal["precise", "time", "requests", "texts"]
-"""Why a side ended: its intervals were narrow, its time was up, its requests were all sent, or there were no more
-texts."""
+"""Reason why a side ended: its intervals were narrow, its time was up, its requests were all sent, or there were no
+more texts."""
 
 
 class WarmUp(msgspec.Struct, frozen=True):

@@ -53,6 +53,7 @@ async def capacity_per_s(url: str, body: bytes, read: Callable[[HttpAnswer], obj
     async def send_until_time_is_up() -> None:
         nonlocal count
         while time.perf_counter() - start < CALIBRATION_SECONDS:
+            # No answer takes so long; the session must not hang if the null server does.
             async with asyncio.timeout(CALIBRATION_SECONDS * 10):
                 answer = await client.post(body)
             read(answer)

@@ -88,7 +88,7 @@ class EndpointClients:
         written = [self._prepared(raw) for raw in requests]
         self._first_request, queue = written[0], iter(written)
         answered: list[AnsweredRequest] = []
-        ended: list[Ended] = []
+        ended: list[Ended] = []  # a list of one reason at most, shared by the clients and the monitor's thread
 
         async def client(start: float) -> None:
             while True:
@@ -144,7 +144,8 @@ class EndpointClients:
 
         async def send_all(start: float, group: asyncio.TaskGroup) -> None:
             for due, request in timed:
-                # Sleeps even when late, for 0 s, so that the event loop can take answers between two requests.
+                # Sleeps even when late, for 0 s, so that the event loop can take answers between two requests; but not
+                # beyond the end of the load, when the next request is due later.
                 await asyncio.sleep(max(0.0, start + min(due, control.seconds) - time.perf_counter()))
                 if due > control.seconds and not ended:
                     ended.append("time")
@@ -161,6 +162,7 @@ class EndpointClients:
                     await asyncio.wait(in_flight, timeout=left)
                     if not answered:  # one answer at least, however short the time
                         await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
+                    # The task group would wait for them.
                     for task in in_flight:
                         task.cancel()
 

@@ -48,6 +48,7 @@ class HttpClient:
         parts = urlsplit(url)
         self._host, self._tls = parts.hostname or "", _tls() if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
+        # "%" is safe: a path that is quoted already must not be quoted again.
         target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
         start = f"POST {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: */*\r\n".encode("ascii")
         self._head = start + _lines(headers()) + b"Content-Length: %d\r\n\r\n"
@@ -66,6 +67,7 @@ class HttpClient:
         """
         request = self._head % len(body) + body
         while self._idle:
+            # The one that was used last is the least likely to have been closed meanwhile.
             connection = self._idle.pop()
             if connection.open:
                 try:

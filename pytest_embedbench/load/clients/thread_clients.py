@@ -140,6 +140,7 @@ class _OpenLoad:
 
     def _send(self, requests: Iterable[tuple[float, list[str]]], start: float) -> None:
         for due, batch in requests:
+            # Not beyond the end of the load, when the next request is due later.
             self._over.wait(max(0.0, start + min(due, self._control.seconds) - time.perf_counter()))
             if due > self._control.seconds and not self._ended:
                 self._ended.append("time")
