@@ -64,6 +64,7 @@ def decode_answer(url: str, answer: HttpAnswer, kind: type[T], key: Secret) -> T
     url = key.redacted(url)  # a redirect may have put the key there
     # Masked before anything is cut off, lest part of the key remains.
     media_type = key.redacted(answer.headers.get("content-type", "")).partition(";")[0].strip().casefold()
+    # Checked first: of a proxy's HTML page, the message should show the text, not where JSON decoding failed.
     if media_type != "application/json" and not media_type.endswith("+json"):
         problem = f"the answer is {media_type or 'of no type'!r}, not JSON: {server_message(answer, key)}"
         raise AnswerError(problem, where=url, status=answer.status)

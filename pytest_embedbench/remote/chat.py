@@ -93,7 +93,7 @@ class Chat:
                     raise
                 # Requests run at the same time: another one may have found a form that works.
                 other = self._form if self._form_works else _weaker(form, error.problem)
-                if other is None or other == form:
+                if other is None or other == form:  # nothing weaker is left, or this form works for other requests
                     raise
                 form = other
             else:

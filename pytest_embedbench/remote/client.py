@@ -52,6 +52,7 @@ class Endpoint:
             library = error.name or "httpx2"
             raise needs_extra("http", library, ConfigurationError, where="endpoint") from None
         self.settings = settings
+        # Kept, since httpx2 is imported only here: it comes with an extra.
         self._errors = (httpx2.HTTPError, httpx2.InvalidURL)
         self._transport_error = httpx2.TransportError
         self._key = settings.api_key()
@@ -112,6 +113,7 @@ class Endpoint:
         except self._errors as error:
             problem = self._key.redacted(f"{type(error).__name__}: {error}".rstrip(": "))
             kind = TransientError if isinstance(error, self._transport_error) else EndpointError
+            # From None: the original error holds the request, and with it the key.
             raise kind(problem, where=self._key.redacted(url)) from None
         raise EndpointError(f"more than {MAX_REDIRECTS} redirects", where=url, fatal=True)
 

@@ -61,6 +61,7 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ConfigurationError: the key has characters that no HTTP header may have; the message does not show it.
         """
+        # Stripped: a key that was read from a file often ends with a newline.
         key = os.environ.get(self.api_key_env, "").strip() if self.api_key_env else ""
         if not (key.isascii() and key.isprintable()) or " " in key:
             where = f"environment variable {self.api_key_env}"
