@@ -9,7 +9,7 @@
   - BaselineError: a pair cannot be compared with its baseline
   - RatingError: models cannot be rated from the given judgments
   - EndpointError (``remote.errors``): a request to a server failed
-  - CardError (``reports.errors``): a page, a template or a card's texts do not fit
+  - CardError (``reports.errors``): a page, a template or a card's texts cannot be used
 
 Each has the same three fields, and ``str(error)`` is the only place that puts them together.
 """
@@ -49,7 +49,8 @@ class ConfigurationError(EmbedbenchError):
 
     def __init__(self, where: str, problem: str, fix: str = "") -> None:
         super().__init__(problem, where=where, fix=fix)
-        self.args = (where, problem, fix)  # so that a copy or a pickle can be made again
+        # copy and pickle call the class again with ``args``, which therefore must match this signature.
+        self.args = (where, problem, fix)
 
 
 class DatasetError(EmbedbenchError):
@@ -73,7 +74,7 @@ class ProvenFailure(EmbedbenchError):  # noqa: N818 - a verdict that came early
     def __init__(self, subject: str, limit: str, bound: float, share: float) -> None:
         self.subject, self.limit, self.bound, self.share = subject, limit, bound, share
         super().__init__(f"{subject} <= {bound:.4f} after {share:.0%} of the corpus, must be {limit}")
-        self.args = (subject, limit, bound, share)
+        self.args = (subject, limit, bound, share)  # for copy and pickle, as above
 
 
 class ResultError(EmbedbenchError):

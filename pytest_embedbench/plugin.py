@@ -56,6 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if session.option("offline"):
         from pytest_embedbench.session.offline import stay_offline
 
+        # Undone with the config: one process may run several sessions, as pytester does.
         patch = pytest.MonkeyPatch()
         config.add_cleanup(patch.undo)
         stay_offline(patch)
@@ -70,6 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
     paths_given = config.args_source is pytest.Config.ArgsSource.ARGS
     suite = session.suites.main_path
     try:
+        # Read before collection, so that a broken suite ends the session at once with a usage error.
         session.suites.read(suite)
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from None
@@ -112,9 +114,9 @@ def _check_options(session: EmbedSession) -> None:
 
 
 def _default_suite_argument(argument: str) -> str:
-    """Return the argument with the path of the packaged suite in place of its name, as in its items' node ids.
+    """Return the argument, with the name of the packaged suite replaced by the suite's path.
 
-    So that a node id copied from pytest's output runs that item again.
+    Node ids begin with the name, so that a node id copied from pytest's output runs that item again.
     """
     name, separator, rest = argument.partition("::")
     return f"{DEFAULT_SUITE}{separator}{rest}" if name == DEFAULT_NODE and not Path(name).exists() else argument
@@ -133,6 +135,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         return None
     session = parent.config.stash[KEY]
     chosen = session.suites.project_path() if session.option("suite") else None
+    # --embed-suite stands in for all suites that pytest would find in the folders.
     ours = file_path == chosen if chosen else file_path.name == SUITE_NAME
     # pyproject.toml files in subfolders belong to other projects.
     if file_path.name == "pyproject.toml" and not chosen:
@@ -152,6 +155,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
         parametrize(metafunc)
     elif marker := metafunc.definition.get_closest_marker("embedbench"):
+        # Without a fixture of ours there is nothing to parametrize, but a mistake in the marker is still reported.
         session = metafunc.config.stash[KEY]
         try:
             marker_arguments(metafunc.definition.nodeid, marker)
@@ -174,6 +178,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
             item.user_properties += pair_properties(pair[1])
     items.sort(key=lambda item: getattr(item, "embedbench_order", 0))  # stable
+    # Every worker collects all items, so that all workers come to the same answer.
     config.stash[KEY].shares_device = hasattr(config, "workerinput") and any(map(_measures_load, items))
     if not config.getoption("embed_only"):
         return
@@ -184,6 +189,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
+    # Only now have -k, -m and --deselect done their work.
     if session.config.stash[KEY].option("fail_fast"):
         from pytest_embedbench.session.items import keep_selected_checks
 
@@ -200,6 +206,7 @@ def pytest_testnodedown(node: Any) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
+    # "dsession" is xdist's controller. Raised last, so that the hooks of other plugins still run.
     if (error := config.stash[KEY].broken) and config.pluginmanager.hasplugin("dsession"):
         raise pytest.UsageError(str(error))
 
@@ -214,8 +221,9 @@ def _measures_load(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
-    """Run a load profile alone on its device; all other items, also of other workers and sessions, run side by side."""
+    """Run a load profile alone on its device; all other items run side by side, in other workers and sessions too."""
     session = item.config.stash[KEY]
+    # Ordinary tests take no lock, unless another worker of this session may be measuring beside them.
     if not (session.shares_device or _is_embedbench(item)):
         return (yield)
     from pytest_embedbench.machine.device_lock import hold_devices
@@ -228,6 +236,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep a pair's items on one worker, which does their work once, unless the user has chosen a distribution mode."""
+    # "load" is what -n alone means. A session with other tests too keeps xdist's own distribution.
     if config.getoption("dist", "no") != "load" or not config.getoption("embed_only"):
         return None
     from pytest_embedbench.session.xdist import PairScheduling
@@ -240,7 +249,7 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
     if scores is None:
         return None
     if not isinstance(left, scores.Score):
-        left, right, op = right, left, MIRRORED.get(op, op)
+        left, right, op = right, left, MIRRORED.get(op, op)  # 0.3 <= score becomes score >= 0.3
     if not isinstance(left, scores.Score):
         return None
     lines: list[str] = scores.explain_comparison(op, left, right)

@@ -36,7 +36,8 @@ class BaselineUpdate:
         report: pytest.TestReport = yield
         if call.when == "call" and (measured := getattr(item, "baseline_entry", None)):
             path, entry = measured
-            # Strings, because xdist can send them; not a user property, because junit files would show it.
+            # xdist sends a report's attributes to the controller, if they are plain data such as these strings.
+            # It is no user property, because junit files would show it.
             vars(report)["embedbench_baseline"] = [str(path), msgspec.json.encode(entry).decode()]
         return report
 
@@ -58,9 +59,11 @@ class BaselineUpdate:
                 self._lines += [f"written: {path}", *update_file(path, list(entries.values()))]
             except EmbedbenchError as error:
                 self._lines.append(f"not written: {error}")
+                # The user asked for the file, so a session that could not write it must not pass.
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        # Last of all hooks, so that the lines stand below the verdict table.
         for line in self._lines if self._writes else ():
             terminalreporter.write_line(f"baseline: {line}")

@@ -35,6 +35,7 @@ class SuiteFile(pytest.File):
             session.broken = error
             return
         examined = {probed_model.model.alias: probed_model for probed_model in suite.examined}
+        # The pairs of a model follow each other, as groupby needs: ``suite.plan`` loops over models first.
         for alias, pairs in groupby(suite.pairs, key=lambda pair: pair.model.alias):
             yield ModelNode.build(self, alias, suite, list(pairs), examined.get(alias))
 
@@ -97,8 +98,10 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         return
     metafunc.parametrize(
         "embed_pair",
+        # A test without the marker gets it here, so that -m embedbench selects the test too.
         [pytest.param((suite, pair), marks=() if marker else pytest.mark.embedbench) for pair in suite.pairs],
         ids=[f"{pair.model.alias}-{pair.dataset.alias}" for pair in suite.pairs],
         indirect=True,
+        # pytest groups tests by parameters of this scope: a pair's tests run together, with its model loaded once.
         scope="session",
     )

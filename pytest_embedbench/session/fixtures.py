@@ -48,6 +48,7 @@ def embed_evaluation(embed_pair: BoundPair, request: pytest.FixtureRequest) -> E
     from pytest_embedbench.session.python_tests import EmbedEvaluation
 
     evaluation = EmbedEvaluation(embed_pair)
+    # The fixture is not of session scope, so that every test that uses it gets these properties.
     request.node.user_properties.append(result_property(str(evaluation.result_path)))
     request.node.user_properties += note_properties(embed_pair.bench)
     return evaluation

@@ -55,7 +55,8 @@ class VerdictItem(pytest.Item):
     @classmethod
     def build_named(cls, parent: pytest.Collector, name: str, suite: Suite, kind: str, words: set[str]) -> Self:
         """Return an item of this kind; ``-k`` finds it by these words too."""
-        # pytest reads the brackets of an id as parameters (--lf compares ids so read), but not those of a name alone.
+        # pytest reads the brackets of an id given as text as parameters, as it does with the ids that --lf remembers.
+        # An id that pytest makes from the name has no parameters, and --lf would not find the item again.
         item: Self = cls.from_parent(parent, name=name, nodeid=f"{parent.nodeid}::{name}")
         item.suite = suite
         item.add_marker(pytest.mark.embedbench(kind=kind))
@@ -67,6 +68,7 @@ class VerdictItem(pytest.Item):
         try:
             verdict, path, reused = self.verdict(session)
         finally:
+            # After an error too: notes of the work until then belong to this item, not to the next one.
             self.user_properties += note_properties(session.workbench(self.suite.settings))
         self.user_properties += verdict_properties(verdict, path, reused=reused)
         if verdict.status == "failed":
@@ -134,7 +136,7 @@ class CheckItem(VerdictItem):
             return comparison
         from pytest_embedbench.checks.regression import RegressionCheck
 
-        # Those left out by -k and the like are no longer in the session.
+        # Checks left out by -k and the like are no longer in the session, and so no part of Holm's correction.
         items = [item for item in self.session.items if isinstance(item, CheckItem) and item.suite is self.suite]
         members = [(item.pair, item.check) for item in items if isinstance(item.check, RegressionCheck)]
         return comparison_family(session, self.suite, members).compare(self.pair, measure)
@@ -159,7 +161,7 @@ class ConformanceItem(VerdictItem):
         try:
             outcome = bench.conformance(self.probed_model, self.probe)
         except EmbedbenchError as error:
-            # A model that cannot be used is one failure, not one for each probe.
+            # A model that cannot be used is one failure, not one for each probe: the other probes are skipped.
             if session.reported.setdefault(str(error), self.nodeid) == self.nodeid:
                 raise
             first = session.reported[str(error)].rpartition("::")[2]

@@ -21,6 +21,7 @@ OPTION = "--embed-offline"
 def stay_offline(patch: pytest.MonkeyPatch) -> None:
     """Keep this process and its children from the Hub, until the patch is undone."""
     patch.setenv(OFFLINE_CONSTANT, "1")
+    # huggingface_hub reads the variable only once, when it is imported.
     if constants := loaded_constants():
         patch.setattr(constants, OFFLINE_CONSTANT, True)
 
@@ -32,6 +33,7 @@ def check_offline(suite: Suite) -> None:
         ConfigurationError: a model of the suite, of a slowdown check or of a conformance probe needs a network.
     """
     tested = (pair.model for pair in suite.pairs)
+    # Only slowdown checks name another model.
     baselines = (getattr(check, "against", None) for pair in suite.pairs for check in pair.checks)
     references = (probed_model.reference for probed_model in suite.examined)
     for model in dict.fromkeys(model.base for model in (*tested, *baselines, *references) if model is not None):

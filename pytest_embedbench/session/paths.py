@@ -65,6 +65,7 @@ class SessionPaths:
 
         if option(self._config, "no_cache"):
             return None
+        # default_folder() reads the variable itself, and the variable comes before the ini key.
         ini = "" if os.environ.get("EMBEDBENCH_CACHE") else self._config.getini("embedbench_cache")
         return self._resolve(option(self._config, "cache") or ini) or default_folder()
 

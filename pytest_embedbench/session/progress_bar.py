@@ -1,4 +1,4 @@
-"""Progress bars for long work: tokens done, tokens/s and time left. Only where a person watches a terminal."""
+"""Progress bars for long work, with tokens done, tokens/s and time left; shown only where a person watches."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class TerminalBar:
         self._column = self._terminal.column
         if self._column:
             self.write("\n")
+        # Load profiles count texts, encoding counts tokens; the label alone tells them apart.
         unit = "text" if label.endswith("load") else "tok"
         self._bar = tqdm(
             total=total, desc=label, unit=unit, unit_scale=True, leave=False, file=self, mininterval=0.5, ncols=80

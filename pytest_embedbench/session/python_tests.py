@@ -88,6 +88,7 @@ class EmbedEvaluation(Mapping[str, Score]):
         measure = parse_measure(name)
         if str(measure) not in self._work.means:
             raise EmbedbenchError(f"{measure} was not recorded", fix=closest(str(measure), self._work.means))
+        # The explanation searches the whole ranking, so it is made only when an assertion fails.
         return Score(self._work.means[str(measure)], str(measure), lambda: self._explain(str(measure)))
 
     def __iter__(self) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Lines that pytest shows below the verdict table: what to know of the results beside their verdicts."""
+"""Lines that pytest shows below the verdict table: notes on the results that no verdict shows."""
 
 from __future__ import annotations
 

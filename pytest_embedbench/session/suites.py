@@ -1,4 +1,4 @@
-"""Suites of a session: files that are found and read, and what command line, markers and hooks change in them."""
+"""Find and read the suites of a session, and apply what the command line, markers and hooks change in them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Suites:
 
     @property
     def main_path(self) -> Path:
-        """The suite file that the command line is about: the project's, else the packaged one."""
+        """The suite file that the command line applies to: the project's, else the packaged one."""
         return self.project_path() or DEFAULT_SUITE
 
     def project_path(self) -> Path | None:
@@ -78,7 +78,7 @@ class Suites:
         """
         arguments = marker_arguments(node_id, marker) if marker else {}
         models, datasets = arguments.get("models", ()), arguments.get("datasets", ())
-        suite = self.read(self.main_path)  # outside of try: an error in the file is not the marker's
+        suite = self.read(self.main_path)  # outside of try: an error in the file must not be reported as the marker's
         if not models and not datasets:
             return suite
         try:

@@ -91,6 +91,7 @@ def summarize(reporter: pytest.TerminalReporter, session: EmbedSession, reports:
         *write_cards(session, store, [path for path, _ in stored]),
         *write_leaderboard(session, stored),
     ]
+    # The Markdown summary repeats the notes and files, so it is written after all others.
     lines = [*_verdict_table(records), *notes, *files, *write_summary(session, reports, notes, files)]
     if lines:
         reporter.section("embedbench", sep="=")
@@ -127,6 +128,7 @@ def _verdict_table(records: Iterable[ItemRecord]) -> list[str]:
         return []
     from tabulate import tabulate
 
+    # Left to parse numbers, tabulate would show 0.3400 as 0.34.
     return [tabulate(rows, headers=TABLE_HEADERS, disable_numparse=True), ""]
 
 
@@ -159,7 +161,7 @@ def _table_row(record: ItemRecord) -> list[str]:
 def _result_lines(results: Iterable[StoredResult], records: Sequence[ItemRecord]) -> list[str]:
     """Return a line for each result: its file, its run, and whether an earlier ranking or cached vectors were used."""
     reused = {record.result for record in records if record.reused == "yes"}
-    # Of two xdist workers, one made the ranking and the other reused it: then this session made it.
+    # With xdist one worker may make a ranking that another one reuses: it is then new in this session.
     reused -= {record.result for record in records if record.reused == "no"}
     lines = []
     for path, result in results:

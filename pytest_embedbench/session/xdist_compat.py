@@ -35,6 +35,7 @@ class ScopeScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has n
 
     def _assign_work_unit(self, node: Any) -> None:
         """Give a worker the first scope in the queue, which xdist has sorted by the number of items."""
+        # Here, because xdist fills the queue, sorts it and makes the first assignments all in one method.
         queue: Any = getattr(self, "workqueue", None)
         if hasattr(queue, "move_to_end"):  # an OrderedDict, by scope
             for scope in [scope for scope in queue if self.comes_last(scope)]:
