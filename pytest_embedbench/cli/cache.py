@@ -69,7 +69,7 @@ def prune(folder: Path, *, older_than: float | None, max_size: str | None, model
         if everything or older_than is not None or model:
             since = None if older_than is None else time.time() - older_than * SECONDS_PER_DAY
             file.remove(unused_since=since, model=model)
-        # Last, so that it need not remove more than what is left then.
+        # Last, since the removals above may already have made the file small enough.
         if max_bytes is not None:
             file.shrink(max_bytes)
         freed = before - file.size() + file.remove_broken()

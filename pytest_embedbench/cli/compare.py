@@ -100,6 +100,7 @@ def compare(
         click.echo(_json(rows, unmatched, confidence, one_sided=fail_on_regression))
     else:
         _show(rows, unmatched, confidence, one_sided=fail_on_regression)
+    # Raised after the output, which has the reason for each pair that is not compared.
     if not rows and not any(pair.means for pair in unmatched):
         raise ResultError("nothing to compare: A and B have no dataset and model in common")
     failed = any(row.verdict == "regression" for row in rows) or any(pair.other_data for pair in unmatched)
@@ -173,7 +174,8 @@ def _row(
         a=result.before,
         b=result.now,
         difference=result.now - result.before,
-        low=-result.high,  # the interval of the drop A - B, turned round
+        # The interval is that of the drop A - B. For B - A its ends change sign and place.
+        low=-result.high,
         high=-result.low,
         p=p,
         holm_p=holm_p,
@@ -214,6 +216,7 @@ def _table(rows: Sequence[ComparisonRow], confidence: float) -> str:
         ]
         for row in rows
     ]  # fmt: skip
+    # Left to parse numbers, tabulate would show 0.3400 as 0.34.
     return tabulate(cells, headers=headers, disable_numparse=True)
 
 

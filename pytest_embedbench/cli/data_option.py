@@ -22,4 +22,5 @@ def find_datasets(names: Sequence[str]) -> list[NamedDataset]:
     try:
         return resolver.datasets()
     except ConfigurationError as error:
+        # The error names --embed-dataset, an option of pytest that these commands do not have.
         raise ConfigurationError("--data", error.problem, "give its BEIR folder: --data PATH") from None

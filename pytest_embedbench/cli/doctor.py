@@ -128,6 +128,7 @@ def _facts(examination: Examination) -> Iterator[tuple[str, str]]:
     for side, tokens in examination.tokens.items():
         share = f"{tokens.cut / tokens.lengths.texts:.1%} are" if tokens.cut else "none is"
         limit = f"; {share} longer than {examination.limit:,}" if examination.limit else "; no limit"
+        # The sides are "documents" and "queries", which are also the fields with the number of texts.
         sample = "" if tokens.lengths.texts == getattr(examination, side) else f", {tokens.lengths.texts:,} sampled"
         yield f"tokens of {side}", f"{_spread(tokens.lengths)}{limit} ({examination.model}{sample})"
     if examination.languages:

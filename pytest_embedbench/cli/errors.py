@@ -1,4 +1,4 @@
-"""Show the errors of ``embedbench``: the only place where one becomes a message."""
+"""Show the errors of ``embedbench``; the only place that turns an exception into a message."""
 
 from __future__ import annotations
 

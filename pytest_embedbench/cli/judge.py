@@ -129,7 +129,7 @@ def judge(  # noqa: PLR0913 - click gives each option as an argument
             # disable=None shows no bar unless stderr is a terminal.
             with tqdm(total=len(left), desc="judging", unit="question", disable=None, leave=False) as bar:
                 asyncio.run(ask(left, log, server, settings, account=account, progress=bar.update))
-        finally:  # after Ctrl-C and errors too: the judgments so far are in the log, and were paid for
+        finally:  # also after Ctrl-C and errors: the judgments made until then are in the log, and have cost money
             for line in summary(account, log.judgments, prices, time.perf_counter() - started):
                 click.echo(line)
     if account.failures and not account.judged and not account.resumed:

@@ -42,6 +42,7 @@ def lint(context: click.Context, paths: tuple[Path, ...], *, strict: bool, as_js
             f"{levels.count(level)} {level}{'' if levels.count(level) == 1 else 's'}"
             for level in ("error", "warning", "note")
         )
+        # On stderr, so that stdout holds nothing but findings.
         click.echo(f"{len(rows)} {'row' if len(rows) == 1 else 'rows'} checked: {counts}", err=True)
     if "error" in levels or (strict and "warning" in levels):
         context.exit(1)

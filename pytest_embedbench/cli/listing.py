@@ -40,6 +40,7 @@ def list_entries(kind: str) -> None:
     if kind == "models":
         rows = [_model_row(alias, spec) for alias, spec in catalog.models().items()]
         alignment = list(MODEL_COLUMNS.values())
+        # Left to parse numbers, tabulate would show a price of 2.00 as 2.
         click.echo(tabulate(rows, headers=list(MODEL_COLUMNS), colalign=alignment, disable_numparse=True))
     else:
         rows = [[name, spec.domain, spec.language, _files(spec)] for name, spec in catalog.datasets().items()]

@@ -58,7 +58,7 @@ def _lines(spec: msgspec.Struct) -> Iterator[str]:
     width = shutil.get_terminal_size().columns
     for name, value in shown.items():
         label = f"{'':{PADDING}}{name:{indent - PADDING}}"
-        if name.endswith("_prompt"):  # not wrapped: that would drop spaces
+        if name.endswith("_prompt"):  # not wrapped, since wrapping drops spaces, which are part of a prompt
             yield f"{label}{value!r}"
         else:
             yield textwrap.fill(
@@ -77,6 +77,7 @@ def _default(field: msgspec.structs.FieldInfo) -> object:
 
 
 def _text(value: object) -> str:
+    # Before int, since a bool is one.
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):

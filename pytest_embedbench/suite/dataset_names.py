@@ -40,6 +40,7 @@ class DatasetNames:
         """
         if name in self.definitions:
             return self.definitions[name]
+        # Such an id names its judgments itself, so no split is cut off.
         if spec := spec_of_name(name):
             return checked_dataset(NamedDataset(alias=name, spec=spec), where)
         stem, _, split = name.rpartition("@")
@@ -89,7 +90,7 @@ def defined_dataset(alias: str, spec: DatasetSpec, where: str, folder: Path) -> 
 
 
 def checked_dataset(dataset: NamedDataset, where: str) -> NamedDataset:
-    """Return the dataset, once all is checked that can be without reading or downloading it.
+    """Check all that can be checked without reading or downloading the dataset, and return it.
 
     Raises:
         ConfigurationError: the dataset cannot be used.

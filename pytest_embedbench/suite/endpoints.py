@@ -44,7 +44,7 @@ def check_endpoint(spec: ModelSpec, where: str) -> None:
     """Check that an endpoint's definition has an address and a model, and cuts no texts without a tokenizer.
 
     Raises:
-        ConfigurationError: it does not.
+        ConfigurationError: one of them is missing, or the address is not one.
     """
     if not spec.url:
         raise ConfigurationError(where, "does not say where the endpoint is", 'give url = "http://HOST/v1"')
@@ -56,7 +56,7 @@ def check_endpoint(spec: ModelSpec, where: str) -> None:
 
 def _check_address(url: str, where: str) -> None:
     try:
-        EndpointSettings(url=url)
+        EndpointSettings(url=url)  # made for its checks alone
         port = urlsplit(url).port
     except ConfigurationError as error:
         raise ConfigurationError(where, error.problem, error.fix) from None
@@ -73,6 +73,7 @@ def with_tokenizer_path(spec: ModelSpec, folder: Path) -> ModelSpec:
         spec: the definition.
         folder: where relative paths start.
     """
+    # A folder "org/name" and a Hub id look alike: what exists on disk is taken for a path.
     path = folder / Path(spec.tokenizer).expanduser()
     if spec.tokenizer and path.exists():
         return msgspec.structs.replace(spec, tokenizer=str(path.resolve()))

@@ -46,7 +46,7 @@ def named_callable(name: str) -> NamedModel | None:
 
 
 def checked_kind(spec: ModelSpec, where: str) -> ModelSpec:
-    """Return the definition with its kind filled in, once all of its keys belong to that kind.
+    """Fill in the definition's kind, check that all of its keys belong to this kind, and return the definition.
 
     A definition with ``callable`` and without ``kind`` is a Python function.
 
@@ -56,10 +56,12 @@ def checked_kind(spec: ModelSpec, where: str) -> ModelSpec:
     spec = _with_kind(spec)
     default = ModelSpec()
     for key, kinds in KINDS_WITH_KEY.items():
+        # A key with its default value counts as absent: msgspec does not tell the two apart.
         if getattr(spec, key) == getattr(default, key) or spec.kind in kinds:
             continue
         if spec.kind == default.kind:
-            # The kind was probably forgotten, so the message names the kinds that have the key.
+            # The kind was probably forgotten, so the message names the kinds that have the key: "an endpoint" without
+            # its article and with an s.
             owners = " and ".join(f"{KIND_NAMES[kind].partition(' ')[2]}s" for kind in kinds)
             fix = f'add kind = "{kinds[0]}", or leave it out'
             raise ConfigurationError(f"{where}.{key}", f"is for {owners}", fix)

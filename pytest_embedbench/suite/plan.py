@@ -1,6 +1,6 @@
 """Read a suite: resolve its names, and give each pair of model and dataset the checks that it must pass.
 
-A new kind of check is made from its keys here, in ``_checks_of``, and orders itself by its class in ``checks/``.
+A new kind of check is made from its keys here, in ``_checks_of``; the class in ``checks/`` has the ``order`` of items.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ def _plan(tables: SuiteTables, overrides: Overrides, names: Names) -> Suite:
     ]
     regression = tables.regression or (RegressionTable() if overrides.regression else None)
     speeds = _speeds(regression, names, models) if regression else []
+    # A table about speed alone does not ask for a baseline; the command line or a baseline's file still may.
     if regression and regression.compares_speed_only and not overrides.regression:
         regression = None
     comparisons = _comparisons(regression, f"{names.where}: {names.regression_at}") if regression else []
@@ -110,6 +111,7 @@ def _plan(tables: SuiteTables, overrides: Overrides, names: Names) -> Suite:
         settings=tables.embedbench,
         pairs=tuple(pairs),
         measures=tuple(dict.fromkeys([*DEFAULT_MEASURES, *measures, *sorted(checked)])),
+        # The models as the suite names them, without any dataset's instruction: each is probed once for all datasets.
         examined=tuple(_examined(tables, overrides, names, models, datasets)),
         regression=regression,
     )
@@ -123,7 +125,7 @@ def _rules(
     known_models |= {*names.model_definitions, *catalog.models()}
     known_datasets = {dataset.alias for dataset in datasets}
     known_datasets |= {*names.dataset_definitions, *catalog.datasets()}
-    # Checks may name what the suite lists, even if the command line chooses something else for this run.
+    # A check may name a model of the suite's list even when the command line replaces the list for this run.
     known_models |= set(tables.embedbench.models if overrides.models else ())
     known_datasets |= set(tables.embedbench.datasets if overrides.datasets else ())
     rules = []
@@ -194,15 +196,18 @@ def _speeds(table: RegressionTable, names: Names, models: list[NamedModel]) -> l
 
 
 def _completed(checks: list[Check], measures: list[Measure], shapes: list[Shape]) -> tuple[Check, ...]:
-    """Put checks in order, quality before load; measures and loads that are only reported get one without a limit."""
+    """Put checks in order, quality before load; a measure or load that is only reported gets a check without limit."""
     quality = [check for check in checks if isinstance(check, QualityCheck)]
     limited = {check.measure for check in quality}
+    # Every pair reports at least one quality, even if the suite names none.
     wanted = measures if measures or quality else [MAIN_MEASURE]
     quality += [QualityCheck(measure=measure) for measure in wanted if measure not in limited]
     budgets = [check for check in checks if isinstance(check, BudgetCheck)]
+    # A check with a limit measures its load anyway. The search for a max rate does not: it sends at its own rates.
     profiled = {check.shape for check in budgets if not isinstance(check, MaxRateCheck)}
     budgets += [BudgetCheck(shape=shape) for shape in shapes if shape not in profiled]
     others = [check for check in checks if not isinstance(check, (QualityCheck, BudgetCheck))]
+    # Several tables may give a pair the same check.
     return tuple(dict.fromkeys([*quality, *sorted(budgets, key=lambda check: shape_order(check.shape)), *others]))
 
 
