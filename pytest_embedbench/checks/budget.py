@@ -69,7 +69,7 @@ class BudgetCheck(Check, frozen=True, kw_only=True):
 
 
 def judge_load(pair: PairNames, check: BudgetCheck, load: LoadEvidence) -> Verdict:
-    """Compare a profile with a budget. A budget for other hardware is skipped, with the value it would have had."""
+    """Compare a profile with a budget; a budget for other hardware is skipped, and still shows the measured value."""
     limit, profile = check.limit, load.profile
     if limit is None:
         return check.verdict(

@@ -33,7 +33,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     needs_all_pairs: ClassVar[bool] = False
     """Whether the verdict depends on the suite's other pairs; with xdist such checks run on one worker, at the end."""
     judges_ranking: ClassVar[bool] = False
-    """Whether the verdict follows from the ranking alone, so that the summary tells if that was a stored one."""
+    """Whether the verdict follows from the ranking alone; the summary then tells whether a stored one was used."""
 
     @property
     def name(self) -> str:
@@ -74,9 +74,9 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
     def judge_ended(self, pair: PairNames, failure: ProvenFailure) -> Verdict:
-        """Return the verdict where the evaluation ended early because some limit is proven missed.
+        """Return the verdict after an evaluation that ended early, because some limit is proven missed.
 
-        Nothing is known then of a check whose limit is another one: it is skipped.
+        The check is skipped here: the proof says nothing about limits other than its own.
         """
         reason = f"the evaluation was ended early: {failure}"
         return Verdict(model=pair.model, dataset=pair.dataset, check=self.name, status="skipped", explanation=reason)

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from pytest_embedbench.load.quantiles import Interval
 
 SMALL_SHARE = 0.01
-"""Share of the limit; a smaller difference is shown with a decimal, a smaller value not in percent."""
+"""Share of the limit; a difference below it is shown with one decimal, a value below it as "less than 1%"."""
 
 MIN_MULTIPLE = 2.0
-"""Multiple of the limit from which on it is shown as such, not as a percentage."""
+"""Ratio to the limit; from here on a value is shown as a multiple of the limit, below it in percent above or below."""
 
 
 def compare_to_limit(name: str, value: float, limit: Limit, interval: Interval | None) -> str:

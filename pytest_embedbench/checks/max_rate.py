@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class MaxRateCheck(BudgetCheck, frozen=True, kw_only=True):
-    """A budget on the highest rate under a latency.
+    """A budget on the highest rate at which a latency holds.
 
     Rates are tried by the search itself; the profile's shape only says how many texts a request has.
     """
@@ -70,6 +70,7 @@ def explain(title: str, limit: RateLimit, result: RateResult) -> str:
     last = {probe.rate: probe for probe in search.probes}.get(search.rate)
     if last and last.p99_ms is not None:
         text += f"; there p99 is {limit.latency.show(last.p99_ms)}{show_interval(limit.latency, last.p99_interval_ms)}"
+    # A server may answer texts from a cache, so the reader is told when texts were sent again.
     sent = sum(probe.requests for probe in search.probes) * result.batch
     again = f" with {result.distinct_texts:,} distinct texts, sent again" if sent > result.distinct_texts else ""
     return f"{text}; {search.tried}{again}, {SEARCH_END_TEXTS[search.ended]}"

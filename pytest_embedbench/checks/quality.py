@@ -67,7 +67,7 @@ class QualityCheck(Check, frozen=True, kw_only=True):
         lines: list[str] = []
         if not holds:
             lines = [f"{self.title} is {value:.4f}, must be {limit.show_bound()}"]
-            # Only asked for here: it looks through the whole ranking.
+            # Only a failure asks for these, since finding them goes through the whole ranking.
             lines += show_worst(evidence.worst_queries(self.measure))
         return self.verdict(
             pair,

@@ -126,6 +126,7 @@ def explain(name: str, check: RegressionCheck, tested: Tested, baseline: str) ->
     if not paired.changed:
         return f"{name} is {paired.now:.4f}, for every query what it was in {baseline}"
     # Queries changed in both directions, and the changes cancel out.
+    # Its own sentence, since "fell by 0.0000" would read like a contradiction.
     if abs(paired.drop) <= MEAN_ROUNDING:
         moved = f"{name} is {paired.now:.4f} as in {baseline}, though {paired.changed} queries changed"
         return f"{moved}{_interval(paired, check.confidence)}; {_power(check, tested)}"

@@ -62,7 +62,8 @@ class PairedComparison:
     @property
     def p_drop(self) -> float:
         """One-sided p of a fall; 1 if the mean did not fall."""
-        return self.p if self.drop > VALUE_STEP**2 else 1.0  # less is floating-point error
+        # Sums are multiples of VALUE_STEP, so with up to a million queries a real drop of the mean is not smaller.
+        return self.p if self.drop > VALUE_STEP**2 else 1.0
 
     @property
     def p_gain(self) -> float:
@@ -109,6 +110,7 @@ def _one_sided(differences: Floats, resamples: int) -> float:
         return 0.5  # one of the two signs; scipy needs two observations or more
     # The test is for "greater", so the differences are turned towards the observed direction.
     upwards = differences if differences.sum() > 0 else -differences
+    # scipy counts the observed signs among random ones, so that p is never 0 (Phipson & Smyth 2010).
     test = stats.permutation_test(
         (upwards,),
         lambda values, axis: values.sum(axis=axis),

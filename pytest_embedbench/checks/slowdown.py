@@ -27,7 +27,7 @@ class SlowdownCheck(Check, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "slowdown"
     measures_load: ClassVar[bool] = True
-    # Two models in memory at once would be a peak that budgets on memory see.
+    # After the budgets, since two models in memory at once raise the peak that budgets on memory read.
     order: ClassVar[int] = 1
 
     shape: LoadShape

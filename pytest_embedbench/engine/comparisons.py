@@ -51,7 +51,7 @@ class _Sides(NamedTuple):
 class Family:
     """The comparisons of a suite that this session makes: its selected pairs and metrics that the baseline has.
 
-    What cannot be compared (no entry, other data, a model that does not load) is no test and does not count.
+    A comparison that cannot be made (no entry, other data, a model that does not load) does not count as a test.
 
     Args:
         bench: evaluates the pairs.

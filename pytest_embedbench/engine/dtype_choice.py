@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 AUTO = "auto"
 
 MIN_COSINE = 0.999
-"""Cosine of a text's vector to that of the reference format; a format with a lower one is not chosen."""
+"""Cosine; a format is not chosen if any text's vector is less similar to that of the reference format."""
 
 MIN_SPEEDUP = 1.1
 """Ratio to the reference's speed; less may be noise, and exact vectors are worth more."""
@@ -123,6 +123,7 @@ def choose(
             continue
         cosine = min(_least_cosine(exact[role], vectors[role]) for role in ROLES)
         trials[name] = DtypeTrial(tokens_per_second=rate, cosine=cosine)
+    # The reference itself is too slow for this list: it is chosen when no other format passes.
     min_speed = MIN_SPEEDUP * trials[reference].tokens_per_second
     passing = {n: t for n, t in trials.items() if t.cosine >= MIN_COSINE and t.tokens_per_second >= min_speed}
     best = max(passing, key=lambda name: passing[name].tokens_per_second, default=reference)

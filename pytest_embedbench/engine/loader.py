@@ -37,7 +37,7 @@ class Loaded(NamedTuple):
 
 
 class Loader:
-    """Loads models when they are needed and drops the one before. A model that does not load is tried once.
+    """Loads models when they are needed and drops the previous one. A model that fails to load is tried once.
 
     Args:
         device: torch's name of the device; empty: the fastest of this machine.
@@ -60,6 +60,7 @@ class Loader:
 
     @property
     def device(self) -> str:
+        # Only when it is needed: finding the best device imports torch.
         self._device = self._device or best_device()
         return self._device
 
@@ -152,7 +153,7 @@ class Loader:
         key = self._key(base, base.alias, dataset.name, dataset.fingerprint)
         choice = self._tuning.dtype(key)
         if choice is None:
-            # Formats without hardware support are never faster, so only the others are tried.
+            # A format that the hardware does not support is never faster, so it is not tried.
             formats = fast_dtypes(self.device)
             choice = choose(
                 base.alias, dataset, reference, formats, lambda dtype: _encoder(base, self._load(base, dtype))
@@ -165,6 +166,7 @@ class Loader:
         """Return the key of a finding: this machine and its threads, the model's files, torch's version, and more."""
         import torch
 
+        # Everything on which speed or vectors depend: a finding made under other conditions must not be used.
         parts = (
             hardware_name(self.device),
             f"{torch.get_num_threads()} threads",

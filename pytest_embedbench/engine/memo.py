@@ -25,6 +25,7 @@ class Memo(Generic[K, V]):
         Raises:
             Exception: the error that ``compute`` raised when this key was first asked for.
         """
+        # The very same exception, so that every check that needs the result fails with the first one's message.
         if error := self._errors.get(key):
             raise error
         if key not in self._results:

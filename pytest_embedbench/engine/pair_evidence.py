@@ -42,7 +42,7 @@ class PairEvidence:
         compare: Callable[[PairWork, Measure], Comparison],
     ) -> None:
         self._bench, self._pair, self._measures, self._compare = bench, pair, measures, compare
-        # Every check evaluates, even one of load alone: loads are stored in the evaluation's result.
+        # Even a check on load alone evaluates the pair, since loads are stored in the evaluation's result.
         self.work = bench.evaluation(pair, measures)
 
     @property

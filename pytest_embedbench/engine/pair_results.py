@@ -32,7 +32,7 @@ def reuse(
     """Score a stored ranking; the result is written again only if the scores or their file are not there yet."""
     scores = score(run, dataset.qrels, dataset.judged_queries, measures)
     result = with_scores(stored, scores, dataset)
-    # An unchanged result is left as it is, so that its time says when it was measured.
+    # An unchanged result is not written again, so that the file's time stays the time of its measurement.
     if result != stored or not (path.parent / stored.embedbench.evidence.per_query).is_file():
         store.save_ranking(path, run, scores, result.embedbench.model.name)
         store.save(path, result)

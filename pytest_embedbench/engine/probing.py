@@ -39,12 +39,14 @@ class Examiner:
         self._store.check_writable()
         record = model_record(probed_model.model.base, self._loader.sources.locate(probed_model.model))
         path = self._store.path(record, "").parent / CONFORMANCE
+        # Locked, so that xdist's workers with the same model neither probe it twice nor lose each other's records.
         with self._store.locked(path):
             key = self._key(probed_model, record, data)
+            # Outcomes of other files, libraries or devices are left out, and so dropped when the file is written.
             stored = {name: probed for name, probed in read_probes(path).items() if probed.key == key}
             if (earlier := stored.get(probe)) and self._may_reuse(earlier.asked_at):
                 return earlier.outcome
-            # Other probes do not load a second model.
+            # Only a probe that compares is worth a second model in memory.
             reference = probed_model.reference if PROBES[probe].needs_reference else None
             outcome = PROBES[probe].ask(self._subject_of(probed_model.model.base, reference, data))
             latest = ProbeRecord(probe=probe, key=key, asked_at=time.time(), outcome=outcome)
@@ -53,7 +55,7 @@ class Examiner:
 
     def _subject_of(self, model: NamedModel, reference: NamedModel | None, data: Data) -> Subject:
         encoder = self._loader.encoder(model, data)
-        # Another object is another model or number format, whose remembered vectors do not hold.
+        # Another encoder is another model or number format, for which the vectors kept so far are wrong.
         if self._subject is None or self._subject.model is not encoder:
             self._subject = Subject(model, encoder)
         if reference:

@@ -137,7 +137,7 @@ class Profiler:
         shape: LoadShape,
         confidence: float,
     ) -> SlowdownResult:
-        """Time both sides of a pair against a baseline model, which is in memory beside the pair's until it is done.
+        """Time both sides of a pair against a baseline model; both models are in memory until the work is done.
 
         The timed pairs of each side are written as CSV beside the pair's result.
 
@@ -147,7 +147,7 @@ class Profiler:
             load_baseline: loads the other model.
             against: facts about the other model.
             shape: the load.
-            confidence: of the ratio's interval.
+            confidence: confidence of the ratio's interval.
         """
         with self.loader.beside():
             # Both stay in memory, since requests alternate between them.

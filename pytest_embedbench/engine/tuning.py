@@ -29,7 +29,7 @@ READY_FOLDER = "ready-1"
 """Name in the cache's folder; a file for each checkpoint is in it."""
 
 LOCK_SECONDS = 10.0
-"""Seconds; after so long without the lock a finding is not kept."""
+"""Seconds to wait for the lock; after that, the finding is not kept."""
 
 
 Decoded = TypeVar("Decoded")
@@ -74,7 +74,10 @@ class Tuning:
         self._change(lambda tuned: tuned.dtypes.update({key: choice}))
 
     def ready(self, name: str) -> Ready | None:
-        """Return a checkpoint's settings as read earlier, with any ``remembered``: nothing is measured for them."""
+        """Return a checkpoint's settings as read earlier.
+
+        ``remembered`` makes no difference: the settings come from files, and nothing is measured for them.
+        """
         from pytest_embedbench.models.local.settings_cache import Ready
 
         return _read(self._ready_file(name), Ready)

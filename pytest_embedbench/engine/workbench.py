@@ -147,6 +147,7 @@ class Workbench:
             model = self.encoder(pair)
             other = msgspec.structs.replace(pair, model=against.on_task(pair.dataset.spec.instruction))
             record = model_record(other.model, self.loader.sources.locate(other.model))
+            # A function, since the profiler must keep the pair's model in memory while it loads the other one.
             return self._profiler.slowdown(work, model, lambda: self.encoder(other), record, shape, confidence)
 
         return self._slowdowns.get((_key(pair), shape, against), measure)
@@ -163,7 +164,7 @@ class Workbench:
 
     def dataset(self, named: NamedDataset) -> Dataset:
         """Return the dataset, loaded once."""
-        # The split too: two datasets may be the judgments of one folder.
+        # With the split, since two datasets may share a folder and differ in their judgments only.
         key = named.alias, named.spec.path, named.spec.split
         return self._datasets.get(key, lambda: load_dataset(named))
 
@@ -200,7 +201,7 @@ class Workbench:
             ModelError: the model makes no vectors, or broken ones.
         """
         model = self.encoder(pair)
-        # A test in Python asks for the vectors that the model gives now.
+        # Without the cache, since a test in Python asks for the vectors that the model gives now.
         encoded = encode(model, texts, role, batch_tokens=self.loader.budget(model), progress=self.progress)
         return encoded.vectors[encoded.indices]
 
@@ -237,6 +238,7 @@ class Workbench:
                 run = self.store.load_run(path, stored)
                 if run is not None and stored.embedbench.depth >= depth_for(measures):
                     return reuse(self.store, path, stored, run, dataset, measures)
+            # Facts first: they refuse a variant with too many dimensions before anything is encoded.
             facts, model = self.facts(pair), self.model(pair)
             with self._encoding(pair.model, model) as encoding:
                 evaluation = evaluate(
@@ -254,14 +256,15 @@ class Workbench:
             return save(self.store, self.loader, destination, dataset, evaluation, stored)
 
     def _fail_fast(self, pair: Pair, path: Path, stored: PairResult | None, dataset: Dataset) -> FailFast | None:
-        """Limits that may end the pair's evaluation early; a stored run of the same data decides what is tried first.
+        """Return the limits that may end the evaluation early, and a stored run of the same data, if any, for its order.
 
-        None if there are no such limits or they are not to end anything. BM25 scores a document by all others, so
-        that nothing is proven by a part of the corpus.
+        None without ``fail_fast``, without such limits, and for BM25: its score of a document depends on all others, so
+        that a part of the corpus proves nothing.
         """
         limits = [check.mean_limit for check in pair.checks if check.mean_limit]
         if not self.settings.fail_fast or not limits or not pair.model.spec.has_vectors:
             return None
+        # The run may be of other files or settings: it decides what is encoded first, not what is proven.
         same = stored and stored.embedbench.dataset.fingerprint == dataset.fingerprint
         earlier = self.store.load_run(path, stored) if stored and same else None
         names = f"{pair.model.alias} on {pair.dataset.alias}"
@@ -269,7 +272,7 @@ class Workbench:
 
     @contextmanager
     def _encoding(self, named: NamedModel, model: Model) -> Iterator[Encoding]:
-        """Settings for encoding with the model; the embedding cache's file is closed again after the work."""
+        """Give settings for encoding with the model, and close the embedding cache's file after the work."""
         caches: Mapping[Role, Cache] = {}
         if self._cache is not None and isinstance(model, Encoder):
             # bm25s makes no vectors, so another version of it must not discard any.
