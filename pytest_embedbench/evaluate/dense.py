@@ -112,15 +112,18 @@ def rank(
             cache=encoding.caches.get("document"),
             first=[indices[document] for document in calibration_documents(dataset.doc_texts)] if sampled else (),
         )
+        # The sample is a window of its own, the first one.
         windows = iter(stream)
         head = next(windows)
         form = fit_form(variant, model.facts, lambda: head.vectors)
         work = stream.work
         parts = ((window.positions, window.vectors) for window in chain([head], windows))
+    # Documents with the same text share one vector; the search ranks all of them where their vector stands.
     groups: list[list[str]] = [[] for _ in texts]
     for doc, index in zip(dataset.doc_ids, indices, strict=True):
         groups[index].append(doc)
     search = Search(groups, form(encoded_queries.vectors)[encoded_queries.indices], queries, depth)
+    # The stream encodes while it is iterated, so only the calls of the search are on its clock.
     searching = 0.0
     for positions, vectors in parts:
         began = time.perf_counter()
@@ -134,7 +137,7 @@ def rank(
 
 
 def _effort(side: str, work: Work) -> dict[str, float]:
-    """The effort of encoding a side, by the names of result files."""
+    """Return the effort of encoding a side, by the names that it has in result files."""
     counted = {name: value for name, value in vars(work).items() if name in EFFORT_FIELDS}
     server = {f"server_ms:{name}": value for name, value in work.server_ms.items()}
     return {f"{side}_{name}": value for name, value in (counted | server).items()}

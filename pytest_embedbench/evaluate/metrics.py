@@ -27,7 +27,6 @@ def score(run: Run, qrels: Qrels, queries: Sequence[str], measures: Iterable[Mea
     """Return values per measure and query, for every one of ``queries`` (each must have a positive judgment).
 
     A query that the run lacks scores 0. Grades of zero and below are not relevant.
-
     """
     measures = list(measures)
     scores: Scores = {str(measure): {} for measure in measures}
@@ -42,7 +41,8 @@ def score(run: Run, qrels: Qrels, queries: Sequence[str], measures: Iterable[Mea
         values = _evaluate(evaluator, query, ranking)
         for measure in measures:
             if measure.family == "mrr":
-                # A tie that the cut at k divides: trec_eval orders all of it by id, or only what the cut keeps of it.
+                # trec_eval orders a tie by id. If the tie goes on below rank k, documents from there could move into
+                # the first k, so the ranking is cut before it is evaluated.
                 cut = _evaluate(evaluator, query, ranking[: measure.k]) if _tied_at(ranking, measure.k) else values
                 value = _within(cut[RECIPROCAL_RANK], measure.k)
             else:

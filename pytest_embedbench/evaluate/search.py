@@ -36,8 +36,8 @@ def depth_for(measures: Iterable[Measure]) -> int:
 class TopK:
     """The best ``k`` of the vectors pushed so far, for every query, by inner product.
 
-    ``tie_rank`` is each vector's position in descending order of ids (see ``tie_ranks``): of two equal scores the lower
-    one comes first.
+    ``tie_rank`` is each vector's position in descending order of ids (see ``tie_ranks``): of two vectors with equal
+    scores, the one at the lower position comes first.
     """
 
     def __init__(self, queries: Vectors, k: int, tie_rank: NDArray[np.int64]) -> None:
@@ -117,6 +117,8 @@ class Search:
 
     def __init__(self, groups: Sequence[Sequence[str]], queries: Vectors, query_ids: Sequence[str], depth: int) -> None:
         self._groups, self._query_ids, self._depth = groups, query_ids, depth
+        # A group's highest id stands for it. Before the group of a document among the first ``depth`` come fewer than
+        # ``depth`` groups, each with at least one document before it: so the cut at ``depth`` groups loses none.
         tie_rank = tie_ranks([max(ids) for ids in groups])
         self._top = TopK(queries, min(depth, len(groups)), tie_rank)
 

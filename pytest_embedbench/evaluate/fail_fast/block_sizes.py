@@ -15,7 +15,10 @@ EARLIEST_REST = 0.2
 """Share of the corpus seen, from which on the rest may come as one block."""
 
 MAX_NEEDED = 0.15
-"""Share of the rest; if a proof needs more by the straight line, which estimates too little, the rest comes at once."""
+"""Share of the rest; if the straight line says that a proof needs more, the rest comes at once.
+
+The line estimates too little, so a proof would need even more than that.
+"""
 
 LATEST_REST = 0.5
 """Share of the corpus seen, from which on the rest always comes as one block."""
@@ -44,6 +47,7 @@ class BlockSizes:
         """
         left = self._documents - seen
         self._marks.append((seen, gap))
+        # A slope needs two marks.
         if len(self._marks) == 1:
             return self._smallest
         (seen_before, gap_before), _ = self._marks[-2:]

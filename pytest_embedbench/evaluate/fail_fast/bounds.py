@@ -1,6 +1,6 @@
 """Upper bounds of a measure's final value while part of the corpus is still unseen.
 
-**Known facts.** In the final ranking of a query the *seen* documents keep their order of now, since a document's score
+**Known facts.** The *seen* documents of a query keep their present order in the final ranking, since a document's score
 does not depend on the others. An unseen document may take any rank. So the largest value over all ways to interleave
 the unseen documents with the seen ones is an upper bound of the final value, and the tightest that these facts allow.
 Each document that becomes seen removes possibilities and adds none, so the bound never rises; when all are seen it is
@@ -112,6 +112,7 @@ def best_interleaving(seen: Integers, unseen: Integers, k: int) -> Floats:
         most = min(p, insertable)
         take_seen = best[:, : most + 1] + discount * backwards[:, k - p : k - p + most + 1]
         take_unseen = best[:, :most] + discount * unseen[:, :most]
+        # Both rows above are made from the first p - 1 ranks, so ``best`` may be overwritten only now.
         best[:, : most + 1] = take_seen
         np.maximum(best[:, 1 : most + 1], take_unseen, out=best[:, 1 : most + 1])
     return np.asarray(best.max(axis=1), dtype=np.float64)

@@ -102,7 +102,7 @@ def encode_or_prove(
     bounds = prover.bounds()
     while seen < documents:
         block = order.next(blocks.size(seen, prover.gap(bounds)))
-        # Tokens of the block, estimated by the texts of the last one.
+        # The block's tokens are not counted yet: they are estimated from the previous block.
         budget = batch_budget(tokens * len(block) // documents, batch_tokens)
         encoded = encode_block([dataset.doc_texts[document] for document in block], budget, label)
         parts.append(encoded)
@@ -111,7 +111,7 @@ def encode_or_prove(
         rows = encoded.vectors[encoded.indices]
         vectors[[indices[document] for document in block]] = rows
         seen += len(block)
-        # Drawn on to the whole corpus, for the next estimate.
+        # Extrapolated to the whole corpus, for the next block's estimate.
         tokens = encoded.tokens * documents // len(block)
         for start in range(0, len(block), MAX_SCORED):
             if seen == documents:

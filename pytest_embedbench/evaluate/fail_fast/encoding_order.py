@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     Integers = NDArray[np.int64]
 
 RANK_PRICE = 8
-"""Price of a position: a query's n-th likeliest document costs what a relevant one of a query with ``8 n`` costs."""
+"""Price per position; the n-th likeliest document of a query costs as much as a relevant one of a query with 8 n."""
 
 TOP_DOCUMENTS = 5
 """Documents at the top of a query's ranking that unseen ones are compared with."""
@@ -92,6 +92,7 @@ class EncodingOrder:
             if earlier is not None
             else []
         )
+        # One more than the length, so that an empty text has a logarithm.
         self._characters = np.array([1.0 + len(text) for text in dataset.doc_texts])
         lengths = np.log(self._characters)
         self._length = (lengths - lengths.mean()) / (lengths.std() or 1.0)
@@ -125,7 +126,7 @@ class EncodingOrder:
     def learn(self, docs: Integers, scores: NDArray[np.floating]) -> None:
         """Take scores of documents handed out, shape (judged queries, documents); later plans use them."""
         if self._earlier:
-            return
+            return  # the earlier run gives the order, so nothing is fitted
         room = max(0, MAX_FITTED - len(self._sample))
         self._sample = np.concatenate([self._sample, docs[:room]])
         self._sampled = np.concatenate([self._sampled, scores[:, :room]], axis=1)
@@ -159,23 +160,26 @@ class EncodingOrder:
         # Equal texts are encoded once, so they share the lowest price among them and come together.
         text_price = np.full(documents, np.inf)
         np.minimum.at(text_price, self._group, prices * np.sqrt(self._characters))
+        # By group where prices are equal, so that equal texts stand side by side, as ``next`` expects.
         self._queue = np.lexsort((self._group, text_price[self._group]))
         self._planned_at = 1 - float(self._left.mean())
 
     def _chunks(self) -> Iterator[range]:
-        """Ranges of queries, so few at once that their features take some 100 MB at most."""
+        """Yield ranges of queries, so few at once that their features take some 100 MB at most."""
+        # Four features of 8 bytes for each query and document: 128 MB.
         step = max(1, 4_000_000 // len(self._left))
         for start in range(0, len(self._queries), step):
             yield range(start, min(start + step, len(self._queries)))
 
     def _features(self, rows: range) -> Floats:
-        """Features that may predict scores, shape (4, queries, documents).
+        """Return features that may predict scores, shape (4, queries, documents).
 
         They are the BM25 score (1 for the query's best), whether the document is judged, its length, and its likeness
         to the documents that lead the query's ranking now.
         """
         features = np.zeros((4, len(rows), len(self._left)))
         features[0] = self._shared[rows.start : rows.stop].toarray()
+        # 1e-9 keeps a query that shares no word with any document from dividing by zero.
         features[0] /= np.maximum(features[0].max(axis=1, keepdims=True, initial=0.0), 1e-9)
         for index, row in enumerate(rows):
             features[1, index, self._pooled[row]] = 1.0
@@ -184,11 +188,12 @@ class EncodingOrder:
         return features
 
     def _fit(self) -> Floats:
-        """Weights of the features by least squares over the sampled scores, each query's mean taken out."""
+        """Return the features' weights by least squares over the sampled scores, each query's mean subtracted."""
         # A little ridge, so that a feature without variation does not make the system singular.
         products, sums = 1e-6 * np.eye(4), np.zeros(4)
         for rows in self._chunks():
             features = self._features(rows)[:, :, self._sample]
+            # A query's mean says nothing about the order of its documents.
             features -= features.mean(axis=2, keepdims=True)
             scores = self._sampled[rows.start : rows.stop]
             products += np.einsum("iqd,jqd->ij", features, features, optimize=True)

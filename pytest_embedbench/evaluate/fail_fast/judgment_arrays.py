@@ -32,6 +32,7 @@ class JudgmentArrays:
             for doc, grade in dataset.qrels[query].items()
             if grade > 0 and doc in position and not (dataset.drop_self and doc == query)
         )
+        # Reshaped, so that there are three columns even without any entry.
         self.docs, self.rows, self.grades = np.array(entries, dtype=np.int64).reshape(-1, 3).T
         self.documents = len(position)
         self.relevant = np.array([len(row) for row in grades], dtype=np.int64)
@@ -52,6 +53,7 @@ class JudgmentArrays:
 
     def gains(self, docs: Integers) -> Integers:
         """Return the grades of ``docs``, shape (queries, n), for their row's query; 0 for those not relevant."""
+        # ``docs`` has a row for each query, so these are the numbers of ``_keys``.
         keys = docs * len(docs) + np.arange(len(docs))[:, None]
         if not len(self._keys):
             return np.zeros_like(docs)
@@ -64,6 +66,7 @@ class JudgmentArrays:
         order = np.lexsort((-self.grades, self.rows))
         order = order[chosen[order]]
         rows = self.rows[order]
+        # Rows are sorted, so a row's first index is the start of its run, and the distance from there is the rank.
         rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
         within_width = rank < width
         table = np.zeros((len(self.relevant), min(width, int(rank.max(initial=-1)) + 1)), dtype=np.int64)

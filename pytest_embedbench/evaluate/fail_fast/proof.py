@@ -1,7 +1,7 @@
 """Failure proven before the whole corpus is encoded: upper bounds of the means against the limits.
 
-This module neither encodes nor orders documents: it receives scores and tells what they prove.
-It holds for models whose document scores do not depend on the other documents, so not for BM25.
+This module neither encodes nor orders documents: it receives scores and tells what they prove. The proofs hold for
+models whose score of a document does not depend on the other documents, and so not for BM25.
 
 **Exactness.** The bounds are those of ``bounds`` for the scores pushed, in trec_eval's order. They hold for the final
 ranking if that is made of the same scores. Where the final scores may differ in their last bits (the same texts
@@ -100,12 +100,13 @@ class Outlook(NamedTuple):
 def outlook(dataset: Dataset, limits: Sequence[Limit], order: Integers) -> Outlook:
     """Look ahead along an order of encoding (positions in ``dataset.doc_ids``).
 
-    The soonest proof is that of a model which ranks every relevant document behind all others: its bound is the value
-    that the unseen relevant documents can still reach. Found by bisection, since the bound only falls.
+    A proof comes soonest for a model that ranks every relevant document behind all others: its bound is the value that
+    the unseen relevant documents can still reach. Bisection finds that point, since the bound only falls.
     """
     judged = JudgmentArrays(dataset)
     relevant = len(np.unique(judged.docs)) / max(1, judged.documents)
     limits = lower_limits(limits)
+    # The inverse of ``order``: for each document the number of documents encoded before it.
     step = np.empty(len(order), dtype=np.int64)
     step[order] = np.arange(len(order))
     nothing = np.zeros((len(judged.relevant), 0), dtype=np.int64)
@@ -175,6 +176,7 @@ class FailureProver:
     def known(self) -> KnownGains:
         """Return the gains of the judged queries that are known now."""
         judged = self._judged
+        # -inf marks padding and the query's own document, which earn nothing.
         seen = np.where(np.isneginf(self._scores), 0, judged.gains(self._docs))
         return KnownGains(seen, judged.best_first(self._unseen, self._depth), judged.ideal, judged.relevant)
 

@@ -79,5 +79,6 @@ class Lexicon:
             (np.ones(docs.size), (np.repeat(np.arange(rows), docs.shape[1]), docs.ravel())), shape=(rows, documents)
         )
         cosines = np.ascontiguousarray((self._unit @ (chosen @ self._unit).T.toarray()).T, dtype=np.float64)
+        # A document's cosine with itself.
         cosines[np.arange(rows)[:, None], docs] -= 1.0
         return cosines
