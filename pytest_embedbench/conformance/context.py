@@ -22,11 +22,12 @@ TEXT_PARTS = 20
 """Parts of the text; a change replaces one of them."""
 
 MIN_MOVE = 10
-"""A change must move the vector this many times as far as encoding the same text twice does."""
+"""Multiple of the distance between two encodings of one text; a change counts if it moves the vector farther."""
 
 
 def _context(subject: Subject) -> ProbeOutcome:
     spec, facts, known = subject.spec, subject.facts, subject.declared
+    # The user's own cut comes first: behind it the model sees nothing, whatever it could take.
     declared = spec.max_seq_length or spec.max_tokens or (known and known.max_tokens) or facts.max_tokens
     if not declared:
         return skipped("no maximal length is declared (max_tokens)")
@@ -59,6 +60,7 @@ def _words_seen(subject: Subject, words: Sequence[str]) -> int:
     original, again = (subject.together([" ".join(words)], "document")[0] for _ in range(2))
     # Behind a server even the same text may not give the same vector twice.
     noise = float(np.linalg.norm(original - again))
+    # A local model often has no noise at all; a millionth of the length then allows for rounding in float32.
     floor = max(1e-6 * float(np.linalg.norm(original)), MIN_MOVE * noise)
 
     def moves(end: int) -> bool:
@@ -76,7 +78,10 @@ def _words_seen(subject: Subject, words: Sequence[str]) -> int:
 
 
 def _words(subject: Subject, tokens: int) -> list[str]:
-    """As many words as fit into this many tokens with all that the model adds; fewer if tokens are only estimated."""
+    """Return as many words as fit into this many tokens, with all that the model adds to a text.
+
+    Fewer if tokens are only estimated.
+    """
     every = list(itertools.islice(itertools.cycle(WORDS), tokens))
     exact = subject.facts.max_tokens is not None and not subject.served
     room = tokens if exact else int(ESTIMATED_SHARE * tokens)

@@ -38,7 +38,7 @@ class Probe(NamedTuple):
 
     ``name`` stands in node ids and in ``skip_probes``. ``applies`` tells from a model's definition, and from the
     catalogue's entry for it if there is one, whether the question makes sense; other models do not get the item.
-    ``needs_reference`` asks for the model whose vectors this one should have to be loaded beside it.
+    ``needs_reference`` has the reference, whose vectors this model should reproduce, loaded beside it.
     """
 
     name: str
@@ -67,7 +67,7 @@ def judged(
 
     Args:
         problems: what is wrong, a line each.
-        cause: what usually is behind it.
+        cause: the usual cause.
         fix: what to do about it.
         measured: the deciding number, as a person reads it.
         limit: the limit of that number, as a person reads it.

@@ -23,7 +23,8 @@ def _declaration(subject: Subject) -> ProbeOutcome:
     if subject.served:
         return skipped("a server does not say how it pools")
     problems, compared = [], 0
-    # The padding side is not compared: pooling here follows the mask, and a model that does not fails batch-invariance.
+    # The padding side is not compared: pooling in this package follows the mask, so that either side is right. Where
+    # pooling does not follow the mask, the probe batch-invariance fails.
     wanted = subject.spec.pooling or (subject.declared.pooling if subject.declared else "")
     if wanted and subject.facts.pooling:
         compared += 1
@@ -49,7 +50,7 @@ def _declaration(subject: Subject) -> ProbeOutcome:
 
 
 def _role_without_prompt(subject: Subject) -> Role | None:
-    """A role without a prompt: the tokens of its texts are their own and special ones alone."""
+    """Return a role without a prompt, whose texts have only special tokens beside their own; None if there is none."""
     # Documents first: most models with prompts have one for queries only.
     return next((role for role in reversed(ROLES) if not subject.facts.prompts.get(role)), None)
 

@@ -35,6 +35,7 @@ def _batch_invariance(subject: Subject) -> ProbeOutcome:
         **dict(zip((f"beside longer: {text}" for text in REPEATED_TEXTS), distances(alone, longer), strict=True)),
         **dict(zip((f"beside shorter: {text}" for text in few), distances(alone[: len(few)], shorter), strict=True)),
     }
+    # The other way round, a short text gets the most padding that a batch can give it.
     short_alone = subject.alone([SHORT_TEXT], "document")
     short_beside = subject.together([SHORT_TEXT, LONG_TEXT], "document")[:1]
     apart[f"beside longer: {SHORT_TEXT}"] = distances(short_alone, short_beside)[0]

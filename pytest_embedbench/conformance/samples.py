@@ -49,3 +49,4 @@ WORDS = (
 """Common words, each one token in most vocabularies; ``OTHER_WORDS`` has none of them."""
 
 OTHER_WORDS = ("violet", "hammer", "desert", "singing", "frozen", "tiger", "silver", "pepper")
+"""Words that replace a part of a text made of ``WORDS``, to see whether the vector moves."""

@@ -80,7 +80,7 @@ class Subject:
         import numpy as np
 
         for text in texts:
-            # Several probes encode the same texts, which takes seconds behind a server.
+            # Kept, since several probes encode the same texts, which takes seconds behind a server.
             if (text, role) not in self._alone:
                 self._alone[text, role] = self.together([text], role)[0]
         return np.stack([self._alone[text, role] for text in texts])

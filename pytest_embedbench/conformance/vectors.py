@@ -53,7 +53,7 @@ def _finite(subject: Subject) -> ProbeOutcome:
 def _unit_norm(subject: Subject) -> ProbeOutcome:
     import numpy as np
 
-    # Whoever declares it: checkpoint, catalogue or the user's definition.
+    # Any of the three may declare it: the checkpoint, the catalogue or the user's definition.
     known = subject.declared.normalized if subject.declared else None
     if not (subject.facts.normalized or known or subject.spec.normalized):
         return skipped("nothing says that its vectors have length 1")

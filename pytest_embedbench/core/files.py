@@ -21,11 +21,11 @@ def write_atomically(path: Path, content: str) -> None:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             file.write(content)
             file.flush()
-            # Without it some file systems may, after a crash, have the new name on an empty file.
+            # Otherwise some file systems, after a crash, have the new name on an empty file.
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)  # noqa: PTH101 - mkstemp creates files that only their owner can read
         os.replace(temporary, path)  # noqa: PTH105
-    except BaseException:
+    except BaseException:  # also Ctrl-C: nobody else would remove the temporary file
         os.unlink(temporary)  # noqa: PTH108
         raise
 

@@ -44,6 +44,7 @@ class Run:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Run) and self._rankings == other._rankings
 
+    # Equality is by value, and lists have no hash.
     __hash__ = None  # type: ignore[assignment]
 
     def cut(self, depth: int) -> Run:
