@@ -97,6 +97,7 @@ def read(paths: Iterable[Path]) -> list[tuple[Path, MtebScores]]:
     results: list[tuple[Path, MtebScores]] = []
     for path in paths:
         for file in files(path):
+            # A folder may hold model cards too. A file that was named is read, whatever its name.
             if file.suffix != ".json" and path.is_dir():
                 continue
             try:

@@ -37,6 +37,7 @@ def _parity(subject: Subject) -> ProbeOutcome:
         [] if worst <= limit else [f"vectors are {worst:.2g} apart (1 - cosine); worst: {text!r}"],
         cause="another prompt, pooling, padding side, end-of-text token, length cap or checkpoint than the reference's",
         fix="where only queries differ, the prompt; where all do, pooling and padding; where long texts do, the length",
+        # By rounding, 1 - cosine may be slightly below zero.
         measured=f"{max(worst, 0):.1e} apart",
         limit=f"<= {limit:g}",
         value=worst,

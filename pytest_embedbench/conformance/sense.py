@@ -55,6 +55,7 @@ def _not_english(subject: Subject) -> str:
     """Reason why the model cannot be asked English questions; "" if it can."""
     known = subject.declared.languages if subject.declared else ()
     languages = subject.spec.languages or known
+    # The codes are those of MTEB, such as eng-Latn.
     english = not languages or any(language.startswith("eng") for language in languages)
     return "" if english else "the questions are English, and the model is not declared for it"
 

@@ -175,6 +175,7 @@ def parse_quality(text: str) -> Limit:
     subject, op, number, unit = _split(text, QUALITY_EXAMPLE)
     measure = parse_measure(subject)
     if unit or not 0 <= number <= 1:
+        # 31 and 31% were probably meant as 0.31.
         percentage = unit == "%" or 1 < number <= 100  # noqa: PLR2004 - 100%
         raise ParseError(
             f"scores lie between 0 and 1 and have no unit, not {number:g}{unit} in {text!r}",

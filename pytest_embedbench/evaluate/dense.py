@@ -43,7 +43,7 @@ class Encoding:
     def all(
         self, model: Encoder, texts: Sequence[str], role: Role, most_tokens: int | None = None, label: str = ""
     ) -> Encoded:
-        """Return all vectors of some texts.
+        """Encode these texts and return all of their vectors.
 
         Raises:
             ModelError: the model gave a vector that cannot be used.

@@ -29,6 +29,7 @@ class SuiteFile(pytest.File):
             if suite.regression:
                 from pytest_embedbench.session.baselines import baseline_source, read_baseline
 
+                # Already here, so that a missing baseline is reported before any model is loaded.
                 read_baseline(session, baseline_source(session, suite))
         except ConfigurationError as error:
             # An error in a suite ends the session (exit code 4) rather than counting as one failed file.

@@ -162,6 +162,7 @@ class ConformanceItem(VerdictItem):
             outcome = bench.conformance(self.probed_model, self.probe)
         except EmbedbenchError as error:
             # A model that cannot be used is one failure, not one for each probe: the other probes are skipped.
+            # The first item with this error raises it, also when the item is run again.
             if session.reported.setdefault(str(error), self.nodeid) == self.nodeid:
                 raise
             first = session.reported[str(error)].rpartition("::")[2]

@@ -88,6 +88,7 @@ def _summary_line(report: pytest.TestReport) -> SummaryLine:
     from pytest_embedbench.reports.markdown_summary import SummaryLine
 
     record = read_record(report)
+    # pytest gives a skipped test as (file, line, reason).
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
     return SummaryLine(
         model=record.model,

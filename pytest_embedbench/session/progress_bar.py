@@ -44,6 +44,7 @@ class TerminalBar:
             self.write("\n")
         # Load profiles count texts, encoding counts tokens; the label alone tells them apart.
         unit = "text" if label.endswith("load") else "tok"
+        # ncols is given, since tqdm asks for a terminal's width only if it writes to stdout or stderr itself.
         self._bar = tqdm(
             total=total, desc=label, unit=unit, unit_scale=True, leave=False, file=self, mininterval=0.5, ncols=80
         )

@@ -74,6 +74,7 @@ def summarize(reporter: pytest.TerminalReporter, session: EmbedSession, reports:
     from pytest_embedbench.results.store import Store
 
     reports = _in_run_order(reports)
+    # The reports of an item's setup and teardown have the same properties: one report of each item is enough.
     records = [read_record(report) for report in reports if report.when == "call"]
     store = Store(session.paths.results)
     stored, problems = _stored_results(store, records)

@@ -76,7 +76,7 @@ class Names:
     @classmethod
     def without_suite(cls, overrides: Overrides) -> Names:
         """Return the names that are known without a suite file, for programs that test nothing."""
-        return cls(Path(SUITE_NAME), SuiteTables(), overrides)
+        return cls(Path(SUITE_NAME), SuiteTables(), overrides)  # the path is for messages; no file is read
 
     def models(self) -> list[NamedModel]:
         """Return the models to test: those of the command line, else of the suite, else all that the suite defines.

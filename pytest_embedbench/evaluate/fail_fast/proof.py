@@ -81,7 +81,7 @@ def missed(limits: Sequence[Limit], bounds: Mapping[Measure, float]) -> Limit | 
 
 
 class Outlook(NamedTuple):
-    """Shares of the corpus's documents that are known before anything is encoded.
+    """Two shares of the corpus's documents, known before anything is encoded.
 
     ``relevant``: judged relevant to some query. ``soonest``: must be seen before a limit can be proven missed, whatever
     the model; None if no limit can be proven missed.
@@ -128,7 +128,7 @@ class FailureProver:
     Args:
         dataset: gives the corpus, the judged queries and the judgments.
         limits: quality limits, e.g. ``ndcg@10 >= 0.31``. Only lower limits (``>=``, ``>``) can be proven missed.
-        tolerance: by how much a final score may differ from the one pushed; see the module's text.
+        tolerance: the largest difference of a final score from the one pushed; see the module's text.
     """
 
     def __init__(self, dataset: Dataset, limits: Sequence[Limit], *, tolerance: float = 0.0) -> None:
