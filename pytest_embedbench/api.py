@@ -57,7 +57,7 @@ def evaluate_model(
         overrides = Overrides(datasets=(str(dataset),), folder=Path.cwd())
         (named,) = Names.without_suite(overrides).datasets()
     except ConfigurationError as error:
-        # The error names --embed-dataset, which is no argument of this function.
+        # The error names --embed-dataset, which is not an argument of this function.
         raise ConfigurationError("dataset", error.problem, error.fix) from None
     # isinstance() would need an import of sentence_transformers, and with it torch, even for a plain function.
     is_model = hasattr(model, "encode_query")

@@ -76,7 +76,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     def judge_ended(self, pair: PairNames, failure: ProvenFailure) -> Verdict:
         """Return the verdict after an evaluation that ended early, because some limit is proven missed.
 
-        The check is skipped here: the proof says nothing about limits other than its own.
+        By default the check is skipped: the proof says nothing about limits other than its own.
         """
         reason = f"the evaluation was ended early: {failure}"
         return Verdict(model=pair.model, dataset=pair.dataset, check=self.name, status="skipped", explanation=reason)

@@ -62,7 +62,7 @@ def import_mteb(
         if target in results:
             fix = "import them into different folders"
             raise ResultError(f"a second result for {target}", where=str(file), fix=fix)
-        keep_measured(store, target)  # raises an error: an import must not overwrite measurements
+        keep_measured(store, target)  # raises if the target was measured here: an import must not overwrite it
         results[target] = result
     # Everything is read and checked before the first file is written: an error leaves no half of an import behind.
     if not results:

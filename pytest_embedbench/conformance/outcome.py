@@ -38,7 +38,7 @@ class Probe(NamedTuple):
 
     ``name`` stands in node ids and in ``skip_probes``. ``applies`` tells from a model's definition, and from the
     catalogue's entry for it if there is one, whether the question makes sense; other models do not get the item.
-    ``needs_reference`` has the reference, whose vectors this model should reproduce, loaded beside it.
+    ``needs_reference`` makes the engine load the reference, whose vectors this model should reproduce, beside it.
     """
 
     name: str

@@ -256,7 +256,7 @@ class Workbench:
             return save(self.store, self.loader, destination, dataset, evaluation, stored)
 
     def _fail_fast(self, pair: Pair, path: Path, stored: PairResult | None, dataset: Dataset) -> FailFast | None:
-        """Return limits that may end the evaluation early, and the stored run of the same data, if any, for its order.
+        """Return limits that may end the evaluation early; a stored run of the same data decides what is encoded first.
 
         None without ``fail_fast``, without such limits, and for BM25: its score of a document depends on all others, so
         that a part of the corpus proves nothing.

@@ -37,7 +37,7 @@ class BaselineUpdate:
         if call.when == "call" and (measured := getattr(item, "baseline_entry", None)):
             path, entry = measured
             # xdist sends a report's attributes to the controller, if they are plain data such as these strings.
-            # It is no user property, because junit files would show it.
+            # It is not a user property, because junit files would show that.
             vars(report)["embedbench_baseline"] = [str(path), msgspec.json.encode(entry).decode()]
         return report
 

@@ -1,4 +1,4 @@
-"""Progress bars for long work, with tokens done, tokens/s and time left; shown only where a person watches."""
+"""Progress bars for long work: tokens done, tokens/s and time left; shown only where a person watches a terminal."""
 
 from __future__ import annotations
 

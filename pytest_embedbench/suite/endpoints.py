@@ -44,7 +44,7 @@ def check_endpoint(spec: ModelSpec, where: str) -> None:
     """Check that an endpoint's definition has an address and a model, and cuts no texts without a tokenizer.
 
     Raises:
-        ConfigurationError: one of them is missing, or the address is not one.
+        ConfigurationError: one is missing, the address is not one, or texts would be cut without a tokenizer.
     """
     if not spec.url:
         raise ConfigurationError(where, "does not say where the endpoint is", 'give url = "http://HOST/v1"')

@@ -112,7 +112,7 @@ def best_interleaving(seen: Integers, unseen: Integers, k: int) -> Floats:
         most = min(p, insertable)
         take_seen = best[:, : most + 1] + discount * backwards[:, k - p : k - p + most + 1]
         take_unseen = best[:, :most] + discount * unseen[:, :most]
-        # Both rows above are made from the first p - 1 ranks, so ``best`` may be overwritten only now.
+        # Both sums start from the table of p - 1 ranks, so ``best`` may be overwritten only now.
         best[:, : most + 1] = take_seen
         np.maximum(best[:, 1 : most + 1], take_unseen, out=best[:, 1 : most + 1])
     return np.asarray(best.max(axis=1), dtype=np.float64)

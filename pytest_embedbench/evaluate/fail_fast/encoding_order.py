@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     Integers = NDArray[np.int64]
 
 RANK_PRICE = 8
-"""Price per position; the n-th likeliest document of a query costs as much as a relevant one of a query with 8 n."""
+"""Price per position; a query's n-th likeliest document costs as much as a relevant one of a query with 8 n of them."""
 
 TOP_DOCUMENTS = 5
 """Documents at the top of a query's ranking that unseen ones are compared with."""
