@@ -49,6 +49,7 @@ def check_row(row: ReportedRow) -> Iterator[PlausibilityFinding]:
 
 def _outside(row: ReportedRow, measure: Measure) -> PlausibilityFinding:
     value = row.scores[measure].value
+    # Cards often print 14.47 for 0.1447; up to 100 that is the likely cause.
     hint = "; is it in percent?" if 1 < value <= 100 else ""  # noqa: PLR2004 - percent
     message = f"impossible: {measure} is {value:.6g}, not between 0 and 1{hint}"
     return finding_about(row, "error", "range", message, **{str(measure): value})
@@ -57,6 +58,7 @@ def _outside(row: ReportedRow, measure: Measure) -> PlausibilityFinding:
 def _check_ranking(row: ReportedRow) -> Iterator[PlausibilityFinding]:
     """Apply the bounds and the exact test, without zeros that stand for "not available"."""
     yield from check_zeros(row)
+    # Such a zero is reported once, above; left in, it would break most bounds and hide real contradictions.
     zeros = contradicted_zeros(row.scores)
     row = replace(row, scores={measure: value for measure, value in row.scores.items() if measure not in zeros})
     for bound in graded_bounds(row.scores):
@@ -86,6 +88,7 @@ def _grading(row: ReportedRow) -> Grading:
 def _broken(
     row: ReportedRow, bound: Bound, level: FindingLevel, *, rule: str = "bound", condition: str = ""
 ) -> PlausibilityFinding:
+    # The printed numbers, for a reader to recompute; the bound was tested with the widest values that round to them.
     left, limit = row.scores[bound.left], bound.limit(row.scores)
     message = f"impossible{condition}: {bound} fails: {left} > {limit:.4g} ({bound.right} is {row.scores[bound.right]})"
     values = {str(bound.left): left.value, str(bound.right): row.scores[bound.right].value, "limit": limit}
@@ -105,6 +108,7 @@ def _check_first_rank(row: ReportedRow) -> Iterator[PlausibilityFinding]:
 
 
 def _check_binary(row: ReportedRow, level: FindingLevel) -> Iterator[PlausibilityFinding]:
+    # If the grading is unknown, the message must say on which assumption the numbers are impossible.
     condition = "" if level == "error" else ", if all relevant documents have one grade"
     for bound in binary_bounds(row.scores):
         if bound.violated(row.scores):

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 EXACT_CUTS = range(3, 11)
-"""Cuts k that can be tested: below, the hull is flat; above, there are too many patterns (they double per rank)."""
+"""Cuts k that can be tested: below 3 the hull is flat, above 10 there are too many patterns (2^k)."""
 
 SOLVER_TOLERANCE = 1e-6
-"""Amount by which constraints are widened: ten times the solver's own tolerance."""
+"""Widening of each constraint: ten times the solver's own tolerance, so that its rounding excludes no real ranking."""
 
 INFEASIBLE = 2
 """Status that scipy gives to a program without a solution."""
@@ -42,17 +42,19 @@ def corners(k: int) -> np.ndarray:
     Raises:
         ValueError: ``k`` is not one of ``EXACT_CUTS``.
     """
+    # Imported here: scipy is slow to import, and only rows with all three measures at one cut need it.
     import numpy as np
     from scipy.spatial import ConvexHull
 
     if k not in EXACT_CUTS:
         raise ValueError(f"the exact test is for cuts from {EXACT_CUTS[0]} to {EXACT_CUTS[-1]}, not {k}")
     total = discounts(k)
-    reachable = {(0.0, 0.0, 0.0)}
+    reachable = {(0.0, 0.0, 0.0)}  # a query without a hit
     for pattern in range(1, 2**k):
         hits = [rank for rank in range(1, k + 1) if pattern >> (rank - 1) & 1]
         gain = sum(discount(rank) for rank in hits)
         precisions = sum(number / rank for number, rank in enumerate(hits, 1))
+        # R is at least the number of hits; beyond k only the segment to the limit below remains.
         for relevant in range(len(hits), k + 1):
             reachable.add((gain / total[relevant], precisions / relevant, 1 / hits[0]))
         reachable.add((gain / total[k], 0.0, 1 / hits[0]))  # the limit of R to infinity
@@ -66,10 +68,11 @@ def rr_range(k: int, ndcg: ReportedValue, ap: ReportedValue) -> Range | None:
     from scipy.optimize import linprog
 
     gains, precisions, reciprocals = corners(k)
+    # Unknowns are the weights of the corners: not negative, and 1 in sum. Their means must lie in both printed ranges.
     table = np.array([gains, -gains, precisions, -precisions])
     limits = np.array([ndcg.high, -ndcg.low, ap.high, -ap.low]) + SOLVER_TOLERANCE
     ends = []
-    for sign in (1, -1):
+    for sign in (1, -1):  # linprog minimizes; the maximum is the negated minimum of the negated objective
         solved = linprog(
             sign * reciprocals, table, limits, np.ones((1, len(gains))), [1.0], bounds=(0, None), method="highs"
         )

@@ -74,7 +74,7 @@ class Bound(NamedTuple):
     offset: float = 0.0
 
     def violated(self, scores: ReportedScores) -> bool:
-        """Whether no numbers that round to the printed ones satisfy the inequality."""
+        """Whether the inequality fails for all numbers that round to the printed ones."""
         return scores[self.left].low > self.factor * scores[self.right].high + self.offset
 
     def limit(self, scores: ReportedScores) -> float:
@@ -89,7 +89,7 @@ class Bound(NamedTuple):
 Factor = Callable[[int], float]
 
 AP_BELOW_NDCG = 100
-"""The largest k for which AP@k <= nDCG@k is used."""
+"""Largest k for which AP@k <= nDCG@k is used; the proof covers every k up to it, see ``BINARY``."""
 
 GRADED: tuple[tuple[str, str, Factor], ...] = (
     ("ndcg", "mrr", ndcg_over_rr),
@@ -158,7 +158,7 @@ def _by_cut(scores: ReportedScores) -> Iterator[Bound]:
 
     nDCG@j <= D_k/D_j nDCG@k: the gain sum grows, and the ideal at most from D_j to D_k (all gains equal).
     nDCG@k <= nDCG@j + (D_k - D_j)/D_{k-j}: the ideal grows, and by the argument of ``ndcg_over_rr`` the k-j documents
-    at ranks j+1 to k add at most that share of it. k P@k counts hits.
+    at ranks j+1 to k add at most that share of it. k P@k counts hits, so it never falls as k grows.
     """
     for family in GROWING:
         for low, high in pairwise(_cuts(scores, family)):
@@ -180,6 +180,7 @@ def _at_the_top(scores: ReportedScores) -> Iterator[Bound]:
     if PRECISION_AT_1 in scores:
         if (top := Measure("ndcg", 1)) in scores:
             yield Bound(top, 1.0, PRECISION_AT_1)
+        # RR@1 equals P@1, which ``check`` tests on its own.
         for reciprocal in _cuts(scores, "mrr"):
             if reciprocal.k > 1:
                 yield Bound(reciprocal, 0.5, PRECISION_AT_1, 0.5)

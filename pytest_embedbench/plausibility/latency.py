@@ -12,7 +12,7 @@ ABOVE = {"p50": 0.5, "p90": 0.1, "p95": 0.05, "p99": 0.01}
 """Percentile -> share of the samples that are at least as large."""
 
 MIN_ROWS = 3
-"""Rows with different means; in fewer, equal ratios are no pattern."""
+"""Rows with different means that a finding needs; equal ratios in fewer rows may be chance."""
 MAX_RELATIVE_HALF_WIDTH = 5e-4
 """Relative half-width of a printed number; ratios of coarser ones agree by chance."""
 
@@ -68,6 +68,7 @@ def check_fixed_ratios(rows: Iterable[ReportedRow]) -> Iterator[PlausibilityFind
                 f"{load}: {ratios} on each of {len(members)} datasets ({', '.join(row.label for row in members)}): "
                 "percentiles that were measured do not keep one ratio to the mean"
             )
+            # The finding is about several datasets, so it names none.
             several = ReportedRow(dataset="", model=model, source=members[0].source)
             yield finding_about(several, "warning", "fixed-ratios", message, **shared)
 
@@ -78,6 +79,7 @@ def _shared_ratio(rows: list[ReportedRow], load: str, name: str) -> float | None
     precise = [(value, mean) for value, mean in pairs if value and mean and _precise(value) and _precise(mean)]
     if len(precise) < len(pairs) or len({mean.value for _, mean in precise}) < MIN_ROWS:
         return None
+    # Each row allows a range of ratios, given its rounding; a ratio that all rows share lies in every range.
     low = max(value.low / mean.high for value, mean in precise)
     high = min(value.high / mean.low for value, mean in precise)
     return (low + high) / 2 if low <= high else None

@@ -28,6 +28,7 @@ class ReportedValue(msgspec.Struct, frozen=True):
     @classmethod
     def printed(cls, text: str, factor: float = 1.0) -> ReportedValue:
         """Read a printed number: ``0.1447`` has the ``half`` 0.00005; ``factor``, e.g. of a unit, multiplies both."""
+        # Decimal keeps final zeros: 0.500 is more precise than 0.5.
         number = Decimal(text.replace(",", ""))
         exponent = number.as_tuple().exponent
         return cls(float(number) * factor, 0.5 * 10.0 ** int(exponent) * factor)

@@ -41,6 +41,7 @@ def files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     suffixes = {".json", ".md"}
+    # MTEB's model_meta.json lies beside results but holds no scores; hidden folders hold caches and repositories.
     candidates = (file for file in path.rglob("*") if file.suffix in suffixes and file.name != "model_meta.json")
     return sorted(file for file in candidates if not any(part.startswith(".") for part in file.relative_to(path).parts))
 
@@ -114,6 +115,7 @@ def _measure(name: str) -> Measure | None:
 
 def _value(figure: Figure, factor: float = 1.0) -> ReportedValue:
     (number, *_) = _PRINTED_NUMBER.findall(figure.text)
+    # A magnitude (K, M) multiplies the rounding too: 6.1K is known to within 50.
     stated = ReportedValue.printed(number)
     magnitude = round(figure.value / stated.value) if stated.value else 1
     return ReportedValue(stated.value * magnitude * factor, stated.half * magnitude * factor)
@@ -155,6 +157,7 @@ def result_row(result: PairResult, source: str = "") -> ReportedRow:
         model=details.model.name,
         split=details.dataset.split,
         source=source,
+        # Results imported from MTEB have a fingerprint that begins with ``UNSEEN``.
         scores=_rounded(means) if details.dataset.fingerprint.startswith(UNSEEN) else whole,
         latencies=latencies,
         documents=ReportedValue(details.dataset.documents) if details.dataset.documents else None,
@@ -163,7 +166,7 @@ def result_row(result: PairResult, source: str = "") -> ReportedRow:
 
 
 def _statistics(side: SideStatistics) -> dict[str, ReportedValue]:
-    values = {name: getattr(side, f"{name}_ms", None) for name in LATENCY_STATISTICS}
+    values = {name: getattr(side, f"{name}_ms", None) for name in LATENCY_STATISTICS}  # results have no minimum
     return {name: ReportedValue(value) for name, value in values.items() if value is not None}
 
 

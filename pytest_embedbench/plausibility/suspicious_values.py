@@ -14,7 +14,7 @@ MAX_DIFFERENCE = 0.01
 LOW_RECALL = 0.5
 """Recall below which an nDCG of 1 is suspicious."""
 CLEARLY_POSITIVE = 0.05
-"""Score from which on another measure of the same ranking cannot have been rounded to 0."""
+"""Smallest score that proves hits; another measure of that ranking is then too large to round to 0."""
 
 
 def check_published(row: ReportedRow) -> Iterator[PlausibilityFinding]:
@@ -42,9 +42,11 @@ def check_counts(row: ReportedRow) -> Iterator[PlausibilityFinding]:
     if known is None:
         return
     shown = f"{known.documents:,} documents, {known.unique_texts:,} distinct texts"
+    # Tools count either all documents or distinct texts; both are right.
     if row.documents and not _any_within(row.documents, known.documents, known.unique_texts):
         message = f"corpus count {row.documents.value:,.0f} is not the published one ({shown}; {known.source})"
         yield finding_about(row, "warning", "count", message, corpus=row.documents.value, published=known.documents)
+    # The published count is that of one split.
     if row.queries and row.split in {"", known.split} and not _any_within(row.queries, known.queries):
         message = f"query count {row.queries.value:,.0f} is not the published one ({known.queries:,}; {known.source})"
         yield finding_about(row, "warning", "count", message, queries=row.queries.value, published=known.queries)
@@ -68,10 +70,10 @@ def check_full_marks(row: ReportedRow) -> Iterator[PlausibilityFinding]:
 
 
 def contradicted_zeros(scores: Mapping[Measure, ReportedValue]) -> dict[Measure, Measure]:
-    """Return measures that are exactly 0 although another measure proves hits within as few ranks, each with the other.
+    """Return each measure that is exactly 0 although another one proves hits, with that other measure.
 
-    One relevant document in the first k makes every measure at k positive. The other measure must be so large that a
-    small positive number cannot have been rounded to 0.
+    The other measure looks no deeper into the ranking: one relevant document in the first k makes every measure at k
+    positive. It must also be so large that a small positive number cannot have been rounded to 0.
     """
     contradicted = {}
     for measure, value in scores.items():
