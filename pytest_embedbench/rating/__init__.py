@@ -1,1 +1,1 @@
-"""Rate models: judgments of which of two is better, and ratings computed from them."""
+"""Rate models from judgments, each of which says which of two models answered a query better."""

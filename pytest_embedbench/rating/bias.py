@@ -9,10 +9,11 @@ from pytest_embedbench.rating.ratings import PositionBias
 
 
 def position_bias(judgments: Iterable[Judgment]) -> PositionBias | None:
-    """Return the position bias of the judges, or None if no order is known.
+    """Return the position bias of the judges; None if no judgment states in which order the lists were shown.
 
     A question is one judge, one query and two models. It was asked in both orders if one judgment has trials in both,
-    or if two judgments of it differ in ``first_shown``; of several answers in one order the first counts.
+    or if two of its judgments differ in ``first_shown``. If it was asked in one order more than once, the first answer
+    counts.
 
     Args:
         judgments: of two different models each.
@@ -30,6 +31,7 @@ def position_bias(judgments: Iterable[Judgment]) -> PositionBias | None:
             question.setdefault(sides[first_shown], sides[outcome])
     if not questions:
         return None
+    # A tie has the winner "", so a verdict that changes between a tie and a winner disagrees but does not flip.
     both = [tuple(winners.values()) for winners in questions.values() if len(winners) > 1]
     return PositionBias(
         questions=len(both),

@@ -49,6 +49,7 @@ def resample(tally: Tally, *, rounds: int, seed: int, davidson: bool) -> Resampl
         davidson: whether ties are modelled by Davidson's model.
     """
     generator = np.random.default_rng(seed)
+    # As many rounds at once as fit into the cache: with one at a time, the overhead of numpy's calls would dominate.
     size = max(1, MAX_CHUNK_NUMBERS // len(tally.models) ** 2)
     rated, with_prior = [], 0
     for start in range(0, rounds, size):
@@ -73,5 +74,6 @@ def ranks(values: Floats) -> NDArray[np.intp]:
 
 def _draw(queries: int, rounds: int, generator: np.random.Generator) -> NDArray[np.intp]:
     """Return how often each query is drawn in each round, shape (rounds, queries)."""
+    # One round at a time, since ``bincount`` has no axis.
     rows = [np.bincount(generator.integers(queries, size=queries), minlength=queries) for _ in range(rounds)]
     return np.stack(rows)

@@ -1,7 +1,7 @@
 """Read and write files of judgments: JSON lines, and CSV as leaderboards publish it. Every row is one judgment.
 
-A row that cannot be read is an error that names the file, the line, the key and the fix: a dropped judgment, or an
-order of lists lost through a misspelt column, would change a leaderboard without anybody noticing.
+A row that cannot be read is an error that names the file, the line, the key and the fix. A dropped judgment would
+change a leaderboard without anybody noticing, and so would a misspelt ``first_shown``, which loses the lists' order.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def write_judgments(path: Path, judgments: Iterable[Judgment]) -> None:
 
 def _read(path: Path) -> list[Judgment]:
     text = _text(path)
+    # The first character decides for files without a telling name: no header of a CSV file begins with a brace.
     json_lines = path.suffix.lower() in JSON_SUFFIXES or text.lstrip().startswith("{")
     rows = _json_rows(text, path) if json_lines else _csv_rows(text, path)
     # In CSV every value is a text, so numbers are converted; in JSON a number in quotes is an error.
@@ -65,7 +66,7 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise ConfigurationError(str(path), f"cannot be read: {error.strerror}", "name a file of judgments") from None
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")  # spreadsheets put a byte order mark in front
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(f"{path}:{line}", f"not UTF-8 ({error.reason})", "save the file as UTF-8") from None
@@ -109,6 +110,7 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _check_header(header: list[str], where: str) -> None:
     _check_names(dict.fromkeys(header), where)
     if missing := [name for name in REQUIRED_KEYS if name not in header]:
+        # Only the first seven fields: the others are details that the package's own judges add.
         fix = f"the first line names the columns: {','.join(Judgment.__struct_fields__[:7])}"
         raise ConfigurationError(f"{where}: {missing[0]}", "the column is missing", fix)
     if repeated := sorted({name for name in header if header.count(name) > 1}):
@@ -119,6 +121,7 @@ def _check_names(row: Mapping[str, object], where: str) -> None:
     # Only names that the row lacks: beside first_shown, a column first_shown_2 is somebody's own.
     absent = [name for name in Judgment.__struct_fields__ if name not in row]
     for name in row.keys() - set(Judgment.__struct_fields__):
+        # The high cutoff accepts slips such as first_show, not words that merely resemble a known name.
         if close := get_close_matches(name.casefold().replace("-", "_"), absent, n=1, cutoff=0.85):
             raise ConfigurationError(f"{where}: {name}", "unknown name", f"did you mean {close[0]!r}?")
 

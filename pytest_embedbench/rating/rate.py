@@ -27,13 +27,13 @@ ELO_PER_LOG_ODDS = ELO_PER_TENFOLD_ODDS / math.log(10)
 
 
 class _Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of ``rate``; ``notes`` collects remarks for the reader on the way."""
+    """The options of ``rate``; ``notes`` collects remarks for the reader while it works."""
 
     method: Method
     confidence: float
     rounds: int
     seed: int
-    notes: list[str] = []
+    notes: list[str] = []  # msgspec makes a new list for each instance
 
 
 def rate(
@@ -76,6 +76,7 @@ def rate(
         raise RatingError("no judgment of two models is left to rate from", fix="exclude fewer models")
     _note_judgments(settings, supplied, counted, excluded)
     tally = Tally.from_judgments(counted)
+    # Between groups without a comparison any difference in strength fits the judgments equally well.
     if len(groups := _groups(tally)) > 1:
         problem = f"models of different groups were never compared: {_named(groups)}"
         raise RatingError(problem, fix="judge pairs across the groups, or leave all groups but one out with --exclude")
@@ -167,6 +168,7 @@ def _rated(judgments: Sequence[Judgment], tally: Tally, where: str, settings: _S
     if settings.method == "elo":
         online = online_elo(judgments)
         return _ratings(tally, games, np.array([online[model] for model in tally.models]))
+    # Without a tie nu has its maximum at 0, where Davidson's model is Bradley and Terry's.
     davidson = settings.method == "davidson" and bool(games[1].any())
     if settings.method == "davidson" and not davidson:
         settings.notes.append(f"{where}: no ties, so that Davidson's model is Bradley and Terry's")
@@ -191,10 +193,10 @@ def _elo_from(log_odds: Floats) -> Floats:
 
 
 def _prior_note(tally: Tally, games: Games, where: str) -> str:
-    """Return a note on why there is no finite maximum, with the models to blame.
+    """Return a note on why there is no finite maximum, with the models that cause it.
 
-    These are the models that the others have no win or tie against, or those without a win or tie against the others;
-    the note names whichever are fewer.
+    These are the models against which the others have no win or tie, or the models that have none against the others;
+    the note names the smaller group.
     """
     reached = reach(games[0] + games[1] / 2 > 0)
     mutual = reached & reached.T
@@ -225,6 +227,7 @@ def _ratings(
         confidence: of the intervals.
     """
     own = ranks(elo[None])[0]
+    # Without a bootstrap every rank from 1 to n is possible.
     lower: list[float | None] = [None] * len(elo)
     upper = lower
     first, last = np.ones(len(elo)), np.full(len(elo), len(elo))

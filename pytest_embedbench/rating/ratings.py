@@ -17,7 +17,7 @@ class Rating(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     elo: float
     lo: float | None
-    """Lower end of the interval; None, with every rank possible, if there is none: a single query, online Elo."""
+    """Lower end of the interval; None for a single query and for online Elo, where every rank is possible."""
     hi: float | None
     rank_lo: int
     rank_hi: int
@@ -45,7 +45,7 @@ class PositionBias(msgspec.Struct, frozen=True, kw_only=True):
     flip: float | None
     """Share whose winner changed to the other model with the order."""
     first_wins: float | None
-    """Share of all verdicts other than ties that went to the list shown first; 0.5 is unbiased. None without any."""
+    """Share of all verdicts other than ties that went to the list shown first; 0.5 is unbiased. None if all tied."""
 
 
 class Ratings(msgspec.Struct, frozen=True, kw_only=True):

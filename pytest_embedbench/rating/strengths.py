@@ -43,6 +43,8 @@ MAX_STEPS = 200
 def reach(edges: Flags) -> Flags:
     """Return which node can be reached from which over any number of edges, itself included; shape (..., n, n)."""
     count = edges.shape[-1]
+    # In float32, because numpy multiplies matrices of booleans without BLAS, many times slower. Each product doubles
+    # the number of edges that a path may have, so log2(n) products suffice.
     reached = (edges | np.eye(count, dtype=bool)).astype(np.float32)
     for _ in range((count - 1).bit_length()):
         reached = np.minimum(reached @ reached, 1)
@@ -55,6 +57,7 @@ def maximum_exists(games: Games, *, davidson: bool) -> Flags:
     strongly_connected = reach(wins + ties > 0).all((-2, -1))
     if not davidson:
         return np.asarray(strongly_connected)
+    # A circle of wins: i reaches j over wins, and j has beaten i.
     circle = (reach(wins > 0) & (wins.swapaxes(-1, -2) > 0)).any((-2, -1))
     return np.asarray(strongly_connected & circle & (ties > 0).any((-2, -1)))
 
@@ -70,6 +73,7 @@ def strengths(games: Games, *, davidson: bool, prior: Flags) -> Floats:
     Raises:
         RatingError: no maximum was found; as far as is known, only if there is none and the prior is not used.
     """
+    # Fitted apart, since the average model makes the sets with a prior one row and column larger.
     log_odds = np.empty((len(games), games.shape[-1]))
     if not prior.all():
         log_odds[~prior] = _most_likely(games[~prior], davidson=davidson)
@@ -103,6 +107,7 @@ def _most_likely(games: Games, *, davidson: bool) -> Floats:
         converged |= (np.abs(step).max(1) < MAX_LAST_STEP) | only_rounding
         if converged.all():
             return np.asarray(unknowns + step)[:, :count]
+        # Near the maximum rounding alone may lower the likelihood a little; only a larger loss is an overshoot.
         least, previous_slope = likelihood - 1000 * LIKELIHOOD_ROUNDING * judgments, slope
         for _ in range(MAX_STEPS):
             with np.errstate(over="ignore", invalid="ignore"):  # a step that is too long may overflow

@@ -43,6 +43,7 @@ class Tally:
         for judgment in judgments:
             a, b = position[judgment.model_a], position[judgment.model_b]
             if judgment.outcome == "tie":
+                # In the second matrix, above the diagonal; ``games`` adds the mirror image.
                 cells.append(count * count + min(a, b) * count + max(a, b))
             else:
                 cells.append(a * count + b if judgment.outcome == "a" else b * count + a)
@@ -59,6 +60,7 @@ class Tally:
         Without ``times`` there is one round, in which each query counts once.
         """
         count = len(self.models)
+        # One flat count for each round: ``bincount`` is far faster than adding judgments to cells one by one.
         weights = [None] if times is None else [row[self._clusters] for row in times]
         flat = [np.bincount(self._cells, weight, minlength=2 * count * count) for weight in weights]
         games = np.stack(flat).astype(np.float64).reshape(-1, 2, count, count)

@@ -42,7 +42,7 @@ def find_texts(entries: Iterable[Entry], data: Iterable[NamedDataset]) -> dict[s
     splits = {entry.dataset.split for entry in wanted.values()}
     matches: dict[str, Dataset] = {}
     for named in data:
-        if len(matches) == len(wanted):
+        if len(matches) == len(wanted):  # reading and hashing a large dataset takes a while
             break
         for dataset in _variants(named, splits):
             if dataset.fingerprint in wanted:
@@ -53,6 +53,7 @@ def find_texts(entries: Iterable[Entry], data: Iterable[NamedDataset]) -> dict[s
 def _variants(named: NamedDataset, splits: Iterable[str]) -> Iterator[Dataset]:
     """Yield the dataset with each of these splits that it has, with and without a query's own document."""
     available = set(dataset_splits(named.spec))
+    # Without a common split the dataset's default one is tried: in the end only the fingerprint decides.
     choices = [named.spec.split] if named.spec.split else sorted(available.intersection(splits)) or [""]
     for split in choices:
         spec = msgspec.structs.replace(named.spec, split=split)

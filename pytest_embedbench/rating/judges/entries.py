@@ -51,7 +51,7 @@ class Entry:
 
 
 def read_entries(folders: Iterable[Path]) -> list[Entry]:
-    """Return every result below the folders, with its run and per-query values; no result twice if folders overlap.
+    """Return every result below the folders, with its run and per-query values; one that is in two folders counts once.
 
     Raises:
         ResultError: a folder holds no result, or the evidence of a result is missing or was altered.
@@ -159,6 +159,7 @@ def sample_queries(queries: Sequence[str], count: int | None, seed: int, fingerp
     if count is None or count >= len(queries):
         return list(queries)
     shuffled = sorted(queries)  # so that the order of the file does not matter
+    # A text as seed gives the same order in every process and on every Python; ``hash`` of a text would not.
     random.Random(f"{seed} {fingerprint}").shuffle(shuffled)
     chosen = set(shuffled[:count])
     return [query for query in queries if query in chosen]

@@ -61,7 +61,7 @@ class Question:
 
 @dataclass
 class Account:
-    """Counts of one run of the judge, and of the server, failed questions included."""
+    """Counts of one run of the judge: judgments, requests, and the server's tokens; failed questions are included."""
 
     judged: int = 0
     """Judgments of this run."""
@@ -79,7 +79,7 @@ class Account:
     completion_tokens: int = 0
     request_seconds: float = 0.0
     note: str = ""
-    """A feature of requests that the server refused, so that the run did without."""
+    """A feature of requests that the server refused; the run did without it."""
 
 
 def questions(entries: Iterable[Entry], datasets: Mapping[str, Dataset], settings: JudgeSettings) -> Iterator[Question]:
@@ -144,6 +144,7 @@ def _same_question(question: Question, earlier: Judgment) -> bool:
     """Whether the earlier judgment was made from the same lists and the same prompts."""
     if (earlier.top_a, earlier.top_b) != (question.blank.top_a, question.blank.top_b):
         return False
+    # An answer may be to the first question, or to the one that is asked if that answer could not be read.
     return all(
         trial.prompt_sha256 in {sha256(question.messages(trial.first_shown, again=again)) for again in (False, True)}
         for trial in earlier.trials

@@ -61,6 +61,7 @@ def open_log(path: Path, judge: str) -> Iterator[JudgmentLog]:
     Raises:
         ConfigurationError: the file holds judgments of another judge, cannot be read, or is in use.
     """
+    # In the temporary folder, so that no lock file is left beside the judgments.
     lock = FileLock(Path(tempfile.gettempdir()) / f"embedbench-judge-{path_digest(path)}.lock")
     try:
         lock.acquire(timeout=0)
@@ -86,7 +87,7 @@ def _read_log(path: Path, judge: str) -> list[Judgment]:
 def _open_to_append(path: Path) -> FileIO:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("ab", buffering=0)
+        return path.open("ab", buffering=0)  # unbuffered: a killed process loses at most the line it is writing
     except OSError as error:
         raise _unwritable(path, error) from None
 

@@ -31,6 +31,7 @@ verdict is "first", "second" or "tie"."""
 AGAIN = "Your last answer to this could not be read. Answer with the JSON object alone."
 """Added to the question when an answer could not be read and the model is asked once more."""
 
+# The reason comes before the verdict, so that the model writes its reason before it decides.
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"reason": {"type": "string"}, "verdict": {"type": "string", "enum": ["first", "second", "tie"]}},
@@ -90,4 +91,5 @@ def shortened(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     space = text.rfind(" ", 0, limit + 1)
+    # A space too early would cut most of a text away.
     return text[: space if space > limit // 2 else limit] + CUT_MARK

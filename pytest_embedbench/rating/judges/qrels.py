@@ -48,6 +48,7 @@ def judge_by_qrels(
         values = {entry.model: _values(entry, measure) for entry in judged}
         if not values:
             continue
+        # Sorted, since a set's order of texts changes from process to process.
         common = sorted(set.intersection(*(set(scored) for scored in values.values())))
         chosen = sample_queries(common, queries, seed, judged[0].dataset.fingerprint)
         for a, b in combinations(judged, 2):

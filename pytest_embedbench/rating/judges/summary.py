@@ -20,6 +20,7 @@ def cost_usd(account: Account, prices: tuple[float, float] | None) -> float | No
         account: the counts of the run.
         prices: US dollars per million tokens of prompts and of answers.
     """
+    # A sum over the answers that were counted would look like the whole cost.
     if prices is None or account.uncounted:
         return None
     return (account.prompt_tokens * prices[0] + account.completion_tokens * prices[1]) / MILLION
