@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.results.schema import PairResult
 
 BASELINE_VERSION = 1
-"""Version of the file's format; grows when a field's meaning changes."""
+"""Version of the file's format; raised when the meaning of a field changes."""
 SCORE_DECIMALS = 6
 """Decimals of every score in a baseline."""
 _ENTRY_INDENT = "    "
@@ -101,6 +101,7 @@ def entry_of(
 ) -> BaselineEntry:
     """Return the entry of an evaluated pair; ``names`` are those of model and dataset in the suite."""
     details = result.embedbench
+    # A metric without scores (no judged query) has no mean to compare.
     recorded = [metric for metric in metrics if scores.get(metric)]
     queries = {}
     for query in sorted(scores[recorded[0]]) if recorded else ():
@@ -116,6 +117,7 @@ def entry_of(
         fingerprints=Fingerprints(model=details.model.fingerprint, dataset=details.dataset.fingerprint),
         environment=environment_of(result),
         metrics=recorded,
+        # From the rounded scores, so that a reader of the file computes the same mean.
         means={metric: mean([record.scores[column] for record in queries.values()])
                for column, metric in enumerate(recorded)},
         queries=queries,
@@ -140,16 +142,17 @@ def published_entry(result: PairResult) -> BaselineEntry:
 
 def mean(values: Sequence[float]) -> float:
     """Return the mean, rounded as a baseline's scores are."""
+    # fsum is exact, so the order of the queries cannot change the last decimal.
     return round(math.fsum(values) / len(values), SCORE_DECIMALS)
 
 
 def environment_of(result: PairResult) -> dict[str, str]:
-    """Return facts that may change scores, besides the model's files and the data, as texts by name; none is empty."""
+    """Return facts other than the model's files and the data that may change scores, by name, without empty ones."""
     model, environment = result.embedbench.model, result.embedbench.environment
     facts = model.facts
     prompts = {f"{role} prompt": prompt for role, prompt in sorted(facts.prompts.items())}
     values: dict[str, Any] = {
-        # Such a revision is only the fingerprint again.
+        # A revision made from the files' fingerprint says nothing new: ``changes`` names changed files already.
         "revision": "" if model.revision.startswith("sha256-") else model.revision,
         "dtype": facts.dtype,
         "device": facts.device,
@@ -169,6 +172,7 @@ def environment_of(result: PairResult) -> dict[str, str]:
 def changes(before: BaselineEntry, now: BaselineEntry) -> list[str]:
     """Return the differences between two entries other than scores, e.g. ``torch 2.4 -> 2.6``."""
     files = ["model files"] if before.fingerprints.model != now.fingerprints.model else []
+    # A dict as an ordered set: facts of the old entry in their order, then those that only the new one has.
     keys = dict.fromkeys([*before.environment, *now.environment])
     sides = {key: (before.environment.get(key, "none"), now.environment.get(key, "none")) for key in keys}
     return files + [f"{key} {old} -> {new}" for key, (old, new) in sides.items() if old != new]
@@ -218,6 +222,7 @@ def dump_baseline(baseline: Baseline) -> str:
 
 def _dump_entry(entry: BaselineEntry) -> str:
     rest: Mapping[str, Any] = {key: value for key, value in msgspec.to_builtins(entry).items() if key != "queries"}
+    # The indented head without its closing brace; behind it each query stands on one line, which msgspec cannot do.
     head = msgspec.json.format(msgspec.json.encode(rest), indent=2).decode().removesuffix("\n}")
     lines = ",\n".join(
         f"{_ENTRY_INDENT}{_json(query)}: {_json(entry.queries[query])}" for query in sorted(entry.queries)
@@ -236,7 +241,7 @@ def _indented(text: str) -> str:
 def update_file(path: Path, entries: Sequence[BaselineEntry]) -> list[str]:
     """Put these entries into the file and keep all others; return lines that say what changed, and by how much.
 
-    An entry that differs only in its day stays as it is, so that a repeated update changes no file.
+    An entry that differs only in its day stays as it is, so that a repeated update leaves the file unchanged.
 
     Raises:
         ConfigurationError: the existing file is not a baseline.

@@ -12,7 +12,7 @@ from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.results.baseline import Baseline, parse_baseline
 
 GIT_TIMEOUT = 60
-"""Seconds."""
+"""Seconds; a repository that fetches missing objects from its remote may wait for the network."""
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
@@ -52,8 +52,10 @@ class BaselineSource(msgspec.Struct, frozen=True):
 
     def _from_git(self) -> bytes:
         fix = "write GIT-REF:PATH, the path as seen from the repository's root (or ./PATH from here)"
+        # git would take such a text for an option.
         if self.text.startswith("-"):
             raise ConfigurationError(self.where, f"{self.text!r}: a commit's name does not start with '-'", fix)
+        # cat-file gives the bytes as they were committed; show may convert them, as .gitattributes says.
         command = ["git", "cat-file", "blob", self.text]
         try:
             git = subprocess.run(  # noqa: S603 - no shell, and no option: see above
@@ -67,6 +69,7 @@ class BaselineSource(msgspec.Struct, frozen=True):
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ConfigurationError(self.where, f"git cannot be run: {error}", "install git, or give a file") from None
         if git.returncode:
+            # git's first line has the reason; the others are advice.
             reason = git.stderr.decode(errors="replace").strip().partition("\n")[0]
             raise ConfigurationError(self.where, f"git cannot read {self.text}: {reason}", fix)
         return git.stdout

@@ -28,6 +28,7 @@ class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_probes(path: Path) -> dict[str, ProbeRecord]:
     """Return the stored outcomes by probe; none if the file does not exist or has another format."""
+    # An unreadable file is no error: its probes are asked again.
     try:
         lines = path.read_bytes().splitlines()
         records = [msgspec.json.decode(line, type=ProbeRecord) for line in lines if line]

@@ -1,4 +1,4 @@
-"""Import runs of other tools: read as by trec_eval, scored like the project's own, stored as a result."""
+"""Import runs of other tools: read them as trec_eval does, score them like the project's own, store them as results."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def read_external(path: Path) -> ExternalRun:
 def _content(path: Path) -> bytes:
     try:
         content = path.read_bytes()
-        if content.startswith(GZIP_MAGIC):
+        if content.startswith(GZIP_MAGIC):  # rather than by the name, which need not end in .gz
             content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
         raise ResultError(f"cannot be read: {error}", where=str(path)) from None
@@ -155,6 +155,7 @@ def _row(line: bytes, where: str) -> _Row:
 
 def _scores_fall(ranked: Sequence[tuple[int, float, str]]) -> bool:
     """Whether scores never rise as ranks rise; ``ranked`` has rank, score and id of each document."""
+    # Documents with the same rank contradict nothing, so among them the higher score comes first.
     scores = [value for _, value, _ in sorted(ranked, key=lambda document: (document[0], -document[1]))]
     return all(first >= second for first, second in pairwise(scores))
 
@@ -209,6 +210,7 @@ def compare_with_data(run: Run, dataset: Dataset, measures: Iterable[Measure]) -
 def score_external(run: Run, dataset: Dataset, measures: Sequence[Measure]) -> tuple[Run, Scores]:
     """Return the rankings that count and their values, as from ``trec_eval -c``: over all judged queries."""
     if dataset.drop_self:
+        # The depth is the longest ranking, so that nothing but a query's own document is cut.
         run = run.without_self(max(len(run[query]) for query in run))
     counted = Run({query: run[query] for query in dataset.ranked_queries if query in set(run)})
     return counted, score(counted, dataset.qrels, dataset.judged_queries, measures)
@@ -228,6 +230,7 @@ def store_external(store: Store, name: str, source: str, dataset: Dataset, run: 
     Raises:
         ResultError: a measured result has the same path, or the folder cannot be written.
     """
+    # A model that the catalogue knows gets its facts on the card; its files were not here, so there is no fingerprint.
     alias, spec = catalog.find(catalog.models(), name) or (name, ModelSpec(name=name))
     record = ModelRecord(name=spec.name or name, alias=alias, revision="", fingerprint="", spec=spec)
     path = store.path(record, dataset.name)

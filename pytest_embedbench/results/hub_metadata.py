@@ -1,4 +1,4 @@
-"""Export results as the Hub's metadata, made and checked with ``huggingface_hub``'s own classes.
+"""Export results as metadata for the Hub, written and checked with ``huggingface_hub``'s own classes.
 
 There are two forms: ``model-index`` in a README's front matter, and ``.eval_results/*.yaml``, from which the Hub fills
 the leaderboards of datasets. In the second form, ids and scale are the same as in MTEB's uploads: the task
@@ -50,6 +50,7 @@ def metadata(results: Sequence[PairResult], source_url: str = "") -> ModelCardDa
         raise ResultError("nothing was scored, so there is nothing for the Hub", where=model.name)
     # The tags of library and pipeline are only true for encoders that sentence-transformers loads.
     dense = model.spec.kind == "sentence-transformers" and bool(model.facts.dimensions or model.spec.dimensions)
+    # MTEB's codes name language and script (eng-Latn), the Hub's only the language.
     languages = list(dict.fromkeys(code.partition("-")[0] for code in model.spec.languages))
     return ModelCardData(
         model_name=model.name,
@@ -131,6 +132,7 @@ def dump_entries(entries: Sequence[EvalResultEntry]) -> str:
     """
     from huggingface_hub import eval_result_entries_to_yaml, parse_eval_result_entries
 
+    # Written and read back, since YAML may take a plain text for something else, e.g. a commit of digits for a number.
     text = msgspec.yaml.encode(eval_result_entries_to_yaml(list(entries))).decode()
     if parse_eval_result_entries(msgspec.yaml.decode(text)) != list(entries):
         raise ResultError(f"the Hub would read other entries for {entries[0].dataset_id} than those written:\n{text}")

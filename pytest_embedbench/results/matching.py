@@ -136,6 +136,7 @@ def match_sides(
         ConfigurationError: ``models`` names a model that its side does not have.
     """
     partners = _partners(a, b, models)
+    # ``pop`` takes each matched pair out of B; those that are left at the end are only in B.
     matched: list[MatchedPair] = []
     unmatched: list[UnmatchedPair] = []
     by_pair = {(side.model, side.dataset): side for side in b}
@@ -145,6 +146,7 @@ def match_sides(
             unmatched.append(UnmatchedPair(side.model, side.dataset, "only in A"))
             continue
         both = MatchedPair(side, other)
+        # Means alone are tried first: they are shown, although nothing can be tested.
         if means := _means(both, metrics):
             lacking = " and ".join(name for name, part in zip("AB", both, strict=True) if not part.scores)
             reason = f"{lacking} {'have' if ' ' in lacking else 'has'} means only, so nothing can be tested"
@@ -162,11 +164,12 @@ def _partners(a: Sequence[ResultSide], b: Sequence[ResultSide], models: Mapping[
         return {_full_name(in_a, a, "A"): _full_name(in_b, b, "B") for in_a, in_b in models.items()}
     models_a, models_b = {side.model for side in a}, {side.model for side in b}
     if len(models_a) == len(models_b) == 1:
-        return {models_a.pop(): models_b.pop()}
+        return {models_a.pop(): models_b.pop()}  # e.g. a checkpoint and its fine-tuned successor
     return {name: name for name in models_a & models_b}
 
 
 def _full_name(name: str, sides: Sequence[ResultSide], which: str) -> str:
+    # Full names come second, so that they win over another model's alias.
     known = {side.alias: side.model for side in sides} | {side.model: side.model for side in sides}
     if name not in known:
         raise ConfigurationError("--models", f"{which} has no model {name!r}", closest(name, known))
@@ -176,6 +179,8 @@ def _full_name(name: str, sides: Sequence[ResultSide], which: str) -> str:
 def _means(both: MatchedPair, metrics: Iterable[str]) -> dict[str, tuple[float, float]]:
     """Return both means of each metric, if one side has only means and the data may be the same."""
     a, b = both
+    # Data that was not available has no sha256: it may be the same as data that was measured here. Two fingerprints of
+    # one kind that differ are of different data.
     unseen = [side.fingerprint.startswith(UNSEEN) for side in both]
     if (a.scores and b.scores) or (a.fingerprint != b.fingerprint and unseen[0] == unseen[1]):
         return {}

@@ -122,7 +122,10 @@ def _task(data: Mapping[str, Any], path: Path) -> Iterator[MtebScores]:
 
 
 def _entries(data: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Yield split, subset and scores; before version 1.11 both were keys, and an only subset was left out."""
+    """Yield split, subset and scores.
+
+    Before version 1.11 splits and subsets were keys of nested tables, and a task's only subset was left out.
+    """
     if "scores" in data:
         for split, entries in data["scores"].items():
             yield from ((split, str(entry.get("hf_subset", ONLY_SUBSET)), entry) for entry in entries)
@@ -141,6 +144,7 @@ def _day(date: object) -> str:
 def _model(path: Path) -> tuple[str, str]:
     """Return the model and its revision, from ``model_meta.json`` or from ``<org>__<model>/<revision>/<task>.json``."""
     meta = _meta(path)
+    # The nearest folder with "__" is the model's, the one inside it on the way to the file is the revision's.
     folders = list(path.resolve().parents)
     index = next((index for index, folder in enumerate(folders) if "__" in folder.name), None)
     name = "" if index is None else folders[index].name.replace("__", "/", 1)
@@ -151,7 +155,7 @@ def _model(path: Path) -> tuple[str, str]:
 def _meta(path: Path) -> dict[str, Any]:
     try:
         meta = json.loads((path.parent / META_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # older versions of MTEB write no such file
         return {}
     return meta if isinstance(meta, dict) else {}
 
@@ -182,7 +186,7 @@ def to_result(
             problem = f"{measure.mteb_name} is {value}, not between 0 and 1"
             raise ResultError(problem, where=f"{path}: {entry.split}")
     dataset = _dataset(entry, datasets or {})
-    # As MTEB 2 writes them, whatever the version of the file.
+    # The scores are written as MTEB 2 writes them, whatever the version of the file.
     version = f"MTEB {entry.version}".strip()
     scores = {name: value for name, value in entry.scores.items() if name != "evaluation_time"} | {
         "main_score": entry.scores.get("main_score", entry.scores.get("ndcg_at_10")),
@@ -226,6 +230,7 @@ def _record(name: str, revision: str, path: Path) -> ModelRecord:
 
 def _spec(name: str, meta: Mapping[str, Any]) -> ModelSpec:
     """Return the facts of ``model_meta.json`` that a card prints; MTEB 2 writes all of them."""
+    # Values of other types are dropped rather than refused: max_tokens may be infinite, a licence missing.
     facts = {
         "parameters": meta.get("n_parameters"),
         "dimensions": meta.get("embed_dim"),

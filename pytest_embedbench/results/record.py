@@ -40,6 +40,7 @@ def model_record(model: NamedModel, source: ModelSource) -> ModelRecord:
 def with_scores(result: PairResult, scores: Scores, dataset: Dataset) -> PairResult:
     """Return the result with the means of these scores, under MTEB's names and under the project's own."""
     mean = means(scores)
+    # MTEB's loader requires main_score, hf_subset and languages beside the measures.
     mteb: dict[str, object] = {parse_measure(name).mteb_name: value for name, value in mean.items()}
     mteb["main_score"] = mean.get("ndcg@10")
     mteb |= {"hf_subset": "default", "languages": dataset.facts.languages or UNKNOWN_LANGUAGE}

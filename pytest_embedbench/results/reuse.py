@@ -20,7 +20,7 @@ def result_key(model: NamedModel, record: ModelRecord, dataset: Dataset, *, devi
             "model": record.fingerprint,
             "prompts": tuple(model.prompts.values()),
             "max_seq_length": spec.max_seq_length,
-            "variant": str(spec.variant),
+            "variant": str(spec.variant),  # variants share the model's fingerprint
             "dtype": dtype,
             # All other kinds compute the same on every device.
             "device": device if spec.kind == "sentence-transformers" else "",

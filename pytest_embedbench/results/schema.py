@@ -22,7 +22,7 @@ SCHEMA_VERSION = 1
 UNSEEN = "mteb:"
 """Start of the fingerprint of data that was not available, as for published numbers; others are a sha256."""
 MTEB_VERSION = "2.0.0"
-"""The version of MTEB whose result format this is; MTEB's loader requires one."""
+"""Version of MTEB whose result format is written; MTEB's loader requires one."""
 
 
 class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +69,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
 
     schema_version: int = SCHEMA_VERSION
     origin: str = ""
-    """Source of the numbers, if they were not measured here: ``MTEB 1.38.9``, ``run bm25.trec``."""
+    """Source of numbers that were not measured here: ``MTEB 1.38.9``, ``run bm25.trec``; otherwise empty."""
     key: str = ""
     """sha256 of everything that the ranking depends on; a stored run with an equal key can be reused."""
     model: ModelRecord

@@ -48,6 +48,7 @@ class Store:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
+            # Tried rather than asked for: permissions say nothing about a full or read-only disk.
             with tempfile.TemporaryFile(dir=self.root):
                 pass
         except OSError as error:
@@ -57,12 +58,14 @@ class Store:
 
     def path(self, model: ModelRecord, dataset: str) -> Path:
         """Return the path of the result of this model on this dataset."""
+        # MTEB's layout, so that its loader finds the results of a folder.
         revision = file_name(model.revision or NO_REVISION)
         return self.root / file_name(model.name) / revision / f"{file_name(dataset)}.json"
 
     @contextmanager
     def locked(self, path: Path) -> Iterator[None]:
         """Hold the pair's lock: a second process waits, and can then use the result of the first."""
+        # In the temporary folder, so that no lock file is left among the results.
         with FileLock(Path(tempfile.gettempdir()) / f"embedbench-{path_digest(path)}.lock"):
             yield
 
@@ -83,6 +86,7 @@ class Store:
     def load_run(self, path: Path, result: PairResult) -> Run | None:
         """Return the stored run, or None if it is missing or differs from the one that the result was computed from."""
         evidence = result.embedbench.evidence
+        # A run that cannot be trusted is no error here: the caller decides whether to encode again or to refuse.
         try:
             text = (path.parent / evidence.run).read_text(encoding="utf-8") if evidence.run else ""
         except (OSError, UnicodeDecodeError):
@@ -93,7 +97,7 @@ class Store:
 
     def save_ranking(self, path: Path, run: Run, scores: Scores, tag: str) -> dict[str, str]:
         """Write the run and the per-query scores; return their fields of ``Evidence`` (none for an empty run)."""
-        if not len(run):
+        if not len(run):  # nothing was ranked
             return {}
         text = dump_run(run, tag)
         run_path, query_path = path.with_suffix(".run.trec"), path.with_suffix(".per-query.jsonl")
@@ -105,6 +109,7 @@ class Store:
     def save_samples(self, path: Path, shape: str, side: str, samples: Sequence[Sample]) -> str:
         """Write raw latency samples as CSV; return the file's name. A queue time known only to the server is empty."""
         target = path.with_suffix(f".{shape}.{side}.csv")
+        # Only an open loop has due times, so only its samples have a lag.
         columns = SAMPLE_COLUMNS if samples[0].lag_ms is None else OPEN_COLUMNS
         write_atomically(target, _table(columns, (_cells(sample, columns) for sample in samples)))
         return target.name
