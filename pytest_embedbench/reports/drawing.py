@@ -1,4 +1,4 @@
-"""Draw with matplotlib: figures in the colours that ``svg`` knows, and their SVG. Equal numbers give equal bytes."""
+"""Draw figures with matplotlib in the colours that ``svg`` replaces, and save them. Equal numbers give equal bytes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ WIDTH = 7.2
 MAX_LABEL_CHARACTERS = 34
 """Characters; longer names do not fit beside an axis."""
 _SETTINGS = {
-    "svg.fonttype": "none",
-    "text.parse_math": False,
+    "svg.fonttype": "none",  # text stays text, for screen readers and for search
+    "text.parse_math": False,  # a model's name may hold dollar signs
     "font.size": 10,
     "text.color": INK,
     "axes.labelcolor": MUTED,
@@ -56,8 +56,10 @@ def panels(name: str, height: float, rows: int = 1) -> Iterator[tuple[Figure, Se
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
+    # From matplotlib's defaults, so that a user's matplotlibrc changes nothing. The hash salt makes ids repeatable.
     with style.context(["default", {**_SETTINGS, "svg.hashsalt": name}]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about letters that matplotlib's font lacks: the page's font has them
+        # Not pyplot: it picks a backend for a screen, and keeps every figure until it is closed.
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         FigureCanvasSVG(figure)
         panel_axes = figure.subplots(rows, squeeze=False)[:, 0].tolist()
@@ -75,7 +77,7 @@ def figure_svg(figure: Figure) -> str:
 
 
 def plain_log_ticks(axes: Axes, times: Sequence[float]) -> None:
-    """Put ticks at 1, 2 and 5 of each decade, in plain digits; over two decades and more at 1 alone."""
+    """Put ticks at 1, 2 and 5 of each decade, in plain digits; from two decades on only at 1."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     narrow = max(times) / min(times) < 100  # noqa: PLR2004 - two decades
@@ -91,7 +93,7 @@ def short_label(name: str) -> str:
 
 
 class Picture(NamedTuple):
-    """A plot: the part of its file name that tells it from others of its pair, its title, and the file's text."""
+    """A plot as a file; ``slug`` is the part of its name that differs between the plots of one pair."""
 
     slug: str
     title: str

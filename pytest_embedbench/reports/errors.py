@@ -6,7 +6,7 @@ from pytest_embedbench.errors import EmbedbenchError
 
 
 class CardError(EmbedbenchError, ValueError):
-    """A page, a template or a card's texts do not fit.
+    """A page cannot be read as a card, a template does not work, or a card's texts would break its page.
 
     ``where`` is made from ``source`` and ``line``: ``template mine.md.j2, line 3``.
 

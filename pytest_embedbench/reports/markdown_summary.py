@@ -56,7 +56,7 @@ def markdown(summary: Summary, max_bytes: int = MAX_BYTES) -> str:
     text: list[str] = []
     size = 0
     for piece in _pieces(summary):
-        size += len(piece.encode(errors="replace"))
+        size += len(piece.encode(errors="replace"))  # names from the command line may hold lone surrogates
         if size + len(CUT_NOTE) > max_bytes:
             return "".join([*text, CUT_NOTE]) if text else ""
         text.append(piece)
@@ -69,6 +69,7 @@ def _pieces(summary: Summary) -> Iterator[str]:
     lines = sorted(summary.lines, key=lambda line: order.index(line.status))
     counts = Counter(line.status for line in lines)
     totals = ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
+    # In one piece with the heading: a page that is cut here still has a whole table.
     head = "\n\n| | model | dataset | check | measured | limit |\n|---|---|---|---|---:|---:|" if lines else ""
     yield f"## embedbench: {totals or 'nothing checked'}{head}"
     for line in lines:
@@ -106,7 +107,7 @@ def _folded(line: SummaryLine) -> str:
 def publish(summary: Summary, fresh: Path | None, step: Path | None) -> list[str]:
     """Write the page to the file ``fresh`` and append it to a CI step's file; return a line for each failure.
 
-    A summary that cannot be written never fails the session.
+    A failure is only reported: a summary that cannot be written never fails the session.
     """
     problems = []
     for path, write in ((fresh, _write), (step, _append)):
@@ -123,13 +124,14 @@ def publish(summary: Summary, fresh: Path | None, step: Path | None) -> list[str
 def _write(summary: Summary, path: Path) -> None:
     from pytest_embedbench.core.files import write_atomically
 
+    # Encoded and decoded again, which replaces what UTF-8 cannot hold.
     write_atomically(path, markdown(summary).encode(errors="replace").decode())
 
 
 def _append(summary: Summary, path: Path) -> None:
     """Append to the text of the step's other commands; GitHub's limit is on all of it together."""
     used = path.stat().st_size if path.exists() else 0
-    text = markdown(summary, MAX_BYTES - used - 1)
+    text = markdown(summary, MAX_BYTES - used - 1)  # 1: the newline in front
     if not text:
         raise ValueError(f"it holds {used:,} bytes already, and GitHub shows no more than {MAX_BYTES:,}")
     with path.open("ab") as file:

@@ -13,6 +13,7 @@ from pytest_embedbench.reports.text import collapse
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
+# Nearly black, so that no colour of matplotlib's own is taken for one of them.
 COLOURS = {"#000001": "ink", "#000002": "muted", "#000003": "grid", "#000004": "accent", "#000005": "paper"}
 """Colour that a chart is drawn in -> word of the style sheet: ``fill: #000004`` becomes ``class="fill-accent"``."""
 INK, MUTED, GRID, ACCENT, PAPER = COLOURS
@@ -54,6 +55,7 @@ def for_file(svg: str, *, name: str, title: str, description: str) -> str:
     style.text += f"@media(prefers-color-scheme:dark){{{_rules('dark')}}}"
     _, _, width, height = root.get("viewBox", "").split()
     root.attrib |= {"width": width, "height": height}
+    # Behind title and description; the background comes before everything that is drawn on it.
     root.insert(2, style)
     root.insert(3, ET.Element(f"{{{SVG}}}rect", {"width": "100%", "height": "100%", "class": "fill-paper"}))
     return f"{_serialized(root)}\n"
@@ -66,6 +68,7 @@ def _rules(scheme: str) -> str:
 
 
 def _serialized(root: ET.Element) -> str:
+    # ElementTree would write every name with a prefix of its own (ns0:svg), which HTML does not understand.
     ET.register_namespace("", SVG)
     ET.register_namespace("xlink", XLINK)
     return re.sub(r"\s*\n\s*", "\n", ET.tostring(root, encoding="unicode"))
@@ -81,6 +84,7 @@ def _described(svg: str, *, name: str, title: str, description: str) -> ET.Eleme
     ids = {old: f"{name}-{number}" for number, old in enumerate(_used_ids(root))}
     for element in root.iter():
         _restyle(element, ids)
+    # Without a size the picture takes the width of its page; the view box keeps its proportions.
     for key in ("width", "height", "version"):
         root.attrib.pop(key, None)
     root.attrib |= {"role": "img", "aria-labelledby": f"{name}-title {name}-desc", "stroke-linejoin": "round"}

@@ -25,6 +25,7 @@ def template_error(error: Exception, *sources: str) -> CardError:
     from jinja2 import TemplateSyntaxError
 
     source: str = sources[0]
+    # A syntax error knows its place. Any other error has it in the traceback, whose innermost template is to blame.
     line: int | None = None
     if isinstance(error, TemplateSyntaxError):
         source, line = error.filename or source, error.lineno

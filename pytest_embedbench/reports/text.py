@@ -50,6 +50,7 @@ def literal(text: str) -> str:
     start = _AT_START.match(line)
     if start is None:
         return line
+    # Of "1." the dot is escaped: a backslash before a digit would be shown.
     end = start.end() if start[0].isdigit() else 0
     return f"{line[:end]}\\{line[end:]}"
 
@@ -75,6 +76,7 @@ def link_url(url: str) -> str:
     url = collapse(url)
     if urlsplit(url).scheme not in {"http", "https"}:
         raise ValueError(f"expected an http or https address, found {url!r}")
+    # The percent sign is safe, so that an address that is encoded already stays as it is.
     return quote(url, safe="%/:=&?~#+!$,;'@*-._[]")
 
 
@@ -93,6 +95,6 @@ def _plain(char: str) -> str:
     category = unicodedata.category(char)
     if category in {"Cc", "Zl", "Zp"}:
         return " "
-    if category == "Cs":
+    if category == "Cs":  # a lone surrogate, which UTF-8 cannot hold
         return "\N{REPLACEMENT CHARACTER}"
     return "" if char in _BIDI else char

@@ -1,6 +1,6 @@
-"""Model cards: a card is facts and a template.
+"""Model cards, each made of facts and a template.
 
-``parse`` reads the facts of a page, ``render`` prints them: ``render(parse(page)) == page``, byte for byte.
+``parse`` reads the facts from a page and ``render`` prints them: ``render(parse(page)) == page``, byte for byte.
 """
 
 from pytest_embedbench.reports.cards.facts import (

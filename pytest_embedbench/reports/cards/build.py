@@ -43,7 +43,7 @@ def build_card(results: Sequence[PairResult], plots: Sequence[Sequence[Plot]] = 
 
     Args:
         results: of one model.
-        plots: for each result the pictures that lie beside the card; empty: there are none.
+        plots: for each result the pictures that lie beside the card; empty if there are none.
 
     Raises:
         ValueError: there is no result, or the results are of several models.
@@ -101,7 +101,8 @@ def _links(model: ModelRecord) -> tuple[Link, ...]:
 def _overview(model: ModelRecord) -> tuple[Field, ...]:
     # Facts come from the loaded model; where there are none, the catalogue or the suite may know.
     dimensions = model.facts.dimensions or model.spec.dimensions
-    lexical = model.spec.kind == "bm25"  # neither this nor dimensions: unknown, as for published numbers
+    # If a model is not lexical and has no dimensions, its kind is unknown (published numbers), and rows are left out.
+    lexical = model.spec.kind == "bm25"
     length = model.facts.max_tokens or model.spec.max_tokens
     rows = {
         "Architecture": _architecture(model),
@@ -134,6 +135,7 @@ def _section(result: PairResult, plots: Sequence[Plot]) -> Section:
     details = result.embedbench
     dataset = details.dataset
     blocks: list[Block] = []
+    # The order of the blocks is that of the page.
     facets = {"Domain": dataset.facts.domain, "Task": dataset.facts.task, "Language": dataset.facts.language}
     if fields := tuple(Field(name=name, value=item(value)) for name, value in facets.items() if value):
         blocks.append(Facets(fields=fields))
@@ -171,13 +173,14 @@ def _counts(dataset: DatasetRecord) -> list[Block]:
 
 
 def _performance(profile: ProfileResult) -> Iterator[Block]:
-    """Yield a profile's line; if a side has not shown that it keeps up with an open loop, a text says so instead."""
+    """Yield a profile's line; a side that has not shown that it keeps up with an open loop gets a text instead."""
     name = item(f"{short_hardware_name(profile.hardware)} {profile.shape}")
     sides = {"Corpus": profile.corpus, "Query": profile.query}
     values: dict[str, str] = {}
     for side, statistics in sides.items():
         p50 = _latency(statistics.p50_ms)
-        if statistics.arrivals is None:  # a closed loop
+        # A closed loop has a throughput of its own; in an open loop it is only the rate that was asked for.
+        if statistics.arrivals is None:
             values |= {side: fmt.rate(statistics.tokens_per_s), f"{side} p50": p50}
         elif statistics.arrivals.kept_up:
             values |= {f"{side} p50": p50, f"{side} p99": _latency(statistics.p99_ms)}

@@ -52,7 +52,7 @@ class Figure(Fact, frozen=True, kw_only=True):
 
     @property
     def value(self) -> float:
-        """The number in ``unit``, multiplied by its magnitude."""
+        """The number in ``unit``, with its magnitude multiplied in."""
         match = self._match()
         # Decimal, because 1.1 * 10**6 is not 1100000.0 in floats.
         return float(Decimal(match["number"].replace(",", "")) * _MAGNITUDE[match["magnitude"]])
@@ -171,14 +171,14 @@ class Rates(_Tagged, frozen=True, kw_only=True):
 
 
 class Reference(_Tagged, frozen=True, kw_only=True):
-    """A link that stands alone."""
+    """A link in a line of its own."""
 
     url: str
     text: str = "Reference"
 
 
 class Plot(_Tagged, frozen=True, kw_only=True):
-    """A picture that lies beside the card; ``text`` says what it shows."""
+    """A picture beside the card; ``text`` describes it."""
 
     text: str
     url: str
@@ -234,7 +234,7 @@ class Section(Fact, frozen=True, kw_only=True):
 
     @property
     def references(self) -> list[Reference]:
-        """The links that stand alone."""
+        """The links in lines of their own."""
         return self._all(Reference)
 
     def _all(self, kind: type[BlockT]) -> list[BlockT]:

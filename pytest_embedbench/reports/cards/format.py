@@ -15,15 +15,16 @@ from pytest_embedbench.core.thresholds import digits
 NumberT = TypeVar("NumberT", int, float)
 
 _CARRY = 1000
-"""A number that rounds to this is shown in the next magnitude."""
+"""Limit of a magnitude; a number that rounds to it is shown in the next one."""
 _ONE_DECIMAL_BELOW = 10
-"""Rates below it are shown with one decimal."""
+"""Rate; lower ones are shown with one decimal."""
 
 
 def rate(value: float, unit: str = "tok/s") -> str:
     """Return a throughput: ``6.1K tok/s``, ``333 tok/s``, ``4.2 tok/s``; ``value`` is in ``unit``."""
     value = _checked(value)
     whole = f"{value:.0f}"
+    # Compared as printed: 9.96 rounds to 10.0, which would have a decimal too many.
     if float(f"{value:.1f}") < _ONE_DECIMAL_BELOW:
         number = f"{value:.1f}"
     elif float(whole) < _CARRY:
@@ -54,6 +55,7 @@ def score(value: float) -> str:
     if not math.isfinite(value):
         raise ValueError(f"expected a finite score, found {value}")
     text = f"{value:.4f}"
+    # A tiny negative score rounds to a zero, which has no sign.
     return "0.0000" if text == "-0.0000" else text
 
 
@@ -78,7 +80,7 @@ def _short(value: float) -> str:
     for letter in "KMB":
         value /= 1000
         text = f"{value:.1f}"
-        if float(text) < _CARRY:
+        if float(text) < _CARRY:  # as printed: 999,960 is 1.0M, not 1000.0K
             return text + letter
     return f"{value / 1000:.1f}T"
 

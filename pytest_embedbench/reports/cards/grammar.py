@@ -79,7 +79,7 @@ def read(page: str) -> Card:
     if "\r" in page:
         number = page[: page.index("\r")].count("\n") + 1
         raise _error(number, "lines that end in LF alone", "a carriage return (CR)")
-    body = page.rstrip("\n")  # the newlines at the end are a fact of their own
+    body = page.rstrip("\n")  # kept apart, so that the page can be printed again byte for byte
     lines = body.split("\n")
     front_matter, start = _front_matter(lines)
     paragraphs = _paragraphs(lines, start)
@@ -157,6 +157,7 @@ def _heading(paragraph: Paragraph, mark: str) -> str:
 
 def _introduction(paragraphs: list[Paragraph]) -> tuple[tuple[str, ...], tuple[Link, ...]]:
     """Return the description and the links; the last paragraph is links if all its lines are."""
+    # Only the last paragraph can be links: a line such as "Source: [a](b)" may also stand in a description.
     links = [link for line in paragraphs[-1].lines if (link := _link(line))] if paragraphs else []
     if paragraphs and len(links) == len(paragraphs[-1].lines):
         paragraphs = paragraphs[:-1]
@@ -201,6 +202,7 @@ def _table(
 ) -> Iterator[tuple[int, re.Match[str]]]:
     """Yield the rows below this head, each with its line's number; ``wanted`` describes a row in errors."""
     number, lines = paragraph
+    # One empty line more, so that a table which ends after its first line is an error too.
     for offset, (expected, line) in enumerate(zip(head, [*lines, ""], strict=False)):
         if line != expected:
             raise _error(number + offset, repr(expected), repr(line) if line else "the end of the table")

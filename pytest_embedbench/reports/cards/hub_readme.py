@@ -1,4 +1,4 @@
-"""Write the files of a model's repository on the Hub: ``README.md``, a card with ``model-index``; ``.eval_results``."""
+"""Write the files of a model's repository on the Hub: a card with ``model-index`` as README, and ``.eval_results``."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def readme(results: Sequence[PairResult], source_url: str = "") -> str:
         ResultError: nothing was scored, or the Hub would read other metadata than those written.
     """
     data = metadata(results, source_url)
+    # Rendered without front matter: the Hub's is nested YAML, of which a card's grammar has only plain keys.
     page = render(replace(build_card(results), front_matter=None))
     text = f"---\n{data.to_yaml()}\n---\n\n{page}"
     check_readme(text, data)

@@ -21,7 +21,8 @@ PROFILE_PERCENTILES = ("p50", "p90", "p99")
 RATE_COLOURS = {"p50": MUTED, "p99": ACCENT}
 """Percentiles that a rate search's plot draws, and the colours of their lines."""
 MAX_POINTS = 400
-"""Samples that a distribution is drawn through: every n-th and the last one, so that the file stays small."""
+"""Points of a distribution's line: every n-th sample and the last one, so that the file stays small."""
+# Solid and dashed, so that the sides can be told apart without colours.
 _SIDE_STYLES: Mapping[str, dict[str, Any]] = {
     "query": {"color": ACCENT, "linestyle": "-"},
     "corpus": {"color": MUTED, "linestyle": (0, (4, 2))},
@@ -103,7 +104,7 @@ def _distribution(profile: SampledProfile, title: str) -> str:
             axes.axhline(100 * PERCENTILES[mark], color=GRID, linewidth=0.8, zorder=0)
         levels = [100 * PERCENTILES[mark] for mark in PROFILE_PERCENTILES]
         axes.set_yticks([0, *levels], ["0%", *PROFILE_PERCENTILES])
-        axes.set_ylim(0, 102)
+        axes.set_ylim(0, 102)  # a little above 100%, so that the line is not cut there
         ends = [time for side in profile.sides for time in (side.latencies_ms[0], side.latencies_ms[-1])]
         plain_log_ticks(axes, ends)
         axes.set_xlabel("latency of a request, ms (log scale)")

@@ -1,4 +1,4 @@
-"""Render a card as a page; the layout is up to the template alone.
+"""Render a card as a page; the template alone decides the layout.
 
 Templates run in Jinja's sandbox and see one name, ``card``. Jinja is imported at the first rendering, because the
 plugin's start must stay cheap.
@@ -71,6 +71,7 @@ def _check_reads_back(card: Card, page: str) -> None:
     except CardError as error:
         problem = f"the card does not print as a card: {error}"
         raise CardError(problem, fix=fix) from error
+    # Field by field rather than the cards as a whole, so that the error names the field.
     for name in card.__struct_fields__:
         if getattr(back, name) != getattr(card, name):
             problem = f"the card's {name} would read back as {getattr(back, name)!r}"
@@ -84,7 +85,7 @@ def _environment() -> SandboxedEnvironment:
 
     return SandboxedEnvironment(
         loader=FunctionLoader(_packaged_source),
-        undefined=StrictUndefined,
+        undefined=StrictUndefined,  # a misspelt name is an error, not an empty text
         autoescape=False,  # Markdown, not HTML; texts are made safe where a card is built
         keep_trailing_newline=True,
     )

@@ -60,6 +60,7 @@ def sampled_profiles(path: Path, result: PairResult) -> Iterator[SampledProfile]
     samples = result.embedbench.evidence.samples
     profiles = {parse_shape(name): files for name, files in samples.items() if _is_shape(name)}
     for shape in sorted(profiles, key=shape_order):
+        # Without its samples (deleted, or never copied here) a profile has no plot; its numbers stay on the card.
         files = {side: _beside(path, file) for side, file in profiles[shape].items()}
         if {"query", "corpus"} <= set(files) and all(file.is_file() for file in files.values()):
             yield SampledProfile(shape, [_read_side(side, files[side], shape.batch) for side in ("query", "corpus")])
@@ -76,6 +77,7 @@ def rate_searches(path: Path, result: PairResult) -> Iterator[RateSearch]:
         file = _beside(path, name_of_file)
         if not name_of_file or not file.is_file():
             continue
+        # Sorted by rate and then by latency: ``groupby`` needs the first, percentiles need the second.
         rows = sorted(_read_columns(file, "rate_per_s", "latency_ms"))
         tried = [
             SampledRate(rate, [latency for _, latency in group]) for rate, group in groupby(rows, key=itemgetter(0))
@@ -100,6 +102,7 @@ def _beside(path: Path, file: str) -> Path:
 
 def _read_side(side: str, path: Path, batch: int) -> SampledSide:
     """Return a side's samples; wall time is from the first send to the last answer, as in its statistics."""
+    # ``sent_s`` counts from the first counted send, so the latest answer gives the wall time.
     rows = _read_columns(path, "sent_s", "latency_ms")
     seconds = max(sent + latency / 1000 for sent, latency in rows)
     if seconds <= 0:

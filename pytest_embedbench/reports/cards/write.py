@@ -1,4 +1,4 @@
-"""Write cards as files: one a model, with plots of its load profiles beside it."""
+"""Write one card for each model, with plots of its load profiles and rate searches beside it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from pytest_embedbench.results.schema import PairResult
 def write_cards(results: Iterable[tuple[Path, PairResult]], folder: Path, template: Path | None = None) -> list[Path]:
     """Write ``<org>__<model>.md`` for each model; return the cards' paths.
 
-    If matplotlib is installed, plots of each result's load profiles are written beside the card, from the samples on
-    disk.
+    If matplotlib is installed, plots of each result's load profiles and rate searches are drawn from the samples on
+    disk and written beside the card.
 
     Args:
         results: each with the path of its file.

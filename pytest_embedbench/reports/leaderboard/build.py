@@ -53,7 +53,7 @@ def build_leaderboard(
         ratings: the ratings that ``rate`` computed from the judgments, or None.
         judgments: the judgments themselves, for the pages that compare two models.
         texts: datasets by name, for the words of queries and documents.
-        profile: load to take latencies from, ``b1 c16`` or ``L4 b1 c16``; empty: the one that most models have.
+        profile: load to take latencies from, ``b1 c16`` or ``L4 b1 c16``; empty for the one that most models have.
         queries_shown: most queries of a dataset on a page that compares two models; those that differ most stay.
 
     Raises:
@@ -109,6 +109,7 @@ def _full_names(chosen: Chosen) -> dict[str, str]:
         (measured.details.model.name, name) for name, by_dataset in chosen.items() for measured in by_dataset.values()
     }
     counts = Counter(full for full, _ in pairs)
+    # Variants of a checkpoint, or two aliases, may share a full name; a judgment under it could mean any of them.
     return {full: name for full, name in pairs if counts[full] == 1 and full not in chosen}
 
 
@@ -139,6 +140,7 @@ def _rename_rated(ratings: Ratings, full_names: Mapping[str, str]) -> Ratings:
 
 def _other_runs(material: Material) -> Iterator[str]:
     """Return notes on judgments that compared other rankings than those of the results."""
+    # Judgments from elsewhere state no run, so nothing can be said about them.
     others: Counter[tuple[str, str]] = Counter()
     for judgment in material.judgments:
         for model, run in ((judgment.model_a, judgment.run_a), (judgment.model_b, judgment.run_b)):

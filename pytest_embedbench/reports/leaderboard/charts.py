@@ -42,7 +42,7 @@ def intervals(lines: Sequence[IntervalLine], *, name: str, title: str, label: st
         if line_at is not None:
             axes.axvline(line_at, color=MUTED, linewidth=1, linestyle=(0, (3, 3)), zorder=0)
         axes.set_yticks(range(len(lines)), [short_label(line.name) for line in lines])
-        axes.set_ylim(len(lines) - 0.5, -0.5)
+        axes.set_ylim(len(lines) - 0.5, -0.5)  # upside down: the first line is on top
         axes.set_xlabel(label)
         axes.grid(visible=True, axis="x", linewidth=0.6)
         return for_page(figure_svg(figure), name=name, title=title, description=described)
@@ -86,7 +86,7 @@ Box = tuple[tuple[float, float], tuple[float, float]]
 _PLACES = ((8, 0, "left"), (-8, 6, "right"), (0, 11, "center"), (8, -9, "left"), (-8, -9, "right"))
 """Points; where a name may stand: offsets to the right of and above its dot, and its alignment; tried in order."""
 _DOT_RADIUS = 5
-"""Pixels."""
+"""Pixels; half the width of a dot with a little room around it."""
 
 
 def _label_points(
@@ -100,6 +100,7 @@ def _label_points(
     figure.draw_without_rendering()  # the layout must be final before pixels are compared
     pixels = axes.transData.transform
     taken = [_around(*pixels((time, quality)).tolist()) for _, (quality, time) in ordered]
+    # Pixels rather than data: the axis is logarithmic, and the size of a text is known in pixels only.
     taken += _steps(pixels(edge).tolist())
     inside = axes.get_window_extent()
     for model, (quality, time) in sorted(ordered, key=lambda point: point[0] not in on_front):

@@ -115,6 +115,7 @@ def _pair(a: str, b: str, page: str, datasets: Sequence[str], lookup: Lookup) ->
     rows: list[QueryRow] = []
     for dataset in datasets:
         judgments = lookup.judged.get((a, b), {}).get(dataset, ())
+        # Judgments are shown where there are any; otherwise the measured values of each query stand in for them.
         compared = (
             [_judged_row(judgment, lookup) for judgment in judgments]
             if judgments
@@ -124,6 +125,7 @@ def _pair(a: str, b: str, page: str, datasets: Sequence[str], lookup: Lookup) ->
         if not compared and values is None:
             continue
         shown = compared if len(compared) <= lookup.limit else sorted(compared, key=_difference)[: lookup.limit]
+        # First documents are looked up only for the rows that are shown.
         rows += shown if judgments else [_with_tops(a, b, row, lookup) for row in shown]
         lines.append(
             PairDataset(
@@ -136,6 +138,7 @@ def _pair(a: str, b: str, page: str, datasets: Sequence[str], lookup: Lookup) ->
                 lines=len(compared),
             )
         )
+    # Means of different measures (two judges, or a judge and nDCG@10) have no common mean.
     measures = {line.measure for line in lines if line.values}
     with_values = [line.values for line in lines if line.values] if len(measures) == 1 else []
     return ModelPair(
@@ -175,6 +178,7 @@ def _unjudged_rows(a: str, b: str, dataset: str, lookup: Lookup) -> list[QueryRo
     if not _same_data(a, b, dataset, lookup):
         return []
     values_a, values_b = lookup.rankings.values(a, dataset), lookup.rankings.values(b, dataset)
+    # Without relevance judgments there are no values, and the queries that were ranked count.
     if values_a or values_b:
         queries = [query for query in values_a if query in values_b]
     else:

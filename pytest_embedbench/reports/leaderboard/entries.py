@@ -78,6 +78,7 @@ def model_entries(material: Material) -> list[ModelEntry]:
     means = means_over(quality, material.shared(quality))
     times = means_over(latencies, material.shared(latencies))
     rated = {rating.model: rating for rating in material.ratings.overall} if material.ratings else {}
+    # Each column ranks only the models that have its number, so ``of`` may differ from column to column.
     elo = standings({name: rating.elo for name, rating in rated.items()})
     won = standings({name: rating.win_rate for name, rating in rated.items() if rating.judgments})
     ndcg, fast = standings(means), standings(times, low_is_best=True)

@@ -1,4 +1,4 @@
-"""The evidence of a leaderboard: the files that its numbers come from, per-query values, first documents."""
+"""Read the evidence of a leaderboard: the files behind its numbers, per-query values, and first documents."""
 
 from __future__ import annotations
 
@@ -49,11 +49,12 @@ def _source(measured: Measured, root: Path) -> ResultSource:
 class Rankings:
     """Per-query nDCG@10 and first documents of every model and dataset; empty if a file is missing.
 
-    ``values`` and ``tops`` remember what they have read: every model is compared with every other.
+    ``values`` and ``tops`` remember what they have read, since every model is compared with every other.
     """
 
     def __init__(self, chosen: Chosen) -> None:
         self._chosen = chosen
+        # Not as decorators, which would keep every board alive for as long as the class.
         self.values = cache(self._values)
         self.tops = cache(self._tops)
 

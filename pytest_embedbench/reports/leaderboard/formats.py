@@ -35,9 +35,10 @@ def filters(kind: str) -> dict[str, Callable[..., Any]]:
         "elo": number(lambda value: f"{value:.0f}"),
         "percent": number(lambda value: f"{100 * value:.1f}%"),
         "ms": number(_milliseconds),
+        # Markdown on GitHub takes a pair of dollar signs for a formula.
         "price": number(lambda value: f"${value:.3f}" if kind == "html" else f"\\${value:.3f}"),
         "count": number(lambda value: f"{value:,.0f}"),
-        "known": lambda text: text or absent,
+        "known": lambda text: text or absent,  # the text itself is escaped when it is printed
         "ranks": lambda rating: Markup(_ranks(rating)) if rating else absent,  # noqa: S704 - digits
         "win_rate": win_rate,
         "sort_key": sort_key,

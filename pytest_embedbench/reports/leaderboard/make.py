@@ -82,7 +82,7 @@ def make_leaderboard(
         judgments: judgments by others, which need not be of the same models.
         choices: how to judge and to rate.
         data: datasets whose texts the pages show; those that no result was measured on are ignored.
-        profile: load to take latencies from; empty: the one that most models have.
+        profile: load to take latencies from; empty for the one that most models have.
         template_folder: templates that replace packaged ones of the same name.
 
     Raises:

@@ -26,9 +26,10 @@ def _distinct(names: Iterable[str], limit: int = _MAX_BYTES) -> list[str]:
     taken: set[str] = set()
     distinct = []
     for full in names:
+        # Cut as bytes, as file systems count; a character that is cut in two is dropped.
         name = stem = full.encode()[:limit].decode(errors="ignore")
         number = 1
-        while name.casefold() in taken:
+        while name.casefold() in taken:  # some file systems ignore case
             number += 1
             name = f"{stem}-{number}"
         taken.add(name.casefold())

@@ -10,6 +10,7 @@ from pytest_embedbench.reports.leaderboard.facts import Standing
 
 def standings(values: Mapping[str, float], *, low_is_best: bool = False) -> dict[str, Standing]:
     """Return the rank of each model among those that have a finite value; equal values share the better rank."""
+    # A value such as NaN would make every comparison false and rank its model first.
     finite = {name: value for name, value in values.items() if math.isfinite(value)}
     sign = 1 if low_is_best else -1
     return {

@@ -31,7 +31,7 @@ KINDS = ("html", "md")
 PACKAGED_PREFIX = "packaged"
 """Prefix of the packaged templates' names in a user's template: ``{% extends "packaged/model.html.j2" %}``."""
 _MAX_CACHED = 100_000
-"""Escaped texts to remember."""
+"""Escaped texts that are remembered; a bound on memory for boards with many queries."""
 
 
 class Pages:
@@ -46,6 +46,7 @@ class Pages:
         self._own = _templates_in(folder) if folder else []
         loader = _loader(folder)
         self._names = frozenset(loader.list_templates())
+        # One environment for each kind, since escaping and filters differ between HTML and Markdown.
         self._environments = {kind: _environment(loader, kind, sandbox=bool(folder)) for kind in KINDS}
         self._parts = self._page_parts()
 
@@ -118,7 +119,7 @@ def _environment(loader: BaseLoader, kind: str, *, sandbox: bool) -> Environment
     # The packaged templates need no sandbox, and large boards are written twice as fast without one.
     environment = (ImmutableSandboxedEnvironment if sandbox else Environment)(
         loader=loader,
-        undefined=StrictUndefined,
+        undefined=StrictUndefined,  # a misspelt name is an error, not an empty text
         autoescape=True,
         finalize=_escape(kind),
         keep_trailing_newline=True,

@@ -100,7 +100,7 @@ def choose_profile(chosen: Chosen, wanted: str = "") -> tuple[Profile | None, li
 
     Args:
         chosen: the results.
-        wanted: ``b1 c16`` or ``b1 r50``, or with hardware as cards write it, ``L4 b1 c16``; empty: any.
+        wanted: ``b1 c16`` or ``b1 r50``, or with hardware as cards write it, ``L4 b1 c16``; empty for any.
 
     Raises:
         ConfigurationError: the results have profiles, but none that fits.
@@ -111,6 +111,7 @@ def choose_profile(chosen: Chosen, wanted: str = "") -> tuple[Profile | None, li
         for measured in by_dataset.values():
             for result in measured.details.profiles.values():
                 profile = Profile(result.shape, result.hardware)
+                # Tried even if the model does not keep up, so that a note can say why it has no latency.
                 tried[profile].add(name)
                 if not overload_note(result.query):
                     models[profile].add(name)

@@ -59,9 +59,10 @@ def write_leaderboard(board: Leaderboard, folder: Path, *, template_folder: Path
         ConfigurationError: ``template_folder`` is not a folder, or holds no template.
         CardError: one of its templates does not work; ``where`` has the template and the line.
     """
-    pages = Pages(template_folder)
+    pages = Pages(template_folder)  # first, so that a wrong folder is an error before any page is written
     written = []
     for page in board_pages(board):
+        # Relative links, so that the folder can be moved and read from disk.
         root = "../" if "/" in page.name else ""
         for kind in pages.kinds(page.template):
             path = folder / f"{page.name}.{kind}"
