@@ -43,7 +43,7 @@ OURS = ("fp32", "auto")
 """Values of ``--embed-dtype``."""
 
 MATRICES = {"matrix fp32": "fp32", "matrix bf16": "bf16"}
-"""The machine itself, number format by name."""
+"""Measurements of the machine itself, and their number formats."""
 
 PAGE_CACHE = Path("/proc/sys/vm/drop_caches")
 START_DOCUMENTS = 32

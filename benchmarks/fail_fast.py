@@ -64,11 +64,11 @@ BUDGET = 4096
 """Tokens of a batch: the default on CPU."""
 
 TOLERANCE = 1e-5
-"""Scores may be this far from those of another run: MiniLM's vectors differ by less between batches (fp32)."""
+"""Score; more than any score differs between runs, since MiniLM's vectors differ by less between batches (fp32)."""
 
 HEALTHY = "whole MiniLM"
 POOLS = {"max pooling": 0, HEALTHY: 1, "last-token pooling": 2}
-"""One pass pools in three ways; sentence-transformers puts their vectors side by side in this order."""
+"""Three ways of pooling, computed in one pass; sentence-transformers puts their vectors side by side in this order."""
 
 PROTOTYPE = {
     ("random vectors", "words"): 0.15,
@@ -79,7 +79,7 @@ PROTOTYPE = {
     ("max pooling", "words"): 0.40,
     ("max pooling", "earlier run"): 0.27,
 }
-"""Shares that the issue states of a plain prototype on agentset-dbpedia."""
+"""Shares of agentset-dbpedia that a plain prototype had to encode, as the issue about failing fast states them."""
 
 
 @dataclass(frozen=True)

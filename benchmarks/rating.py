@@ -32,9 +32,9 @@ from pytest_embedbench.rating.tally import Tally
 JUDGMENTS, MODELS, DATASETS, QUERIES, ROUNDS = 50_000, 20, 8, 33, 1000
 PEER_ROUNDS = 50
 TIE = 0.2
-"""Leads below this are ties; log-odds."""
+"""Log-odds; smaller leads are ties."""
 EQUAL = 1e-6
-"""Log-odds."""
+"""Log-odds; ratings that differ by less are equal."""
 
 
 class Watch:

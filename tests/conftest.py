@@ -1,4 +1,4 @@
-"""What tests of several folders share: the data beside the checkout, a real model, small BEIR folders."""
+"""Fixtures that tests of several folders share: the data beside the checkout, a real model, small BEIR folders."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-# As many examples as ever; but on a busy machine one may take long, and so may making it.
+# On a busy machine an example may take long, and so may generating it; the number of examples stays the same.
 hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("busy")
 
@@ -62,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class FailuresAtOnce:
-    """Prints each failure when it happens, so that nobody waits for the end of a long run to see it."""
+    """Print each failure when it happens, so that nobody waits for the end of a long run to see it."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -102,7 +102,7 @@ def _no_locks_of_others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 
 @pytest.fixture(scope="session")
 def fork_server() -> Iterator[ForkServer]:
-    """Return what starts processes that have a model's libraries imported."""
+    """Return a server that starts processes in which a model's libraries are imported already."""
     server = ForkServer(MODEL_LIBRARIES)
     yield server
     server.close()
@@ -206,7 +206,7 @@ class FakeServer:
         self.url = f"{self.address}/v1"
 
     def behave(self, *script: Record, default: Record | None = None) -> None:
-        """Forget what was seen; do the ``script`` one by one, then ``default`` (absent: judge honestly)."""
+        """Forget earlier requests; answer by ``script``, one entry a request, then by ``default`` (judging honestly)."""
         default = default or {"kind": "judge", "how": "honest"}
         self._call("/control", json.dumps({"script": script, "default": default}).encode())
 
@@ -215,7 +215,7 @@ class FakeServer:
         return list(self._call("/control/seen")["seen"])
 
     def peak(self) -> int:
-        """Return how many requests were under way at once, at most."""
+        """Return the largest number of requests that were under way at once."""
         return int(self._call("/control/seen")["peak"])
 
     def _call(self, path: str, body: bytes | None = None) -> Any:
@@ -238,6 +238,6 @@ def server_process() -> Iterator[FakeServer]:
 
 @pytest.fixture
 def server(server_process: FakeServer) -> FakeServer:
-    """Return the server, judging honestly, with nothing seen."""
+    """Return the server; it judges honestly, and has forgotten earlier requests."""
     server_process.behave()
     return server_process

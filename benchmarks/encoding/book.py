@@ -1,4 +1,4 @@
-"""What was measured, kept in a file that is whole after every run."""
+"""Records of the measurements, in a file that is complete after every run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 Record = dict[str, Any]
 Part = dict[str, Any]
-"""What is known of a part (a collection, the start, growth), and its ``runs``: by system, in order."""
+"""Facts about a part (a collection, the start, growth), and its ``runs``: by system, in order."""
 
 
 class Book:

@@ -1,4 +1,4 @@
-"""Collections as all systems read them: BEIR folders with only what counts, of a real collection or made up."""
+"""Collections that all systems read alike: BEIR folders, copied from a real collection or made up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One evaluation by pytest-embedbench: a pytest process from its start to the report, and what it stored."""
+"""Run one evaluation by pytest-embedbench, a pytest process from its start to the report, and read what it stored."""
 
 from __future__ import annotations
 

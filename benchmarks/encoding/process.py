@@ -1,4 +1,4 @@
-"""A process from start to end: its time, its memory, what it printed."""
+"""Run a process from start to end, and record its time, its memory and its output."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 STARTED = "BENCHMARK_STARTED"
-"""Tells a process when it was started, by ``time.monotonic``, which processes of one machine share."""
+"""Environment variable with the start of a process, by ``time.monotonic``, which all processes of a machine share."""
 
 SHOWN = 3000
-"""Characters of a failed process's output."""
+"""Characters of a failed process's output that its error shows."""
 
 
 class Finished(NamedTuple):

@@ -1,4 +1,4 @@
-"""What was measured, as markdown: medians, with the smallest and the largest value in brackets."""
+"""Tables of the measurements in Markdown: medians, with the smallest and the largest value in brackets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tabulate import tabulate
 PEER = "sentence-transformers"
 MB = 1e6
 FIRST = " (first run)"
-"""Stands after the name of a system whose first run is reported apart: it chooses what later ones remember."""
+"""Ending of a system's name whose first run has a row of its own: it chooses settings that later runs remember."""
 
 
 def median(records: Iterable[Record], key: Callable[[Record], float]) -> float:
@@ -32,13 +32,13 @@ def ratio(part: Part, system: str) -> float | None:
 
 
 def encoding_seconds(record: Record) -> float:
-    """Seconds in which the model ran, for queries and documents."""
+    """Return the seconds in which the model ran, for queries and documents."""
     effort = record.get("effort")
     return float(effort["corpus_seconds"] + effort["query_seconds"] if effort else record["phases"]["encode"])
 
 
 def share(part: Part, records: list[Record]) -> float | None:
-    """Share of the machine's matrix rate: the corpus's operations over the seconds that encoding took.
+    """Return the share of the machine's matrix rate: the corpus's operations over the seconds that encoding took.
 
     Of peers only the seconds of queries and documents together are known, so their share is a little too small.
     """

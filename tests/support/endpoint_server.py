@@ -8,8 +8,8 @@ A behaviour is a JSON object; ``kind`` says what happens to a request:
 - ``raw``: answer 200 with ``body`` as ``type``, in ``encoding``; ``{key}`` in it is the Authorization header;
 - ``truncate``: promise more bytes than come; ``reset``: cut the connection; ``hang``: answer after ``delay`` only.
 
-``delay`` (seconds) may be given with any of them. Of ``script`` each request takes the first that is left, then
-``default`` holds. ``/control/seen`` tells which requests came, and how many at most were under way at once.
+``delay`` (seconds) may be given with any of them. Each request takes the next behaviour of ``script``; when none is
+left, ``default`` holds. ``/control/seen`` returns the requests that came, and how many at most were under way at once.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def judged(body: dict[str, Any], behaviour: Behaviour) -> Response:
 
 
 def honest(content: str) -> str:
-    """The list whose best document with the query's last word stands higher."""
+    """Return the list in which the best document with the query's last word ranks higher."""
     question, _ = json.JSONDecoder().raw_decode(content)
     word = question["query"].split()[-1]
 

@@ -29,7 +29,7 @@ from pkgutil import walk_packages
 from typing import IO, Any, NamedTuple, NoReturn
 
 FORKS = sys.platform == "linux"
-"""Elsewhere forking after such imports is not safe, and each process is started as usual."""
+"""Whether processes are forked; elsewhere forking after such imports is not safe, and each is started as usual."""
 
 LIBRARIES = (
     "pytest", "torch", "numpy", "scipy.stats", "safetensors.torch", "tokenizers", "jinja2", "pytrec_eval", "tqdm",
@@ -50,7 +50,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 MAX_REQUEST_BYTES = 1 << 17
 
 MAX_SECONDS = 1200
-"""A process that takes longer has stopped for good, also on a machine that is busy with other work."""
+"""Seconds; a process that takes longer hangs, even on a machine that is busy with other work."""
 
 
 class Process:
@@ -91,7 +91,7 @@ class Finished(NamedTuple):
 
 
 class ForkServer:
-    """Starts Python processes in which the modules ``preload`` are imported already."""
+    """Start Python processes in which the modules ``preload`` are imported already."""
 
     def __init__(self, preload: Sequence[str]) -> None:
         self._lock = threading.Lock()
@@ -160,7 +160,7 @@ class ForkServer:
 
     @contextlib.contextmanager
     def serving(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[str]:
-        """Run a server until the end of the ``with`` block; give the first line that it prints, its address."""
+        """Run a server until the end of the ``with`` block; yield the first line that it prints, its address."""
         reading, writing = os.pipe()
         with os.fdopen(reading) as lines, Path(os.devnull).open("r+") as null:
             streams = (null.fileno(), writing, null.fileno())
@@ -229,7 +229,7 @@ def serve(control: socket.socket) -> list[Any] | None:
 
 
 def exit_code(arguments: Sequence[str], folder: str, environment: Mapping[str, str]) -> int:
-    """Run a program; its exit code, as Python gives it."""
+    """Run a program and return its exit code, as Python gives it."""
     try:
         become(arguments, folder, environment)
     except SystemExit as end:

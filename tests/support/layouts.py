@@ -1,4 +1,4 @@
-"""The same collection in other layouts: what tests compare with its BEIR folder."""
+"""One collection in several layouts, which tests compare with its BEIR folder."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ configs:
 
 
 def records(path: Path) -> list[dict[str, Any]]:
-    """Lines of a .jsonl file."""
+    """Return the lines of a .jsonl file."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def judgments(folder: Path, split: str = "test") -> list[dict[str, Any]]:
-    """The judgments of a BEIR folder as MTEB's repositories have them."""
+    """Return the judgments of a BEIR folder as MTEB's repositories have them."""
     lines = (folder / "qrels" / f"{split}.tsv").read_text(encoding="utf-8").splitlines()[1:]
     fields = [line.split("\t") for line in lines]
     return [{"query-id": query, "corpus-id": doc, "score": int(score)} for query, doc, score in fields]

@@ -79,7 +79,7 @@ def build(folder: Path, tokenizer: Tokenizer) -> Path:
 
 
 def weights(config: Qwen3Config) -> dict[str, torch.Tensor]:
-    """Random weights, the same at every call.
+    """Return random weights, the same at every call.
 
     Their scale keeps values at order 1 through the layers, so that a vector depends on each of its tokens.
     """

