@@ -8,18 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib.resources.abc import Traversable
+from typing import Any
 
 import msgspec
 
 from pytest_embedbench.datasets.files import lines
-from pytest_embedbench.datasets.gather import DatasetContent, collect_judgments, texts_by_id
+from pytest_embedbench.datasets.gather import DatasetContent, collect_judgments, not_a_text, texts_by_id
 from pytest_embedbench.datasets.judgment_tables import raw_judgments, read_judgments
 from pytest_embedbench.datasets.layout import find_layout, left_aside
-from pytest_embedbench.datasets.tables import Column, read_table
+from pytest_embedbench.datasets.tables import Column, malformed_line, plain_name, read_table
 from pytest_embedbench.datasets.types import Finding
 from pytest_embedbench.errors import DatasetError
 
 TEXT_COLUMNS = (Column(("_id", "id")), Column(("text",)), Column(("title",), required=False))
+
+OTHER_TEXT_KEYS = {
+    "contents", "content", "body", "passage", "document", "sentence", "query", "question", "abstract", "heading",
+}  # fmt: skip
+"""Names that other tools give to texts."""
 
 TextRecord = tuple[str | int, str | None, str | None]
 """Id, text and title of a document or query."""
@@ -29,7 +35,7 @@ class _JsonText(msgspec.Struct):
     """A line of corpus.jsonl or queries.jsonl; other keys (metadata) are allowed and ignored."""
 
     id: str | int | msgspec.UnsetType = msgspec.field(name="_id", default=msgspec.UNSET)
-    text: str | None = ""
+    text: str | msgspec.UnsetType | None = msgspec.UNSET
     title: str | None = ""
     plain_id: str | int | msgspec.UnsetType = msgspec.field(name="id", default=msgspec.UNSET)
 
@@ -76,7 +82,7 @@ def _read_texts(files: Sequence[Traversable], kind: str, findings: list[Finding]
     texts = (
         (str(key), f"{title or ''} {text or ''}" if kind == "document" else text or "")
         for file in files
-        for key, text, title in (_jsonl_texts(file) if _is_jsonl(file) else _table_texts(file))
+        for key, text, title in (_jsonl_texts(file, findings) if _is_jsonl(file) else _table_texts(file))
     )
     return texts_by_id(texts, kind, str(files[0]), findings)
 
@@ -85,19 +91,55 @@ def _is_jsonl(file: Traversable) -> bool:
     return file.name.removesuffix(".gz").endswith(".jsonl")
 
 
-def _jsonl_texts(file: Traversable) -> Iterator[TextRecord]:
+def _jsonl_texts(file: Traversable, findings: list[Finding]) -> Iterator[TextRecord]:
     """Yield texts line by line; ``tables`` reads JSON lines too, but into dictionaries, which takes longer."""
     decoder = msgspec.json.Decoder(_JsonText)
-    for number, line in lines(file):
+    for index, (number, line) in enumerate(lines(file)):
         where = f"{file}:{number}"
         try:
             record = decoder.decode(line)
         except (msgspec.DecodeError, UnicodeError) as error:
-            raise DatasetError(str(error), where=where) from None
+            raise _malformed(file, number, line, error) from None
+        if record.text is msgspec.UNSET:
+            raise _no_text(msgspec.json.decode(line, type=dict[str, Any]), where)
+        if index == 0:
+            findings += _keys_left_aside(msgspec.json.decode(line, type=dict[str, Any]), file.name)
         key = record.plain_id if record.id is msgspec.UNSET else record.id
         if key is msgspec.UNSET:
             raise DatasetError("Object missing required field `_id`, a text or a whole number", where=where)
         yield key, record.text, record.title
+
+
+def _malformed(file: Traversable, number: int, line: str, error: Exception) -> DatasetError:
+    where = f"{file}:{number}"
+    if "$.text" in str(error) or "$.title" in str(error):
+        name = "title" if "$.title" in str(error) else "text"
+        value = msgspec.json.decode(line, type=dict[str, Any])[name]
+        if isinstance(value, list):
+            return not_a_text(value, name, where)
+    return malformed_line(file, number, line, error)
+
+
+def _no_text(record: dict[str, Any], where: str) -> DatasetError:
+    """Return the error about a line whose text stands under another key, or which has none."""
+    meant = [name for name in record if plain_name(name) in {"text", *OTHER_TEXT_KEYS}]
+    problem = f"no key 'text'; its keys are {', '.join(map(repr, record)) or 'none'}"
+    fix = (
+        f"rename the key {meant[0]} to text"
+        if meant
+        else 'give each line its text under the key text ("" if it has none)'
+    )
+    return DatasetError(problem, where=where, fix=fix)
+
+
+def _keys_left_aside(record: dict[str, Any], name: str) -> list[Finding]:
+    """Return a finding if a file's first line has texts under other keys beside ``text``."""
+    aside = [key for key, value in record.items() if isinstance(value, str) and plain_name(key) in OTHER_TEXT_KEYS]
+    if not aside:
+        return []
+    message = f"keys of {name} are not read, though their names are those of texts: {', '.join(aside)}"
+    fix = "join what the model is to read under the key text (and title)"
+    return [Finding(code="keys-left-aside", message=message, count=len(aside), first=aside[0], fix=fix)]
 
 
 def _table_texts(file: Traversable) -> Iterator[TextRecord]:
@@ -107,7 +149,7 @@ def _table_texts(file: Traversable) -> Iterator[TextRecord]:
             raise DatasetError(f"the id {key!r} is neither a text nor a whole number", where=where)
         for name, value in (("title", title), ("text", text)):
             if not isinstance(value, str | None):
-                raise DatasetError(f"the {name} {value!r} is not a text", where=where)
+                raise not_a_text(value, name, where)
         yield key, text, title
 
 

@@ -54,6 +54,9 @@ def texts_by_id(texts: Iterable[tuple[str, str]], kind: str, where: str, finding
             by_id[key] = text.strip()
     if not by_id:
         raise DatasetError(f"holds no {kind}", where=where)
+    if not any(by_id.values()):
+        fix = f"every {kind} needs a text, under the key text"
+        raise DatasetError(f"the text of every {kind} is empty", where=where, fix=fix)
     if repeated:
         file = where.rpartition("/")[2]
         findings.append(
@@ -67,6 +70,17 @@ def texts_by_id(texts: Iterable[tuple[str, str]], kind: str, where: str, finding
             )
         )
     return by_id
+
+
+def not_a_text(value: object, name: str, where: str) -> DatasetError:
+    """Return the error about a value in the place of a text; a list is probably the turns of a conversation."""
+    if isinstance(value, list | tuple):
+        problem = (
+            f"the {name} is not a text but a list of {len(value)}, such as the turns of a conversation: {value!r:.80}"
+        )
+        fix = "join them to one text in the way that the model is to read them, e.g. with a line break between turns"
+        return DatasetError(problem, where=where, fix=fix)
+    return DatasetError(f"the {name} {value!r:.80} is not a text", where=where, fix="write it in quotation marks")
 
 
 def collect_judgments(judgments: Iterable[tuple[str, str, int]], findings: list[Finding]) -> Qrels:

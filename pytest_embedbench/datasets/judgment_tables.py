@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pytest_embedbench.datasets.files import lines
 from pytest_embedbench.datasets.gather import whole_grade
-from pytest_embedbench.datasets.tables import delimited_rows, plain_name, read_records, table_suffix
+from pytest_embedbench.datasets.tables import delimited_rows, plain_name, read_records, separator_hint, table_suffix
 from pytest_embedbench.datasets.types import Finding
 from pytest_embedbench.errors import DatasetError
 
@@ -119,7 +119,7 @@ def judgment_columns(header: Sequence[str], where: str) -> JudgmentColumns:
             missing = [GRADE.title]
     if missing or query is None or document is None:
         problem = f"no column of {' and none of '.join(missing)} is known; its header has {_shown(header)}"
-        raise DatasetError(problem, where=where, fix=FIX + _separator_hint(header))
+        raise DatasetError(problem, where=where, fix=FIX + separator_hint(header))
     return JudgmentColumns(query, document, grade)
 
 
@@ -137,17 +137,6 @@ def _match(header: Sequence[str], role: _Role, where: str) -> str | None:
 
 def _shown(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names)) or "nothing"
-
-
-def _separator_hint(header: Sequence[str]) -> str:
-    """Return a hint for a header that is not cut into columns since its separator is another one."""
-    separators = {",": "commas", ";": "semicolons", "|": "bars", "\t": "tabs"}
-    found = next((word for mark, word in separators.items() if len(header) == 1 and mark in header[0]), "")
-    return (
-        f"; its columns seem to be separated by {found}: write tabs in .tsv files, commas in .csv files"
-        if found
-        else ""
-    )
 
 
 def _record_judgments(file: Traversable) -> Iterator[RawJudgment]:

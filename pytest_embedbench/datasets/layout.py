@@ -30,6 +30,12 @@ from pytest_embedbench.errors import DatasetError
 
 README = "README.md"
 BEIR_FIX = "a BEIR folder holds corpus.jsonl, queries.jsonl and qrels/<split>.tsv"
+SAVE_TO_DISK = ("state.json", "dataset_dict.json")
+"""Files that ``save_to_disk`` of Hugging Face's ``datasets`` writes."""
+SAVE_TO_DISK_FIX = (
+    "write each part as JSON lines, in Python: datasets.load_from_disk(FOLDER)[NAME].to_json('corpus.jsonl'), and"
+    " queries.jsonl and qrels/test.jsonl likewise"
+)
 SPLIT_FIX = "choose one with split = ... or --embed-dataset NAME@SPLIT"
 
 CORPUS, QUERIES, QRELS = ("corpus",), ("query", "queries"), ("default", "qrels")
@@ -177,7 +183,16 @@ def find_splits(root: Traversable, subset: str = "") -> list[str]:
 
 
 def _no_such_file(root: Traversable, name: str) -> DatasetError:
-    return DatasetError("no such file", where=str(root.joinpath(name)), fix=BEIR_FIX)
+    if root.is_file():
+        fix = f"give a table ({', '.join(SUFFIXES[:4])}), a .zip or a folder: {BEIR_FIX}"
+        return DatasetError("neither a table of a known format nor a folder", where=str(root), fix=fix)
+    files = [path for path, _ in walk(root)] if root.is_dir() else []
+    if any(PurePosixPath(path).name in SAVE_TO_DISK or path.endswith(".arrow") for path in files):
+        problem = "a folder that save_to_disk of the datasets library wrote, whose .arrow files are not read"
+        return DatasetError(problem, where=str(root), fix=SAVE_TO_DISK_FIX)
+    meant = [path for path in left_aside(root) if path.startswith(name.partition(".")[0])] if files else []
+    problem = f"no such file, but there is {', '.join(meant)}" if meant else "no such file"
+    return DatasetError(problem, where=str(root.joinpath(name)), fix=BEIR_FIX)
 
 
 def _configs(root: Traversable) -> dict[str, SplitFiles]:

@@ -54,7 +54,7 @@ def read_table(file: Traversable, columns: Sequence[Column]) -> Iterator[TableRo
     """
     if table_suffix(file.name) == ".jsonl":
         return _json_rows(file, columns)
-    return _READERS[table_suffix(file.name)](file, lambda header: _choose(file, header, columns))
+    return _READERS[table_suffix(file.name)](file, lambda header: choose_columns(str(file), header, columns))
 
 
 def read_records(file: Traversable, choose: ChooseColumns) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -138,7 +138,7 @@ def _json_rows(file: Traversable, columns: Sequence[Column]) -> Iterator[TableRo
     chosen: list[str | None] = []
     for number, record in _json_records(file):
         # The first line stands for the header: a key that only later lines have is not read.
-        chosen = chosen or _choose(file, list(record), columns)
+        chosen = chosen or choose_columns(str(file), list(record), columns)
         for name, column in zip(chosen, columns, strict=True):
             if column.required and name not in record:
                 raise DatasetError(f"the key {name!r} is missing, which the first line has", where=f"{file}:{number}")
@@ -152,9 +152,29 @@ def _json_records(file: Traversable) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             yield number, decoder.decode(line)
         except (msgspec.DecodeError, UnicodeError) as error:
-            raise DatasetError(str(error), where=f"{file}:{number}") from None
+            raise malformed_line(file, number, line, error) from None
     if not number:
         raise DatasetError("is empty", where=str(file))
+
+
+def malformed_line(file: Traversable, number: int, line: str, error: Exception) -> DatasetError:
+    """Return the error about a line of JSON lines; a first line such as ``[`` shows that it is another kind of JSON."""
+    if number == 1 and (line.strip() in {"[", "{", "[]", "{}"} or line.lstrip().startswith("[{")):
+        problem = "JSON over several lines or in one list, not JSON lines: a line must hold one whole object"
+        command = f"jq -c '.[]' {file.name}" if line.lstrip().startswith("[") else f"jq -c . {file.name}"
+        return DatasetError(problem, where=str(file), fix=f"write each object on a line of its own: {command}")
+    return DatasetError(str(error), where=f"{file}:{number}")
+
+
+def separator_hint(header: Sequence[str]) -> str:
+    """Return a hint for a header that is not cut into columns since its separator is another one; "" otherwise."""
+    separators = {",": "commas", ";": "semicolons", "|": "bars", "\t": "tabs"}
+    found = next((word for mark, word in separators.items() if len(header) == 1 and mark in header[0]), "")
+    return (
+        f"; its columns seem to be separated by {found}: write tabs in .tsv files, commas in .csv files"
+        if found
+        else ""
+    )
 
 
 def _read_parquet(file: Traversable, choose: ChooseColumns) -> Iterator[TableRow]:
@@ -190,8 +210,12 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz", ".tsv.gz", ".jsonl.
 """Endings of the names of tables. Parquet is compressed inside, so that nobody compresses it again."""
 
 
-def _choose(file: Traversable, header: Sequence[str], columns: Sequence[Column]) -> list[str | None]:
-    """Return each column's name in this table; None for an optional column that the table lacks."""
+def choose_columns(where: str, header: Sequence[str], columns: Sequence[Column]) -> list[str | None]:
+    """Return each column's name in this table; None for an optional column that the table lacks.
+
+    Raises:
+        DatasetError: a required column is missing.
+    """
     # Of two columns that differ only in case or separator the first one counts, hence reversed.
     by_plain_name = {plain_name(name): name for name in reversed(header)}
     chosen = []
@@ -202,7 +226,8 @@ def _choose(file: Traversable, header: Sequence[str], columns: Sequence[Column])
             shown = ", ".join(map(repr, header)) or "nothing"
             others = f" (or {', '.join(column.names[1:])})" if column.names[1:] else ""
             problem = f"no column {column.names[0]!r}; its header has {shown}"
-            raise DatasetError(problem, where=str(file), fix=f"name the column {column.names[0]}{others}")
+            fix = f"name the column {column.names[0]}{others}{separator_hint(header)}"
+            raise DatasetError(problem, where=where, fix=fix)
         chosen.append(match)
     return chosen
 
