@@ -61,7 +61,7 @@ class SpaceKey(msgspec.Struct, frozen=True, kw_only=True):
         """Read a key from JSON, as ``dump`` writes it.
 
         Raises:
-            msgspec.DecodeError: the text is not such JSON.
+            msgspec.DecodeError: the text is not the JSON of a key.
         """
         return msgspec.json.decode(text, type=SpaceKey)
 

@@ -113,7 +113,7 @@ class Stream:
         role: query or document.
         budget: tokens that a batch may hold.
         progress: callbacks for the tokens encoded.
-        cache: cache of this very model and role.
+        cache: cache of this model and role.
         first: positions of texts that come first, in a window of their own.
         most_tokens: bound on a batch's tokens, for texts that need smaller batches than the budget's.
         label: label of the progress; the role by default.

@@ -1,4 +1,4 @@
-"""Recognise batches that do not fit into memory, whichever library says so, and run them in halves."""
+"""Recognise batches that do not fit into memory, whichever library reports it, and run them in halves."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DoesNotFitError(Exception):
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an exception says that memory did not suffice."""
+    """Whether an exception reports a lack of memory."""
     # These quote texts and servers, whose words say nothing about the memory of this machine.
     if isinstance(error, EmbedbenchError):
         return False
