@@ -118,6 +118,7 @@ def measure_side(
     """
     unique = shuffled_texts(texts)
     batches = [unique[start : start + shape.batch] for start in range(0, len(unique), shape.batch)]
+    # All requests have the same number of texts: a shorter last one is left out, too few texts are repeated.
     batches = [batch for batch in batches if len(batch) == shape.batch] or [(unique * shape.batch)[: shape.batch]]
     # Warm-up takes texts from the end, so that the counted requests are the same however long it takes.
     warm_up = _warm_up(clients, batches[::-1], shape.concurrency, seconds)

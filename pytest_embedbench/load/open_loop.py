@@ -1,8 +1,8 @@
 """Profiles by an open loop: requests are sent when due, at random times of a given rate, however long answers take.
 
-Latency runs from the time at which a request was due, not from the time at which a client sent it. Requests that a
-stall delays thus count their waiting; to leave it out is called "coordinated omission" (Tene 2013). Schroeder, Wierman
-& Harchol-Balter (2006) compare the two kinds of loop.
+Latency runs from the time at which a request was due, not from the time at which a client sent it. The wait of
+requests that a stall delays thus counts; leaving it out is called "coordinated omission" (Tene 2013). Schroeder,
+Wierman & Harchol-Balter (2006) compare the two kinds of loop.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class WarmUp(msgspec.Struct, frozen=True):
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
     """Work of the in-process server: how long requests waited for a batch, and the batches that it formed.
 
-    ``batch_sizes`` has pairs of a number of texts and the number of batches with so many texts; ``padding_share`` is
+    ``batch_sizes`` has pairs of a number of texts and the number of batches of that size; ``padding_share`` is
     the share of padding in all tokens that were processed.
     """
 

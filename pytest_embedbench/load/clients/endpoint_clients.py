@@ -171,7 +171,7 @@ class EndpointClients:
 
     @contextmanager
     def _accounted(self) -> Iterator[None]:
-        """Measure the share of a core that the event loop's thread takes meanwhile."""
+        """Measure the share of a core that the event loop's thread uses while the block runs."""
         start, used = time.perf_counter(), time.thread_time()
         yield
         self._cpu_share = (time.thread_time() - used) / (time.perf_counter() - start)

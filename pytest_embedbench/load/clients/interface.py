@@ -56,7 +56,7 @@ class Clients(Protocol):
 
     @property
     def cost(self) -> ClientCost | None:
-        """Cost of the client itself in the last load; None where it cannot be told from the model's."""
+        """Cost of the client itself in the last load; None where it cannot be separated from the model's."""
         ...
 
     def closed(self, requests: Sequence[list[str]], control: LoadControl = SEND_ALL) -> LoadOutcome:

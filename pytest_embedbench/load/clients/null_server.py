@@ -14,7 +14,7 @@ LENGTH_HEADER = b"content-length:"
 
 
 class NullProtocol(asyncio.Protocol):
-    """Protocol that finds where requests end, reads nothing else of them, and answers each."""
+    """Protocol that only finds the end of each request, and answers it."""
 
     def __init__(self, answer: bytes) -> None:
         self._answer, self._data = answer, b""
@@ -36,7 +36,7 @@ class NullProtocol(asyncio.Protocol):
 
 
 def answer(texts: int, size: int) -> bytes:
-    """Return an HTTP answer of ``/embeddings`` to so many texts, with vectors of ``size`` dimensions."""
+    """Return an HTTP answer of ``/embeddings``: a vector of ``size`` dimensions for each of ``texts`` texts."""
     vector = ",".join(["0.0123456"] * size)
     items = ",".join(f'{{"object":"embedding","index":{index},"embedding":[{vector}]}}' for index in range(texts))
     body = f'{{"object":"list","data":[{items}],"usage":{{"prompt_tokens":{texts},"total_tokens":{texts}}}}}'

@@ -38,7 +38,7 @@ class ThreadClients:
         batch_tokens: tokens that a batch of the server may hold.
     """
 
-    cost = None  # the clients share the process with the model, so their time cannot be told from its time
+    cost = None  # the clients share a process with the model, so that their times cannot be separated
 
     def __init__(self, model: Encoder, role: Role, count: int, batch_tokens: int) -> None:
         self._server, self._role, self._count = MicroBatcher(model, batch_tokens), role, count
