@@ -1,8 +1,8 @@
 """Keep load profiles alone on their device: one lock for each device of this machine, across processes and users.
 
-A test item holds the lock of each device that its session uses: exclusively where it measures a load, else shared. Each
-lock is two files. An item that waits for exclusive access holds the first, the gate, while it waits for the second, so
-that new items cannot overtake it.
+A test item holds the lock of each device that its session uses: exclusively where it measures a load, otherwise
+shared. Each lock is two files. An item that waits for exclusive access holds the first, the gate, while it waits for
+the second, so that new items cannot overtake it.
 
 The operating system releases the locks of a killed process. The files, which are empty, are never removed: removing a
 file that another process has open would make two locks of one. Where the system has no ``flock`` (Windows), shared

@@ -25,7 +25,7 @@ POWER_POLL_SECONDS = 5
 class Energy(msgspec.Struct, frozen=True, kw_only=True):
     """Energy (kWh) of the machine and of its parts, over ``seconds``.
 
-    ``cpu_measured`` says whether the processor's part was measured by RAPL; else it is an estimate.
+    ``cpu_measured`` says whether the processor's part was measured by RAPL; otherwise it is an estimate.
     """
 
     kwh: float
