@@ -61,6 +61,7 @@ class Endpoint:
         self._client = httpx2.AsyncClient(
             headers=self._key.headers(), limits=limits, timeout=httpx2.Timeout(None), follow_redirects=False
         )
+        # Requests wait for these slots and not in httpx's pool, where the wait would count towards their timeout.
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._policy = RetryPolicy(settings)
 

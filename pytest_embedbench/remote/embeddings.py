@@ -51,6 +51,7 @@ class Embeddings(msgspec.Struct, frozen=True):
     def tokens(self) -> int:
         """Tokens of all texts of the request; 0 if the server does not count them."""
         usage = self.usage or TokenUsage()
+        # Some servers give only the total, which is the same here: embeddings have no completion.
         return usage.prompt_tokens or usage.total_tokens or 0
 
     def vectors(self, count: int, dimensions: int | None = None) -> NDArray[np.float32]:

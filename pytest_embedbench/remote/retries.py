@@ -49,6 +49,7 @@ class RetryPolicy:
         self._paused_until = 0.0
         self._retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(TransientError),
+            # Jitter, so that requests that failed together do not all come back at the same time.
             wait=tenacity.wait_random_exponential(multiplier=settings.backoff, max=MAX_BACKOFF_SECONDS),
             stop=self._stop,
             retry_error_callback=self._give_up,
