@@ -26,7 +26,7 @@ def _text(name: str) -> str:
     return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 
-# Read when first asked for, and once: start-up must not pay for two large files.
+# Read when first needed, and only once: start-up must not pay for two large files.
 @cache
 def models() -> dict[str, ModelSpec]:
     """Return the catalogue's models by alias."""
