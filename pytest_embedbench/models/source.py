@@ -46,7 +46,7 @@ class ModelSource(NamedTuple):
     """Folder of the model on this machine; None if it has none."""
     revision: str
     fingerprint: str
-    """sha256 of the files that loading needs, or whatever else stands for the model's weights."""
+    """sha256 of the files that loading needs, or another digest that stands for the model's weights."""
 
 
 def locate_checkpoint(model: NamedModel) -> ModelSource:

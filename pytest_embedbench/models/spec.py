@@ -22,7 +22,7 @@ IsoDate = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$"
 
 
 KINDS_WITHOUT_VECTORS = frozenset({"bm25"})
-"""Kinds of models that rank documents without vectors: nothing of theirs can be cut, probed or profiled."""
+"""Kinds of models that rank documents without vectors, so that they cannot be cut, probed or profiled."""
 
 
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,7 +101,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     architecture: str = ""
     parameters: int | None = None
     dimensions: int | None = None
-    """Dimensions of a vector. An endpoint is asked for so many; for other models the number is a fact."""
+    """Dimensions of a vector. An endpoint is asked for this number; for other models the number is a fact."""
     max_tokens: int | None = None
     pooling: Literal["", "cls", "mean", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens"] = ""
     padding_side: Literal["", "left", "right"] = ""

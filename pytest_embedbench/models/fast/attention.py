@@ -52,6 +52,7 @@ class PackedRow(NamedTuple):
 
 def pack_row(lengths: Sequence[int]) -> PackedRow:
     """Return a row of texts with these numbers of tokens."""
+    # The GPU's kernel takes its bounds in int32 only.
     bounds = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32)
     return PackedRow(spans(lengths), bounds, max(lengths))
 

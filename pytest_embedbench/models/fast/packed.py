@@ -109,8 +109,8 @@ class Packing:
 def first_position(model: torch.nn.Module) -> int:
     """Return the number that a model gives to the first position of a text.
 
-    BERT counts from 0, RoBERTa and its kind from behind the padding token's number. They are told apart as
-    sentence-transformers does (``Transformer._infer_flatten_position_offset``).
+    BERT counts from 0, RoBERTa and its kind from the padding token's number plus 1. They are told apart as
+    in sentence-transformers (``Transformer._infer_flatten_position_offset``).
     """
     for module in model.modules():
         padding = getattr(module, "padding_idx", None)

@@ -167,7 +167,7 @@ def _from_files(checkpoint: PlainCheckpoint, dtype: torch.dtype, memory: Memory 
 def _tokenizer(read: Callable[..., Any], checkpoint: PlainCheckpoint, config: Any) -> Any:
     """Return the tokenizer, as sentence-transformers' Transformer loads it.
 
-    It cuts texts where the checkpoint's settings say; without such a setting, where the model has no more positions.
+    It cuts texts at the length that the checkpoint's settings give or, without one, at the model's number of positions.
     """
     from transformers import PreTrainedTokenizerBase
 

@@ -78,6 +78,7 @@ class SentenceTransformerModel:
         memory: Memory | None = None,
     ) -> None:
         spec = model.spec
+        # Safetensors only: pickled weights can run code when they are loaded.
         backend = Backend(device, {"dtype": TORCH_DTYPES.get(dtype), "use_safetensors": True}, ())
         if spec.backend != "torch":
             backend, dtype = find_backend(model, folder, device, dtype), ""

@@ -81,7 +81,7 @@ class ReadyTokenizer:
     def __call__(
         self, texts: Sequence[str], *, max_length: int, return_offsets_mapping: bool, **_: object
     ) -> dict[str, list[Any]]:
-        """Return the tokens of each text, cut, with marks of special tokens and, if asked for, offsets in the text."""
+        """Return each text's tokens after truncation, the mask of special tokens and, if requested, offsets."""
         self._rust.enable_truncation(max_length, direction=self._side)
         # The fast variant computes no offsets.
         encode = self._rust.encode_batch if return_offsets_mapping else self._rust.encode_batch_fast

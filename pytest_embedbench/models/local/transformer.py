@@ -1,4 +1,4 @@
-"""transformers' own modules on a CPU, of any model that takes texts in one row; ``bert.py`` has the commonest kind."""
+"""transformers' own modules on a CPU, for models that take texts in one row; ``bert.py`` has the most common kind."""
 
 from __future__ import annotations
 
@@ -45,5 +45,6 @@ class Transformer:
 
     def states(self, batch: Sequence[Sequence[int]]) -> torch.Tensor:
         inputs = self._packing.inputs(batch) if self._packing.on else {"input_ids": torch.tensor(batch)}
+        # Index 0: all texts of a batch stand in one row, or the batch is a single text.
         states: torch.Tensor = self._model(**inputs, return_dict=True)["last_hidden_state"][0]
         return states

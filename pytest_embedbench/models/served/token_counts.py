@@ -169,4 +169,5 @@ def _cached(name: str) -> Path | None:
         path = try_to_load_from_cache(name, "tokenizer.json")
     except HFValidationError:  # served names need not be Hub ids
         return None
+    # A marker object, not a path, where the Hub is known to have no such file.
     return Path(path) if isinstance(path, str) else None
