@@ -131,19 +131,19 @@ def _latency(side: SideStatistics) -> str:
 
 
 def _speed(side: SideStatistics) -> str:
-    """Throughput of a closed loop. An open loop's is the rate that was requested, so its latency is shown instead."""
+    """Return a closed loop's throughput; an open loop's is only the rate that was requested, so return its latency."""
     return _latency(side) if side.arrivals else f"{side.tokens_per_s:,.0f} tok/s"
 
 
 def _overload(limit: Limit, profile: ProfileResult) -> str:
-    """Reason why the side has no steady latency; "" if it may have one, and for load time and memory."""
+    """Return the reason why the side has no steady latency; "" if it may have one, and for load time and memory."""
     side_name = limit.subject.partition(" ")[0]
     side = _side(side_name, profile) if side_name in SIDES else None
     return overload_note(side) if side and side.arrivals and side.arrivals.kept_up is False else ""
 
 
 def _refusal(limit: Limit, profile: ProfileResult) -> str:
-    """Reason why the samples cannot decide the budget: too few, or too short a load; "" if they can."""
+    """Return the reason why the samples cannot decide the budget (too few, too short a load); "" if they can."""
     side_name, _, statistic = limit.subject.partition(" ")
     if side_name not in SIDES:
         return ""

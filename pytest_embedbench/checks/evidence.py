@@ -45,7 +45,7 @@ class MaxRateSearch(NamedTuple):
     latency_ms: float
 
     def __str__(self) -> str:
-        """The key of the search in a result file: ``b1 query at p99 <= 500 ms``."""
+        """Return the key of the search in a result file: ``b1 query at p99 <= 500 ms``."""
         return f"b{self.batch} {self.side} at p99 <= {self.latency_ms:.12g} ms"
 
 

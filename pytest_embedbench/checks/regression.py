@@ -151,7 +151,7 @@ def _interval(paired: PairedComparison, confidence: float) -> str:
 
 
 def _power(check: RegressionCheck, tested: Tested) -> str:
-    """The drop that this many queries can detect, and how many queries ``max_drop`` would need."""
+    """Describe the drop that this many queries can detect, and how many queries ``max_drop`` would need."""
     paired, detectable = tested.paired, tested.detectable(check.confidence)
     if math.isinf(detectable):
         text = f"{paired.queries} queries are too few to detect any drop"

@@ -192,7 +192,7 @@ class Tested:
 
 
 def adjust_together(comparisons: Sequence[PairedComparison]) -> list[Tested]:
-    """Adjust the p-values of comparisons made together by Holm: drops among drops, gains among gains."""
+    """Adjust the p-values of comparisons made together by Holm's method: drops among drops, gains among gains."""
     # Two families, since they answer two questions: has any mean fallen, and has any risen.
     drops = holm([paired.p_drop for paired in comparisons])
     gains = holm([paired.p_gain for paired in comparisons])

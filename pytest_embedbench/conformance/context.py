@@ -53,7 +53,7 @@ def _context(subject: Subject) -> ProbeOutcome:
 
 
 def _words_seen(subject: Subject, words: Sequence[str]) -> int:
-    """Number of words from the start that the model sees, to the nearest part; found by bisection."""
+    """Return the number of words from the start that the model sees, to the nearest part, by bisection."""
     import numpy as np
 
     part = max(len(OTHER_WORDS), len(words) // TEXT_PARTS)

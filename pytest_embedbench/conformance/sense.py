@@ -52,7 +52,7 @@ def _matryoshka(subject: Subject) -> ProbeOutcome:
 
 
 def _not_english(subject: Subject) -> str:
-    """Reason why the model cannot be asked English questions; "" if it can."""
+    """Return the reason why the model cannot be asked English questions; "" if it can."""
     known = subject.declared.languages if subject.declared else ()
     languages = subject.spec.languages or known
     # The codes are those of MTEB, such as eng-Latn.
@@ -65,7 +65,7 @@ def _vectors(subject: Subject) -> tuple[Vectors, Vectors]:
 
 
 def _answer_ranks(queries: NDArray[np.floating], documents: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Rank of each question's answer by inner product, from 1; equal scores and NaN count against it."""
+    """Return the rank of each question's answer by inner product, from 1; equal scores and NaN count against it."""
     import numpy as np
 
     scores = np.nan_to_num(queries.astype(np.float64) @ documents.T.astype(np.float64), nan=-np.inf)

@@ -65,7 +65,7 @@ class Subject:
         return self.facts.dtype or "an unknown number format"
 
     def together(self, texts: Sequence[str], role: Role) -> Vectors:
-        """Vectors of texts that are encoded as one batch, shape (texts, dimensions).
+        """Encode texts as one batch and return their vectors, shape (texts, dimensions).
 
         Raises:
             ModelError: the model gave more or fewer vectors than texts.
@@ -76,7 +76,7 @@ class Subject:
         return vectors
 
     def alone(self, texts: Sequence[str], role: Role) -> Vectors:
-        """Vectors of texts that are encoded one by one, shape (texts, dimensions); each text is encoded once."""
+        """Encode texts one by one, each once, and return their vectors, shape (texts, dimensions)."""
         import numpy as np
 
         for text in texts:

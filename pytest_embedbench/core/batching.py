@@ -25,7 +25,7 @@ def batches(lengths: Sequence[int], budget: Callable[[], int], max_texts: int | 
         lengths: tokens of each text.
         budget: returns the tokens that a batch may have, padding included. It is called before every batch, since a
             caller lowers the budget when memory runs out. A text longer than the budget is a batch of its own.
-        max_texts: texts that a batch may have; None is no limit.
+        max_texts: texts that a batch may have; None for any number.
     """
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
     start = 0

@@ -81,7 +81,7 @@ def save(
         evidence=evidence,
     )
     blank = PairResult(
-        # MTEB requires a revision. Local data has none, so its fingerprint stands there, as long as a git hash.
+        # MTEB requires a revision. Local data has none: its fingerprint stands in, cut to a git hash's length.
         dataset_revision=dataset.revision or dataset.fingerprint[:40],
         task_name=dataset.facts.mteb_task or dataset.name,
         evaluation_time=evaluation.seconds,

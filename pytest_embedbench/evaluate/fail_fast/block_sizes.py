@@ -12,7 +12,7 @@ SMALLEST_SHARE = 0.02
 """Share of the corpus; size of the first and of the smallest block."""
 
 EARLIEST_REST = 0.2
-"""Share of the corpus seen, from which on the rest may come as one block."""
+"""Share of the corpus; once this much is seen, the rest may come as one block."""
 
 MAX_NEEDED = 0.15
 """Share of the rest; if the straight line says that a proof needs more, the rest comes at once.
@@ -21,7 +21,7 @@ The line estimates too little, so a proof would need even more than that.
 """
 
 LATEST_REST = 0.5
-"""Share of the corpus seen, from which on the rest always comes as one block."""
+"""Share of the corpus; once this much is seen, the rest always comes as one block."""
 
 BLOCK_BATCHES = 24
 """Batches in a block, so that the texts of each have similar lengths."""

@@ -17,7 +17,7 @@ takes the next seen or the next unseen document; with ``best(p, j)`` the largest
 
     best(p, j) = max(best(p-1, j) + s_{p-j} d(p),  best(p-1, j-1) + v_j d(p)),   d(p) = 1 / log2(p + 1)
 
-and the bound is the largest ``best(k, .)`` over the ideal sum. "Unseen first" is no bound: seen (3), unseen (1) with
+and the bound is the largest ``best(k, .)`` over the ideal sum. "Unseen first" is not a bound: seen (3), unseen (1) with
 ideal 3 d(1) + 1 d(2) is worth 1 as it stands and less with the unseen document in front.
 
 **Measures of relevance alone (MAP, MRR, recall, precision)**: all unseen relevant documents first is best. Let ``u``
