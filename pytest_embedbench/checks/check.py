@@ -64,7 +64,9 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
         raise NotImplementedError
 
     def judge_unscored(self, pair: PairNames, problem: str, fix: str) -> Verdict | None:  # noqa: ARG002
-        """Return the verdict on a pair whose dataset cannot be scored, before a model is loaded; None: judge it.
+        """Return the verdict on a pair whose dataset cannot be scored; None to judge the pair as usual.
+
+        Called before the model is loaded.
 
         Args:
             pair: the names of the pair.

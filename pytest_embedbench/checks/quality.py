@@ -54,7 +54,7 @@ class QualityCheck(Check, frozen=True, kw_only=True):
         )
 
     def judge(self, evidence: CheckEvidence) -> Verdict:
-        """Compare a mean with its threshold; where no query is judged, fail a threshold and skip a mere report."""
+        """Compare a mean with its threshold; without judged queries, fail a threshold, and skip a check without one."""
         pair, limit = evidence.names, self.limit
         value = evidence.means.get(self.title)
         if value is None:

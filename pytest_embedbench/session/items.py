@@ -113,6 +113,7 @@ class CheckItem(VerdictItem):
     def verdict(self, session: EmbedSession) -> ItemVerdict:
         bench = session.workbench(self.suite.settings)
         names = PairNames(self.pair.model.alias, self.pair.dataset.alias)
+        # Asked first, since the evaluation would load the model and encode a corpus for nothing.
         problem, fix = bench.dataset(self.pair.dataset).why_unscored()
         if problem and (unscored := self.check.judge_unscored(names, problem, fix)) is not None:
             return ItemVerdict(unscored)
