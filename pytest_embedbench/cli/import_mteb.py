@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,11 @@ from pytest_embedbench.errors import ResultError
 if TYPE_CHECKING:
     from pytest_embedbench.results.mteb import MtebScores
     from pytest_embedbench.results.schema import PairResult
+    from pytest_embedbench.results.store import Store
+
+
+MAX_SHOWN = 10
+"""Broken files that are named; all are counted."""
 
 
 @click.command("import-mteb")
@@ -45,28 +50,15 @@ def import_mteb(
     there are no rankings and no values per query.
     """
     from pytest_embedbench.results.baseline import published_entry, update_file
-    from pytest_embedbench.results.external_runs import keep_measured
-    from pytest_embedbench.results.mteb import measure_values, to_result
     from pytest_embedbench.results.store import Store
 
     names = _dataset_names(datasets)
     store = Store(out)
-    results: dict[Path, PairResult] = {}
-    without_retrieval = 0
-    for file, scores in read(paths):
-        if not measure_values(scores.scores):
-            without_retrieval += 1
-            continue
-        result = to_result(scores, file, model=model, datasets=names)
-        target = store.path(result.embedbench.model, result.embedbench.dataset.name)
-        if target in results:
-            fix = "import them into different folders"
-            raise ResultError(f"a second result for {target}", where=str(file), fix=fix)
-        keep_measured(store, target)  # raises if the target was measured here: an import must not overwrite it
-        results[target] = result
+    contents, broken = read(paths)
+    results, without_retrieval = _convert(contents, broken, store, named=paths, model=model, names=names)
     # Everything is read and checked before the first file is written: an error leaves no half of an import behind.
     if not results:
-        raise ResultError(f"no scores of retrieval tasks in {', '.join(map(str, paths))}")
+        raise broken[0] if broken else ResultError(f"no scores of retrieval tasks in {', '.join(map(str, paths))}")
     store.check_writable()
     for target, result in results.items():
         store.save(target, result)
@@ -77,46 +69,113 @@ def import_mteb(
     if baseline:
         for line in update_file(baseline, [published_entry(result) for result in results.values()]):
             click.echo(f"{baseline}: {line}")
+    _echo_notes(broken, without_retrieval)
+
+
+def _convert(
+    contents: Iterable[tuple[Path, MtebScores]],
+    broken: list[ResultError],
+    store: Store,
+    *,
+    named: Collection[Path],
+    model: str,
+    names: Mapping[str, str],
+) -> tuple[dict[Path, PairResult], int]:
+    """Return results by their paths, and the number of those without a retrieval measure.
+
+    What is malformed is added to ``broken``, unless its file was named on the command line.
+
+    Raises:
+        ResultError: a result has no model, two have the same path, or a measured one is there.
+    """
+    from pytest_embedbench.results.external_runs import keep_measured
+    from pytest_embedbench.results.mteb import measure_values, to_result
+
+    results: dict[Path, PairResult] = {}
+    without_retrieval = 0
+    for file, scores in contents:
+        if not measure_values(scores.scores):
+            without_retrieval += 1
+            continue
+        try:
+            result = to_result(scores, file, model=model, datasets=names)
+        except ResultError as error:
+            if file in named or not (scores.model or model):
+                raise
+            broken.append(error)
+            continue
+        target = store.path(result.embedbench.model, result.embedbench.dataset.name)
+        if target in results:
+            fix = "import them into different folders"
+            raise ResultError(f"a second result for {target}", where=str(file), fix=fix)
+        keep_measured(store, target)  # raises if the target was measured here: an import must not overwrite it
+        results[target] = result
+    return results, without_retrieval
+
+
+def _echo_notes(broken: Sequence[ResultError], without_retrieval: int) -> None:
     if without_retrieval:
         verb = "has" if without_retrieval == 1 else "have"
         click.echo(f"note: {without_retrieval} {verb} no retrieval measure: left out")
+    for problem in broken[:MAX_SHOWN]:
+        click.echo(f"note: left out: {problem.where}: {problem.problem}")
+    if broken:
+        click.echo(f"note: {len(broken)} {'is' if len(broken) == 1 else 'are'} broken: left out")
     click.echo("note: means only, without values per query: differences from them cannot be tested for significance")
 
 
-def read(paths: Iterable[Path]) -> list[tuple[Path, MtebScores]]:
-    """Return the scores of all files, in their order; files of other formats below a folder are skipped.
+def read(paths: Iterable[Path]) -> tuple[list[tuple[Path, MtebScores]], list[ResultError]]:
+    """Return the scores of all files, in their order, and an error for each broken file below a folder.
+
+    Files of other formats below a folder are skipped.
 
     Raises:
-        ResultError: a file cannot be read, or a file that was named is not a result of MTEB.
+        ResultError: a file that was named cannot be read, or is not a result of MTEB.
     """
-    import json
-
     from pytest_embedbench.plausibility.sources import files
-    from pytest_embedbench.results.mteb import read_scores
 
     results: list[tuple[Path, MtebScores]] = []
+    broken: list[ResultError] = []
     for path in paths:
         for file in files(path):
             # A folder may hold model cards too. A file that was named is read, whatever its name.
             if file.suffix != ".json" and path.is_dir():
                 continue
             try:
-                data = json.loads(file.read_text(encoding="utf-8"))  # nauc values may be NaN
-                # Results of pytest-embedbench have the fields of MTEB's too.
-                ours = isinstance(data, dict) and "embedbench" in data
-                scores = None if ours else read_scores(data, file)
-            except OSError as error:
-                raise ResultError(f"cannot be read: {error.strerror}", where=str(file)) from None
-            except ValueError as error:
-                raise ResultError(f"is not JSON: {error}", where=str(file)) from None
+                results += [(file, scores) for scores in _read_file(file, named=not path.is_dir())]
             except ResultError as error:
-                where = ": ".join(filter(None, (str(file), error.where)))
-                raise ResultError(error.problem, where=where, fix=error.fix) from None
-            if scores is None and not path.is_dir():
-                problem = "is a result of pytest-embedbench already" if ours else "is not a result of MTEB"
-                raise ResultError(problem, where=str(file))
-            results += [(file, task_scores) for task_scores in scores or ()]
-    return results
+                if not path.is_dir():
+                    raise
+                broken.append(error)
+    return results, broken
+
+
+def _read_file(file: Path, *, named: bool) -> list[MtebScores]:
+    """Return the scores in a file; none if it has another format and was not ``named`` on the command line.
+
+    Raises:
+        ResultError: the file cannot be read, is not JSON or malformed, or was named and has another format.
+    """
+    import json
+
+    from pytest_embedbench.results.mteb import read_scores
+
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))  # nauc values may be NaN
+        # Results of pytest-embedbench have the fields of MTEB's too.
+        ours = isinstance(data, dict) and "embedbench" in data
+        scores = None if ours else read_scores(data, file)
+    except OSError as error:
+        raise ResultError(f"cannot be read: {error.strerror}", where=str(file)) from None
+    except ValueError as error:
+        raise ResultError(f"is not JSON: {error}", where=str(file)) from None
+    except ResultError as error:
+        where = ": ".join(filter(None, (str(file), error.where)))
+        raise ResultError(error.problem, where=where, fix=error.fix) from None
+    if scores is None and named:
+        problem = "is a result of pytest-embedbench already" if ours else "is not a result of MTEB"
+        raise ResultError(problem, where=str(file))
+    return scores or []
 
 
 def _dataset_names(datasets: Iterable[str]) -> dict[str, str]:

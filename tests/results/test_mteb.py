@@ -218,6 +218,32 @@ def test_bad_files_are_named_and_nothing_is_written(tmp_path: Path, content: str
     assert not (tmp_path / "out").exists()
 
 
+def test_broken_files_below_a_folder_are_left_out_and_counted(tmp_path: Path) -> None:
+    home = tmp_path / "mteb" / "org__m" / REVISION
+    write(home / "NFCorpus.json", task(test=[entry(ndcg_at_10=0.3)]))
+    write(home / "SciFact.json", task("SciFact", test=[entry(ndcg_at_10=66.1)]))
+    write(home / "TRECCOVID.json", task("TRECCOVID") | {"scores": {"test": 3}})
+    (home / "ArguAna.json").write_text('{"task_name": "ArguAna", "sco', encoding="utf-8")
+    (home / "FiQA2018.json").write_bytes(b"\xff\xfe{")
+    done = embedbench("import-mteb", tmp_path / "mteb", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert [result.task_name for result in results(tmp_path / "out").values()] == ["NFCorpus"]
+    lines = done.output.splitlines()
+    for file, problem in {
+        "ArguAna": ": is not JSON: ",
+        "FiQA2018": ": is not JSON: ",
+        "TRECCOVID": ": is not an MTEB result: 'scores' must hold",
+        "SciFact": ": test: ndcg_at_10 is 66.1, not between 0 and 1",
+    }.items():
+        assert [line for line in lines if line.startswith(f"note: left out: {home / file}.json{problem}")], file
+    assert "note: 4 are broken: left out" in lines
+    (home / "NFCorpus.json").unlink()
+    nothing = embedbench("import-mteb", tmp_path / "mteb", "--out", tmp_path / "none")
+    assert nothing.exit_code == 1, "an import of nothing is an error"
+    assert f"{home / 'ArguAna'}.json: is not JSON" in nothing.output
+    assert not (tmp_path / "none").exists()
+
+
 def test_bad_arguments(tmp_path: Path) -> None:
     assert "cannot be read" in embedbench("import-mteb", tmp_path / "nowhere.json", "--out", tmp_path / "o").output
     assert (
