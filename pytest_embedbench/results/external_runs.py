@@ -76,7 +76,8 @@ def read_external(path: Path) -> ExternalRun:
         fix = "write a line (query Q0 document rank score tag) for each document"
         raise ResultError("holds no ranking", where=str(path), fix=fix)
     contrary = [query for query, ranked in ranks.items() if not _scores_fall(ranked)]
-    tied = [query for query, ranked in ranks.items() if query not in set(contrary) and not _ties_fall(ranked)]
+    others = ranks.keys() - set(contrary)
+    tied = [query for query, ranked in ranks.items() if query in others and not _ties_fall(ranked)]
     marked = [path.name] if content.startswith(codecs.BOM_UTF8) else []
     cases = {
         "ranks-against-scores": (contrary, "queries have ranks that contradict the scores; the scores count"),
