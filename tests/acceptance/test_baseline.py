@@ -353,7 +353,10 @@ def test_a_suite_whose_baseline_is_missing_is_an_error(project: Project) -> None
     result = project.run()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        ["*embedbench.toml: regression.baseline: no such baseline: *embedbench-baseline.json", "  fix: make it with*"]
+        [
+            "*embedbench.toml: regression.baseline: no such baseline: *embedbench-baseline.json",
+            "  fix: create it with pytest --embed-update-baseline*",
+        ]
     )
 
 

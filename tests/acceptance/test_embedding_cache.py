@@ -229,7 +229,9 @@ def test_a_wrong_bound_ends_the_session_before_it_begins(project: Project) -> No
     project.data()
     result = project.run(*NDCG, "-o", "embedbench_cache_size=much")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: embedbench_cache_size: 'much' is not a size; write it as '5GB', in MB, *"])
+    result.stderr.fnmatch_lines(
+        ["ERROR: embedbench_cache_size: 'much' is not a size", "  fix: write it as '5GB', in MB, *"]
+    )
 
 
 def test_the_command_shows_what_runs_left(project: Project) -> None:
