@@ -22,8 +22,10 @@ KEY = "sk-0123456789abcdef"
 BODY = json.dumps({"input": ["é whale"]}).encode()
 
 
-def post(server: Server, *, times: int = 1, at_once: int = 1) -> tuple[list[HttpAnswer], HttpClient]:
-    client = HttpClient(f"{server.url}/embeddings", lambda: {"Authorization": f"Bearer {KEY}"})
+def post(
+    server: Server, *, times: int = 1, at_once: int = 1, key: str = KEY, path: str = "embeddings"
+) -> tuple[list[HttpAnswer], HttpClient]:
+    client = HttpClient(f"{server.url}/{path}", lambda: {"Authorization": f"Bearer {key}"})
 
     async def work() -> list[HttpAnswer]:
         try:
@@ -44,6 +46,14 @@ def test_a_request_is_whole(server: Server) -> None:
     assert server.heads[0].split("\r\n")[:4] == [
         "POST /v1/embeddings HTTP/1.1", f"Host: {host}", "Accept: */*", f"Authorization: Bearer {KEY}",
     ]  # fmt: skip
+
+
+def test_an_address_and_a_key_may_hold_percent_signs(server: Server) -> None:
+    key = "ab%cd%d%%"
+    (got,), _ = post(server, key=key, path="a%20b%2Fc/embeddings")
+    assert got.status == 200
+    assert f"Authorization: Bearer {key}" in server.heads[0]
+    assert server.heads[0].startswith("POST /v1/a%20b%2Fc/embeddings HTTP/1.1")
 
 
 def test_connections_are_used_again(server: Server) -> None:

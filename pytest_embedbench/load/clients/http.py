@@ -51,7 +51,8 @@ class HttpClient:
         # "%" is safe: a path that is quoted already must not be quoted again.
         target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
         start = f"POST {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: */*\r\n".encode("ascii")
-        self._head = start + _lines(headers()) + b"Content-Length: %d\r\n\r\n"
+        # The length is appended and not formatted in: an address or a key may hold a "%".
+        self._head = start + _lines(headers()) + b"Content-Length: "
         self._idle: list[_Connection] = []
         self.opened = 0
         """Connections that were opened so far."""
@@ -65,7 +66,7 @@ class HttpClient:
             OSError: no connection, or the answer is not HTTP.
             ConnectionLostError: the connection broke.
         """
-        request = self._head % len(body) + body
+        request = self._head + b"%d\r\n\r\n" % len(body) + body
         while self._idle:
             # The one that was used last is the least likely to have been closed meanwhile.
             connection = self._idle.pop()
