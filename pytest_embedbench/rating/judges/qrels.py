@@ -31,7 +31,7 @@ def judge_by_qrels(
         entries: stored results, from ``read_entries``.
         measure: the measure whose values per query are compared.
         margin: the largest difference that is a tie.
-        queries: the most queries of each dataset, the same for every pair of models; None: all.
+        queries: maximum queries of each dataset, the same for every pair of models; None for all.
         seed: of the choice of queries.
 
     Raises:

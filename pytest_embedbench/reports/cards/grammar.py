@@ -46,13 +46,16 @@ NO_RATE = "none"
 
 # A link's text may hold brackets, but no "](" that would end it.
 _SHOWN = r"(?P<text>(?:\\.|(?!\]\()[^\\])*)"
+# An address may hold parentheses in pairs, as Wikipedia's do.
 _ADDRESS = r"(?P<url>[^()\s]*(?:\([^()\s]*\)[^()\s]*)*)"
 _HEADING = re.compile(r"#{1,6}(?: .*)?")
+# A subset of YAML: no comments, lists or nested values.
 _ENTRY = re.compile(r"(?P<name>[^\s:#-][^:]*):(?: (?P<value>.*))?")
 _LINK = re.compile(rf"(?P<label>Source|Base model): \[{_SHOWN}\]\({_ADDRESS}\)")
 _PLAIN_LINK = re.compile(r"(?P<label>Source|Base model): (?P<text>.+)")
 _CELL = r"(?:\\\||[^|])*"
 _ROW = re.compile(rf"\| (?P<name>{_CELL}) \| (?P<value>{_CELL}) \|")
+# One cell for each column of RATES_HEAD.
 _RATE = re.compile(r"\|" + rf" ({_CELL}) \|" * 7)
 _FACET = re.compile(r"(?P<name>[^:]+): (?P<value>.*)")
 _COUNT = re.compile(rf"(?P<name>[^:]+): (?P<figure>{NUMBER})(?: \((?P<note>.+)\))?")
@@ -64,7 +67,7 @@ _REFERENCE = re.compile(rf"\[{_SHOWN}\]\({_ADDRESS}\)")
 
 
 class Paragraph(NamedTuple):
-    """Lines without a blank line between them; ``number`` is the first line's, from 1."""
+    """Lines without a blank line between them; ``number`` is the 1-based number of the first line."""
 
     number: int
     lines: list[str]
@@ -264,7 +267,7 @@ def _block(paragraph: Paragraph) -> Block:
 
 
 def _special(line: str, number: int) -> Block | None:
-    """Return the block that ``line`` is by itself, or None for text."""
+    """Return the block that ``line`` forms on its own; None if it is text."""
     if _HEADING.fullmatch(line):
         raise _error(number, "a line of a section, '### <dataset>' or '## <part>'", repr(line))
     if line == RATES_HEAD[0]:
@@ -287,6 +290,7 @@ def _special(line: str, number: int) -> Block | None:
         return Plot(text=match["text"], url=match["url"])
     if line.startswith("[Reference]("):
         raise _error(number, "'[Reference](address)'", repr(line))
+    # No error if these do not fit: a sentence may begin with "Task: " too, and is then text.
     return _counts(line) or _facets(line)
 
 

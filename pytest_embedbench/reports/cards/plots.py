@@ -120,7 +120,7 @@ def _by_concurrency(measured: Sequence[tuple[LoadShape, Sequence[SampledSide]]],
     """Plot texts per second above, p50 and p99 below, against requests in flight."""
     with panels(name, 5.2, rows=2) as (figure, (above, below)):
         in_words = []
-        for index, side in enumerate(("query", "corpus")):
+        for index, side in enumerate(("query", "corpus")):  # the order of ``SampledProfile.sides``
             points = [(shape.concurrency, sides[index]) for shape, sides in measured]
             _line(above, ((clients, sampled.texts_per_s) for clients, sampled in points), side, side)
             for mark, width in (("p50", 1.8), ("p99", 0.9)):

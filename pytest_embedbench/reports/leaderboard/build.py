@@ -31,7 +31,7 @@ from pytest_embedbench.reports.leaderboard.selection import (
 from pytest_embedbench.results.schema import PairResult
 
 DEFAULT_QUERIES_SHOWN = 200
-"""Queries of one dataset on a page that compares two models."""
+"""Maximum queries of one dataset on a page that compares two models."""
 
 
 def build_leaderboard(
@@ -54,7 +54,7 @@ def build_leaderboard(
         judgments: the judgments themselves, for the pages that compare two models.
         texts: datasets by name, for the words of queries and documents.
         profile: load to take latencies from, ``b1 c16`` or ``L4 b1 c16``; empty for the one that most models have.
-        queries_shown: most queries of a dataset on a page that compares two models; those that differ most stay.
+        queries_shown: maximum queries of a dataset on a page that compares two models; those that differ most are kept.
 
     Raises:
         ConfigurationError: the results have load profiles, but not this one.

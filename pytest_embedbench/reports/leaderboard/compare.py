@@ -30,7 +30,7 @@ class Lookup(NamedTuple):
     judged: Mapping[tuple[str, str], Mapping[str, Sequence[Judgment]]]
     """(model, model) in the board's order -> dataset -> judgments whose ``a`` is the first model."""
     limit: int
-    """Most rows of one dataset on a page."""
+    """Maximum rows of one dataset on a page."""
 
 
 class Texts:
@@ -81,6 +81,7 @@ def group_judgments(
 
 
 def _swapped(judgment: Judgment) -> Judgment:
+    # Fields that no page shows, such as trials, are left out.
     return Judgment(
         dataset=judgment.dataset,
         query_id=judgment.query_id,

@@ -52,7 +52,7 @@ class Material(NamedTuple):
         return self._values(lambda measured: measured.details.means.get(MEASURE))
 
     def shared(self, values: dict[str, dict[str, float]]) -> tuple[str, ...]:
-        """Return the datasets, of the same data, for which every model with any such value has one."""
+        """Return the datasets whose data is the same for all models, and on which every model with values has one."""
         unlike = differing_datasets(self.chosen)
         return tuple(name for name in shared_by_all(values) if name not in unlike)
 
@@ -108,6 +108,7 @@ def model_entries(material: Material) -> list[ModelEntry]:
 def _info(by_dataset: dict[str, Measured]) -> ModelInfo:
     if not by_dataset:
         return ModelInfo()
+    # Facts may differ between results; those of the newest count.
     record = max(by_dataset.values(), key=lambda measured: measured.details.measured_on).details.model
     spec, facts = record.spec, record.facts
     return ModelInfo(

@@ -99,6 +99,7 @@ def make_leaderboard(
         write_judgments(folder / JUDGMENTS_FILE, judgments)
     ratings = rate_judgments(judgments, folder, choices) if judgments else None
     texts = find_texts(entries, data)
+    # Excluded models have no rating, so they get no pages either.
     shown = [entry for entry in entries if entry.model not in choices.exclude]
     board = build_leaderboard(
         [(entry.where, entry.result) for entry in shown],

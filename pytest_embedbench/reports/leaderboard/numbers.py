@@ -20,7 +20,7 @@ def standings(values: Mapping[str, float], *, low_is_best: bool = False) -> dict
 
 
 def shared_by_all(values: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
-    """Return the datasets for which every model with any value has one; ``values`` is model -> dataset -> value."""
+    """Return the datasets on which every model that has any value has one; ``values`` is model -> dataset -> value."""
     sets = [set(by_dataset) for by_dataset in values.values() if by_dataset]
     return tuple(sorted(set.intersection(*sets), key=str.casefold)) if sets else ()
 

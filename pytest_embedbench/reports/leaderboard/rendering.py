@@ -100,6 +100,7 @@ def _templates_in(folder: Path) -> list[str]:
     if not known & set(names):
         problem = "has no file with the name of a template"
         raise ConfigurationError(str(folder), problem, closest(next(iter(names), ""), known))
+    # Known ones first: an error that cannot be traced is blamed on the first.
     ordered = sorted(paths, key=lambda path: path.relative_to(folder).as_posix() not in known)
     return [os.path.normpath(path) for path in ordered]
 
@@ -109,6 +110,7 @@ def _loader(folder: Path | None) -> BaseLoader:
 
     packaged = FileSystemLoader(templates_folder() / FOLDER)
     own = [FileSystemLoader(folder)] if folder else []
+    # The user's file first; the prefix reaches a packaged template even if the user's file has replaced it.
     return ChoiceLoader([*own, packaged, PrefixLoader({PACKAGED_PREFIX: packaged})])
 
 

@@ -95,8 +95,8 @@ class Profile(NamedTuple):
 def choose_profile(chosen: Chosen, wanted: str = "") -> tuple[Profile | None, list[str]]:
     """Return the profile to take latencies from, and a note on each model that has none under it.
 
-    Of the profiles that fit ``wanted`` it is the one that most models have. A model that has not shown that it keeps
-    up with an open loop's rate has no latency to compare.
+    Of the profiles that fit ``wanted``, the one that most models have is chosen. A model that has not shown that it
+    keeps up with an open loop's rate has no latency to compare.
 
     Args:
         chosen: the results.
