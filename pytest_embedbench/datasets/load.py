@@ -39,7 +39,7 @@ def load_dataset(dataset: NamedDataset) -> Dataset:
         qrels=content.qrels,
         facts=spec.facts(),
         findings=tuple(content.findings),
-        drop_self=spec.drop_self,
+        drop_self=bool(spec.drop_self),
         revision=content.revision,
         judged_elsewhere=content.judged_elsewhere,
         judgments_from=content.judgments_from,

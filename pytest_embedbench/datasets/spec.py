@@ -28,8 +28,9 @@ class DatasetSpec(DatasetFacts, frozen=True, kw_only=True, forbid_unknown_fields
     """Which judgments to use, ``qrels/<split>.tsv``; absent: ``test``, or the only split."""
     subset: str = ""
     """Which language or domain of a repository to use, if it has several: ``ar`` for ``ar-corpus``."""
-    drop_self: bool = False
-    """Drop the document with the query's own id from that query's ranking (ArguAna, Quora)."""
+    drop_self: bool | None = None
+    """Drop the document with the query's own id from that query's ranking (ArguAna, Quora); absent: what the catalogue
+    says about the dataset of this name, else false."""
     revision: str = ""
     """A commit, tag or branch of the Hub's repository; absent: the newest commit of its main branch."""
     aliases: tuple[str, ...] = ()

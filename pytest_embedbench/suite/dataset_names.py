@@ -92,6 +92,8 @@ def defined_dataset(alias: str, spec: DatasetSpec, where: str, folder: Path) -> 
 def checked_dataset(dataset: NamedDataset, where: str) -> NamedDataset:
     """Check all that can be checked without reading or downloading the dataset, and return it.
 
+    A dataset that does not say whether it drops documents with the query's id does what its catalogue entry does.
+
     Raises:
         ConfigurationError: the dataset cannot be used.
     """
@@ -102,7 +104,20 @@ def checked_dataset(dataset: NamedDataset, where: str) -> NamedDataset:
         if not dataset.spec.path and not dataset.spec.ir_datasets:
             problem = f"dataset {dataset.alias!r} is known, but its files are not here: {problem}"
         raise ConfigurationError(where, problem, error.fix) from None
+    if dataset.spec.drop_self is None and _catalogue_drops_self(dataset):
+        return NamedDataset(alias=dataset.alias, spec=msgspec.structs.replace(dataset.spec, drop_self=True))
     return dataset
+
+
+def _catalogue_drops_self(dataset: NamedDataset) -> bool:
+    """Whether the catalogue drops such documents for this alias, Hub id or id of ir_datasets."""
+    spec, entries = dataset.spec, catalog.datasets()
+    collection, _, rest = spec.ir_datasets.partition("/")
+    names = [dataset.alias, rest.partition("/")[0] if collection == "beir" else ""]
+    known = [entry[1] for name in names if name and (entry := catalog.find(entries, name))]
+    hub = spec.hub_dataset.casefold()
+    known += [entry for entry in entries.values() if hub and entry.hub_dataset.casefold() == hub]
+    return any(entry.drop_self for entry in known)
 
 
 def _from_path(name: str, folder: Path) -> NamedDataset | None:

@@ -61,7 +61,7 @@ def test_facts_are_those_of_the_task(name: str, stated: dict[str, dict[str, Any]
     spec, task = catalog.datasets()[name], stated[name]
     ours = (spec.hub_dataset, spec.revision, [spec.split or "test"], spec.languages, spec.reference, spec.licence)
     assert ours == tuple(task[key] for key in ("path", "revision", "splits", "languages", "reference", "licence"))
-    assert spec.drop_self == task["drop_self"]
+    assert bool(spec.drop_self) == task["drop_self"]
     if name.startswith(OWN_INSTRUCTIONS):
         assert task["prompt"] == ""
     else:

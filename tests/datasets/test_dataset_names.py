@@ -138,3 +138,30 @@ def test_offline_a_hub_dataset_that_is_not_cached_is_found_before_anything_runs(
     assert error.problem.startswith("dataset 'NFCorpus' is known, but its files are not here: mteb/nfcorpus@")
     assert error.fix.startswith("connect to the Hub once (hf download mteb/nfcorpus --repo-type dataset --revision ")
     assert error.fix.endswith("or give its folder: --embed-dataset PATH")
+
+
+@pytest.mark.parametrize(
+    ("text", "drops"),
+    [
+        ("[datasets.arguana]\npath = 'data'", True),
+        ("[datasets.ArguAna]\npath = 'data'", True),
+        ("[datasets.mine]\npath = 'data'\nhub_dataset = 'mteb/arguana'", True),
+        ("[datasets.arguana]\npath = 'data'\ndrop_self = false", False),
+        ("[datasets.mine]\npath = 'data'\ndrop_self = true", True),
+        ("[datasets.mine]\npath = 'data'", False),
+        ("[datasets.scifact]\npath = 'data'", False),
+    ],
+)
+def test_a_defined_dataset_drops_what_its_catalogue_entry_drops(
+    make_beir: MakeBeir, tmp_path: Path, text: str, drops: bool
+) -> None:
+    make_beir("data", docs=[{"_id": "d1", "text": "first"}, {"_id": "q1", "text": "which is first"}])
+    assert load_dataset(defined(text, tmp_path)).drop_self is drops
+
+
+@pytest.mark.parametrize(
+    ("name", "drops"), [("irds:beir/arguana", True), ("irds:beir/quora/test", True), ("irds:beir/scifact/test", False)]
+)
+def test_an_id_of_ir_datasets_drops_what_its_catalogue_entry_drops(tmp_path: Path, name: str, drops: bool) -> None:
+    pytest.importorskip("ir_datasets")
+    assert bool(named(name, tmp_path).spec.drop_self) is drops

@@ -49,6 +49,7 @@ def text_findings(dataset: Dataset) -> list[Finding]:
             "merge their judgments under one id, unless the question is meant to count more than once",
         ),
         *_leaked(dataset, ids, texts),
+        *_own_documents(dataset),
     ]
 
 
@@ -92,6 +93,11 @@ def _leaked(dataset: Dataset, ids: Sequence[str], texts: Sequence[str]) -> list[
     query, doc, relevant = leaked[0]
     counts = f"{judged_relevant:,} of them and not for {len(leaked) - judged_relevant:,}"
     detail = f"; that document is judged relevant for {counts}" if dataset.qrels else ""
+    fix = "remove these documents from the corpus"
+    if dataset.drop_self or any(query != doc for query, doc, _ in leaked):
+        fix += "; if each has its query's id, drop_self = true does that"
+    else:
+        fix += f", or set drop_self = true in [datasets.{dataset.name}]: each of them has its query's id"
     return [
         Finding(
             code="leaked-queries",
@@ -99,7 +105,36 @@ def _leaked(dataset: Dataset, ids: Sequence[str], texts: Sequence[str]) -> list[
             count=len(leaked),
             first=f"query {query}, document {doc} ({'relevant' if relevant else 'not relevant'})",
             level="error",
-            fix="remove these documents from the corpus; if each has its query's id, drop_self = true does that",
+            fix=fix,
+        )
+    ]
+
+
+def _own_documents(dataset: Dataset) -> list[Finding]:
+    """Return a finding for documents that have a query's id and end in its text, after a title (ArguAna).
+
+    Documents that are the query's whole text are ``_leaked``'s. Equal ids alone mean nothing: both may be numbers.
+    """
+    if dataset.drop_self:
+        return []
+    docs = {
+        doc: text for doc, text in zip(dataset.doc_ids, dataset.doc_texts, strict=True) if doc in dataset.query_text
+    }
+    own = []
+    for query in dataset.ranked_queries:
+        text, doc = _plain(dataset.query_text[query]), _plain(docs.get(query, ""))
+        if text and text != doc and doc.endswith(text):
+            own.append(query)
+    if not own:
+        return []
+    return [
+        Finding(
+            code="documents-of-queries",
+            message="queries have a document with their own id that ends in their text: models rank it first",
+            count=len(own),
+            first=own[0],
+            level="error",
+            fix=f"set drop_self = true in [datasets.{dataset.name}]: it is dropped from its own query's ranking",
         )
     ]
 

@@ -111,6 +111,19 @@ def test_a_document_with_the_query_id_is_no_leak_where_it_is_dropped(make_datase
     assert with_findings(make_dataset(docs=docs, queries=QUERIES, drop_self=True)).findings == ()
 
 
+def test_documents_that_all_have_their_query_s_id_name_the_key_to_set(make_dataset: MakeDataset) -> None:
+    finding = only(make_dataset(docs={**DOCS, "q1": "which is first"}, queries=QUERIES))
+    assert finding.fix.endswith("set drop_self = true in [datasets.facts]: each of them has its query's id")
+
+
+def test_a_title_does_not_hide_a_query_s_own_document(make_dataset: MakeDataset) -> None:
+    docs = {**DOCS, "q1": "A title which is first"}
+    finding = only(make_dataset(docs=docs, queries=QUERIES))
+    assert seen(finding) == ("documents-of-queries", 1, "q1", "error")
+    assert "set drop_self = true" in finding.fix
+    assert with_findings(make_dataset(docs=docs, queries=QUERIES, drop_self=True)).findings == ()
+
+
 def test_an_empty_query_is_no_leak_of_an_empty_document(make_dataset: MakeDataset) -> None:
     dataset = make_dataset(docs={**DOCS, "d4": ""}, queries={"q1": "which", "q2": ""})
     assert [finding.code for finding in with_findings(dataset).findings] == ["empty-documents", "empty-queries"]
