@@ -39,7 +39,6 @@ def score(run: Path, data: str, metrics: tuple[str, ...], name: str, out: Path |
     from pytest_embedbench.core.measures import DEFAULT_MEASURES, parse_measure
     from pytest_embedbench.core.parsing import parse_at
     from pytest_embedbench.datasets.load import load_dataset
-    from pytest_embedbench.errors import ResultError
     from pytest_embedbench.evaluate.metrics import means
     from pytest_embedbench.results.external_runs import compare_with_data, read_external, score_external, store_external
     from pytest_embedbench.results.store import Store
@@ -47,8 +46,6 @@ def score(run: Path, data: str, metrics: tuple[str, ...], name: str, out: Path |
     shown = [parse_at("--metric", parse_measure, metric) for metric in metrics or DEFAULT_METRICS]
     (named,) = find_datasets([data])
     external = read_external(run)
-    if out and not (name or external.tag):
-        raise ResultError("the run has no tag to name the model by", where=str(run), fix="give --name")
     dataset = load_dataset(named)
     findings = [*dataset.findings, *external.findings, *compare_with_data(external.run, dataset, shown)]
     # Default metrics are scored even if not printed, so that a stored result fits beside those of pytest.

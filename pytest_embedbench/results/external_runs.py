@@ -45,10 +45,10 @@ class ExternalRun:
 def read_external(path: Path) -> ExternalRun:
     """Read a TREC run, gzipped or not: ``query Q0 document rank score tag``, separated by ASCII white space.
 
-    Lines are read as by trec_eval 9 (``get_trec_results.c``): the order comes from the scores, in 32 bits, ties go by
-    descending document id, ids are taken as they are, words after the tag are ignored, and the tag itself may be
-    missing where white space follows the score. Other than trec_eval, blank lines and a byte order mark are passed
-    over, and a score that is no number is an error instead of 0.
+    Lines are read as by trec_eval (``get_trec_results.c``): the order comes from the scores, in 32 bits, ties go by
+    descending document id, ids are taken as they are, and words after the tag, blank lines and lines that begin with
+    ``#`` are ignored. Other than trec_eval, a byte order mark is passed over, and a score that is not a number is an
+    error instead of 0.
 
     Raises:
         ResultError: the file cannot be read, a line does not have this form, a score is not finite, or a document
@@ -58,8 +58,12 @@ def read_external(path: Path) -> ExternalRun:
     rankings: dict[str, dict[str, float]] = {}
     ranks: dict[str, list[tuple[int, float, str]]] = {}
     lengthy: list[str] = []
+    comments: list[str] = []
     tag = ""
     for number, line in _lines(content):
+        if line.lstrip().startswith(b"#"):
+            comments.append(f"line {number}")
+            continue
         where = f"{path}:{number}"
         row = _row(line, where)
         tag = tag or row.tag  # lines may have different tags; the first one counts
@@ -86,6 +90,7 @@ def read_external(path: Path) -> ExternalRun:
             "queries have ranks that contradict how ties are ordered: by descending document id, as in trec_eval",
         ),
         "words-after-tag": (lengthy, "lines have words after the tag; they are ignored"),
+        "comments": (comments, "lines begin with #; they are ignored as comments, as in trec_eval"),
         "byte-order-mark": (
             marked,
             "file begins with a byte order mark; trec_eval would take it for a part of the first query's id",
@@ -127,8 +132,6 @@ class _Row(NamedTuple):
 
 def _row(line: bytes, where: str) -> _Row:
     fields = line.split(maxsplit=COLUMNS)
-    if len(fields) == COLUMNS - 1 and line[-1:].isspace():
-        fields.append(b"")  # trec_eval takes the empty word behind the white space for the tag
     if len(fields) < COLUMNS:
         columns = f"has {len(fields)} columns"
         raise ResultError(f"not a TREC run line ({FORM}): it {columns}", where=where, fix=f"write {FORM}")

@@ -159,6 +159,8 @@ def test_gzip_reads_as_plain_text_does(tmp_path: Path) -> None:
 BAD_LINES = {
     "q Q0 d 1": "it has 4 columns",
     "q Q0 d 1 0.5": "it has 5 columns",
+    "q Q0 d 1 0.5 \t": "it has 5 columns",
+    "q Q0 d 1 0.5\r": "it has 5 columns",
     "q Q0 d 1 x t": "the score 'x' is not a number",
     "q Q0 d 1 1_0 t": "the score '1_0' is not a number",
     "q Q0 d 1 \u0661 t": "is not a number",
@@ -216,8 +218,8 @@ def test_ties_against_the_ranks_are_a_finding(tmp_path: Path, make_beir: MakeBei
         (b"q Q0 d 1 0.5 t\r\n\r\n", "t", []),
         (b" \tq\x0bQ0\x0c d\t\t1  0.5 t \n \n", "t", []),
         (b"q Q0 d 1 0.5 t", "t", []),
-        (b"q Q0 d 1 0.5 \n", "", []),
-        (b"q Q0 d 1 0.5\r\n", "", []),
+        (b"# made by hand\nq Q0 d 1 0.5 t\n #q Q0 e 1 0.7 t\n", "t", ["comments"]),
+        (b"\xef\xbb\xbf# made by hand\nq Q0 #d 1 0.5 t", "t", ["comments", "byte-order-mark"]),
         (b"q Q0 d none 5e-1 t\n", "t", []),
     ],
 )
@@ -225,7 +227,7 @@ def test_lines_as_trec_eval_takes_them(tmp_path: Path, content: bytes, tag: str,
     path = tmp_path / "x.run"
     path.write_bytes(content)
     external = read_external(path)
-    assert external.run == Run({"q": [("d", 0.5)]})
+    assert external.run == Run({"q": [("#d" if b"#d" in content else "d", 0.5)]})
     assert external.tag == tag
     assert [finding.code for finding in external.findings] == codes
 
@@ -282,9 +284,6 @@ def test_other_data_an_empty_run_and_a_damaged_archive_are_errors(tmp_path: Path
     (tmp_path / "u.run").write_bytes("q1 Q0 d1 1 1 t\n".encode("utf-16"))
     wide = embedbench("score", tmp_path / "u.run", "--data", data)
     assert "u.run: is in UTF-16\n  fix: save it in UTF-8" in wide.output
-    nameless = tmp_path / "n.run"
-    nameless.write_bytes(b"q1 Q0 d1 1 1 \n")
-    assert "fix: give --name" in embedbench("score", nameless, "--data", data, "--out", tmp_path / "o").output
     assert {other.exit_code, empty.exit_code, cut.exit_code} == {1}
     unknown = embedbench("score", tmp_path / "x.run", "--data", "nowhere")
     assert "--data: unknown dataset 'nowhere'" in unknown.output
