@@ -5,7 +5,7 @@ What cannot be read at all is an error that names the file and the line. What ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -17,7 +17,7 @@ from pytest_embedbench.datasets.gather import DatasetContent, collect_judgments,
 from pytest_embedbench.datasets.judgment_tables import raw_judgments, read_judgments
 from pytest_embedbench.datasets.layout import find_layout, left_aside
 from pytest_embedbench.datasets.tables import Column, malformed_line, plain_name, read_table
-from pytest_embedbench.datasets.types import Finding
+from pytest_embedbench.datasets.types import Finding, Qrels
 from pytest_embedbench.errors import DatasetError
 
 TEXT_COLUMNS = (Column(("_id", "id")), Column(("text",)), Column(("title",), required=False))
@@ -56,15 +56,26 @@ def read_collection(folder: Traversable, split: str = "", subset: str = "") -> D
     docs = _read_texts(layout.corpus, "document", findings)
     queries = _read_texts(layout.queries, "query", findings)
     qrels = collect_judgments(read_judgments(layout.qrels.get(layout.split, []), findings), findings)
+    source = ", ".join(map(str, layout.qrels.get(layout.split, [folder.joinpath("qrels")])))
     # A query without a judgment in this split is no defect if another split judges it.
     others = [file for other, files in layout.qrels.items() if other != layout.split for file in files]
+    _refuse_swapped(qrels, docs, queries, source)
     aside = left_aside(folder)
     if aside:
         findings.append(_files_left_aside(aside))
-    source = ", ".join(map(str, layout.qrels.get(layout.split, [folder.joinpath("qrels")])))
     return DatasetContent(
         docs, queries, qrels, findings, layout.split, frozenset(_judged_queries(others)), judgments_from=source
     )
+
+
+def _refuse_swapped(qrels: Qrels, docs: Container[str], queries: Container[str], where: str) -> None:
+    """Refuse judgments whose columns of queries and documents are swapped, which ids that differ show."""
+    if not qrels or any(query in queries for query in qrels):
+        return
+    if all(query in docs for query in qrels) and all(doc in queries for judged in qrels.values() for doc in judged):
+        problem = "the ids in its column of queries are those of documents, and the other way round"
+        fix = "write query-id, corpus-id and score, separated by tabs, over the right columns as the first line"
+        raise DatasetError(problem, where=where, fix=fix)
 
 
 def _files_left_aside(names: Sequence[str]) -> Finding:

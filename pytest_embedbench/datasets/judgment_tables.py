@@ -115,7 +115,7 @@ def judgment_columns(header: Sequence[str], where: str) -> JudgmentColumns:
     missing = [role.title for role, name in ((QUERY, query), (DOCUMENT, document)) if name is None]
     if grade is None and not missing:
         known = {*OTHER_NAMES, *QUERY.short, *DOCUMENT.short}
-        if any(name not in {query, document} and plain_name(name) not in known for name in header):
+        if any(name not in {query, document} and _letters(name) not in known for name in header):
             missing = [GRADE.title]
     if missing or query is None or document is None:
         problem = f"no column of {' and none of '.join(missing)} is known; its header has {_shown(header)}"
@@ -126,13 +126,19 @@ def judgment_columns(header: Sequence[str], where: str) -> JudgmentColumns:
 def _match(header: Sequence[str], role: _Role, where: str) -> str | None:
     """Return the name of the one column with this role; None if there is none."""
     for names in (role.names, role.short):
-        matches = [name for name in header if plain_name(name) in names]
+        known = {_letters(name) for name in names}
+        matches = [name for name in header if _letters(name) in known]
         if len(matches) > 1:
             problem = f"several columns could be the {role.title}: {_shown(matches)}"
             raise DatasetError(problem, where=where, fix="keep one of them, or give the others another name")
         if matches:
             return matches[0]
     return None
+
+
+def _letters(name: str) -> str:
+    """Return a column's name without separators or the ``#`` of a comment: ``queryid`` for ``#Query_ID``."""
+    return plain_name(name).replace("-", "").strip("# ")
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -178,6 +178,11 @@ def test_ids_with_blanks_in_tab_separated_qrels(make_beir: MakeBeir) -> None:
     assert (dataset.qrels, dataset.findings) == ({"query 1": {"doc 1": 1}}, ())
 
 
+def test_swapped_columns_without_a_header_are_an_error(make_beir: MakeBeir) -> None:
+    with pytest.raises(DatasetError, match=r"qrels/test\.tsv: the ids in its column of queries are those of documents"):
+        load(make_beir(qrels="d1\tq1\t1\nd2\tq1\t0\n"))
+
+
 def test_missing_documents_and_queries_are_counted_and_kept(make_beir: MakeBeir) -> None:
     dataset = load(make_beir(qrels=HEADER + "q1\td1\t1\nq1\tgone\t1\nlost\tgone\t1\nlost\taway\t2\n"))
     assert dataset.qrels == {"q1": {"d1": 1, "gone": 1}, "lost": {"gone": 1, "away": 2}}

@@ -40,6 +40,7 @@ def error_of(path: Path, content: str | bytes) -> DatasetError:
         ("Query ID", "Doc_ID", "GRADE"),
         ("queryId", "documentId", "rating"),
         ("query", "doc", "relevance_score"),
+        ("#qid", "docId", "relevanceScore"),
     ],
 )
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)], ids=["usual", "swapped", "reversed"])
@@ -62,8 +63,8 @@ def test_columns_are_found_by_name(
 
 
 def test_integer_ids_follow_the_header_not_the_usual_order(tmp_path: Path) -> None:
-    text = "corpus-id\tquery-id\tscore\n1\t1\t1\n3\t2\t1\n2\t3\t1\n"
-    assert read(tmp_path / "test.tsv", text) == [("1", "1", 1), ("2", "3", 1), ("3", "2", 1)]
+    text = "corpus-id\tquery-id\tscore\n1\t1\t1\n2\t2\t1\n4\t3\t1\n"
+    assert read(tmp_path / "test.tsv", text) == [("1", "1", 1), ("2", "2", 1), ("3", "4", 1)]
 
 
 def test_grades_under_another_key_are_those_that_stand_there(tmp_path: Path) -> None:

@@ -12,6 +12,10 @@ MAX_PLAIN_RATIO = 4
 """Documents longer than this many times the longest query, in its plain form, cannot be a query and are skipped:
 normalizing all of them would take most of the time of a large corpus's findings."""
 
+MIN_OWN_LENGTH = 60
+"""Characters of a query that a document with its id has to end in: the end of a document holds a few words, such as
+``kettle``, by chance, and ids may be equal numbers. ArguAna's queries are paragraphs."""
+
 
 def text_findings(dataset: Dataset) -> list[Finding]:
     """Return findings about the documents' texts and those of the queries that are ranked."""
@@ -123,7 +127,8 @@ def _own_documents(dataset: Dataset) -> list[Finding]:
     own = []
     for query in dataset.ranked_queries:
         text, doc = _plain(dataset.query_text[query]), _plain(docs.get(query, ""))
-        if text and text != doc and doc.endswith(text):
+        relevant = dataset.qrels.get(query, {}).get(query, 0) > 0
+        if len(text) >= MIN_OWN_LENGTH and text != doc and doc.endswith(text) and not relevant:
             own.append(query)
     if not own:
         return []

@@ -117,11 +117,17 @@ def test_documents_that_all_have_their_query_s_id_name_the_key_to_set(make_datas
 
 
 def test_a_title_does_not_hide_a_query_s_own_document(make_dataset: MakeDataset) -> None:
-    docs = {**DOCS, "q1": "A title which is first"}
-    finding = only(make_dataset(docs=docs, queries=QUERIES))
+    passage = "Zoos protect endangered animals, and their visitors learn why that matters to all of us."
+    docs, queries = {**DOCS, "q1": f"Zoos {passage}"}, {**QUERIES, "q1": passage}
+    finding = only(make_dataset(docs=docs, queries=queries))
     assert seen(finding) == ("documents-of-queries", 1, "q1", "error")
     assert "set drop_self = true" in finding.fix
-    assert with_findings(make_dataset(docs=docs, queries=QUERIES, drop_self=True)).findings == ()
+    assert with_findings(make_dataset(docs=docs, queries=queries, drop_self=True)).findings == ()
+
+
+def test_equal_numbers_as_ids_say_nothing(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset(docs={"1": "descale a kettle"}, queries={"1": "kettle"}, qrels={"1": {"1": 1}})
+    assert with_findings(dataset).findings == ()
 
 
 def test_an_empty_query_is_no_leak_of_an_empty_document(make_dataset: MakeDataset) -> None:
