@@ -165,7 +165,8 @@ def _refuse_other_keys(record: dict[str, Any], first: Sequence[str], columns: Ju
     """Refuse a line whose judgment stands under other keys than that of the first line."""
     for name in columns:
         if name is not None and name not in record:
-            raise DatasetError(f"the key {name!r} is missing, which the first line has", where=where)
+            problem = f"the key {name!r} is missing, which the first line has"
+            raise DatasetError(problem, where=where, fix="give all lines the same keys")
     if judgment_columns(tuple(record), where) != columns:
         problem = f"its keys are {_shown(tuple(record))}, those of the first line {_shown(first)}"
         raise DatasetError(problem, where=where, fix="give all lines the same keys")
