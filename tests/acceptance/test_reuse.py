@@ -73,7 +73,7 @@ def test_a_second_run_does_not_load_the_model(evaluated: Project) -> None:
             assert not loaded, loaded
         """,
     )
-    result = evaluated.spawn()
+    result = evaluated.spawn_anew()
     assert reused(result)
     assert "AssertionError" not in evaluated.text(result)
 
