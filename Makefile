@@ -18,7 +18,7 @@ DEV := $(VENV)/.installed-dev
 PARALLEL := -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
 # The fast tests: rooms whose tests need neither a model, nor a server, nor a browser; and one run of the main job.
-FAST := $(addprefix tests/,catalog checks cli core datasets evaluate machine plausibility rating results suite)
+FAST := $(addprefix tests/,catalog checks cli core datasets evaluate machine plausibility rating results suite) --ignore=tests/datasets/test_builtin.py
 MAIN_JOB := tests/acceptance/test_main_job.py
 
 # The environment of test-python: .venv-py3.12, or .venv-py3.12-pytest8.4.
