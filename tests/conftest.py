@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import hypothesis
 import pytest
 
-from tests.support.forkserver import MODEL_LIBRARIES, ForkServer
+from tests.support.forkserver import MODEL_LIBRARIES, ForkServer, import_modules
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -114,6 +114,22 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip(f"no real collections at {SHARED}; set EMBEDBENCH_SHARED to the folder that has data/")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def _model_libraries() -> None:
+    """Import the model libraries, which a process can import only once."""
+    import_modules(MODEL_LIBRARIES)
+
+
+@pytest.fixture
+def pytester(pytester: pytest.Pytester, _model_libraries: None) -> pytest.Pytester:
+    """Return pytest's own fixture, safe for runs in this process.
+
+    After such a run pytester takes the modules that it imported out of ``sys.modules``. Libraries with compiled parts,
+    numpy and torch among them, cannot be imported a second time: later tests of the process would end in errors.
+    """
+    return pytester
 
 
 @pytest.fixture(scope="session")
