@@ -61,6 +61,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(FailuresAtOnce(config), "failures-at-once")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # First what takes longest: at the end of a run one worker would be busy with it, and the others idle.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 class FailuresAtOnce:
     """Print each failure when it happens, so that nobody waits for the end of a long run to see it."""
 

@@ -43,14 +43,18 @@ def nfcorpus_evaluation(shared: Path, minilm: SentenceTransformerModel) -> Evalu
     return evaluate(minilm, dataset, [parse_measure(name) for name in NAMES])
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_scores_equal_the_published_ones(name: str, published: dict[str, Any], nfcorpus_evaluation: Evaluation) -> None:
-    # MTEB computes its mrr with code of its own, which orders ties otherwise; hence the wider tolerance.
-    tolerance = 0.001 if name.startswith("mrr") else 0.0005
-    assert len(nfcorpus_evaluation.scores[name]) == JUDGED_QUERIES
-    assert means(nfcorpus_evaluation.scores)[name] == pytest.approx(
-        published[parse_measure(name).mteb_name], abs=tolerance
-    )
+def test_scores_equal_the_published_ones(published: dict[str, Any], nfcorpus_evaluation: Evaluation) -> None:
+    """One test for all measures: tests of one evaluation could come to several workers, and each would evaluate anew."""
+    scores = means(nfcorpus_evaluation.scores)
+    for name in NAMES:
+        # MTEB computes its mrr with code of its own, which orders ties otherwise; hence the wider tolerance.
+        tolerance = 0.001 if name.startswith("mrr") else 0.0005
+        assert len(nfcorpus_evaluation.scores[name]) == JUDGED_QUERIES
+        assert scores[name] == pytest.approx(published[parse_measure(name).mteb_name], abs=tolerance), name
+    effort = nfcorpus_evaluation.encode
+    assert 0 < effort["corpus_own_tokens"] < effort["corpus_tokens"] <= effort["corpus_padded_tokens"]
+    assert effort["batch_tokens"] == 4096
+    assert nfcorpus_evaluation.depth == 100
 
 
 def test_the_published_headline_values_are_the_known_ones(published: dict[str, Any]) -> None:
@@ -60,10 +64,3 @@ def test_the_published_headline_values_are_the_known_ones(published: dict[str, A
         0.11048,
         0.15499,
     )
-
-
-def test_the_effort_is_recorded(nfcorpus_evaluation: Evaluation) -> None:
-    effort = nfcorpus_evaluation.encode
-    assert 0 < effort["corpus_own_tokens"] < effort["corpus_tokens"] <= effort["corpus_padded_tokens"]
-    assert effort["batch_tokens"] == 4096
-    assert nfcorpus_evaluation.depth == 100
