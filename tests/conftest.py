@@ -28,6 +28,9 @@ Record = Mapping[str, Any]
 SHARED = Path(os.environ.get("EMBEDBENCH_SHARED") or Path(__file__).resolve().parents[2] / "shared")
 
 
+LONGEST = ("tests/docs/", "tests/examples/")
+"""Folders whose tests take up to a minute each."""
+
 MAX_REASON_LINES = 20
 """Lines of a failure that are printed when it happens; all are in the summary."""
 
@@ -62,8 +65,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # First what takes longest: at the end of a run one worker would be busy with it, and the others idle.
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Begin with what takes longest, so that no worker is left with it while the others have nothing more to do."""
+    items.sort(key=lambda item: not (item.get_closest_marker("slow") or item.nodeid.startswith(LONGEST)))  # stable
 
 
 class FailuresAtOnce:
