@@ -81,7 +81,7 @@ class FailuresAtOnce:
             return
         crash = getattr(report.longrepr, "reprcrash", None)
         reason = f"{crash.path}:{crash.lineno}: {crash.message}" if crash else report.longreprtext
-        terminal.ensure_newline()
+        terminal.write_line("")  # ends the line of dots
         terminal.write_line(f"failed {report.when} of {report.nodeid}", red=True)
         for line in reason.splitlines()[:MAX_REASON_LINES]:
             terminal.write_line(f"  {line}")

@@ -73,7 +73,10 @@ def kept(project: Project) -> Project:
     return project
 
 
-def test_a_broken_model_is_caught_without_any_threshold(project: Project) -> None:
+def test_a_broken_model_is_caught_without_any_threshold(
+    project: Project, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMBEDBENCH_CACHE", str(shared_cache))
     healthy = '[embedbench]\nmodels = ["mine"]\n[models.mine]\npath = "mine"\n'
     project.write("embedbench.toml", healthy)
     folder = project.model("mine")
