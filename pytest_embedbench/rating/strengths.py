@@ -36,6 +36,9 @@ MAX_LAST_STEP = 1e-6
 """Log-odds; a shorter step is the last. Newton's steps shrink quadratically: about 1e-12 is left after it."""
 LIKELIHOOD_ROUNDING = 1e-15
 """Log-likelihood; the rounding error of one judgment's."""
+MAX_STEP = 5.0
+"""Log-odds; a longer step is shortened to this. Far out, probabilities are 0 or 1 up to rounding: from so flat a place
+no direction leads back."""
 MAX_STEPS = 200
 """Steps of Newton's method, and halvings of one step."""
 
@@ -109,6 +112,7 @@ def _most_likely(games: Games, *, davidson: bool) -> Floats:
             return np.asarray(unknowns + step)[:, :count]
         # Near the maximum rounding alone may lower the likelihood a little; only a larger loss is an overshoot.
         least, previous_slope = likelihood - 1000 * LIKELIHOOD_ROUNDING * judgments, slope
+        step /= np.maximum(1, np.abs(step).max(1, keepdims=True) / MAX_STEP)
         for _ in range(MAX_STEPS):
             with np.errstate(over="ignore", invalid="ignore"):  # a step that is too long may overflow
                 likelihood, gradient, curvature = _derivatives(games, unknowns + step, davidson=davidson)

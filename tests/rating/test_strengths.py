@@ -146,7 +146,36 @@ def test_more_of_the_same_and_other_names_change_nothing(
 def test_with_the_weak_prior_everything_is_finite(games: Games, davidson: bool) -> None:
     found = fit(games, davidson=davidson, prior=True)
     assert np.isfinite(found).all()
-    assert np.abs(found).max() < 20_000
+    # Odds of neighbours in a chain are at most about (3 * 10**6)**2, which is 5,200 Elo, and a chain has at most 7 links.
+    assert np.abs(found).max() < 7 * 5_200
+
+
+@pytest.mark.parametrize(
+    ("wins", "ties", "expected"),
+    [
+        # Newton's first steps are long enough to reach a place that rounding makes flat.
+        ({(2, 0): 16, (2, 1): 37}, {(0, 1): 201_995, (0, 2): 119_278}, None),
+        # By Newton's method with 60 digits; even this far apart the maximum is found.
+        (
+            {(1, 4): 27, (3, 1): 380_146, (4, 2): 13_336},
+            {(0, 1): 18_069, (0, 3): 416_395},
+            [10_929.377, 3_060.877, -22_886.931, 17_713.424, -8_816.747],
+        ),
+    ],
+)
+def test_the_weak_prior_with_very_uneven_counts(
+    wins: dict[tuple[int, int], int], ties: dict[tuple[int, int], int], expected: list[float] | None
+) -> None:
+    size = 1 + max(max(pair) for pair in [*wins, *ties])
+    games = np.zeros((2, size, size))
+    for (row, column), count in wins.items():
+        games[0, row, column] = count
+    for (row, column), count in ties.items():
+        games[1, row, column] = games[1, column, row] = count
+    found = fit(games, davidson=True, prior=True)
+    assert np.isfinite(found).all()
+    if expected:
+        assert found == pytest.approx(expected, abs=1e-3)
 
 
 @settings(deadline=None, max_examples=200)
