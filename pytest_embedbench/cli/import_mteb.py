@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pytest_embedbench.core.measures import MAIN_MEASURE
 from pytest_embedbench.errors import ResultError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def import_mteb(
     for target, result in results.items():
         store.save(target, result)
         details = result.embedbench
-        mean = details.means.get("ndcg@10")
+        mean = details.means.get(str(MAIN_MEASURE))
         shown = f"{len(details.means)} measures" if mean is None else f"ndcg@10 {mean:.4f}"
         click.echo(f"{details.model.name} on {details.dataset.name} ({details.dataset.split}): {shown}: {target}")
     if baseline:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from pytest_embedbench.core.measures import parse_measure
+from pytest_embedbench.core.measures import MAIN_MEASURE, parse_measure
 from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.evaluate.metrics import Scores, means
 from pytest_embedbench.models.source import ModelSource
@@ -42,7 +42,7 @@ def with_scores(result: PairResult, scores: Scores, dataset: Dataset) -> PairRes
     mean = means(scores)
     # MTEB's loader requires main_score, hf_subset and languages beside the measures.
     mteb: dict[str, object] = {parse_measure(name).mteb_name: value for name, value in mean.items()}
-    mteb["main_score"] = mean.get("ndcg@10")
+    mteb["main_score"] = mean.get(str(MAIN_MEASURE))
     mteb |= {"hf_subset": "default", "languages": dataset.facts.languages or UNKNOWN_LANGUAGE}
     details = replace(result.embedbench, means=mean)
     return replace(result, scores={dataset.split or "test": [mteb]} if mean else {}, embedbench=details)
