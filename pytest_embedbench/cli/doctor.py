@@ -51,8 +51,10 @@ def doctor(context: click.Context, dataset: str, model: str, *, as_json: bool) -
 
     set_error_exit_code(context, UNREADABLE)  # 1 means that the dataset was read and has an error
     named = _dataset(dataset)
-    counter = token_counter(_model(model).on_task(named.spec.instruction)) if model else None
-    examination = examine(load_dataset(named), counter)
+    tested = _model(model).on_task(named.spec.instruction) if model else None
+    counter = token_counter(tested) if tested else None
+    loaded = load_dataset(named)
+    examination = examine(loaded, counter, tested.as_given(loaded) if tested else None)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(examination), indent=2).decode())
     else:

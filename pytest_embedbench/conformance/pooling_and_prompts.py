@@ -9,7 +9,7 @@ from pytest_embedbench.conformance.outcome import Probe, ProbeOutcome, judged, s
 from pytest_embedbench.conformance.samples import PROBE_TEXTS
 from pytest_embedbench.conformance.subject import Subject, distances
 from pytest_embedbench.datasets.types import ROLES
-from pytest_embedbench.models.spec import TASK_PLACEHOLDER
+from pytest_embedbench.models.prompts import prompt_parts
 
 if TYPE_CHECKING:
     from pytest_embedbench.datasets.types import Role
@@ -63,7 +63,8 @@ def _prompts(subject: Subject) -> ProbeOutcome:
     for role, template in known.prompts.items():
         prompt = subject.facts.prompts.get(role, "")
         # Where the template says {task}, any instruction may stand.
-        pattern = re.escape(template or "").replace(re.escape(TASK_PLACEHOLDER), ".+")
+        parts = prompt_parts(template or "", role)
+        pattern = "".join(re.escape(part) if isinstance(part, str) else ".+" for part in parts)
         if not re.fullmatch(pattern, prompt, re.DOTALL):
             problems.append(f"before a {role} stands {prompt!r}, it should be {template!r}")
         fields = known.request_fields[role]

@@ -53,7 +53,8 @@ def read_collection(folder: Traversable, split: str = "", subset: str = "") -> D
     """
     findings: list[Finding] = []
     layout = find_layout(folder, split, subset)
-    docs = _read_texts(layout.corpus, "document", findings)
+    title_lengths: dict[str, int] = {}
+    docs = _read_texts(layout.corpus, "document", findings, title_lengths)
     queries = _read_texts(layout.queries, "query", findings)
     qrels = collect_judgments(read_judgments(layout.qrels.get(layout.split, []), findings), findings)
     source = ", ".join(map(str, layout.qrels.get(layout.split, [folder.joinpath("qrels")])))
@@ -64,7 +65,14 @@ def read_collection(folder: Traversable, split: str = "", subset: str = "") -> D
     if aside:
         findings.append(_files_left_aside(aside))
     return DatasetContent(
-        docs, queries, qrels, findings, layout.split, frozenset(_judged_queries(others)), judgments_from=source
+        docs,
+        queries,
+        qrels,
+        findings,
+        layout.split,
+        frozenset(_judged_queries(others)),
+        judgments_from=source,
+        title_lengths=title_lengths,
     )
 
 
@@ -88,14 +96,18 @@ def _files_left_aside(names: Sequence[str]) -> Finding:
     )
 
 
-def _read_texts(files: Sequence[Traversable], kind: str, findings: list[Finding]) -> dict[str, str]:
+def _read_texts(
+    files: Sequence[Traversable], kind: str, findings: list[Finding], title_lengths: dict[str, int] | None = None
+) -> dict[str, str]:
     """Return texts by id. A document's text is title, one space and text, as in BEIR and MTEB; a query has no title."""
-    texts = (
-        (str(key), f"{title or ''} {text or ''}" if kind == "document" else text or "")
-        for file in files
-        for key, text, title in (_jsonl_texts(file, findings) if _is_jsonl(file) else _table_texts(file))
+    records = (
+        record for file in files for record in (_jsonl_texts(file, findings) if _is_jsonl(file) else _table_texts(file))
     )
-    return texts_by_id(texts, kind, str(files[0]), findings)
+    if kind == "document":
+        texts = ((str(key), f"{title or ''} {text or ''}", title or "") for key, text, title in records)
+    else:
+        texts = ((str(key), text or "", "") for key, text, _ in records)
+    return texts_by_id(texts, kind, str(files[0]), findings, title_lengths)
 
 
 def _is_jsonl(file: Traversable) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pytest_embedbench.datasets.types import Finding, Qrels
@@ -31,27 +32,38 @@ class DatasetContent(NamedTuple):
     """The file or files of the judgments, or where they were looked for; for messages."""
     revision: str = ""
     """Commit of the Hub's repository; "" for all other sources."""
+    title_lengths: Mapping[str, int] = MappingProxyType({})
+    """Document id -> characters of its title, at the head of its text."""
 
 
-def texts_by_id(texts: Iterable[tuple[str, str]], kind: str, where: str, findings: list[Finding]) -> dict[str, str]:
+def texts_by_id(
+    texts: Iterable[tuple[str, str, str]],
+    kind: str,
+    where: str,
+    findings: list[Finding],
+    title_lengths: dict[str, int] | None = None,
+) -> dict[str, str]:
     """Return stripped texts by id; the first text of an id that comes more than once is used.
 
     Args:
-        texts: ids and texts.
+        texts: ids, texts, and the titles that the texts begin with, empty where there are none.
         kind: ``document`` or ``query``, for messages.
         where: the file or dataset that the texts are from, for messages.
         findings: the finding about repeated ids is added to it.
+        title_lengths: the lengths of titles are added to it, by id.
 
     Raises:
         DatasetError: there are no texts.
     """
     by_id: dict[str, str] = {}  # its order is that of the files, in which results list queries
     repeated: list[str] = []
-    for key, text in texts:
+    for key, text, title in texts:
         if key in by_id:
             repeated.append(key)
-        else:
-            by_id[key] = text.strip()
+            continue
+        by_id[key] = text.strip()
+        if title_lengths is not None and (length := len(title.strip())):
+            title_lengths[key] = length
     if not by_id:
         raise DatasetError(f"holds no {kind}", where=where)
     if not any(by_id.values()):

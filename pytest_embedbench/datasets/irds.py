@@ -77,16 +77,24 @@ def read_ir_dataset(name: str) -> DatasetContent:
 
 def _read(dataset: Any, name: str, *, judged: bool) -> DatasetContent:
     findings: list[Finding] = []
-    docs = ((str(doc.doc_id), doc.default_text() or "") for doc in dataset.docs_iter())
-    queries = ((str(query.query_id), query.default_text() or "") for query in dataset.queries_iter())
+    title_lengths: dict[str, int] = {}
+    queries = ((str(query.query_id), query.default_text() or "", "") for query in dataset.queries_iter())
     return DatasetContent(
-        docs=texts_by_id(docs, "document", f"{IRDS_PREFIX}{name}", findings),
+        docs=texts_by_id(_docs(dataset), "document", f"{IRDS_PREFIX}{name}", findings, title_lengths),
         queries=texts_by_id(queries, "query", f"{IRDS_PREFIX}{name}", findings),
         qrels=collect_judgments(_judgments(dataset, name) if judged else (), findings),
         findings=findings,
         split=name.rpartition("/")[2] if judged else "",
         judgments_from=f"{IRDS_PREFIX}{name}",
+        title_lengths=title_lengths,
     )
+
+
+def _docs(dataset: Any) -> Iterator[tuple[str, str, str]]:
+    """Yield each document's id, text and the title that the text begins with."""
+    for doc in dataset.docs_iter():
+        text, title = doc.default_text() or "", str(getattr(doc, "title", None) or "").strip()
+        yield str(doc.doc_id), text, title if text.lstrip().startswith(title) else ""
 
 
 def _judgments(dataset: Any, name: str) -> Iterator[tuple[str, str, int]]:

@@ -43,6 +43,7 @@ def load_dataset(dataset: NamedDataset) -> Dataset:
         revision=content.revision,
         judged_elsewhere=content.judged_elsewhere,
         judgments_from=content.judgments_from,
+        title_lengths=content.title_lengths,
     )
     return with_findings(loaded)
 

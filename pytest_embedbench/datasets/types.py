@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -82,6 +83,18 @@ class Dataset:
     """Queries that another split judges: without a judgment in this split they are no finding."""
     judgments_from: str = ""
     """The file or files of the judgments, or where they were looked for; for messages."""
+    title_lengths: Mapping[str, int] = field(default_factory=dict)
+    """Document id -> characters of its title, at the head of its text; documents without a title are left out."""
+
+    def titles_and_texts(self) -> Iterator[tuple[str, str]]:
+        """Yield each document's title, empty if it has none, and its text without the title."""
+        for doc, text in zip(self.doc_ids, self.doc_texts, strict=True):
+            length = self.title_lengths.get(doc, 0)
+            yield text[:length], text[length:].lstrip() if length else text
+
+    def with_doc_texts(self, texts: list[str]) -> Dataset:
+        """Return the dataset with other texts of its documents, which have no titles apart from them."""
+        return replace(self, doc_texts=texts, title_lengths={})
 
     @cached_property
     def judged_queries(self) -> list[str]:

@@ -70,13 +70,14 @@ class Loader:
         return self._loaded.seconds if self._loaded else None
 
     def model(self, named: NamedModel, data: Data) -> Model:
-        """Return the model, which its variants share, with the task's prompts.
+        """Return the model, which its variants share, with the prompts for its task and for documents with titles.
 
         Raises:
             ModelError: it cannot be loaded.
         """
         loaded = self._load(named.base, self.dtype(named, data))
-        return loaded.with_prompts(named.prompts) if named.task and isinstance(loaded, InstructedEncoder) else loaded
+        prompted = named.task or named.titled
+        return loaded.with_prompts(named.prompts) if prompted and isinstance(loaded, InstructedEncoder) else loaded
 
     def encoder(self, named: NamedModel, data: Data) -> Encoder:
         """Return the model, which must make vectors.

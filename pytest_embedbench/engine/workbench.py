@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -101,7 +102,7 @@ class Workbench:
         """
 
         def measure() -> PairResult:
-            work = self.evaluation(pair, measures)
+            work = self._work_as_given(pair, measures)
             return self._profiler.profile(work, self.encoder(pair), shape)
 
         return self._profiles.get((_key(pair), shape), measure)
@@ -116,7 +117,7 @@ class Workbench:
         """
 
         def measure() -> RateResult:
-            work = self.evaluation(pair, measures)
+            work = self._work_as_given(pair, measures)
             model = self.encoder(pair)
             machine = hardware_name(self.loader.device)
             # Each bound becomes a rate that the search tries, so that no check has its limit inside the bracket.
@@ -143,7 +144,7 @@ class Workbench:
         """
 
         def measure() -> SlowdownResult:
-            work = self.evaluation(pair, measures)
+            work = self._work_as_given(pair, measures)
             model = self.encoder(pair)
             other = msgspec.structs.replace(pair, model=against.on_task(pair.dataset.spec.instruction))
             record = model_record(other.model, self.loader.sources.locate(other.model))
@@ -163,7 +164,7 @@ class Workbench:
         return self._outcomes.get(key, lambda: self._examiner.examine(probed_model, probe, data))
 
     def dataset(self, named: NamedDataset) -> Dataset:
-        """Return the dataset, loaded once."""
+        """Return the dataset, loaded once. A model gets its documents as ``NamedModel.as_given`` writes them."""
         # With the split, since two datasets may share a folder and differ in their judgments only.
         key = named.alias, named.spec.path, named.spec.split
         return self._datasets.get(key, lambda: load_dataset(named))
@@ -182,7 +183,8 @@ class Workbench:
         Raises:
             ModelError: it cannot be loaded, or has fewer dimensions than are to be kept.
         """
-        return describe_variant(pair.model, self.model(pair).facts)
+        facts = describe_variant(pair.model, self.model(pair).facts)
+        return msgspec.structs.replace(facts, prompts=pair.model.stated_prompts(facts.prompts))
 
     def encoder(self, pair: Pair) -> Encoder:
         """Return the pair's model, giving vectors in its variant's form; int8's ranges are from the pair's dataset.
@@ -200,6 +202,8 @@ class Workbench:
         Raises:
             ModelError: the model makes no vectors, or broken ones.
         """
+        # These texts are not the dataset's documents: none of them has a title.
+        pair = msgspec.structs.replace(pair, model=msgspec.structs.replace(pair.model, titled=False))
         model = self.encoder(pair)
         # Without the cache, since a test in Python asks for the vectors that the model gives now.
         encoded = encode(model, texts, role, batch_tokens=self.loader.budget(model), progress=self.progress)
@@ -214,9 +218,14 @@ class Workbench:
             self._cache.notes = []
         return notes
 
+    def _work_as_given(self, pair: Pair, measures: Sequence[Measure]) -> PairWork:
+        """Return the pair's evaluation with the dataset as the model gets it, for loads."""
+        work = self.evaluation(pair, measures)
+        return replace(work, dataset=pair.model.as_given(work.dataset))
+
     def _form(self, pair: Pair, model: Encoder) -> VectorForm:
         def sample() -> Vectors:
-            texts = self.dataset(pair.dataset).doc_texts
+            texts = pair.model.as_given(self.dataset(pair.dataset)).doc_texts
             chosen = [texts[index] for index in calibration_documents(texts)]
             with self._encoding(pair.model, model) as encoding:
                 return encoding.all(model, chosen, "document").vectors
@@ -231,7 +240,8 @@ class Workbench:
         # Locked while evaluating: another worker that wants the same pair waits and then uses what is stored.
         with self.store.locked(path):
             dtype = self.loader.dtype(pair.model, lambda: dataset)
-            key = result_key(pair.model, record, dataset, device=self.loader.device, dtype=dtype)
+            given = pair.model.as_given(dataset)
+            key = result_key(pair.model, record, given, device=self.loader.device, dtype=dtype)
             stored = self.store.load(path)
             # The time is the file's own, since another worker of this session may have written it.
             if stored and self._may_reuse(path.stat().st_mtime) and stored.embedbench.key == key:
@@ -243,7 +253,7 @@ class Workbench:
             with self._encoding(pair.model, model) as encoding:
                 evaluation = evaluate(
                     model,
-                    dataset,
+                    given,
                     measures,
                     variant=pair.model.variant,
                     encoding=encoding,

@@ -10,6 +10,7 @@ import msgspec
 
 from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.errors import ModelError
+from pytest_embedbench.models.prompts import declared_prompt
 from pytest_embedbench.models.served.token_counts import tokenizer_file
 from pytest_embedbench.models.source import settings_folder
 from pytest_embedbench.models.spec import NamedModel
@@ -22,9 +23,6 @@ DEFAULT_CUT_TOKENS = 8192
 32,768 tokens takes sixteen times the time and memory, for the few texts that are so long."""
 
 TOKENIZER_FILE = "tokenizer.json"
-
-PROMPT_NAMES: dict[Role, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
-"""Role -> names under which checkpoints declare its prompt, as sentence-transformers' encode_query looks them up."""
 
 
 class TokenCounter(NamedTuple):
@@ -106,11 +104,6 @@ def _load(model: NamedModel, file: Path) -> Tokenizer:
         raise ModelError(f"{file} is not a tokenizer: {error}", where=f"model {model.alias!r}") from None
     tokenizer.no_padding()
     return tokenizer
-
-
-def declared_prompt(prompts: Mapping[str, str | None], role: Role) -> str:
-    """Return the prompt that a checkpoint declares for a role; empty if it declares none."""
-    return next((prompt for name in PROMPT_NAMES[role] if (prompt := prompts.get(name))), "")
 
 
 def _limit(folder: Path) -> int:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from pytest_embedbench.datasets.types import Role
+from pytest_embedbench.datasets.types import Dataset, Role
+from pytest_embedbench.models.prompts import filled, has_place, prompt_parts, split_at_title, stated
 from pytest_embedbench.models.variants import Precision, Variant
 
 WireEncoding = Literal["float", "base64"]
-
-TASK_PLACEHOLDER = "{task}"
-"""Placeholder in a prompt for the dataset's instruction."""
 
 DEFAULT_TASK = "Given a web search query, retrieve relevant passages that answer the query"
 """Instruction for datasets that have none of their own: Qwen3-Embedding's own default."""
@@ -55,7 +54,8 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     query_prompt: str | None = None
     document_prompt: str | None = None
     """Text in front of every query or document; by default the prompt that the checkpoint's own files declare.
-    ``{task}`` in it stands for the dataset's instruction, or for ``task`` if the dataset has none."""
+    ``{task}`` in it stands for the dataset's instruction, or for ``task`` if the dataset has none; ``{title}`` in a
+    document's prompt for the document's title, which the text then goes without. See ``models/prompts.py``."""
     task: str = DEFAULT_TASK
     max_seq_length: Annotated[int, msgspec.Meta(ge=1)] | None = None
     trust_remote_code: bool = False
@@ -156,6 +156,8 @@ class NamedModel(msgspec.Struct, frozen=True, kw_only=True):
     spec: ModelSpec
     task: str = ""
     """Instruction of the dataset at hand, for prompts with ``{task}``."""
+    titled: bool = False
+    """Whether documents come as ``as_given`` writes them, with the part of the prompt that begins with their title."""
 
     @property
     def variant(self) -> Variant:
@@ -182,18 +184,52 @@ class NamedModel(msgspec.Struct, frozen=True, kw_only=True):
     def as_variant(self, variant: Variant) -> NamedModel:
         """Return this model in another variant, which the alias names."""
         spec = msgspec.structs.replace(self.spec, dimensions_kept=variant.dimensions, precision=variant.precision)
-        return NamedModel(alias=f"{self.base.alias}{variant}", spec=spec, task=self.task)
+        return NamedModel(alias=f"{self.base.alias}{variant}", spec=spec, task=self.task, titled=self.titled)
 
     def on_task(self, instruction: str) -> NamedModel:
-        """Return this model for a dataset with this instruction; without it if no prompt has a place for it."""
-        uses_task = any(TASK_PLACEHOLDER in (prompt or "") for prompt in self.spec.prompts.values())
-        return NamedModel(alias=self.alias, spec=self.spec, task=instruction if uses_task else "")
+        """Return this model for a dataset with this instruction, and with titles, if its prompts have places for them.
+
+        Documents must then be given to it as ``as_given`` writes them.
+        """
+        uses_task = any(has_place(prompt, role, "task") for role, prompt in self.spec.prompts.items())
+        titled = has_place(self.spec.document_prompt, "document", "title")
+        return NamedModel(alias=self.alias, spec=self.spec, task=instruction if uses_task else "", titled=titled)
 
     @property
     def prompts(self) -> dict[Role, str | None]:
-        """Role -> text in front of its texts, the task filled in; None for the prompt that the checkpoint declares."""
-        task = self.task or self.spec.task
-        return {role: prompt and prompt.replace(TASK_PLACEHOLDER, task) for role, prompt in self.spec.prompts.items()}
+        """Role -> text in front of its texts, the task filled in; None for the prompt that the checkpoint declares.
+
+        A document's prompt with a title ends before it if the model is ``titled``; otherwise no document has a title.
+        """
+        return {role: prompt and self._prompt(prompt, role) for role, prompt in self.spec.prompts.items()}
+
+    def _prompt(self, prompt: str, role: Role) -> str:
+        parts = prompt_parts(prompt, role)
+        return filled(split_at_title(parts)[0] if self.titled else parts, self._task)
+
+    @property
+    def _task(self) -> str:
+        return self.task or self.spec.task
+
+    def as_given(self, dataset: Dataset) -> Dataset:
+        """Return the dataset with its documents as the model gets them.
+
+        They change only if the model is ``titled``: each begins with its title, and then has what the prompt says
+        between title and text.
+        """
+        if not self.titled:
+            return dataset
+        _, rest = split_at_title(prompt_parts(self.spec.document_prompt or "", "document"))
+        return dataset.with_doc_texts(
+            [f"{filled(rest, self._task, title)}{text}" for title, text in dataset.titles_and_texts()]
+        )
+
+    def stated_prompts(self, prompts: Mapping[str, str]) -> dict[str, str]:
+        """Return a loaded model's prompts as results state them: with ``{title}`` where documents have their title."""
+        if not self.titled:
+            return dict(prompts)
+        parts = prompt_parts(self.spec.document_prompt or "", "document")
+        return {**prompts, "document": stated(parts, self._task)}
 
     def folder(self) -> Path | None:
         """Return the local folder with the weights; None if they come from the Hub, or there are none."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import msgspec
 
+from pytest_embedbench.core.parsing import parse_at
 from pytest_embedbench.errors import ConfigurationError
+from pytest_embedbench.models.prompts import prompt_parts
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
 _DOTTED_NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
@@ -86,6 +89,20 @@ def _check_callable(spec: ModelSpec, where: str) -> None:
     if not IMPORT_PATH.fullmatch(spec.callable):
         raise ConfigurationError(f"{where}.callable", f"{spec.callable!r} is not an import path", fix)
     refuse_length_without_tokenizer(spec, where)
+
+
+def check_prompts(spec: ModelSpec, where: str) -> None:
+    """Check that something fills each pair of braces in the prompts, and that the task itself has none.
+
+    Raises:
+        ConfigurationError: nothing does.
+    """
+    for role, prompt in spec.prompts.items():
+        at = f"{where}.{role}_prompt"
+        parse_at(at, partial(prompt_parts, role=role), prompt or "")
+    if unfilled := re.search(r"\{\w*\}", spec.task):
+        problem = f"nothing fills {unfilled[0]}: a task is put into the prompt as it stands"
+        raise ConfigurationError(f"{where}.task", problem, "write the words themselves")
 
 
 def refuse_length_without_tokenizer(spec: ModelSpec, where: str) -> None:

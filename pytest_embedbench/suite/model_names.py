@@ -18,7 +18,7 @@ from pytest_embedbench.remote.hub import HUB_ID
 from pytest_embedbench.suite.dataset_names import DatasetNames, defined_dataset
 from pytest_embedbench.suite.endpoints import ENDPOINT_SCHEMES, check_endpoint, named_endpoint, with_tokenizer_path
 from pytest_embedbench.suite.find import SUITE_NAME
-from pytest_embedbench.suite.kinds import LOCAL, checked_kind, named_callable
+from pytest_embedbench.suite.kinds import LOCAL, check_prompts, checked_kind, named_callable
 from pytest_embedbench.suite.probed_models import check_skipped_probes
 from pytest_embedbench.suite.tables import DEFAULT_DATASETS, SuiteTables
 
@@ -170,6 +170,7 @@ class Names:
     def _defined_model(self, alias: str, spec: ModelSpec) -> NamedModel:
         where = f"{self.where}: {self.define_at}models.{alias}"
         check_skipped_probes(spec, where)
+        check_prompts(spec, where)
         folder = self.path.parent
         spec = checked_kind(spec, where)
         if spec.kind == "endpoint":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -466,3 +466,23 @@ def test_the_builtin_dataset_has_no_defect() -> None:
 def test_findings_are_plain_data() -> None:
     finding = Finding(code="c", message="m", count=1)
     assert finding.first == ""
+
+
+def test_titles_are_known_apart_from_texts(make_beir: MakeBeir) -> None:
+    docs: list[dict[str, Any]] = [
+        {"_id": "d1", "title": " Whales ", "text": " breathe air. "},
+        {"_id": "d2", "title": "", "text": "No title"},
+        {"_id": "d3", "title": None, "text": "None either"},
+        {"_id": "d4", "title": "Only a title", "text": ""},
+        {"_id": "d5", "text": "first of this id"},
+        {"_id": "d5", "title": "second", "text": "of this id"},
+    ]
+    data = load(make_beir(docs=docs))
+    assert list(data.titles_and_texts()) == [
+        ("Whales", "breathe air."),
+        ("", "No title"),
+        ("", "None either"),
+        ("Only a title", ""),
+        ("", "first of this id"),
+    ]
+    assert data.doc_texts[0] == "Whales   breathe air."

@@ -70,6 +70,20 @@ def test_beir_s_documents_have_their_title_before_the_text() -> None:
     assert BeirTitleDoc("d", "text", "Title").default_text() == "Title text"
 
 
+def test_a_title_is_known_apart_from_the_text_that_begins_with_it() -> None:
+    from ir_datasets.datasets.beir import BeirTitleDoc
+
+    from pytest_embedbench.datasets.irds import _docs
+
+    class Docs:
+        @staticmethod
+        def docs_iter() -> Iterator[Any]:
+            yield BeirTitleDoc("d1", "text", " Title ")
+            yield BeirTitleDoc("d2", "text", "")
+
+    assert list(_docs(Docs)) == [("d1", " Title  text", "Title"), ("d2", " text", "")]
+
+
 def test_without_judgments_quality_is_open(registered: Path) -> None:
     dataset = load("embedbench-tests/open")
     assert (dataset.split, dataset.qrels) == ("", {})

@@ -52,7 +52,8 @@ def test_what_the_loaded_model_cuts_is_counted_whole(minilm: SentenceTransformer
 
 
 def test_prompts_count(checkpoint: Path) -> None:
-    change(checkpoint / "config_sentence_transformers.json", prompts={"query": "find this: ", "passage": "text "})
+    prompts = {"query": "find this: ", "document": "text ", "passage": "another one "}
+    change(checkpoint / "config_sentence_transformers.json", prompts=prompts)
     declared = token_counter(named(checkpoint))
     assert (declared.lengths(["word"], "query"), declared.lengths(["word"], "document")) == ([6], [4])
     chosen = token_counter(named(checkpoint, query_prompt="", document_prompt="one two three "))

@@ -49,12 +49,13 @@ class Examination(msgspec.Struct, frozen=True, kw_only=True):
         return any(finding.level == "error" for finding in self.findings)
 
 
-def examine(dataset: Dataset, counter: SupportsTokenLengths | None = None) -> Examination:
+def examine(dataset: Dataset, counter: SupportsTokenLengths | None = None, given: Dataset | None = None) -> Examination:
     """Examine a dataset.
 
     Args:
         dataset: the dataset as ``load_dataset`` returns it, with the findings of every run.
         counter: counts a model's tokens; without it, texts are measured in characters only.
+        given: the dataset as that model gets it; absent: as it is.
 
     Raises:
         ModelError: the model's tokenizer cannot be used.
@@ -68,7 +69,7 @@ def examine(dataset: Dataset, counter: SupportsTokenLengths | None = None) -> Ex
         skipped.append(f"languages: {error.name} is not installed; {install_command('doctor')}")
     counted: dict[str, Tokens] = {}
     if counter:
-        counted, more = tokens(dataset, counter)
+        counted, more = tokens(given or dataset, counter)
         findings += more
     grades = Counter(grade for judged in dataset.qrels.values() for grade in judged.values())
     findings += _one_grade(grades)

@@ -54,6 +54,7 @@ class LibraryNetwork:
         self.model.eval()
         self._first = first
         self.declared: Mapping[str, str | None] = self.model.prompts
+        self.default_prompt_name: str | None = self.model.default_prompt_name
         self.notice = first.notice
 
     def pack(self) -> None:

@@ -20,6 +20,8 @@ class Network(Protocol):
 
     declared: Mapping[str, str | None]
     """Name -> prompt, as the checkpoint declares them."""
+    default_prompt_name: str | None
+    """Name of the prompt that ``encode`` uses if no role is given."""
     notice: str
     """Note for the user on the length at which texts are cut; empty where there is nothing to say."""
 

@@ -63,6 +63,7 @@ class PlainCheckpoint(NamedTuple):
     transformer: Path
     max_seq_length: int | None
     prompts: Mapping[str, str | None]
+    default_prompt_name: str | None
     truncate_dim: int | None
     """Dimensions of a vector that are to be used, from the first; None for all."""
     pooling: Pooling
@@ -171,6 +172,7 @@ def _checkpoint(folder: Path) -> PlainCheckpoint:
         transformer=folders[0],
         max_seq_length=text.max_seq_length,
         prompts=model.prompts,
+        default_prompt_name=model.default_prompt_name,
         truncate_dim=model.truncate_dim,
         pooling=_pooling(folders[1]),
         layers_after=[

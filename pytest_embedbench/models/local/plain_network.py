@@ -92,6 +92,7 @@ class PlainNetwork:
         self, checkpoint: PlainCheckpoint, dtype: torch.dtype, max_length: int | None, memory: Memory | None
     ) -> None:
         self.declared: Mapping[str, str | None] = checkpoint.prompts
+        self.default_prompt_name = checkpoint.default_prompt_name
         self._checkpoint, self._dtype = checkpoint, dtype
         self._body, tokenizer = _from_memory(checkpoint, dtype, memory) or _from_files(checkpoint, dtype, memory)
         self._layers_after = torch.nn.Sequential(*checkpoint.layers_after).to(dtype)

@@ -14,8 +14,8 @@ from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.machine import threads
 from pytest_embedbench.models.backend import Backend, find_backend
-from pytest_embedbench.models.checkpoint import declared_prompt
 from pytest_embedbench.models.local.plain_network import plain_network
+from pytest_embedbench.models.prompts import declaration_notice, declared_prompt
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText, without_empty
 from pytest_embedbench.models.source import checkpoint_dtype
 
@@ -84,7 +84,13 @@ class SentenceTransformerModel:
             backend, dtype = find_backend(model, folder, device, dtype), ""
         self._network = _network(model, folder, backend, TORCH_DTYPES.get(dtype), memory, packed=packed)
         self._prompt_with(model.prompts)
-        notices = (*backend.notices, self._widening_notice(folder, device, dtype), self._network.notice)
+        network = self._network
+        notices = (
+            *backend.notices,
+            self._widening_notice(folder, device, dtype),
+            network.notice,
+            declaration_notice(network.declared, network.default_prompt_name, model.prompts),
+        )
         self._facts = ModelFacts(
             parameters=self._parameters() or None,
             dtype=dtype,

@@ -105,7 +105,7 @@ def test_a_prompt_that_the_checkpoint_declares_is_used_unless_the_suite_has_its_
             link.symlink_to(path)
     config = tmp_path / "config_sentence_transformers.json"
     config.unlink()
-    config.write_text('{"prompts": {"query": "ask: ", "passage": "tell: "}, "default_prompt_name": "query"}')
+    config.write_text('{"prompts": {"query": "ask: ", "document": "tell: "}, "default_prompt_name": "query"}')
 
     def load(**prompts: str) -> SentenceTransformerModel:
         spec = ModelSpec(path=str(tmp_path), **prompts)  # type: ignore[arg-type]
