@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_embedbench.checks.check import NO_LOAD_PROFILE, Check
@@ -9,6 +10,7 @@ from pytest_embedbench.checks.margin import compare_to_limit
 from pytest_embedbench.checks.verdict import PairNames, Status, Verdict
 from pytest_embedbench.core.thresholds import SIDES, Limit
 from pytest_embedbench.load.notes import overload_note
+from pytest_embedbench.load.quantiles import PERCENTILES, min_samples
 from pytest_embedbench.load.shape import Shape
 from pytest_embedbench.machine.environment import matches_hardware
 
@@ -61,15 +63,28 @@ class BudgetCheck(Check, frozen=True, kw_only=True):
             explanation=NO_LOAD_PROFILE,
         )
 
+    @property
+    def samples(self) -> dict[str, int]:
+        """The samples that the budget needs of a side; empty where it needs no certain number."""
+        side, _, statistic = self.limit.subject.partition(" ") if self.limit else ("", "", "")
+        return {side: min_samples(PERCENTILES[statistic])} if side in SIDES and statistic in PERCENTILES else {}
+
+    def binds_on(self, hardware: str) -> bool:
+        """Whether the budget holds for a machine, given by its own name for its hardware."""
+        return not self.hardware or matches_hardware(self.hardware, hardware)
+
     def bind(self, hardware: str, *, holds: bool, explanation: str) -> tuple[Status, str]:
         """Return status and explanation of a verdict; on other hardware the reason why the budget does not bind."""
-        if self.hardware and not matches_hardware(self.hardware, hardware):
+        if not self.binds_on(hardware):
             return "skipped", f"binds on {self.hardware}; this is {hardware}"
         return "passed" if holds else "failed", explanation
 
 
 def judge_load(pair: PairNames, check: BudgetCheck, load: LoadEvidence) -> Verdict:
-    """Compare a profile with a budget; a budget for other hardware is skipped, and still shows the measured value."""
+    """Compare a profile with a budget; a budget for other hardware is skipped, and still shows the measured value.
+
+    A budget that the samples cannot decide fails: a gate that checks nothing must not be green.
+    """
     limit, profile = check.limit, load.profile
     if limit is None:
         return check.verdict(
@@ -79,6 +94,7 @@ def judge_load(pair: PairNames, check: BudgetCheck, load: LoadEvidence) -> Verdi
             explanation=f"{profile.shape}: {profile.note}" if profile.note else "",
         )
     value, refusal = measured_value(limit, load), _refusal(limit, profile)
+    measured = ""
     if overload := _overload(limit, profile):
         # A latency under overload depends on how long the load went on, so no measured value can pass.
         measured, holds = OVERLOAD, False
@@ -86,12 +102,14 @@ def judge_load(pair: PairNames, check: BudgetCheck, load: LoadEvidence) -> Verdi
     elif value is not None and not refusal:
         measured, holds = limit.show(value), limit.holds(value)
         explanation = compare_to_limit(check.title, value, limit, measured_interval(limit, profile))
+        explanation += _sent_again(limit, profile)
     else:
-        reason = refusal or f"{limit.subject} was not measured here"
-        return check.verdict(pair, "skipped", limit=limit.show_bound(), explanation=reason)
+        holds, reason = False, refusal or f"{limit.subject} was not measured here"
+        explanation = f"{check.title} must be {limit.show_bound()}, which cannot be decided: {reason}"
     status, explanation = check.bind(profile.hardware, holds=holds, explanation=explanation)
+    shown = value if measured else None
     return check.verdict(
-        pair, status, measured=measured, limit=limit.show_bound(), value=value, explanation=explanation
+        pair, status, measured=measured, limit=limit.show_bound(), value=shown, explanation=explanation
     )
 
 
@@ -143,13 +161,40 @@ def _overload(limit: Limit, profile: ProfileResult) -> str:
 
 
 def _refusal(limit: Limit, profile: ProfileResult) -> str:
-    """Return the reason why the samples cannot decide the budget (too few, too short a load); "" if they can."""
+    """Return why the samples cannot decide the budget (too few, too short a load), with the fix; "" if they can."""
     side_name, _, statistic = limit.subject.partition(" ")
     if side_name not in SIDES:
         return ""
     side = _side(side_name, profile)
-    reason = side.refused.get(statistic, "") or overload_note(side)
-    return reason and f"{side_name} {reason}"
+    reason = side.refused.get(statistic, "")
+    if reason:
+        reason += f" after {side.seconds:,.0f} s"
+        fix = f"measure longer, with --embed-profile-seconds={_enough_seconds(side, PERCENTILES[statistic])} or more"
+        if side.arrivals is None:
+            fix += ", or with more requests in flight"
+        reached = [name for name in PERCENTILES if name not in side.refused]
+        fix += f"; or set the budget on {reached[-1]}, which has its samples" if reached else ""
+    else:
+        reason, fix = overload_note(side), "measure longer, with a larger --embed-profile-seconds"
+    return reason and f"{side_name} {reason}\n  fix: {fix}"
+
+
+def _enough_seconds(side: SideStatistics, share: float) -> int:
+    """Return the ``--embed-profile-seconds`` within which a side gets the samples of the ``share`` quantile."""
+    rate = side.arrivals.rate_per_s if side.arrivals else side.requests_per_s
+    return max(1, math.ceil(min_samples(share) / rate))
+
+
+def _sent_again(limit: Limit, profile: ProfileResult) -> str:
+    """Return how often each text was sent, where there were too few for the samples; "" elsewhere."""
+    side_name = limit.subject.partition(" ")[0]
+    side = _side(side_name, profile) if side_name in SIDES else None
+    if side is None or side.distinct_texts >= side.texts:
+        return ""
+    least, more = divmod(side.texts, side.distinct_texts)
+    times = f"{least} or {least + 1}" if more else f"{least}"
+    texts = f"{side.distinct_texts:,} texts, each" if side.distinct_texts > 1 else "one text,"
+    return f"; from {texts} sent {times} times"
 
 
 def _side(name: str, profile: ProfileResult) -> SideStatistics:

@@ -42,8 +42,14 @@ class RegressionCheck(Check, frozen=True, kw_only=True):
     def measures(self) -> tuple[Measure, ...]:
         return (self.measure,)
 
+    def judge_unscored(self, pair: PairNames, problem: str, fix: str) -> Verdict | None:
+        """Fail on a dataset that cannot be scored: a gate that checks nothing must not be green."""
+        text = f"{pair.dataset} cannot be scored, so that {self.measure} cannot be compared with a baseline: {problem}"
+        fix = f"{fix}; or compare other datasets only, with dataset = ... in [regression]"
+        return _verdict(pair, self, "failed", explanation=f"{text}\n  fix: {fix}")
+
     def judge(self, evidence: CheckEvidence) -> Verdict:
-        """Compare the mean with the baseline's; what cannot be compared is skipped, never passed."""
+        """Compare the mean with the baseline's; what cannot be compared is skipped or fails, and never passes."""
         return judge_comparison(evidence.names, self, evidence.compare(self.measure))
 
 
@@ -85,7 +91,8 @@ def _verdict(
 
 def _judge_queries(pair: PairNames, check: RegressionCheck, comparison: QueriesCompared) -> Verdict:
     tested, paired = comparison.tested, comparison.tested.paired
-    failed = tested.is_regression(check.max_drop, check.confidence)
+    # A drop that is no number compares as false with every limit.
+    failed = tested.is_regression(check.max_drop, check.confidence) or not math.isfinite(paired.drop)
     p = f", p = {tested.p:.2g}" if paired.changed else ""
     lines = [explain(str(check.measure), check, tested, comparison.baseline)]
     if paired.changed:

@@ -57,7 +57,7 @@ def judge_slowdown(pair: PairNames, check: SlowdownCheck, result: SlowdownResult
     """Judge one side of a pair: it fails only if even the lower end of the ratio's interval is above the limit."""
     side = result.query if check.side == "query" else result.corpus
     # The lower end, so that a ratio above the limit by chance alone does not fail.
-    failed = side.low > check.max_slowdown + RATIO_ROUNDING
+    failed = not side.low <= check.max_slowdown + RATIO_ROUNDING  # so that NaN fails
     return check.verdict(
         pair,
         "failed" if failed else "passed",

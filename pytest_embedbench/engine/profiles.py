@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -46,8 +47,13 @@ class Profiler:
     settings: WorkSettings
     progress: Progress
 
-    def profile(self, work: PairWork, model: Encoder, shape: Shape) -> PairResult:
-        """Measure both sides under a load; return the pair's stored result with the profile added."""
+    def profile(
+        self, work: PairWork, model: Encoder, shape: Shape, samples: Mapping[str, int] = MappingProxyType({})
+    ) -> PairResult:
+        """Measure both sides under a load; return the pair's stored result with the profile added.
+
+        ``samples`` has the samples that budgets need, by side.
+        """
         sides: dict[str, SideStatistics] = {}
         files: dict[str, str] = {}
         measure = (
@@ -66,6 +72,7 @@ class Profiler:
                     seconds=self.settings.profile_seconds,
                     batch_tokens=self.loader.budget(model).tokens,
                     progress=self.progress,
+                    least=samples.get(side, 0),
                 )
                 sides[side] = measured.statistics
                 files[side] = self.store.save_samples(work.path, shape.slug, side, measured.samples)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from pytest_embedbench.checks.budget import BudgetCheck
 from pytest_embedbench.checks.max_rate import MaxRateCheck
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.encode.cache import VectorCache
@@ -28,7 +29,7 @@ from pytest_embedbench.evaluate.dense import Encoding
 from pytest_embedbench.evaluate.evaluation import evaluate
 from pytest_embedbench.evaluate.fail_fast.encoding import FailFast
 from pytest_embedbench.evaluate.search import depth_for
-from pytest_embedbench.machine.environment import hardware_name, matches_hardware, ranking_libraries
+from pytest_embedbench.machine.environment import hardware_name, ranking_libraries
 from pytest_embedbench.models.protocol import Encoder
 from pytest_embedbench.results.record import model_record
 from pytest_embedbench.results.reuse import result_key
@@ -79,7 +80,7 @@ class Workbench:
         self._datasets: Memo[tuple[str, str, str], Dataset] = Memo()
         self._evaluations: Memo[tuple[PairKey, tuple[Measure, ...]], PairWork] = Memo()
         self._forms: Memo[PairKey, VectorForm] = Memo()
-        self._profiles: Memo[tuple[PairKey, Shape], PairResult] = Memo()
+        self._profiles: Memo[tuple[PairKey, Shape, tuple[tuple[str, int], ...]], PairResult] = Memo()
         self._max_rates: Memo[tuple[PairKey, MaxRateSearch], RateResult] = Memo()
         self._slowdowns: Memo[tuple[PairKey, Shape, NamedModel], SlowdownResult] = Memo()
         self._outcomes: Memo[tuple[NamedModel, str], ProbeOutcome] = Memo()
@@ -100,12 +101,24 @@ class Workbench:
         Raises:
             ModelError: the model cannot be used, or makes no vectors.
         """
+        samples = self._samples_needed(pair, shape)
 
         def measure() -> PairResult:
             work = self._work_as_given(pair, measures)
-            return self._profiler.profile(work, self.encoder(pair), shape)
+            return self._profiler.profile(work, self.encoder(pair), shape, dict(samples))
 
-        return self._profiles.get((_key(pair), shape), measure)
+        # With the samples: a test in Python may have measured the same load without budgets, and so too few.
+        return self._profiles.get((_key(pair), shape, samples), measure)
+
+    def _samples_needed(self, pair: Pair, shape: Shape) -> tuple[tuple[str, int], ...]:
+        """Return the samples that the pair's budgets on this load need on this machine, as pairs of side and number."""
+        machine = hardware_name(self.loader.device)
+        needed: dict[str, int] = {}
+        for check in pair.checks:
+            if isinstance(check, BudgetCheck) and check.shape == shape and check.binds_on(machine):
+                for side, samples in check.samples.items():
+                    needed[side] = max(needed.get(side, 0), samples)
+        return tuple(sorted(needed.items()))
 
     def max_rate(self, pair: Pair, search: MaxRateSearch, measures: Sequence[Measure]) -> RateResult:
         """Search for the highest rate under a latency, and add it to the pair's stored result.
@@ -124,9 +137,7 @@ class Workbench:
             bounds = [
                 check.limit.bound
                 for check in pair.checks
-                if isinstance(check, MaxRateCheck)
-                and check.search == search
-                and (not check.hardware or matches_hardware(check.hardware, machine))
+                if isinstance(check, MaxRateCheck) and check.search == search and check.binds_on(machine)
             ]
             return self._profiler.max_rate(work, model, search, bounds)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from pytest_embedbench.core.batching import distinct
+from pytest_embedbench.errors import DatasetError
 from pytest_embedbench.load.clients.choose import clients_for
 from pytest_embedbench.load.clients.interface import Clients, LoadControl, LoadOutcome
 from pytest_embedbench.load.samples import Sample, statistics_of
@@ -47,16 +49,26 @@ class SideProfile(NamedTuple):
 
 
 def shuffled_texts(texts: Sequence[str], chance: random.Random | None = None) -> list[str]:
-    """Return the distinct texts that are not empty, in random order.
+    """Return the distinct texts that are not blank, in random order.
 
     The order is the same in every session, unless a random generator is given as ``chance``.
+
+    Raises:
+        DatasetError: there is no such text, so that there is nothing to measure.
     """
-    unique, _ = distinct([text for text in texts if text] or [""])
+    unique, _ = distinct([text for text in texts if text.strip()])
+    if not unique:
+        problem = (
+            f"no load can be measured: all {len(texts):,} texts of a side are empty"
+            if texts
+            else "no load can be measured: a side has no texts"
+        )
+        raise DatasetError(problem, fix="measure load on a dataset with queries and documents")
     (chance or random.Random(LOAD_SEED)).shuffle(unique)
     return unique
 
 
-def profile_side(
+def profile_side(  # noqa: PLR0913 - by keyword, what decides how long a side takes
     model: Encoder,
     texts: Sequence[str],
     role: Role,
@@ -66,11 +78,12 @@ def profile_side(
     seconds: float,
     batch_tokens: int,
     progress: Progress,
+    least: int = 0,
 ) -> SideProfile:
     """Profile one role in a closed loop until its percentiles are precise (``stopping``).
 
     Texts are drawn without repetition, so that no cache answers. Where a dataset has too few texts, the profile is
-    shorter rather than repetitive, unless that would leave fewer requests than clients.
+    shorter rather than repetitive, unless that would leave fewer requests than there are clients, or than ``least``.
 
     Args:
         model: the model under load.
@@ -81,19 +94,24 @@ def profile_side(
         seconds: approximate time after which it ends in any case.
         batch_tokens: tokens that a batch of the in-process server may hold.
         progress: callbacks for the texts done.
+        least: requests that budgets need; for them texts are sent again, and the side takes ``MAX_OVERTIME`` times as
+            long where it must.
 
     Raises:
         ModelError: or another error of the model; the first failure ends the load.
+        DatasetError: there is no text to send.
     """
     with clients_for(model, role, shape, batch_tokens) as clients:
 
         def send(counted: Sequence[list[str]]) -> LoadOutcome:
-            return clients.closed(counted, LoadControl(seconds, is_precise, progress.advance))
+            return clients.closed(counted, LoadControl(seconds, is_precise, progress.advance, least))
 
-        return measure_side(clients, texts, role, shape, send, requests=requests, seconds=seconds, progress=progress)
+        return measure_side(
+            clients, texts, role, shape, send, requests=requests, seconds=seconds, progress=progress, least=least
+        )
 
 
-def measure_side(
+def measure_side(  # noqa: PLR0913 - by keyword, what decides how long a side takes
     clients: Clients,
     texts: Sequence[str],
     role: Role,
@@ -103,6 +121,7 @@ def measure_side(
     requests: int,
     seconds: float,
     progress: Progress,
+    least: int = 0,
 ) -> SideProfile:
     """Warm up with a closed loop of ``shape``, then measure the requests that ``send`` sends.
 
@@ -115,6 +134,7 @@ def measure_side(
         requests: requests that count, at most.
         seconds: time that the side may take.
         progress: callbacks for the texts done.
+        least: requests for which texts are sent again if there are too few.
     """
     unique = shuffled_texts(texts)
     batches = [unique[start : start + shape.batch] for start in range(0, len(unique), shape.batch)]
@@ -124,8 +144,9 @@ def measure_side(
     warm_up = _warm_up(clients, batches[::-1], shape.concurrency, seconds)
     counted = batches[: len(batches) - warm_up.requests][:requests]
     ran_out: Ended = "requests" if len(counted) == requests else "texts"
-    if len(counted) < shape.concurrency:  # too few texts for one request of each client: send some again
-        counted = (batches * (shape.concurrency // len(batches) + 1))[: shape.concurrency]
+    needed = max(shape.concurrency, least)
+    if len(counted) < needed:  # too few texts for one request of each client, or for a budget: send some again
+        counted = list(itertools.islice(itertools.cycle(batches), needed))
     # The server's batches of the warm-up do not count.
     formed = len(clients.batches)
     progress.start(f"{role} load", sum(map(len, counted)))

@@ -8,6 +8,7 @@ Wierman & Harchol-Balter (2006) compare the two kinds of loop.
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
@@ -16,9 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import msgspec
 
 from pytest_embedbench.load.clients.choose import clients_for
-from pytest_embedbench.load.clients.interface import LoadControl, LoadOutcome
+from pytest_embedbench.load.clients.interface import MAX_OVERTIME, LoadControl, LoadOutcome
 from pytest_embedbench.load.closed_loop import LOAD_SEED, SideProfile, measure_side, shuffled_texts
-from pytest_embedbench.load.overload import describe_arrivals
+from pytest_embedbench.load.overload import MIN_REQUESTS, describe_arrivals
 from pytest_embedbench.load.samples import Sample, statistics_of
 from pytest_embedbench.load.shape import LoadShape, OpenShape
 from pytest_embedbench.load.statistics import SideStatistics
@@ -38,7 +39,7 @@ WARM_UP_CLIENTS = 4
 """Clients of a profile's warm-up; more than one, since an open loop has several requests in flight at once."""
 
 
-def profile_open_side(
+def profile_open_side(  # noqa: PLR0913 - by keyword, what decides how long a side takes
     model: Encoder,
     texts: Sequence[str],
     role: Role,
@@ -48,17 +49,32 @@ def profile_open_side(
     seconds: float,
     batch_tokens: int,
     progress: Progress,
+    least: int = 0,
 ) -> SideProfile:
-    """Profile one role at one rate, as ``profile_side`` does in a closed loop; the first request is due at time 0."""
+    """Profile one role at one rate, as ``profile_side`` does in a closed loop; the first request is due at time 0.
+
+    Where a budget needs ``least`` requests, texts are sent again until the time is up: the load must also be long
+    enough to tell whether the server keeps up.
+    """
     warm_up = LoadShape(shape.batch, WARM_UP_CLIENTS)
+    if least:
+        least = max(least, MIN_REQUESTS)
+        # At a rate far too low for the samples, even overtime would not bring them.
+        least = least if shape.rate * seconds * MAX_OVERTIME >= least else 0
+        repeated = min(requests, max(least, math.ceil(2 * shape.rate * seconds)))  # more than will be due
+    else:
+        repeated = 0
     with clients_for(model, role, warm_up, batch_tokens) as clients:
 
         def send(counted: Sequence[list[str]]) -> LoadOutcome:
             # A generator of its own, so that the times are the same for both sides and in every session.
             due = itertools.islice(arrivals(shape.rate, random.Random(LOAD_SEED)), len(counted))
-            return clients.open(zip(due, counted, strict=True), LoadControl(seconds, is_precise, progress.advance))
+            control = LoadControl(seconds, is_precise, progress.advance, least)
+            return clients.open(zip(due, counted, strict=True), control)
 
-        side = measure_side(clients, texts, role, warm_up, send, requests=requests, seconds=seconds, progress=progress)
+        side = measure_side(
+            clients, texts, role, warm_up, send, requests=requests, seconds=seconds, progress=progress, least=repeated
+        )
     description = describe_arrivals(side.samples, shape.rate, side.statistics.unanswered)
     return side._replace(statistics=msgspec.structs.replace(side.statistics, arrivals=description))
 

@@ -84,6 +84,10 @@ def _plan(tables: SuiteTables, overrides: Overrides, names: Names) -> Suite:
     ]
     regression = tables.regression or (RegressionTable() if overrides.regression else None)
     speeds = _speeds(regression, names, models) if regression else []
+    compared = regression.dataset if regression else []
+    compared = _patterns(
+        compared, f"{names.where}: {names.regression_at}.dataset", _known_datasets(overrides, tables, names, datasets)
+    )
     # A table about speed alone does not ask for a baseline; the command line or a baseline's file still may.
     if regression and regression.compares_speed_only and not overrides.regression:
         regression = None
@@ -97,9 +101,11 @@ def _plan(tables: SuiteTables, overrides: Overrides, names: Names) -> Suite:
                 if _matches(model_patterns, model.names) and _matches(dataset_patterns, [dataset.alias])
                 for check in rule_checks
             ]
-            # A model is not timed against itself.
-            timed = [check for check in speeds if check.against != model]
-            completed = (*_completed(checks, measures, shapes), *timed, *comparisons)
+            completed = _completed(checks, measures, shapes)
+            if _matches(compared, [dataset.alias]):
+                # A model is not timed against itself.
+                timed = [check for check in speeds if check.against != model]
+                completed = (*completed, *timed, *comparisons)
             pairs.append(Pair(model=model.on_task(dataset.spec.instruction), dataset=dataset, checks=completed))
     if rules and not models:
         # A suite without checks needs no model: tests in Python may use its definitions.
@@ -123,11 +129,9 @@ def _rules(
     """Return a rule for every ``[[checks]]`` table; a name without a wildcard must be known."""
     known_models = {alias for model in models for alias in model.names}
     known_models |= {*names.model_definitions, *catalog.models()}
-    known_datasets = {dataset.alias for dataset in datasets}
-    known_datasets |= {*names.dataset_definitions, *catalog.datasets()}
+    known_datasets = _known_datasets(overrides, tables, names, datasets)
     # A check may name a model of the suite's list even when the command line replaces the list for this run.
     known_models |= set(tables.embedbench.models if overrides.models else ())
-    known_datasets |= set(tables.embedbench.datasets if overrides.datasets else ())
     rules = []
     for index, table in enumerate(tables.checks):
         at = f"{names.where}: {names.checks_at}[{index}]"
@@ -135,6 +139,12 @@ def _rules(
         dataset_patterns = _patterns(table.dataset, f"{at}.dataset", known_datasets)
         rules.append((model_patterns, dataset_patterns, _checks_of(table, at)))
     return rules
+
+
+def _known_datasets(overrides: Overrides, tables: SuiteTables, names: Names, datasets: list[NamedDataset]) -> set[str]:
+    """Return the names of datasets that a pattern may write without a wildcard."""
+    known = {dataset.alias for dataset in datasets} | {*names.dataset_definitions, *catalog.datasets()}
+    return known | set(tables.embedbench.datasets if overrides.datasets else ())
 
 
 def _examined(

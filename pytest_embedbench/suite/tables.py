@@ -63,6 +63,8 @@ class CheckTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class RegressionTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The ``[regression]`` table: no pair may be worse than in the baseline, or slower than another model."""
 
+    dataset: str | list[str] = "*"
+    """Names or patterns of the datasets that are compared."""
     baseline: str = DEFAULT_BASELINE_FILE
     """A file, relative to the suite file, or ``GIT-REF:PATH``."""
     metrics: list[str] = msgspec.field(default_factory=lambda: [str(MAIN_MEASURE)])

@@ -190,6 +190,19 @@ def test_other_data_is_an_error_and_no_comparison(kept: Project) -> None:
     kept.run().assert_outcomes(passed=2)
 
 
+def test_only_the_datasets_that_regression_names_are_compared(kept: Project) -> None:
+    words(kept, name="more")
+    (kept.folder / "more" / "qrels" / "test.tsv").unlink()
+    suite(kept, data='"words", "more"', more='[regression]\ndataset = "w*"')
+    result = kept.run()
+    assert [row["dataset"] for row in regressions(kept, result)] == ["words"]
+    suite(kept, data='"words", "more"', more='[regression]\ndataset = ["wrods"]')
+    result = kept.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "embedbench.toml: regression.dataset: no dataset is called 'wrods'" in kept.text(result)
+    assert "did you mean 'words'?" in kept.text(result)
+
+
 def test_a_new_pair_and_a_new_metric_are_skipped_with_the_way_to_add_them(kept: Project) -> None:
     words(kept, name="more")
     suite(kept, data='"words", "more"', more='[regression]\nmetrics = ["ndcg@10", "recall@1"]')
@@ -297,10 +310,14 @@ def test_one_broken_pair_does_not_spoil_the_others(project: Project) -> None:
     assert [(row["dataset"], row["verdict"]) for row in regressions(project, result)] == [("two", "pass")]
 
 
-def test_no_judgments_are_nothing_to_compare(kept: Project) -> None:
+def test_without_judgments_a_comparison_fails(kept: Project) -> None:
     (kept.folder / "words" / "qrels" / "test.tsv").unlink()
-    result = kept.run("-rs")
-    assert regressions(kept, result)[0]["verdict"] == "skip: no query of the dataset has a relevant judged document"
+    result = kept.run("-k", "regression")
+    result.assert_outcomes(failed=1, deselected=1)
+    assert regressions(kept, result)[0]["verdict"] == "FAIL"
+    text = kept.text(result)
+    assert "words cannot be scored, so that ndcg@10 cannot be compared with a baseline: " in text
+    assert "; or compare other datasets only, with dataset = ... in [regression]" in text
     before = (kept.folder / FILE).read_text("utf-8")
     result = kept.run("--embed-update-baseline")
     assert "baseline: not written" in kept.text(result)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -110,7 +111,7 @@ def test_budgets_on_this_hardware_pass_and_fail(project: Project) -> None:
     assert [(row["check"], row["limit"], row["verdict"]) for row in project.table(result)] == [
         ("b2 c1 query mean", "<= 100 s", "pass"),
         ("b2 c1 query max", "< 1e-06 ms", "FAIL"),
-        ("b2 c1 query p99", "<= 100 s", "skip: query p99 needs 368 samples, there are 1"),
+        ("b2 c1 query p99", "<= 100 s", "pass"),
         ("b2 c1 corpus throughput", ">= 0.001 texts/s", "pass"),
         ("b2 c1 corpus throughput", ">= 1,000,000,000,000 tok/s", "FAIL"),
         ("b2 c1 cold start", "<= 1,000 s", "pass"),
@@ -120,6 +121,17 @@ def test_budgets_on_this_hardware_pass_and_fail(project: Project) -> None:
     result.stdout.fnmatch_lines(
         ["b2 c1 corpus throughput is * tok/s, must be >= 1,000,000,000,000 tok/s: less than 1% of the limit"]
     )
+    assert "query p99 is " in project.text(result)
+    assert re.search(r"must be <= 100 s: .*; from \d texts, each sent \d+( or \d+)? times", project.text(result))
+
+
+def test_a_percentile_without_its_samples_is_no_green_gate(project: Project) -> None:
+    project.suite(more="[[checks]]\nprofile = 'b1 c1'\nbudget = ['query p99 <= 100 s']\n")
+    result = project.run("-k", "budget", "--embed-profile-seconds=0.00000001")
+    result.assert_outcomes(failed=1, deselected=1)
+    text = project.text(result)
+    assert "b1 c1 query p99 must be <= 100 s, which cannot be decided: query p99 needs 368 samples, there are " in text
+    assert "fix: measure longer, with --embed-profile-seconds=" in text
 
 
 def test_max_rates_are_found_and_kept_with_their_samples(project: Project) -> None:

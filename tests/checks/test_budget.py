@@ -163,10 +163,83 @@ def test_no_latency_passes_where_the_server_does_not_keep_up(p99: float | None) 
 
 def test_a_load_too_short_to_tell_passes_nothing() -> None:
     verdict = judged_at_a_rate("query p99 <= 300 ms", at_a_rate(kept_up=None))
-    assert verdict.status == "skipped"
+    assert (verdict.status, verdict.measured, verdict.value) == ("failed", "", None)
     assert verdict.explanation.startswith(
-        "query too short to tell whether the server keeps up: requests came for 1.5 s"
+        "b1 r300 query p99 must be <= 300 ms, which cannot be decided: query too short to tell whether the server keeps "
+        "up: requests came for 1.5 s"
     )
+    assert verdict.explanation.endswith("\n  fix: measure longer, with a larger --embed-profile-seconds")
+    assert judged_at_a_rate("query p99 <= 300 ms", at_a_rate(kept_up=None), "H100").status == "skipped"
+
+
+def few_samples(**changes: object) -> ProfileResult:
+    side = summarize([500.0] * 40, batch=1, own_tokens=400, tokens=480, seconds=20.0, distinct_texts=40)
+    return msgspec.structs.replace(PROFILE, query=msgspec.structs.replace(side, **changes))
+
+
+@pytest.mark.parametrize(
+    ("budget", "wanted"),
+    [
+        (
+            "query p99 <= 600 ms",
+            (
+                "query p99 needs 368 samples, there are 40 after 20 s\n  fix: measure longer, with "
+                "--embed-profile-seconds=184 or more, or with more requests in flight; or set the budget on p90, which has its "
+                "samples"
+            ),
+        ),
+        ("cold start <= 60 s", "cold start was not measured here"),
+    ],
+)
+def test_a_budget_that_cannot_be_decided_fails(budget: str, wanted: str) -> None:
+    check = BudgetCheck(shape=LoadShape(1, 1), limit=parse_budget(budget))
+    verdict = judge_load(PAIR, check, LoadEvidence(few_samples(), None, {}))
+    assert (verdict.status, verdict.measured, verdict.value) == ("failed", "", None)
+    assert (
+        verdict.explanation == f"b1 c1 {verdict.check[6:]} must be {verdict.limit}, which cannot be decided: {wanted}"
+    )
+    elsewhere = msgspec.structs.replace(check, hardware="H100")
+    assert judge_load(PAIR, elsewhere, LoadEvidence(few_samples(), None, {})).status == "skipped"
+
+
+def test_at_a_rate_the_fix_goes_by_the_rate() -> None:
+    came = Arrivals(rate_per_s=0.5, seconds=80, lag_ms=0.1, growth=0.0, kept_up=True)
+    check = BudgetCheck(shape=OpenShape(1, 0.5), limit=parse_budget("query p99 <= 600 ms"))
+    verdict = judge_load(PAIR, check, LoadEvidence(few_samples(arrivals=came), None, {}))
+    assert "--embed-profile-seconds=736 or more; or set the budget on p90" in verdict.explanation
+
+
+@pytest.mark.parametrize(
+    ("distinct", "said"),
+    [
+        (500, ""),
+        (20, "; from 20 texts, each sent 25 times"),
+        (40, "; from 40 texts, each sent 12 or 13 times"),
+        (1, "; from one text, sent 500 times"),
+    ],
+)
+def test_the_verdict_says_how_often_texts_were_sent(distinct: int, said: str) -> None:
+    profile = msgspec.structs.replace(PROFILE, query=msgspec.structs.replace(SIDE, distinct_texts=distinct))
+    check = BudgetCheck(shape=LoadShape(1, 16), limit=parse_budget("query p99 <= 300 ms"))
+    verdict = judge_load(PAIR, check, LoadEvidence(profile, 30.0, {}))
+    assert verdict.explanation == (
+        f"b1 c16 query p99 is 210.0 ms (95% interval 190.0 to 240.0 ms), must be <= 300 ms: 30% below{said}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("budget", "samples"),
+    [
+        ("query p99 <= 1 s", {"query": 368}),
+        ("corpus p50 <= 1 s", {"corpus": 6}),
+        ("query mean <= 1 s", {}),
+        ("corpus throughput >= 1 tok/s", {}),
+        ("memory <= 1 GB", {}),
+        ("max rate >= 1 /s at p99 <= 1 s", {}),
+    ],
+)
+def test_the_samples_that_a_budget_needs(budget: str, samples: dict[str, int]) -> None:
+    assert BudgetCheck(shape=LoadShape(1, 1), limit=parse_budget(budget)).samples == samples
 
 
 def test_what_is_reported_at_a_rate_is_latency() -> None:

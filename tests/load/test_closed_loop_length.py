@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pytest_embedbench.encode.progress import SilentProgress
+from pytest_embedbench.errors import DatasetError
 from pytest_embedbench.load.closed_loop import (
     WARM_UP_ROUNDS,
     WARM_UP_SHARE,
@@ -46,10 +47,18 @@ class Model:
 
 
 def profile(
-    shape: LoadShape, *, texts: Sequence[str] = TEXTS, requests: int = 10**6, seconds: float = 3600
+    shape: LoadShape, *, texts: Sequence[str] = TEXTS, requests: int = 10**6, seconds: float = 3600, least: int = 0
 ) -> SideProfile:
     return profile_side(
-        Model(), texts, "query", shape, requests=requests, seconds=seconds, batch_tokens=4096, progress=SilentProgress()
+        Model(),
+        texts,
+        "query",
+        shape,
+        requests=requests,
+        seconds=seconds,
+        batch_tokens=4096,
+        progress=SilentProgress(),
+        least=least,
     )
 
 
@@ -64,6 +73,31 @@ def verdicts(monkeypatch: pytest.MonkeyPatch, name: str, *answers: bool) -> list
 
     monkeypatch.setattr(f"pytest_embedbench.load.closed_loop.{name}", judge)
     return calls
+
+
+def test_few_texts_are_sent_again_for_the_samples_that_a_budget_needs() -> None:
+    few = [*TEXTS[:40], "", "  "]
+    assert profile(LoadShape(1, 2), texts=few).statistics.requests < 40, "otherwise the profile is shorter"
+    side = profile(LoadShape(1, 2), texts=few, least=368).statistics
+    assert (side.requests, side.texts, side.distinct_texts, side.ended) == (368, 368, 40, "texts")
+    assert side.p99_ms is not None
+    assert side.refused == {}
+
+
+def test_a_load_goes_on_beyond_its_time_for_the_samples_that_a_budget_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_embedbench.load.closed_loop.is_precise", lambda _: False)
+    assert profile(LoadShape(1, 2), seconds=1e-9).statistics.requests < 368
+    monkeypatch.setattr("pytest_embedbench.load.clients.interface.MAX_OVERTIME", 1e15)
+    side = profile(LoadShape(1, 2), seconds=1e-9, least=368).statistics
+    assert (368 <= side.requests <= 370, side.ended) == (True, "time")
+    monkeypatch.setattr("pytest_embedbench.load.clients.interface.MAX_OVERTIME", 10)
+    assert profile(LoadShape(1, 2), seconds=1e-9, least=368).statistics.refused["p99"], "but not for ever"
+
+
+@pytest.mark.parametrize("texts", [[], ["", " \n"]], ids=["none", "blank"])
+def test_nothing_is_measured_where_there_is_no_text(texts: list[str]) -> None:
+    with pytest.raises(DatasetError, match="no load can be measured: "):
+        profile(LoadShape(1, 1), texts=texts)
 
 
 @pytest.mark.parametrize("clients", [1, 16])

@@ -55,7 +55,13 @@ class Model:
 
 
 def profile(
-    shape: OpenShape, model: Model | None = None, *, requests: int = 10**6, seconds: float = 3600, texts: int = 2000
+    shape: OpenShape,
+    model: Model | None = None,
+    *,
+    requests: int = 10**6,
+    seconds: float = 3600,
+    texts: int = 2000,
+    least: int = 0,
 ) -> SideProfile:
     return profile_open_side(
         model or Model(),
@@ -66,6 +72,7 @@ def profile(
         seconds=seconds,
         batch_tokens=ALONE,
         progress=SilentProgress(),
+        least=least,
     )
 
 
@@ -99,6 +106,18 @@ def test_it_ends_for_the_same_reasons_as_a_closed_loop(monkeypatch: pytest.Monke
     side = profile(OpenShape(1, 100)).statistics
     assert (side.ended, side.unanswered) == ("precise", 0), "what was under way then has been waited for"
     assert 20 <= side.requests < 1500
+
+
+def test_few_texts_are_sent_again_where_a_budget_needs_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_embedbench.load.open_loop.is_precise", lambda _: False)
+    side = profile(OpenShape(1, 2000), texts=40, seconds=0.2, least=368).statistics
+    assert (side.requests, side.distinct_texts, side.ended) == (382, 40, "time"), "for the whole time"
+    longer = profile(OpenShape(1, 2000), texts=40, seconds=0.02, least=368).statistics
+    assert (longer.requests, longer.unanswered) == (368, 0), "or beyond it, as far as need be"
+    assert longer.p99_ms is not None
+    hopeless = profile(OpenShape(1, 20), texts=40, seconds=0.1, least=368).statistics
+    assert hopeless.ended == "time"
+    assert hopeless.requests < 40, "a rate that cannot bring so many in overtime gets none"
 
 
 def test_a_rate_too_low_for_its_time_still_has_a_request() -> None:

@@ -93,8 +93,8 @@ class EndpointClients:
         async def client(start: float) -> None:
             while True:
                 # Not before there are as many answers as clients, so that each sends a request, however short the time.
-                over = time.perf_counter() - start >= control.seconds and len(answered) >= self._shape.concurrency
-                if over and not ended:
+                over = time.perf_counter() - start >= control.seconds_after(len(answered))
+                if over and len(answered) >= self._shape.concurrency and not ended:
                     ended.append("time")
                 request = None if ended else next(queue, None)
                 if request is None:
@@ -142,23 +142,29 @@ class EndpointClients:
                 result = await self._send(request, start, due)
             answered.append(result._replace(sample=result.sample._replace(lag_ms=lag_ms)))
 
-        async def send_all(start: float, group: asyncio.TaskGroup) -> None:
-            for due, request in timed:
+        async def send_all(start: float, group: asyncio.TaskGroup) -> float:
+            """Send the requests; return the due time of the last one, in seconds."""
+            last = 0.0
+            for sent, (due, request) in enumerate(timed):
                 # Sleeps even when late, for 0 s, so that the event loop can take answers between two requests; but not
                 # beyond the end of the load, when the next request is due later.
-                await asyncio.sleep(max(0.0, start + min(due, control.seconds) - time.perf_counter()))
-                if due > control.seconds and not ended:
+                end = control.seconds_after(sent)
+                await asyncio.sleep(max(0.0, start + min(due, end) - time.perf_counter()))
+                if due > end and not ended:
                     ended.append("time")
                 if ended:
-                    return
+                    break
                 in_flight.append(group.create_task(send(start, due, request)))
+                last = due
+            return last
 
         async def clients() -> None:
             start = time.perf_counter() + LEAD_SECONDS
             with self._accounted():
                 async with asyncio.TaskGroup() as group:
-                    await send_all(start, group)
-                    left = max(0.0, start + control.seconds * (1 + GRACE_SHARE) - time.perf_counter())
+                    last = await send_all(start, group)
+                    end = max(control.seconds, last) + control.seconds * GRACE_SHARE
+                    left = max(0.0, start + end - time.perf_counter())
                     await asyncio.wait(in_flight, timeout=left)
                     if not answered:  # one answer at least, however short the time
                         await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)

@@ -19,6 +19,10 @@ GRACE_SHARE = 0.25
 """Share of a load's time; how long answers are awaited after the time is up. An overload would never end otherwise."""
 
 
+MAX_OVERTIME = 10
+"""Factor; a load whose budgets need more samples than its time allows goes on for this many times as long, at most."""
+
+
 class LoadOutcome(NamedTuple):
     """Answered requests of a load, the reason why sending ended early, and the number of requests given up.
 
@@ -33,13 +37,19 @@ class LoadOutcome(NamedTuple):
 class LoadControl(NamedTuple):
     """Rules for when a load stops sending, and the callback for its progress.
 
-    Sending stops after ``seconds``, or once ``is_enough`` returns True for the latencies so far (milliseconds).
-    ``advance`` is called with the number of texts answered since its last call.
+    Sending stops after ``seconds``, or once ``is_enough`` returns True for the latencies so far (milliseconds). It goes
+    on longer, up to ``MAX_OVERTIME`` times as long, until ``least`` requests are there. ``advance`` is called with the
+    number of texts answered since its last call.
     """
 
     seconds: float = float("inf")
     is_enough: Callable[[Sequence[float]], bool] = lambda _: False
     advance: Callable[[int], None] = lambda _: None
+    least: int = 0
+
+    def seconds_after(self, requests: int) -> float:
+        """Return the seconds at which sending stops, where there are so many requests."""
+        return self.seconds if requests >= self.least else self.seconds * MAX_OVERTIME
 
 
 SEND_ALL = LoadControl()

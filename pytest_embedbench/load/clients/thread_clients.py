@@ -67,7 +67,8 @@ class ThreadClients:
         def next_request() -> list[str] | None:
             with lock:
                 # Not before there are as many answers as clients, so that each sends a request, however short the time.
-                if time.perf_counter() - start >= control.seconds and len(answered) >= self._count and not ended:
+                over = time.perf_counter() - start >= control.seconds_after(len(answered))
+                if over and len(answered) >= self._count and not ended:
                     ended.append("time")
                 return None if ended else next(queue, None)
 
@@ -109,6 +110,8 @@ class _OpenLoad:
         self._errors: list[BaseException] = []
         self._in_flight: list[Future[None]] = []
         self._over = threading.Event()
+        self._sent_until = 0.0
+        """Due time of the last request that was sent, in seconds."""
         self._pool = ThreadPoolExecutor(MAX_IN_FLIGHT, "embedbench-client")
 
     def run(self, requests: Iterable[tuple[float, list[str]]]) -> LoadOutcome:
@@ -124,7 +127,8 @@ class _OpenLoad:
         sender.start()
         try:
             monitor.watch(sender)
-            self._wait(start + self._control.seconds * (1 + GRACE_SHARE), monitor)
+            seconds = self._control.seconds
+            self._wait(start + max(seconds, self._sent_until) + seconds * GRACE_SHARE, monitor)
         finally:
             # In this order: no new request, none that waits for a thread, none that waits for a batch.
             self._over.set()
@@ -139,13 +143,15 @@ class _OpenLoad:
         return LoadOutcome(self._answered, ended, len(self._in_flight) - len(self._answered))
 
     def _send(self, requests: Iterable[tuple[float, list[str]]], start: float) -> None:
-        for due, batch in requests:
+        for sent, (due, batch) in enumerate(requests):
             # Not beyond the end of the load, when the next request is due later.
-            self._over.wait(max(0.0, start + min(due, self._control.seconds) - time.perf_counter()))
-            if due > self._control.seconds and not self._ended:
+            end = self._control.seconds_after(sent)
+            self._over.wait(max(0.0, start + min(due, end) - time.perf_counter()))
+            if due > end and not self._ended:
                 self._ended.append("time")
             if self._ended or self._over.is_set():
                 return
+            self._sent_until = due
             self._in_flight.append(self._pool.submit(self._serve, start, due, batch))
 
     def _serve(self, start: float, due: float, batch: list[str]) -> None:
