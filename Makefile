@@ -64,7 +64,7 @@ $(DEV): pyproject.toml constraints.txt | $(BIN)/python
 install: $(DEV)
 
 demo: $(DEMO)
-	cd examples/quickstart && $(BIN)/pytest --embed-model minilm $(ARGS)
+	cd examples/quickstart && $(BIN)/pytest --embed-model=minilm $(ARGS)
 
 # Fails on purpose: the leading - keeps make from reporting an error.
 catch: $(DEMO)
@@ -72,7 +72,7 @@ catch: $(DEMO)
 	-cd examples/catch && $(BIN)/pytest $(ARGS)
 
 leaderboard: $(DEV)
-	cd examples/leaderboard && $(BIN)/pytest --embed-results results --embed-profile-seconds 2 --embed-leaderboard pages $(ARGS)
+	cd examples/leaderboard && $(BIN)/pytest --embed-results=results --embed-profile-seconds=2 --embed-leaderboard=pages $(ARGS)
 
 test: $(DEV)
 	$(BIN)/pytest $(PARALLEL) $(ARGS)

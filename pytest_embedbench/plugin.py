@@ -7,12 +7,12 @@ returns at once where there is no embedbench item. tests/acceptance/test_idle.py
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_embedbench.errors import ConfigurationError, needs_extra
+from pytest_embedbench.errors import ConfigurationError
+from pytest_embedbench.session.arguments import check_options, check_root_folder, choose_arguments
 from pytest_embedbench.session.fixtures import embed_dataset, embed_evaluation, embed_model, embed_pair, embed_profile
 from pytest_embedbench.session.options import add_options
 from pytest_embedbench.session.state import KEY, EmbedSession
@@ -21,6 +21,7 @@ from pytest_embedbench.suite.find import DEFAULT_NODE, DEFAULT_SUITE, SUITE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["embed_dataset", "embed_evaluation", "embed_model", "embed_pair", "embed_profile"]
 
@@ -53,6 +54,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     session = config.stash[KEY] = EmbedSession(config)
+    check_root_folder(config)
     if session.option("offline"):
         from pytest_embedbench.session.offline import stay_offline
 
@@ -64,70 +66,8 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_embedbench.session.baseline_update import BaselineUpdate
 
         config.pluginmanager.register(BaselineUpdate(config), "embedbench-update-baseline")
-    config.args[:] = [_default_suite_argument(argument) for argument in config.args]
-    _check_options(session)
-    if not session.requested:
-        return
-    paths_given = config.args_source is pytest.Config.ArgsSource.ARGS
-    suite = session.suites.main_path
-    try:
-        # Read before collection, so that a broken suite ends the session at once with a usage error.
-        session.suites.read(suite)
-    except ConfigurationError as error:
-        raise pytest.UsageError(str(error)) from None
-    # Without paths pytest would collect the project's whole test suite, which nobody asked for here.
-    if not paths_given:
-        config.option.embed_only = True
-    if (not paths_given or session.option("suite")) and not _will_be_collected(suite, config):
-        config.args.append(str(suite))
-
-
-def _check_options(session: EmbedSession) -> None:
-    """Check option values before anything is collected.
-
-    Raises:
-        pytest.UsageError: a value cannot be used.
-    """
-    if (tokens := session.option("batch_tokens")) is not None and tokens < 1:
-        raise pytest.UsageError(f"--embed-batch-tokens: {tokens} is not a positive number of tokens")
-    if not (seconds := session.option("profile_seconds")) > 0:
-        raise pytest.UsageError(f"--embed-profile-seconds: {seconds} is not a positive number of seconds")
-    if session.option("energy"):
-        from pytest_embedbench.machine.energy import missing_extra
-
-        if missing_extra():
-            raise pytest.UsageError(
-                str(needs_extra("energy", "codecarbon", ConfigurationError, where="--embed-energy"))
-            )
-    try:
-        _ = session.paths.max_cache_bytes  # read here for its error
-        if session.option("baseline"):
-            from pytest_embedbench.session.baselines import option_baseline_source, read_baseline
-
-            if location := option_baseline_source(session):
-                read_baseline(session, location)
-    except ConfigurationError as error:
-        raise pytest.UsageError(str(error)) from None
-    template = session.paths.card_template
-    if template and not template.is_file():
-        raise pytest.UsageError(f"--embed-card-template: {session.option('card_template')}: no such file")
-
-
-def _default_suite_argument(argument: str) -> str:
-    """Return the argument, with the name of the packaged suite replaced by the suite's path.
-
-    Node ids begin with the name, so that a node id copied from pytest's output runs that item again.
-    """
-    name, separator, rest = argument.partition("::")
-    return f"{DEFAULT_SUITE}{separator}{rest}" if name == DEFAULT_NODE and not Path(name).exists() else argument
-
-
-def _will_be_collected(suite: Path, config: pytest.Config) -> bool:
-    """Whether pytest finds the suite file by itself, from the paths at which it starts."""
-    starts = [(config.invocation_params.dir / argument.partition("::")[0]).resolve() for argument in config.args]
-    if suite.name == "pyproject.toml" and suite.parent != config.rootpath:
-        return suite in starts
-    return suite.suffix == ".toml" and any(suite == start or start in suite.parents for start in starts)
+    check_options(session)
+    choose_arguments(session)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -135,11 +75,15 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         return None
     session = parent.config.stash[KEY]
     chosen = session.suites.project_path() if session.option("suite") else None
-    # --embed-suite stands in for all suites that pytest would find in the folders.
+    # With --embed-suite, that suite stands in for all suites that pytest would find in the folders.
     ours = file_path == chosen if chosen else file_path.name == SUITE_NAME
-    # pyproject.toml files in subfolders belong to other projects.
-    if file_path.name == "pyproject.toml" and not chosen:
-        ours = file_path.parent == parent.config.rootpath and is_suite(file_path)
+    # pyproject.toml files in subfolders belong to other projects, unless pytest starts there or gets their path.
+    if file_path.name == "pyproject.toml" and not chosen and is_suite(file_path):
+        ours = (
+            file_path == session.suites.project_path()
+            or file_path.parent == parent.config.rootpath
+            or parent.session.isinitpath(file_path)
+        )
     if not ours and file_path != DEFAULT_SUITE:
         return None
     from pytest_embedbench.session.collect import SuiteFile
@@ -258,11 +202,11 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 
 def pytest_report_header(config: pytest.Config) -> list[str] | None:
     session = config.stash[KEY]
-    if not session.requested:
+    if not (session.requested or session.added or session.left_out):
         return None
-    from pytest_embedbench.session.terminal import header
+    from pytest_embedbench.session.terminal import header, suite_note
 
-    return header(session)
+    return header(session) if session.requested else suite_note(session)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

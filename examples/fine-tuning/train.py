@@ -2,7 +2,7 @@
 
     python train.py
 
-Saves the best epoch in the folder ``best``, which pytest can test: --embed-model best --embed-dataset tickets.
+Saves the best epoch in the folder ``best``, which pytest can test: --embed-model=best --embed-dataset=tickets.
 The training pairs have no query in common with the evaluation.
 """
 

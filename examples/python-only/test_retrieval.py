@@ -1,7 +1,7 @@
 """Tests without a suite file: a marker names models and datasets, fixtures give the measurements.
 
 pytest
-pytest --embed-model minilm,bm25      # the same tests for other models
+pytest --embed-model=minilm,bm25      # the same tests for other models
 """
 
 # ruff: noqa: ANN001, ANN201, PLR2004 - without type hints, as most tests are written

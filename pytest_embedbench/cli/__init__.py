@@ -27,7 +27,7 @@ def main() -> None:
 
     No embedding model runs here. To test one, use pytest:
 
-    pytest --embed-model NAME
+    pytest --embed-model=NAME
     """
 
 

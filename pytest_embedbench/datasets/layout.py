@@ -36,7 +36,7 @@ SAVE_TO_DISK_FIX = (
     "write each part as JSON lines, in Python: datasets.load_from_disk(FOLDER)[NAME].to_json('corpus.jsonl'), and"
     " queries.jsonl and qrels/test.jsonl likewise"
 )
-SPLIT_FIX = "choose one with split = ... or --embed-dataset NAME@SPLIT"
+SPLIT_FIX = "choose one with split = ... or --embed-dataset=NAME@SPLIT"
 
 CORPUS, QUERIES, QRELS = ("corpus",), ("query", "queries"), ("default", "qrels")
 """Names that a configuration may have; the first one that exists is used."""

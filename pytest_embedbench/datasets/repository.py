@@ -43,5 +43,5 @@ def _fetch(spec: DatasetSpec, fetch: Callable[..., Snapshot]) -> Snapshot:
         # The README's own commit, so that a push between the two requests cannot mix two versions.
         return fetch(repository, kind="dataset", revision=readme.revision, patterns=patterns)
     except hub.HubError as error:
-        fix = f"{error.fix}, or give its folder: --embed-dataset PATH"
+        fix = f"{error.fix}, or give its folder: --embed-dataset=PATH"
         raise DatasetError(error.problem, where=error.where, fix=fix) from None

@@ -251,7 +251,7 @@ class Stream:
         problem = (
             f"this {self._role} of {text.length:,} tokens does not fit into memory, alone in its batch: {raw[:200]!r}"
         )
-        fix = "max_seq_length in the model's definition cuts texts; --embed-dtype bf16 halves the memory that they take"
+        fix = "max_seq_length in the model's definition cuts texts; --embed-dtype=bf16 halves the memory that they take"
         return ModelError(problem, fix=fix)
 
     def _store(self, batch: WindowBatch, answer: AnsweredBatch) -> None:

@@ -1,4 +1,4 @@
-"""``--embed-dtype auto``: the fastest number format that keeps a model's vectors, tried on the user's texts."""
+"""``--embed-dtype=auto``: the fastest number format that keeps a model's vectors, tried on the user's texts."""
 
 from __future__ import annotations
 

@@ -24,6 +24,11 @@ class SuiteFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Collector]:
         session = self.config.stash[KEY]
+        # Asked only now, since pytest reads the conftest.py that may ignore the file when it collects its folder.
+        if self.path == session.added and self.ihook.pytest_ignore_collect(
+            collection_path=self.path, config=self.config
+        ):
+            return
         try:
             suite = session.suites.read(self.path)
             if suite.regression:

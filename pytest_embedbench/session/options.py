@@ -17,6 +17,13 @@ def option(config: pytest.Config, name: str) -> Any:
     return config.getoption(f"embed_{name}")
 
 
+def takes_value(config: pytest.Config, argument: str) -> bool:
+    """Whether an argument is an option of ours whose value is the next argument."""
+    name = argument.removeprefix("--").replace("-", "_")
+    # A switch is an option whose value is a boolean.
+    return argument.startswith("--embed-") and not isinstance(getattr(config.option, name, True), bool)
+
+
 def split_names(values: Iterable[str]) -> tuple[str, ...]:
     """Return the single names of an option that may be repeated or have commas."""
     return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
@@ -24,14 +31,14 @@ def split_names(values: Iterable[str]) -> tuple[str, ...]:
 
 def add_options(parser: pytest.Parser) -> None:
     """Register all options and ini keys; an option's ``dest`` is its name with underscores for hyphens."""
-    add = parser.getgroup("embedbench", "embedding models (pytest-embedbench)").addoption
+    add = parser.getgroup("embedbench", "embedding models (pytest-embedbench); write = before a path").addoption
     _add_test_options(add)
     _add_output_options(add)
     _add_baseline_options(add)
     _add_run_options(add)
     parser.addini("embedbench_results", "Default of --embed-results.", default="")
     parser.addini("embedbench_card", "Default of --embed-card.", default="")
-    parser.addini("embedbench_cache", "Default of --embed-cache where $EMBEDBENCH_CACHE is not set.", default="")
+    parser.addini("embedbench_cache", "Default of --embed-cache, where $EMBEDBENCH_CACHE is not set.", default="")
     parser.addini(
         "embedbench_cache_size",
         "Maximum size of the embedding cache, e.g. 2GB (default: 5GB); the vectors unused for longest are removed.",
@@ -84,7 +91,7 @@ def _add_test_options(add: Add) -> None:
     )  # fmt: skip
     add(
         "--embed-only", dest="embed_only", action="store_true", default=False,
-        help="Run embedbench items only (implied by --embed-model, --embed-dataset, --embed-suite and "
+        help="Run embedbench items only (implied by any of --embed-model, --embed-dataset, --embed-suite, "
         "--embed-update-baseline when no paths are given).",
     )  # fmt: skip
 

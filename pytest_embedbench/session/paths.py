@@ -10,30 +10,36 @@ from typing import TYPE_CHECKING
 from pytest_embedbench.session.options import option
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pytest
 
 OUTPUT_FOLDER = Path("embedbench-out")
-"""Default folder of everything that a session writes, below the root folder."""
+"""Default folder of everything that a session writes, beside the project's suite."""
 
 
 class SessionPaths:
     """Folders and files of one session, as its options, environment variables and ini keys choose them.
 
     Relative paths start at the folder in which pytest was started.
+
+    Args:
+        config: pytest's configuration.
+        home: returns the folder of the project's suite; without one, the folder in which pytest was started.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
+    def __init__(self, config: pytest.Config, home: Callable[[], Path]) -> None:
+        self._config, self._home = config, home
 
     @property
     def results(self) -> Path:
         """Folder of the stored results: ``--embed-results``, else the ini key, else ``embedbench-out/results``."""
-        return self._option_or_ini("results") or self._config.rootpath / OUTPUT_FOLDER / "results"
+        return self._option_or_ini("results") or self._home() / OUTPUT_FOLDER / "results"
 
     @property
     def cards(self) -> Path:
         """Folder of the model cards: ``--embed-card``, else the ini key, else ``embedbench-out/cards``."""
-        return self._option_or_ini("card") or self._config.rootpath / OUTPUT_FOLDER / "cards"
+        return self._option_or_ini("card") or self._home() / OUTPUT_FOLDER / "cards"
 
     @property
     def card_template(self) -> Path | None:

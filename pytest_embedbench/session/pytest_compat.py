@@ -5,11 +5,57 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import shutil
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
+
+
+class RootFolder(NamedTuple):
+    """pytest's root folder and its ini file."""
+
+    path: Path
+    ini_file: Path | None
+
+
+def first_paths(arguments: Sequence[str]) -> list[str] | None:
+    """Return what pytest takes for test paths before it knows the options of plugins; None if pytest does not say.
+
+    From these it chooses its root folder.
+    """
+    try:
+        from _pytest.config import get_config
+
+        # A configuration as it is before plugins are loaded; nothing is collected or run with it.
+        blank: Any = get_config(list(arguments))
+        known, unknown = blank._parser.parse_known_and_unknown_args(arguments, copy.copy(blank.option))  # noqa: SLF001
+        return [*known.file_or_dir, *(argument for argument in unknown if not argument.startswith("-"))]
+    except (ImportError, AttributeError, TypeError):
+        return None
+
+
+def root_folder(config: pytest.Config, paths: Sequence[str]) -> RootFolder | None:
+    """Return the root folder that pytest chooses for these test paths; None if pytest does not say."""
+    try:
+        from _pytest.config.findpaths import determine_setup
+
+        choose: Any = determine_setup
+        more = {"override_ini": None} if "override_ini" in inspect.signature(choose).parameters else {}
+        path, ini_file, *_ = choose(
+            inifile=config.option.inifilename,
+            args=list(paths),
+            rootdir_cmd_arg=config.option.rootdir or None,
+            invocation_dir=config.invocation_params.dir,
+            **more,
+        )
+        return RootFolder(path, ini_file)
+    except (ImportError, AttributeError, TypeError):
+        return None
 
 
 class Terminal:

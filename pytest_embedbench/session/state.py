@@ -28,10 +28,14 @@ class EmbedSession:
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        self.paths = SessionPaths(config)
         self.suites = Suites(config)
+        self.paths = SessionPaths(config, lambda: self.suites.home(self.suites.main_path))
         self.broken: ConfigurationError | None = None
         """An error in a suite, met while collecting; ends the session before any test runs."""
+        self.added: Path | None = None
+        """The project's suite where the project's own test paths leave it out, and it was added to them."""
+        self.left_out: Path | None = None
+        """The project's suite where only embedbench items are wanted, from paths that leave it out."""
         self.shares_device = False
         """Whether this is an xdist worker of a session with load profiles: ordinary tests then wait for them too."""
         self.devices: frozenset[str] = frozenset()

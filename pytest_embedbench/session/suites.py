@@ -87,8 +87,11 @@ class Suites:
             raise ConfigurationError(node_id, error.problem, error.fix) from None
 
     def home(self, path: Path) -> Path:
-        """Return the folder for files that users keep beside a suite; for the packaged suite, the root folder."""
-        return self._config.rootpath if path == DEFAULT_SUITE else path.parent
+        """Return the folder for files that users keep beside a suite; for the packaged suite, the working folder.
+
+        Never pytest's root folder: it depends on the test paths that are given.
+        """
+        return self._config.invocation_params.dir if path == DEFAULT_SUITE else path.parent
 
     def _read(self, path: Path, overrides: Overrides) -> Suite:
         from pytest_embedbench.suite.plan import read_suite

@@ -56,6 +56,17 @@ def header(session: EmbedSession) -> list[str]:
     return lines
 
 
+def suite_note(session: EmbedSession) -> list[str]:
+    """Return a line that says why the project's suite runs, or does not, where the test paths leave it out."""
+    if session.added:
+        name = display_path(session.added)
+        return [f"embedbench: {name} runs too, though the test paths leave it out; -m 'not embedbench' runs without it"]
+    if session.left_out:
+        name = display_path(session.left_out)
+        return [f"embedbench: {name} does not run, since the paths given leave it out; add it to them"]
+    return []
+
+
 def _remembered_dtypes(session: EmbedSession, suite: Suite) -> str:
     """Return which dtypes ``auto`` stands for: those that earlier sessions chose for the suite's pairs."""
     from pytest_embedbench.engine.tuning import Tuning

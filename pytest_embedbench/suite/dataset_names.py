@@ -58,7 +58,7 @@ class DatasetNames:
     def _unknown(self, name: str, stem: str, where: str) -> ConfigurationError:
         if entry := catalog.find(catalog.datasets(), stem):
             problem = f"dataset {entry[0]!r} is known, but its files are not here"
-            fix = f"give its folder: --embed-dataset PATH, or [{self.define_at}datasets.{entry[0]}] path = ..."
+            fix = f"give its folder: --embed-dataset=PATH, or [{self.define_at}datasets.{entry[0]}] path = ..."
         else:
             problem = f"unknown dataset {name!r}; {closest(name, [*self.definitions, *catalog.datasets()])}"
             ways = "a known name, a BEIR folder, a .zip, .csv, .tsv, .jsonl or .parquet file, a Hub id (org/name)"

@@ -1,4 +1,4 @@
-"""``--embed-dtype auto`` in a session: chosen on the dataset's texts, remembered, said, and part of the result's key."""
+"""``--embed-dtype=auto`` in a session: chosen on the dataset's texts, remembered, said, and part of the result's key."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ OPTIONS = {
     ),
     "dataset not here": (
         ["--embed-dataset=nfcorpus"],
-        ["--embed-dataset: dataset 'NFCorpus' is known, but its files are not here", "fix: *--embed-dataset PATH"],
+        ["--embed-dataset: dataset 'NFCorpus' is known, but its files are not here", "fix: *--embed-dataset=PATH"],
     ),
     "dataset folder": (["--embed-dataset=empty"], ["--embed-dataset: *empty/corpus.jsonl: no such file", "fix:"]),
     "split": (["--embed-dataset=facts@dev"], ["--embed-dataset: *no split 'dev'; there are: test", "fix:"]),

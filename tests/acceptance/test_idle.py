@@ -44,6 +44,7 @@ def test_nothing_heavy_is_imported(project: Project, arguments: tuple[str, ...])
     assert ours == {
         "pytest_embedbench",
         "pytest_embedbench.errors",
+        "pytest_embedbench.session.arguments",
         "pytest_embedbench.session.fixtures",
         "pytest_embedbench.session.hookspecs",
         "pytest_embedbench.session.options",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CLAIMS = "Given a claim, find documents that refute it"
 PLANTS = "Given a plant, find how it is prepared"
 REUSED = "(reused: same model, data and settings"
-DTYPE = "note: qwen: its weights are bf16 and are loaded as fp32 (0.0 GB)*--embed-dtype bf16 keeps them"
+DTYPE = "note: qwen: its weights are bf16 and are loaded as fp32 (0.0 GB)*--embed-dtype=bf16 keeps them"
 LENGTH = "note: qwen: texts are cut at 8,192 tokens, the model takes 32,768; max_seq_length sets another limit"
 
 

@@ -214,11 +214,11 @@ def test_embed_only_deselects_other_tests(project: Project) -> None:
     project.run("--embed-only").assert_outcomes(passed=2, deselected=1)
 
 
-def test_a_suite_outside_testpaths_runs_when_asked_for(project: Project) -> None:
+def test_a_suite_outside_testpaths_runs(project: Project) -> None:
     project.suite(*PASSING)
     project.write("tests/test_ordinary.py", ORDINARY)
     project.write("pytest.ini", "[pytest]\ntestpaths = tests\n")
-    project.run().assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=3)
     project.run("--embed-model=minilm").assert_outcomes(passed=2, deselected=1)
 
 

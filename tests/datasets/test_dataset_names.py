@@ -137,7 +137,7 @@ def test_offline_a_hub_dataset_that_is_not_cached_is_found_before_anything_runs(
     assert error.where == "--embed-dataset"
     assert error.problem.startswith("dataset 'NFCorpus' is known, but its files are not here: mteb/nfcorpus@")
     assert error.fix.startswith("connect to the Hub once (hf download mteb/nfcorpus --repo-type dataset --revision ")
-    assert error.fix.endswith("or give its folder: --embed-dataset PATH")
+    assert error.fix.endswith("or give its folder: --embed-dataset=PATH")
 
 
 @pytest.mark.parametrize(

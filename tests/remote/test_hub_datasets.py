@@ -132,7 +132,7 @@ def test_what_breaks_off_is_an_error_and_nothing_half_written_is_used(
     error = machine.load({"hub_dataset": "org/jsonl"})["error"]
     assert "is not in the local Hub cache and could not be downloaded (" in error
     assert "fix: connect to the Hub once (hf download org/jsonl --repo-type dataset" in error
-    assert "or give its folder: --embed-dataset PATH" in error
+    assert "or give its folder: --embed-dataset=PATH" in error
     hub.behave()
     offline = machine.load({"hub_dataset": "org/jsonl"}, HF_HUB_OFFLINE="1")
     assert "error" in offline

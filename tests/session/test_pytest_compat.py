@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_embedbench.session.pytest_compat import Terminal
+from pytest_embedbench.session.pytest_compat import RootFolder, Terminal, first_paths, root_folder
 
 
 class Reporter:
@@ -47,3 +47,17 @@ def test_text_is_written_without_them() -> None:
     terminal.write("a bar")
     assert reporter.texts == ["a bar"]
     assert (terminal.column, terminal.width) == (0, shutil.get_terminal_size().columns)
+
+
+def test_pytest_says_how_it_chooses_its_root_folder(pytestconfig: pytest.Config) -> None:
+    paths = first_paths(["-q", "tests", "--unknown-option", "models/mine", "-k", "word"])
+    assert sorted(paths or ()) == ["models/mine", "tests"], "gone: options that move the root folder are not found"
+    here = RootFolder(pytestconfig.rootpath, pytestconfig.inipath)
+    assert root_folder(pytestconfig, [str(pytestconfig.rootpath / "tests")]) == here
+
+
+def test_no_root_folder_is_known_without_them(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("_pytest.config.get_config")
+    monkeypatch.delattr("_pytest.config.findpaths.determine_setup")
+    assert first_paths(["tests"]) is None
+    assert root_folder(pytestconfig, ["tests"]) is None

@@ -548,7 +548,7 @@ DATASET_FIX = (
     "use a known name, a BEIR folder, a .zip, .csv, .tsv, .jsonl or .parquet file, a Hub id (org/name), irds:ID, "
     "or define it in [datasets.NAME]"
 )
-SPLIT_FIX = "choose one with split = ... or --embed-dataset NAME@SPLIT"
+SPLIT_FIX = "choose one with split = ... or --embed-dataset=NAME@SPLIT"
 SHAPE_FIX = "write texts a request and requests in flight, e.g. 'b1 c16', or texts a request and requests a second, e.g. 'b1 r50'"
 CHECK_KEYS = "known are budget, dataset, hardware, model, profile, quality"
 
@@ -668,7 +668,7 @@ BAD: dict[str, tuple[str, str, str, str]] = {
     "a known dataset that is not here": (
         "[embedbench]\ndatasets = ['norquad']",
         f"{NAME}: embedbench.datasets[0]", "dataset 'NorQuAD' is known, but its files are not here",
-        "give its folder: --embed-dataset PATH, or [datasets.NorQuAD] path = ...",
+        "give its folder: --embed-dataset=PATH, or [datasets.NorQuAD] path = ...",
     ),
     "several splits": (
         "[embedbench]\ndatasets = ['laws']", f"{NAME}: embedbench.datasets[0]", "{at}/laws/qrels: several splits and no 'test': dev, train", SPLIT_FIX,

@@ -142,7 +142,7 @@ class SentenceTransformerModel:
             return ""
         size = self._parameters() * 4 / 1e9
         problem = f"its weights are {own} and are loaded as fp32 ({size:.1f} GB), which is exact on a CPU"
-        return f"{problem}; --embed-dtype {own} keeps them"
+        return f"{problem}; --embed-dtype={own} keeps them"
 
     def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
         """Tokenize in bulk with the role's prompt in front, truncated at the model's maximal length."""

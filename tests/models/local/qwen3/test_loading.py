@@ -41,7 +41,7 @@ def test_on_a_cpu_weights_are_fp32_and_a_notice_names_format_and_size(qwen3_fold
     assert {str(parameter.dtype) for parameter in loaded._network.parameters()} == {"torch.float32"}
     notice, cut = loaded.facts.notices
     assert notice.startswith("its weights are bf16 and are loaded as fp32 (0.0 GB)")
-    assert notice.endswith("--embed-dtype bf16 keeps them")
+    assert notice.endswith("--embed-dtype=bf16 keeps them")
     assert cut == CUT
 
 
