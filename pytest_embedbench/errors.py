@@ -19,6 +19,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
+MAX_LINE = 2_000
+"""Characters of each line of a message; what is beyond them is cut."""
 MAX_SHOWN = 20
 """Maximum number of known words in a hint."""
 
@@ -38,7 +40,9 @@ class EmbedbenchError(Exception):
 
     def __str__(self) -> str:
         message = f"{self.where}: {self.problem}" if self.where else self.problem
-        return f"{message}\n  fix: {self.fix}" if self.fix else message
+        lines = (f"{message}\n  fix: {self.fix}" if self.fix else message).split("\n")
+        # A message may quote a file or a server, whose lines can have any length.
+        return "\n".join(line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}…" for line in lines)
 
 
 E = TypeVar("E", bound=EmbedbenchError)

@@ -21,8 +21,8 @@ DOOR = {"__init__", "__main__", "api", "errors", "plugin"}
 ROOMS: dict[str, set[str]] = {
     "machine": {"errors"},
     "core": {"errors"},
-    "remote": {"errors"},
-    "datasets": {"errors", "remote"},
+    "remote": {"core", "errors"},
+    "datasets": {"core", "errors", "remote"},
     "models": {"core", "datasets", "errors", "machine", "remote"},
     "catalog": {"datasets", "models"},
     "encode": {"core", "datasets", "errors", "models"},

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from pytest_embedbench.core.parsing import ParseError
+from pytest_embedbench.core.parsing import ParseError, bounded_int, shortened
 from pytest_embedbench.errors import closest
 
 ALIASES = {
@@ -24,6 +24,9 @@ ALIASES = {
     "p": "precision",
 }
 """The known metrics: spellings of the field (nDCG, AP, RR, R, P), and the family that each one means."""
+
+MAX_CUTOFF = 100_000
+"""Largest cut-off of a measure. So many documents are kept for each query, and no collection is judged so deep."""
 
 _MEASURE = re.compile(r"\s*([A-Za-z]+)\s*@\s*(\d+)\s*")
 
@@ -60,7 +63,7 @@ def parse_measure(text: str) -> Measure:
     """Read ``ndcg@10``, ``nDCG@10``, ``MAP@100``, ``P@5``.
 
     Raises:
-        ParseError: the family is unknown, or the cut-off is missing or not a positive number.
+        ParseError: the family is unknown, or the cut-off is missing or not a number from 1 to ``MAX_CUTOFF``.
     """
     match = _MEASURE.fullmatch(text)
     if not match:
@@ -70,9 +73,15 @@ def parse_measure(text: str) -> Measure:
         hint = closest(family, ALIASES)
         fix = f"{hint}{'' if hint.endswith('?') else '.'} Write it as ndcg@10"
         raise ParseError(f"{text.strip()!r} is not a metric", fix)
-    family, k = match.group(1).casefold(), int(match.group(2))
+    family, k = match.group(1).casefold(), cutoff(match.group(2))
     if family not in ALIASES:
         raise ParseError(f"unknown metric {match.group(1)!r}", closest(family, ALIASES))
-    if k < 1:
-        raise ParseError(f"the cut-off of {text.strip()!r} must be 1 or more")
+    if k is None:
+        raise ParseError(f"the cut-off of {shortened(text.strip())!r} must be a number from 1 to {MAX_CUTOFF:,}")
     return Measure(ALIASES[family], k)
+
+
+def cutoff(digits: str) -> int | None:
+    """Return the cut-off that these decimal digits write; None if it is not from 1 to ``MAX_CUTOFF``."""
+    k = bounded_int(digits, MAX_CUTOFF)
+    return k or None

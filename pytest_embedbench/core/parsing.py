@@ -23,6 +23,27 @@ class ParseError(ValueError):
         super().__init__(f"{problem}; {fix}" if fix else problem)
 
 
+MAX_QUOTED = 80
+"""Characters of a user's text that a message quotes."""
+
+
+def shortened(text: str, most: int = MAX_QUOTED) -> str:
+    """Return the text for a message: its first ``most`` characters, with an ellipsis where it is longer."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def bounded_int(digits: str, most: int) -> int | None:
+    """Return the number that these decimal digits write, or None if it is above ``most``.
+
+    Python itself refuses to read numbers of thousands of digits, with an error of its own.
+    """
+    significant = digits.lstrip("0")
+    if len(significant) > len(str(most)):
+        return None
+    number = int(significant or "0")
+    return number if number <= most else None
+
+
 def parse_at(where: str, parser: Callable[[str], T], text: str) -> T:
     """Return ``parser(text)``; ``where`` is the file and key, or the option, that the text stands at.
 

@@ -7,6 +7,7 @@ and ``query max rate >= 50 /s at p99 <= 500 ms`` are budgets (``parse_budget``).
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_embedbench.core.measures import parse_measure
-from pytest_embedbench.core.parsing import ParseError
+from pytest_embedbench.core.parsing import ParseError, shortened
 from pytest_embedbench.errors import closest
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -162,7 +163,10 @@ def _split(text: str, example: str) -> tuple[str, str, float, str]:
     value = _NUMBER_AND_UNIT.fullmatch(match["value"].strip())
     if not value:
         raise ParseError(f"{match['value'].strip()!r} in {text!r} is not a number", f"write it as {example!r}")
-    return match["subject"].strip(), op, float(value["number"]), value["unit"].strip()
+    number = float(value["number"])
+    if not math.isfinite(number):  # every measured value would pass such a limit, or none
+        raise ParseError(f"the number in {shortened(text)!r} is too large", f"write it as {example!r}")
+    return match["subject"].strip(), op, number, value["unit"].strip()
 
 
 def parse_quality(text: str) -> Limit:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from pytest_embedbench.core.decoding import DECODE_ERRORS
 from pytest_embedbench.datasets.files import lines
 from pytest_embedbench.datasets.gather import DatasetContent, collect_judgments, not_a_text, texts_by_id
 from pytest_embedbench.datasets.judgment_tables import raw_judgments, read_judgments
@@ -121,7 +122,7 @@ def _jsonl_texts(file: Traversable, findings: list[Finding]) -> Iterator[TextRec
         where = f"{file}:{number}"
         try:
             record = decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeError) as error:
+        except DECODE_ERRORS as error:
             raise _malformed(file, number, line, error) from None
         if record.text is msgspec.UNSET:
             raise _no_text(msgspec.json.decode(line, type=dict[str, Any]), where)

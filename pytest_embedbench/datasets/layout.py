@@ -24,6 +24,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from pytest_embedbench.core.decoding import DecodingError, decode_yaml
 from pytest_embedbench.datasets.files import walk
 from pytest_embedbench.datasets.tables import SUFFIXES, is_table
 from pytest_embedbench.errors import DatasetError
@@ -120,8 +121,8 @@ def declared_patterns(root: Traversable) -> FilePatterns:
     if not match:
         return {}
     try:
-        front_matter = msgspec.yaml.decode(match[1], type=_FrontMatter)
-    except msgspec.DecodeError as error:
+        front_matter = decode_yaml(match[1], _FrontMatter)
+    except DecodingError as error:
         raise DatasetError(f"its front matter (configs) cannot be read: {error}", where=str(readme)) from None
     return {config.config_name: config.patterns for config in front_matter.configs}
 

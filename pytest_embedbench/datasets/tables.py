@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from pytest_embedbench.core.decoding import DECODE_ERRORS
 from pytest_embedbench.datasets.files import lines, opened
 from pytest_embedbench.errors import DatasetError, needs_extra
 
@@ -151,7 +152,7 @@ def _json_records(file: Traversable) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in lines(file):
         try:
             yield number, decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeError) as error:
+        except DECODE_ERRORS as error:
             raise malformed_line(file, number, line, error) from None
     if not number:
         raise DatasetError("is empty", where=str(file))

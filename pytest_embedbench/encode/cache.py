@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 import msgspec
 import numpy as np
 
+from pytest_embedbench.core.decoding import decode_json
 from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.encode.cache_file import FRESH_SECONDS, VectorFile, VectorRow
 from pytest_embedbench.encode.lookup import CachedVectors
@@ -61,9 +62,9 @@ class SpaceKey(msgspec.Struct, frozen=True, kw_only=True):
         """Read a key from JSON, as ``dump`` writes it.
 
         Raises:
-            msgspec.DecodeError: the text is not the JSON of a key.
+            DecodingError: the text is not the JSON of a key.
         """
-        return msgspec.json.decode(text, type=SpaceKey)
+        return decode_json(text, SpaceKey)
 
     def dump(self) -> str:
         return msgspec.json.encode(self, order="deterministic").decode()

@@ -24,6 +24,9 @@ OUT_OF_MEMORY_PHRASES = (
 )
 """Parts of the messages in which libraries say that memory did not suffice, in lower case."""
 
+AMBIGUOUS_PHRASES = ("could not create a primitive",)
+"""What oneDNN says where memory does not suffice for a kernel, but also where it has no kernel for a shape."""
+
 
 class DoesNotFitError(Exception):
     """A single text, alone in its batch, does not fit into memory."""
@@ -33,11 +36,12 @@ class DoesNotFitError(Exception):
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an exception reports a lack of memory."""
+    """Whether an exception reports a lack of memory, or something that may be one."""
     # These quote texts and servers, whose words say nothing about the memory of this machine.
     if isinstance(error, EmbedbenchError):
         return False
-    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY_PHRASES)
+    phrases = (*OUT_OF_MEMORY_PHRASES, *AMBIGUOUS_PHRASES)
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in phrases)
 
 
 def forward_in_halves(
@@ -54,11 +58,12 @@ def forward_in_halves(
 
     Raises:
         DoesNotFitError: a text does not fit alone.
+        Exception: ``forward`` failed for another reason; for a text alone that may be one of ``AMBIGUOUS_PHRASES``.
     """
     try:
         return forward(batch)
     except Exception as error:
-        if not is_out_of_memory(error):
+        if not is_out_of_memory(error) or (len(batch) == 1 and _is_ambiguous(error)):
             raise
     # Not within the handler: there, the exception's frames still hold the tensors that filled the memory.
     _release()
@@ -67,6 +72,10 @@ def forward_in_halves(
         raise DoesNotFitError(batch[0])
     half = len(batch) // 2
     return np.concatenate([forward_in_halves(forward, part, exceeded) for part in (batch[:half], batch[half:])])
+
+
+def _is_ambiguous(error: Exception) -> bool:
+    return any(words in str(error).lower() for words in AMBIGUOUS_PHRASES)
 
 
 def _release() -> None:

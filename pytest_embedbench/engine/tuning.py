@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from filelock import FileLock, Timeout
 
+from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.core.files import write_atomically
 from pytest_embedbench.encode.cache_file import create_cache_folder
 from pytest_embedbench.engine.dtype_choice import DtypeChoice
@@ -111,6 +112,6 @@ class Tuning:
 
 def _read(file: Path | None, kind: type[Decoded]) -> Decoded | None:
     if file is not None:
-        with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
-            return msgspec.json.decode(file.read_bytes(), type=kind)
+        with suppress(OSError, DecodingError):
+            return decode_json(file.read_bytes(), kind)
     return None

@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pytest_embedbench.core.parsing import ParseError
+from pytest_embedbench.core.parsing import ParseError, bounded_int, shortened
+
+MAX_BATCH = 10_000
+"""Most texts in a request of a load profile."""
+MAX_CONCURRENCY = 10_000
+"""Most requests in flight at once; each is a thread or a connection of this process."""
+MAX_RATE = 1_000_000
+"""Highest rate of an open loop, in requests a second; far above what one process can send."""
 
 _PATTERN = re.compile(r"b(\d+)[\s_-]+(?:c(\d+)|r(\d+(?:\.\d+)?))", re.IGNORECASE)
 
@@ -62,19 +68,23 @@ def parse_shape(text: str) -> Shape:
     """Read a shape from ``b1 c16`` (or ``b1-c16``) or from ``b1 r50``, whose rate may have a fraction.
 
     Raises:
-        ParseError: the text has another form, or one of its numbers is zero.
+        ParseError: the text has another form, or one of its numbers is zero or above its maximum.
     """
     if match := _PATTERN.fullmatch(text.strip()):
-        batch, concurrency, rate = int(match[1]), int(match[2] or 0), float(match[3] or 0)
+        batch = bounded_int(match[1], MAX_BATCH)
+        concurrency, rate = bounded_int(match[2] or "0", MAX_CONCURRENCY), float(match[3] or 0)
+        if batch is None or concurrency is None or rate > MAX_RATE:
+            most = f"{MAX_BATCH:,} texts a request, {MAX_CONCURRENCY:,} requests in flight and {MAX_RATE:,} a second"
+            raise ParseError(f"{shortened(text)!r} is too large a load", f"at most {most} are possible")
         if batch and concurrency:
             return LoadShape(batch, concurrency)
-        if batch and 0 < rate < math.inf:
+        if batch and rate > 0:
             return OpenShape(batch, rate)
     fix = (
         "write texts a request and requests in flight, e.g. 'b1 c16', "
         "or texts a request and requests a second, e.g. 'b1 r50'"
     )
-    raise ParseError(f"{text!r} is not a load profile", fix)
+    raise ParseError(f"{shortened(text)!r} is not a load profile", fix)
 
 
 def _plain(rate: float) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import msgspec
-
+from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.prompts import declared_prompt
@@ -17,6 +16,8 @@ from pytest_embedbench.models.spec import NamedModel
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+T = TypeVar("T")
 
 DEFAULT_CUT_TOKENS = 8192
 """Tokens; texts are cut at this length if the definition sets no limit and the checkpoint takes more. Attention over
@@ -52,7 +53,7 @@ def checkpoint_token_counter(model: NamedModel) -> TokenCounter:
     """
     folder = settings_folder(model)
     # A checkpoint saved by transformers alone has no modules.json; its files lie in the top folder.
-    modules = _read(folder / "modules.json") or [{}]
+    modules = _read(folder / "modules.json", list[dict[str, Any]]) or [{}]
     # Some checkpoints keep the transformer and its tokenizer in a subfolder, others only the transformer.
     inner = folder / str(modules[0].get("path", ""))
     file = next((path for path in (inner / TOKENIZER_FILE, folder / TOKENIZER_FILE) if path.is_file()), None)
@@ -63,7 +64,7 @@ def checkpoint_token_counter(model: NamedModel) -> TokenCounter:
     tokenizer = _load(model, file)
     static = str(modules[0].get("type", "")).endswith("StaticEmbedding")
     own = (tokenizer.truncation or {}).get("max_length") if static else _limit(inner)
-    prompts = _read(folder / "config_sentence_transformers.json").get("prompts") or {}
+    prompts = _read(folder / "config_sentence_transformers.json", dict[str, Any]).get("prompts") or {}
     # Only now: a static model's limit, read above, is the truncation that this removes.
     tokenizer.no_truncation()
     return TokenCounter(
@@ -111,19 +112,19 @@ def _limit(folder: Path) -> int:
 
     The files are looked up in sentence-transformers' order.
     """
-    own_limit = _read(folder / "sentence_bert_config.json").get("max_seq_length")
-    tokenizer_limit = _read(folder / "tokenizer_config.json").get("model_max_length")
-    positions = _read(folder / "config.json").get("max_position_embeddings")
+    own_limit = _read(folder / "sentence_bert_config.json", dict[str, Any]).get("max_seq_length")
+    tokenizer_limit = _read(folder / "tokenizer_config.json", dict[str, Any]).get("model_max_length")
+    positions = _read(folder / "config.json", dict[str, Any]).get("max_position_embeddings")
     limits = [own_limit] if own_limit else [tokenizer_limit, positions]
     # Files write "no limit" in two ways: -1 positions (XLNet), and a maximal length of 1e30.
     return min([DEFAULT_CUT_TOKENS, *(int(limit) for limit in limits if limit and limit > 0)])
 
 
-def _read(file: Path) -> Any:
-    """Return the file's JSON; an empty object if there is no such file."""
+def _read(file: Path, kind: type[T]) -> T:
+    """Return the file's JSON as ``kind``; an empty one if there is no such file."""
     try:
-        return msgspec.json.decode(file.read_bytes())
+        return decode_json(file.read_bytes(), kind)
     except FileNotFoundError:
-        return {}
-    except msgspec.DecodeError as error:
+        return kind()
+    except DecodingError as error:
         raise ModelError(str(error), where=str(file)) from None

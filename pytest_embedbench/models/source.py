@@ -8,8 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import msgspec
-
+from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.errors import ModelError, install_command
 from pytest_embedbench.models.backend import backend_patterns
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
@@ -88,13 +87,13 @@ def _from_hub(model: NamedModel, patterns: Sequence[str]) -> Snapshot:
 def checkpoint_dtype(folder: Path) -> str:
     """Return the number format that a sentence-transformers checkpoint declares for its weights; empty if none."""
     try:
-        modules = msgspec.json.decode((folder / "modules.json").read_bytes(), type=list[dict[str, Any]])
+        modules = decode_json((folder / "modules.json").read_bytes(), list[dict[str, Any]])
         first = str(modules[0].get("path", "")) if modules else ""
-    except (OSError, msgspec.DecodeError):
+    except (OSError, DecodingError):
         first = ""
     try:
-        config = msgspec.json.decode((folder / first / "config.json").read_bytes(), type=dict[str, Any])
-    except (OSError, msgspec.DecodeError):
+        config = decode_json((folder / first / "config.json").read_bytes(), dict[str, Any])
+    except (OSError, DecodingError):
         return ""
     # Newer releases of transformers write dtype, older ones torch_dtype.
     return CHECKPOINT_DTYPES.get(str(config.get("dtype") or config.get("torch_dtype")), "")

@@ -51,13 +51,11 @@ def ap_over_rr(k: int) -> float:
     """Return the smallest c with AP@k <= c RR@k.
 
     With m hits from rank r on, AP <= (1/m) sum_j j/(r+j-1): hits stand as high as they can, and R >= m. The terms
-    rise with j, so their mean is greatest for m = k+1-r. Divide by 1/r and take the worst r.
+    rise with j, so their mean is greatest for m = k+1-r. Divide by 1/r and take the worst r. The sum of
+    j/(r+j-1) = 1 - (r-1)/(r+j-1) is m - (r-1) (H_k - H_{r-1}), where H_n = 1 + 1/2 + ... + 1/n.
     """
-    means = (
-        r * sum(j / (r + j - 1) for j in range(1, hits + 1)) / hits
-        for r, hits in ((r, k + 1 - r) for r in range(1, k + 1))
-    )
-    return max(means)
+    harmonic = tuple(accumulate((1 / n for n in range(1, k + 1)), initial=0.0))
+    return max(r * (1 - (r - 1) * (harmonic[k] - harmonic[r - 1]) / (k + 1 - r)) for r in range(1, k + 1))
 
 
 def precision_over_rr(k: int) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from pytest_embedbench.core.decoding import DecodingError, decode_loose_json
 from pytest_embedbench.core.measures import Measure, parse_measure
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.load.statistics import SideStatistics
@@ -126,8 +126,8 @@ def _value(figure: Figure, factor: float = 1.0) -> ReportedValue:
 
 def _json_rows(text: str, path: Path) -> list[ReportedRow]:
     try:
-        data = json.loads(text)  # MTEB's files may hold NaN, which msgspec does not read
-    except ValueError as error:
+        data = decode_loose_json(text)
+    except DecodingError as error:
         raise ResultError(f"is not JSON: {error}") from None
     if isinstance(data, dict) and "embedbench" in data:
         try:

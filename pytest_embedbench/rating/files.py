@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from pytest_embedbench.core.decoding import DECODE_ERRORS
 from pytest_embedbench.core.files import write_atomically
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.rating.judgments import Judgment
@@ -79,7 +80,7 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             continue
         try:
             row = decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        except DECODE_ERRORS as error:
             raise ConfigurationError(f"{path}:{number}", f"not a judgment in JSON: {error}", _ROW_FIX) from None
         _check_names(row, f"{path}:{number}")
         yield f"{path}:{number}", row

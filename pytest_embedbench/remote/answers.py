@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
+from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.remote.errors import AnswerError
 from pytest_embedbench.remote.secret import Secret
 
@@ -46,10 +47,10 @@ def server_message(answer: HttpAnswer, key: Secret) -> str:
     """
     text = answer.content.decode(errors="replace")
     try:
-        body = msgspec.json.decode(answer.content)
+        body: Any = decode_json(answer.content, object)
         error = body.get("error", body)
         text = str(error.get("message", error) if isinstance(error, dict) else error)
-    except (msgspec.DecodeError, UnicodeError, AttributeError):
+    except (DecodingError, AttributeError):
         pass
     line = " ".join(key.redacted(text).split())
     return line if len(line) <= MAX_MESSAGE_LENGTH else line[:MAX_MESSAGE_LENGTH] + " [...]"
@@ -70,7 +71,7 @@ def decode_answer(url: str, answer: HttpAnswer, kind: type[T], key: Secret) -> T
         raise AnswerError(problem, where=url, status=answer.status)
     try:
         # Redacted before it is decoded, so that no field of the result can hold the key.
-        return msgspec.json.decode(key.redacted(answer.content.decode()), type=kind)
-    except (msgspec.DecodeError, UnicodeError) as error:
+        return decode_json(key.redacted(answer.content.decode()), kind)
+    except (DecodingError, UnicodeError) as error:
         problem = f"the answer cannot be read ({error}): {server_message(answer, key)}"
         raise AnswerError(key.redacted(problem), where=url, status=answer.status) from None

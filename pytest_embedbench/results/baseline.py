@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.core.files import write_atomically
 from pytest_embedbench.errors import BaselineError, ConfigurationError
 
@@ -192,13 +193,13 @@ def parse_baseline(content: bytes | str, where: str, name: str) -> Baseline:
     fix = "restore the committed file, or delete it and run pytest --embed-update-baseline"
     try:
         # The version first: a newer file may not fit the schema, and its error should say why.
-        version = msgspec.json.decode(content, type=_Version).schema_version
+        version = decode_json(content, _Version).schema_version
         if version != BASELINE_VERSION:
             problem = f"{name} has schema version {version}; this pytest-embedbench reads {BASELINE_VERSION}"
             upgrade = "upgrade pytest-embedbench" if version > BASELINE_VERSION else fix
             raise ConfigurationError(where, problem, upgrade)
-        baseline = msgspec.json.decode(content, type=Baseline)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        baseline = decode_json(content, Baseline)
+    except DecodingError as error:
         raise ConfigurationError(where, f"{name} is not a baseline: {error}", fix) from None
     for entry in baseline.pairs:
         for query, record in entry.queries.items():

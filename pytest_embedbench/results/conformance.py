@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pytest_embedbench.conformance.outcome import ProbeOutcome
+from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.core.files import write_atomically
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def read_probes(path: Path) -> dict[str, ProbeRecord]:
     # An unreadable file is no error: its probes are asked again.
     try:
         lines = path.read_bytes().splitlines()
-        records = [msgspec.json.decode(line, type=ProbeRecord) for line in lines if line]
-    except (FileNotFoundError, msgspec.DecodeError):
+        records = [decode_json(line, ProbeRecord) for line in lines if line]
+    except (OSError, DecodingError):
         return {}
     return {record.probe: record for record in records}
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.errors import ConfigurationError, ResultError, closest
 from pytest_embedbench.results.baseline_source import BaselineSource
 from pytest_embedbench.results.schema import UNSEEN
-from pytest_embedbench.results.store import Store, parse_per_query
+from pytest_embedbench.results.store import SCORE_AGAIN, Store, read_per_query
 
 if TYPE_CHECKING:
     from pytest_embedbench.evaluate.metrics import Scores
@@ -89,8 +90,8 @@ def read_side(text: str, where: str) -> list[ResultSide]:
 
 def _is_baseline(path: Path) -> bool:
     try:
-        return "pairs" in msgspec.json.decode(path.read_bytes(), type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "pairs" in decode_json(path.read_bytes(), dict[str, msgspec.Raw])
+    except DecodingError:
         return False  # it is read as a result instead, with an error that names the file
 
 
@@ -98,12 +99,10 @@ def _of_result(path: Path, result: PairResult) -> ResultSide:
     details = result.embedbench
     scores: Scores = {}
     if name := details.evidence.per_query:
-        try:
-            scores = parse_per_query((path.parent / name).read_text(encoding="utf-8"))
-        except OSError as error:
-            fix = "run the pair again: its stored ranking is used"
-            problem = f"cannot be read: {error.strerror}"
-            raise ResultError(problem, where=str(path.parent / name), fix=fix) from None
+        file = path.parent / name
+        if (read := read_per_query(file)) is None:
+            raise ResultError("is missing", where=str(file), fix=SCORE_AGAIN)
+        scores = read
     return ResultSide(
         details.model.name,
         details.model.alias,

@@ -5,7 +5,6 @@ MTEB's files hold only means. Everything else stays absent: counts, fingerprints
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter
@@ -17,7 +16,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pytest_embedbench import catalog
-from pytest_embedbench.core.measures import Measure
+from pytest_embedbench.core.decoding import DecodingError, decode_loose_json
+from pytest_embedbench.core.measures import MAX_CUTOFF, Measure, cutoff
+from pytest_embedbench.core.parsing import shortened
 from pytest_embedbench.datasets.types import DatasetFacts
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.models.spec import ModelSpec
@@ -78,12 +79,19 @@ def read_scores(data: Any, path: Path) -> list[MtebScores] | None:
 
 
 def measure_values(scores: Mapping[str, Any]) -> dict[Measure, float]:
-    """Return the retrieval measures among the scores; none for a task of another kind."""
-    return {
-        Measure(match[1], int(match[2])): float(value)
-        for name, value in scores.items()
-        if (match := _MEASURE.fullmatch(name)) and isinstance(value, int | float)
-    }
+    """Return the retrieval measures among the scores; none for a task of another kind.
+
+    Raises:
+        ResultError: a cut-off is above ``MAX_CUTOFF``.
+    """
+    values = {}
+    for name, value in scores.items():
+        if (match := _MEASURE.fullmatch(name)) and isinstance(value, int | float):
+            k = cutoff(match[2])
+            if k is None:
+                raise ResultError(f"the cut-off of {shortened(name)!r} is above {MAX_CUTOFF:,}")
+            values[Measure(match[1], k)] = float(value)
+    return values
 
 
 def _row(entry: Mapping[str, Any]) -> MtebScores:
@@ -154,8 +162,8 @@ def _model(path: Path) -> tuple[str, str]:
 
 def _meta(path: Path) -> dict[str, Any]:
     try:
-        meta = json.loads((path.parent / META_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # older versions of MTEB write no such file
+        meta = decode_loose_json((path.parent / META_FILE).read_bytes())
+    except (OSError, DecodingError):  # older versions of MTEB write no such file
         return {}
     return meta if isinstance(meta, dict) else {}
 

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from filelock import FileLock
 
+from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.core.files import file_name, path_digest, write_atomically
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.results.schema import ModelRecord, PairResult
@@ -29,6 +30,9 @@ SAMPLE_COLUMNS = ("sent_s", "latency_ms", "queue_ms")
 """Columns of a closed loop's samples."""
 OPEN_COLUMNS = (*SAMPLE_COLUMNS, "lag_ms")
 """Columns of an open loop's samples."""
+
+SCORE_AGAIN = "run the pair again: its stored ranking is used"
+"""What to do about per-query scores that are missing or damaged."""
 
 NO_REVISION = "no_revision_available"
 """MTEB's word for a model without a revision."""
@@ -76,10 +80,10 @@ class Store:
             ResultError: the file is not a result of this package; ``where`` names it.
         """
         try:
-            return msgspec.json.decode(path.read_bytes(), type=PairResult)
+            return decode_json(path.read_bytes(), PairResult)
         except FileNotFoundError:
             return None
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        except DecodingError as error:
             problem = f"not a pytest-embedbench result: {error}"
             raise ResultError(problem, where=str(path), fix="delete it") from None
 
@@ -163,15 +167,45 @@ def dump_per_query(scores: Scores) -> str:
     )
 
 
-def parse_per_query(text: str) -> Scores:
-    """Read per-query scores; the inverse of ``dump_per_query``."""
+def parse_per_query(content: bytes) -> Scores:
+    """Read per-query scores; the inverse of ``dump_per_query``.
+
+    Raises:
+        DecodingError: a line has another form; the message names it.
+    """
     scores: dict[str, dict[str, float]] = {}
-    for line in filter(None, text.split("\n")):  # JSON leaves other line separators in strings as they are
-        record: Mapping[str, float | str] = msgspec.json.decode(line)
+    # bytes.split, since JSON leaves line separators other than line feeds in strings as they are.
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if not line:
+            continue
+        try:
+            record = decode_json(line, dict[str, float | str])
+        except DecodingError as error:
+            raise DecodingError(f"line {number}: {error}") from None
+        query = record.pop("query", None)
+        if not isinstance(query, str):
+            raise DecodingError(f"line {number}: no query")
         for name, value in record.items():
-            if name != "query":
-                scores.setdefault(name, {})[str(record["query"])] = float(value)
+            if not isinstance(value, float):
+                raise DecodingError(f"line {number}: {name} is not a number")
+            scores.setdefault(name, {})[query] = value
     return scores
+
+
+def read_per_query(path: Path) -> Scores | None:
+    """Return the per-query scores of a file; None if there is no such file.
+
+    Raises:
+        ResultError: the file cannot be read, or holds something else; ``where`` names it.
+    """
+    try:
+        return parse_per_query(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ResultError(f"cannot be read: {error.strerror}", where=str(path), fix=SCORE_AGAIN) from None
+    except DecodingError as error:
+        raise ResultError(f"holds no per-query scores: {error}", where=str(path), fix=SCORE_AGAIN) from None
 
 
 def _sha256(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
+from pytest_embedbench.core.decoding import DecodingError, decode_toml
 from pytest_embedbench.core.measures import MAIN_MEASURE
 from pytest_embedbench.core.thresholds import DEFAULT_CONFIDENCE, DEFAULT_MAX_DROP
 from pytest_embedbench.datasets.spec import DatasetSpec
@@ -119,14 +120,14 @@ def decode(path: Path) -> SuiteTables:
         ConfigurationError: the file cannot be read, is not TOML, or has an unknown key or a value of the wrong type.
     """
     try:
-        data = msgspec.toml.decode(path.read_text(encoding="utf-8"))
+        data = decode_toml(path.read_text(encoding="utf-8"), dict[str, Any])
     except FileNotFoundError:
         raise ConfigurationError(str(path), "no such suite file", "give the path of an embedbench.toml") from None
     except OSError as error:
         raise ConfigurationError(
             str(path), f"cannot be read: {error.strerror}", "give the path of an embedbench.toml"
         ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (DecodingError, UnicodeDecodeError) as error:
         raise ConfigurationError(str(path), f"not valid TOML: {error}") from None
     where = path.name
     if path.name != "pyproject.toml":

@@ -183,4 +183,4 @@ def test_errors_are_one_message(tmp_path: Path) -> None:
     (file,) = a.glob("*/*/facts.per-query.jsonl")
     file.unlink()
     done = compare(a, b / "org__x" / "r1")
-    assert "facts.per-query.jsonl: cannot be read" in done.output
+    assert "facts.per-query.jsonl: is missing" in done.output

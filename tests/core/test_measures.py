@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_embedbench.core.measures import ALIASES, DEFAULT_MEASURES, Measure, parse_measure
+from pytest_embedbench.core.measures import ALIASES, DEFAULT_MEASURES, MAX_CUTOFF, Measure, parse_measure
 
-measures = st.builds(Measure, st.sampled_from(sorted(set(ALIASES.values()))), st.integers(1, 10**6))
+measures = st.builds(Measure, st.sampled_from(sorted(set(ALIASES.values()))), st.integers(1, MAX_CUTOFF))
 
 
 @given(measures)
@@ -48,7 +48,9 @@ def test_spellings_of_the_field(text: str, expected: Measure) -> None:
         ("P@", "metric 'P@' has no cut-off; write precision@10"),
         ("mrr@ten", "metric 'mrr@ten' has no cut-off; write mrr@10"),
         ("recall@-5", "metric 'recall@-5' has no cut-off; write recall@10"),
-        ("ndcg@0", "the cut-off of 'ndcg@0' must be 1 or more"),
+        ("ndcg@0", "the cut-off of 'ndcg@0' must be a number from 1 to 100,000"),
+        ("ndcg@1000000000", "the cut-off of 'ndcg@1000000000' must be a number from 1 to 100,000"),
+        ("map@" + "9" * 5000, f"the cut-off of 'map@{'9' * 75}…' must be a number from 1 to 100,000"),
         ("ndgc", "'ndgc' is not a metric; did you mean 'ndcg'? Write it as ndcg@10"),
         (
             "bleu",

@@ -196,6 +196,10 @@ def test_what_is_said_of_a_wrong_quality_limit(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            "query p50 <= 1e999 ms",
+            "the number in 'query p50 <= 1e999 ms' is too large; write it as 'query p50 <= 160 ms'",
+        ),
         ("query p50 <= 160", "no unit in 'query p50 <= 160'; query p50 is given in ms or s"),
         ("query p50 <= 160 tok/s", "unit 'tok/s' in 'query p50 <= 160 tok/s'; query p50 is given in ms or s"),
         ("query p50 <= 1_ ms", "unit '_ ms' in 'query p50 <= 1_ ms'; query p50 is given in ms or s"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_embedbench.encode.batch_budget import CANDIDATE_BATCH_TOKENS, DEFAULT_BATCH_TOKENS, MIN_WORK_FACTOR, Budget
 from pytest_embedbench.encode.loop import encode
-from pytest_embedbench.encode.memory import is_out_of_memory
+from pytest_embedbench.encode.memory import forward_in_halves, is_out_of_memory
 from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
@@ -119,6 +119,7 @@ def test_candidates_are_in_order_and_the_usual_budget_is_one_of_them() -> None:
         ),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
         (RuntimeError("std::bad_alloc"), True),
+        (RuntimeError("could not create a primitive"), True),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
         (ValueError("too long"), False),
         (ModelError("the server says: out of memory"), False),
@@ -127,6 +128,19 @@ def test_candidates_are_in_order_and_the_usual_budget_is_one_of_them() -> None:
 )
 def test_what_counts_as_out_of_memory(error: Exception, *, expected: bool) -> None:
     assert is_out_of_memory(error) is expected
+
+
+def test_a_failure_that_may_have_another_cause_is_tried_in_halves_and_reported_as_it_is() -> None:
+    batch = [PreparedText(None, length, length) for length in (3, 5)]
+    tried: list[int] = []
+
+    def forward(texts: Sequence[PreparedText]) -> Vectors:
+        tried.append(len(texts))
+        raise RuntimeError("could not create a primitive")
+
+    with pytest.raises(RuntimeError, match="could not create a primitive"):
+        forward_in_halves(forward, batch, lambda _: None)
+    assert tried == [2, 1]
 
 
 def test_torchs_own_errors_count() -> None:

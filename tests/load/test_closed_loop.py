@@ -12,11 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_embedbench.core.parsing import ParseError
 from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.load.closed_loop import WARM_UP_ROUNDS, WARM_UP_WINDOW, SideProfile, profile_side
 from pytest_embedbench.load.quantiles import percentile
 from pytest_embedbench.load.server import MicroBatcher, ServedBatch
-from pytest_embedbench.load.shape import LoadShape, OpenShape, Shape, parse_shape, shape_order
+from pytest_embedbench.load.shape import (
+    MAX_BATCH,
+    MAX_CONCURRENCY,
+    MAX_RATE,
+    LoadShape,
+    OpenShape,
+    Shape,
+    parse_shape,
+    shape_order,
+)
 from pytest_embedbench.load.statistics import WarmUp, summarize
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
@@ -32,7 +42,7 @@ PATIENCE_S = 30
 # Shapes
 
 
-@given(st.integers(1, 10**6), st.integers(1, 10**6))
+@given(st.integers(1, MAX_BATCH), st.integers(1, MAX_CONCURRENCY))
 def test_a_shape_prints_as_it_parses(batch: int, concurrency: int) -> None:
     shape = LoadShape(batch, concurrency)
     assert parse_shape(str(shape)) == shape
@@ -45,7 +55,7 @@ def test_spellings_of_a_shape(text: str) -> None:
     assert parse_shape(text) == LoadShape(batch=1, concurrency=16)
 
 
-@given(st.integers(1, 10**6), st.floats(0, exclude_min=True, allow_infinity=False))
+@given(st.integers(1, MAX_BATCH), st.floats(0, MAX_RATE, exclude_min=True))
 def test_a_shape_with_a_rate_prints_as_it_parses(batch: int, rate: float) -> None:
     shape = OpenShape(batch, rate)
     assert parse_shape(str(shape)) == shape
@@ -71,7 +81,7 @@ def test_the_two_kinds_of_load_are_never_the_same() -> None:
     "text",
     [
         *("", "b1", "c16", "c16 b1", "b1c16", "b0 c1", "b1 c0", "b1 c00", "b-1 c2", "1 16", "b1 c1.5", "b1 c4 r5"),
-        *("b1 r0", "b1 r0.0", "b0 r5", "b1 r", "b1 r.5", "b1 r5.", "b1 r-5", "b1 r1e3", "b1 rinf", f"b1 r{'9' * 400}"),
+        *("b1 r0", "b1 r0.0", "b0 r5", "b1 r", "b1 r.5", "b1 r5.", "b1 r-5", "b1 r1e3", "b1 rinf"),
     ],
 )
 def test_what_is_said_of_a_wrong_shape(text: str) -> None:
@@ -82,6 +92,24 @@ def test_what_is_said_of_a_wrong_shape(text: str) -> None:
         "or texts a request and requests a second, e.g. 'b1 r50'"
     )
     assert str(caught.value) == f"{text!r} is not a load profile; {fix}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "b1 c10001",
+        "b10001 c1",
+        "b1 c999999999",
+        "b99999999999 c1",
+        "b1 r1000001",
+        f"b1 r{'9' * 400}",
+        f"b{'9' * 5000} c1",
+    ],
+)
+def test_a_load_that_no_machine_can_make_is_refused(text: str) -> None:
+    with pytest.raises(ParseError, match="is too large a load; at most 10,000 texts a request") as caught:
+        parse_shape(text)
+    assert len(str(caught.value)) < 250
 
 
 def test_a_zero_inside_a_number_is_not_zero() -> None:

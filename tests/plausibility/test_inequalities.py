@@ -37,6 +37,15 @@ def test_the_other_constants_at_ten_are_the_known_ones() -> None:
     assert binary["precision", "ndcg"] == pytest.approx(1.57181, abs=5e-6)
 
 
+def test_ap_over_rr_is_the_worst_of_its_definition() -> None:
+    for k in (1, 2, 3, 7, 50):
+        means = [
+            r * sum(j / (r + j - 1) for j in range(1, k + 2 - r)) / (k + 1 - r)  # hits at ranks r to k
+            for r in range(1, k + 1)
+        ]
+        assert ap_over_rr(k) == pytest.approx(max(means), rel=1e-12)
+
+
 def test_a_family_at_two_cuts_has_the_known_constants(make_row: MakeRow) -> None:
     grows, tail = graded_bounds(make_row({"ndcg@5": "0.5", "ndcg@10": "0.5"}).scores)
     assert (str(grows.left), str(grows.right), grows.offset) == ("ndcg@5", "ndcg@10", 0)

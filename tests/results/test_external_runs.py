@@ -70,7 +70,7 @@ def test_our_own_run_scored_again_has_the_same_values_to_the_last_digit(
     path, result = stored(tmp_path / "scored")
     assert path == tmp_path / "scored" / "other__tool" / "no_revision_available" / "builtin.json"
     assert result.embedbench.means == work.means
-    assert parse_per_query(path.with_suffix(".per-query.jsonl").read_text("utf-8")) == work.scores
+    assert parse_per_query(path.with_suffix(".per-query.jsonl").read_bytes()) == work.scores
     again = Store(tmp_path / "scored").load_run(path, result)
     assert again is not None
     order = {query: [doc for doc, _ in work.run[query]] for query in work.run if work.run[query]}
@@ -116,7 +116,7 @@ def test_a_run_with_near_ties_and_gaps_has_the_values_of_trec_eval(tmp_path: Pat
     assert "queries have ranks that contradict the scores; the scores count (5, first: q0)" in done.output
     path, result = stored(tmp_path / "r")
     assert result.embedbench.model.name == "tool", "the run's tag"
-    ours = parse_per_query(path.with_suffix(".per-query.jsonl").read_text("utf-8"))
+    ours = parse_per_query(path.with_suffix(".per-query.jsonl").read_bytes())
     theirs = trec_eval(run, qrels)
     for mine, name in (
         ("ndcg@3", "ndcg_cut_3"),

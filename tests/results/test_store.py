@@ -195,7 +195,7 @@ def test_a_run_is_only_loaded_if_it_is_the_one_meant(tmp_path: Path, result: Pai
 )
 def test_per_query_scores_read_back(values: dict[str, float], measures: list[str]) -> None:
     scores = dict.fromkeys(measures, values)
-    assert parse_per_query(dump_per_query(scores)) == scores
+    assert parse_per_query(dump_per_query(scores).encode()) == scores
 
 
 def test_samples_are_a_table(tmp_path: Path) -> None:

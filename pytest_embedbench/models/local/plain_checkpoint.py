@@ -15,6 +15,7 @@ import msgspec
 import torch
 from safetensors.torch import load_file
 
+from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.models.local.pooling import Mode, Pooling
 
 SettingsT = TypeVar("SettingsT")
@@ -156,7 +157,7 @@ def plain_checkpoint(folder: Path) -> PlainCheckpoint | None:
     """Return the settings of a checkpoint; None if it is not plain, or its files cannot be read."""
     try:
         return _checkpoint(folder)
-    except (NotPlainError, msgspec.DecodeError, OSError):
+    except (NotPlainError, DecodingError, OSError):
         return None  # then sentence-transformers loads it, and reports what is wrong
 
 
@@ -164,7 +165,7 @@ def _checkpoint(folder: Path) -> PlainCheckpoint:
     model = _settings(folder / "config_sentence_transformers.json", _Model)
     # sentence-transformers raises an error for a default prompt that does not exist.
     _require(model.default_prompt_name in {None, *model.prompts})
-    modules = msgspec.json.decode((folder / "modules.json").read_bytes(), type=list[_Module])
+    modules = decode_json((folder / "modules.json").read_bytes(), list[_Module])
     kinds, folders = [_kind(module) for module in modules], [_subfolder(folder, module.path) for module in modules]
     _require(kinds[:2] == ["Transformer", "Pooling"] and not {"Transformer", "Pooling"} & set(kinds[2:]))
     text = _text(folders[0])
@@ -189,7 +190,7 @@ def _require(condition: object) -> None:
 
 def _settings(file: Path, kind: type[SettingsT]) -> SettingsT:
     """Return a module's settings; defaults if there is no such file."""
-    return msgspec.json.decode(file.read_bytes() if file.exists() else b"{}", type=kind)
+    return decode_json(file.read_bytes() if file.exists() else b"{}", kind)
 
 
 def _kind(module: _Module) -> str:

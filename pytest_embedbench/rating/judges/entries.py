@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from pytest_embedbench.core.runs import Run
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.results.schema import DatasetRecord, ModelRecord, PairResult
-from pytest_embedbench.results.store import Store, parse_per_query
+from pytest_embedbench.results.store import Store, read_per_query
 
 if TYPE_CHECKING:
     from pytest_embedbench.evaluate.metrics import Scores
@@ -89,14 +87,9 @@ def _scores(path: Path, result: PairResult) -> Scores:
     if not details.means:
         return {}
     file = path.parent / details.evidence.per_query
-    try:
-        scores = parse_per_query(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror}"
-        raise ResultError(problem, where=str(file), fix=EVALUATE_AGAIN) from None
-    except (msgspec.DecodeError, ValueError, KeyError, AttributeError) as error:
-        problem = f"holds no per-query values: {error}"
-        raise ResultError(problem, where=str(file), fix=EVALUATE_AGAIN) from None
+    scores = read_per_query(file)
+    if scores is None:
+        raise ResultError("is missing", where=str(file), fix=EVALUATE_AGAIN)
     for name, mean in details.means.items():
         values = scores.get(name, {}).values()
         if not values or abs(sum(values) / len(values) - mean) > MEAN_TOLERANCE:

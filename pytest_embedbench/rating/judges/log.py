@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock, Timeout
 
+from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.core.files import path_digest
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.rating.files import read_judgments
@@ -108,8 +109,8 @@ def _repair_end(path: Path) -> bool:
     last = content[end:]
     if last.startswith(BEGINNING[: len(last)]) and last:  # a line of this module; any other file is left as it is
         try:
-            msgspec.json.decode(last, type=Judgment)
-        except (msgspec.DecodeError, UnicodeError):
+            decode_json(last, Judgment)
+        except DecodingError:
             os.truncate(path, end)  # the writing process was killed in the middle of it
             content = content[:end]
         else:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from pytest_embedbench.core.decoding import DecodingError, decode_json
+
 SYSTEM = """\
 You compare two search engines. You get one query and, from each engine, the list of documents that it returned, best \
 first. Decide which list serves a person who asked this query better.
@@ -77,8 +79,8 @@ def read_verdict(answer: str) -> JudgeVerdict:
     if text.startswith("```") and text.endswith("```"):
         text = text.removeprefix("```").removeprefix("json").removesuffix("```").strip()
     try:
-        return msgspec.json.decode(text, type=JudgeVerdict)
-    except (msgspec.DecodeError, UnicodeError) as error:
+        return decode_json(text, JudgeVerdict)
+    except DecodingError as error:
         raise ValueError(f"not the JSON object asked for: {error}") from None
 
 

@@ -7,12 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-import msgspec
-
-from pytest_embedbench.errors import ResultError
 from pytest_embedbench.reports.leaderboard.facts import ResultSource
 from pytest_embedbench.reports.leaderboard.selection import MEASURE, Chosen, Measured
-from pytest_embedbench.results.store import Store, parse_per_query
+from pytest_embedbench.results.store import Store, read_per_query
 
 
 def list_sources(chosen: Chosen) -> tuple[ResultSource, ...]:
@@ -67,14 +64,7 @@ class Rankings:
         measured = self._chosen.get(model, {}).get(dataset)
         if measured is None or not (name := measured.details.evidence.per_query):
             return {}
-        path = measured.path.parent / name
-        try:
-            return parse_per_query(path.read_text(encoding="utf-8")).get(MEASURE, {})
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, LookupError, msgspec.MsgspecError) as error:
-            problem = f"no per-query scores: {error}"
-            raise ResultError(problem, where=str(path), fix="run the evaluation again") from None
+        return (read_per_query(measured.path.parent / name) or {}).get(MEASURE, {})
 
     def _tops(self, model: str, dataset: str) -> dict[str, str]:
         """Return query id -> id of the document ranked first."""

@@ -191,12 +191,12 @@ def test_a_run_that_is_not_the_stored_one_is_an_error(lab: Lab, fault: str) -> N
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot be read: No such file"),
+        (None, "is missing"),
         ("", "its .*@10 is not the mean that facts.json states"),
         ('{"query":"q1","ndcg@10":0.25,"mrr@10":1}\n', "its ndcg@10 is not the mean"),
-        ("{", "holds no per-query values"),
-        ("[1]\n", "holds no per-query values"),
-        ('{"ndcg@10":1}\n', "holds no per-query values"),
+        ("{", "holds no per-query scores"),
+        ("[1]\n", "holds no per-query scores"),
+        ('{"ndcg@10":1}\n', "holds no per-query scores"),
     ],
 )
 def test_values_that_are_not_those_of_the_result_are_an_error(lab: Lab, content: str | None, message: str) -> None:
