@@ -31,5 +31,9 @@ def card(results: Path, out: Path, template: Path | None) -> None:
     stored = list(Store(results).results())
     if not stored:
         raise ResultError(f"{results} holds no results")
-    for path in write_cards(stored, out, template):
-        click.echo(path)
+    failed = 0
+    for model, path, error in write_cards(stored, out, template):
+        failed += path is None
+        click.echo(path or f"Error: the card of {model} was not written: {error}", err=path is None)
+    if failed:
+        raise SystemExit(1)

@@ -34,13 +34,16 @@ def write_cards(session: EmbedSession, store: Store, paths: Iterable[Path]) -> l
     """
     from pytest_embedbench.reports.cards.write import write_cards as write_model_cards
 
-    try:
-        folders = dict.fromkeys(path.parent for path in paths)
-        results = [stored for folder in folders for stored in store.results(folder)]
-        cards = write_model_cards(results, session.paths.cards, session.paths.card_template)
-    except (EmbedbenchError, ValueError, OSError) as error:
-        return [f"card: not written: {error}"]
-    return [f"card: {display_path(card)}" for card in cards]
+    results, lines = [], []
+    for folder in dict.fromkeys(path.parent for path in paths):
+        try:
+            results += list(store.results(folder))
+        except (EmbedbenchError, OSError) as error:
+            lines.append(f"card: not written: {error}")
+    cards = write_model_cards(results, session.paths.cards, session.paths.card_template)
+    for model, path, reason in cards:
+        lines.append(f"card: {display_path(path)}" if path else f"card of {model}: not written: {reason}")
+    return lines
 
 
 def write_leaderboard(session: EmbedSession, results: Iterable[StoredResult]) -> list[str]:

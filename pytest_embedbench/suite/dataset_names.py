@@ -13,6 +13,7 @@ from pytest_embedbench.datasets.load import check_dataset, dataset_splits, is_da
 from pytest_embedbench.datasets.spec import BUILTIN, DatasetSpec, NamedDataset
 from pytest_embedbench.errors import ConfigurationError, DatasetError, closest
 from pytest_embedbench.remote.hub import HUB_ID
+from pytest_embedbench.suite.links import check_links
 
 
 class DatasetNames:
@@ -76,9 +77,10 @@ def defined_dataset(alias: str, spec: DatasetSpec, where: str, folder: Path) -> 
         folder: where relative paths start.
 
     Raises:
-        ConfigurationError: the definition does not say where the dataset is, or says it twice, or the dataset cannot be
-            used.
+        ConfigurationError: the definition does not say where the dataset is, or says it twice, its reference is no
+            address of the web, or the dataset cannot be used.
     """
+    check_links({"reference": spec.reference}, where)
     if spec.path and spec.ir_datasets:
         raise ConfigurationError(where, "both path and ir_datasets say where the dataset is", "give one of them")
     if not (spec.path or spec.ir_datasets or spec.hub_dataset):

@@ -11,6 +11,7 @@ from pytest_embedbench.core.parsing import parse_at
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.models.prompts import prompt_parts
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
+from pytest_embedbench.suite.links import check_links
 
 _DOTTED_NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 IMPORT_PATH = re.compile(f"{_DOTTED_NAME}:{_DOTTED_NAME}")
@@ -54,7 +55,8 @@ def checked_kind(spec: ModelSpec, where: str) -> ModelSpec:
     A definition with ``callable`` and without ``kind`` is a Python function.
 
     Raises:
-        ConfigurationError: a key has no meaning for this kind of model, or contradicts another key.
+        ConfigurationError: a key has no meaning for this kind of model, contradicts another key, or is a link that
+            is no address of the web.
     """
     spec = _with_kind(spec)
     default = ModelSpec()
@@ -74,6 +76,7 @@ def checked_kind(spec: ModelSpec, where: str) -> ModelSpec:
         raise ConfigurationError(f"{where}.backend_file", problem, fix)
     if spec.kind == "callable":
         _check_callable(spec, where)
+    check_links({"source": spec.source, "canonical_url": spec.canonical_url}, where)
     return spec
 
 

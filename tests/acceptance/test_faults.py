@@ -129,7 +129,7 @@ def test_an_unwritable_card_folder_does_not_hide_the_results(project: Project) -
     project.write("taken", "a file\n")
     result = project.run("--embed-model=minilm", "--embed-dataset=facts", "--embed-card=taken", "-k", "ndcg")
     result.assert_outcomes(passed=1, deselected=4)
-    result.stdout.fnmatch_lines(["result: */facts.json*", "card: not written: *taken*"])
+    result.stdout.fnmatch_lines(["result: */facts.json*", "card of *: not written: *taken*"])
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_an_error_in_a_users_template(project: Project, template: str, message: 
     project.write("mine.j2", template)
     arguments = ("--embed-model=minilm", "--embed-dataset=facts", "-k", "ndcg", "--embed-card-template=mine.j2")
     result = project.run(*arguments)
-    result.stdout.fnmatch_lines(["minilm * ndcg@10 * -", "result: */facts.json*", f"card: not written: {message}"])
+    result.stdout.fnmatch_lines(["minilm * ndcg@10 * -", "result: */facts.json*", f"card of *: not written: {message}"])
     assert "Traceback" not in project.text(result)
     assert project.result().embedbench.means["recall@1"] == 0.75
     assert not list(project.folder.glob("embedbench-out/cards/*"))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 from pytest_embedbench.core.files import file_name, write_atomically
+from pytest_embedbench.errors import EmbedbenchError
 from pytest_embedbench.reports.cards.build import build_card
 from pytest_embedbench.reports.cards.facts import Plot
 from pytest_embedbench.reports.cards.plots import profile_pictures, rate_pictures
@@ -19,8 +21,18 @@ from pytest_embedbench.reports.text import link_text
 from pytest_embedbench.results.schema import PairResult
 
 
-def write_cards(results: Iterable[tuple[Path, PairResult]], folder: Path, template: Path | None = None) -> list[Path]:
-    """Write ``<org>__<model>.md`` for each model; return the cards' paths.
+class CardWriting(NamedTuple):
+    """The card of one model: the path that it was written to, or the reason why it was not."""
+
+    model: str
+    path: Path | None
+    error: str = ""
+
+
+def write_cards(
+    results: Iterable[tuple[Path, PairResult]], folder: Path, template: Path | None = None
+) -> list[CardWriting]:
+    """Write ``<org>__<model>.md`` for each model; a card that cannot be written does not keep others from it.
 
     If matplotlib is installed, plots of each result's load profiles and rate searches are drawn from the samples on
     disk and written beside the card.
@@ -29,20 +41,22 @@ def write_cards(results: Iterable[tuple[Path, PairResult]], folder: Path, templa
         results: each with the path of its file.
         folder: where the cards go.
         template: the user's own, in place of the packaged one.
-
-    Raises:
-        CardError: the user's template does not work; ``where`` has the template and the line.
-        ResultError: a file of samples is malformed; ``where`` names it.
     """
     written = []
     ordered = sorted(results, key=lambda stored: stored[1].embedbench.model.name)
     for name, group in groupby(ordered, key=lambda stored: stored[1].embedbench.model.name):
-        path = folder / f"{file_name(name)}.md"
-        of_model = list(group)
-        plots: list[list[Plot]] = [] if install_plots() else list(_plots(of_model, path))
-        write_atomically(path, render(build_card([result for _, result in of_model], plots), template))
-        written.append(path)
+        try:
+            written.append(CardWriting(name, _write_card(list(group), folder / f"{file_name(name)}.md", template)))
+        # A template that does not work, damaged samples, an address that is none, a folder that cannot be written.
+        except (EmbedbenchError, ValueError, OSError) as error:
+            written.append(CardWriting(name, None, str(error)))
     return written
+
+
+def _write_card(results: Sequence[tuple[Path, PairResult]], path: Path, template: Path | None) -> Path:
+    plots: list[list[Plot]] = [] if install_plots() else list(_plots(results, path))
+    write_atomically(path, render(build_card([result for _, result in results], plots), template))
+    return path
 
 
 def _plots(results: Iterable[tuple[Path, PairResult]], card: Path) -> Iterator[list[Plot]]:

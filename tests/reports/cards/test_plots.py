@@ -80,7 +80,8 @@ def drawn(shape: Shape, *sides: SampledSide) -> str:
 
 def test_plots_lie_beside_the_card_and_the_card_names_them(stored: tuple[Path, PairResult], tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="needs the extra plots")
-    (card,) = write_cards([stored], tmp_path / "cards")
+    ((_, card, _),) = write_cards([stored], tmp_path / "cards")
+    assert card
     page = parse(card.read_text("utf-8"))
     (section,) = page.sections
     assert [plot.text.partition(":")[0] for plot in section.plots] == [
@@ -127,7 +128,8 @@ def test_without_matplotlib_there_is_the_card_alone(
     for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)  # importing it fails
-    (card,) = write_cards([stored], tmp_path / "cards")
+    ((_, card, _),) = write_cards([stored], tmp_path / "cards")
+    assert card
     assert list(card.parent.iterdir()) == [card]
     assert parse(card.read_text("utf-8")).sections[0].plots == []
 
@@ -136,7 +138,8 @@ def test_a_profile_without_its_samples_is_not_drawn(stored: tuple[Path, PairResu
     path, result = stored
     (path.parent / result.embedbench.evidence.samples["b1 c4"]["corpus"]).unlink()
     assert [str(profile.shape) for profile in sampled_profiles(path, result)] == ["b1 c1", "b1 r100", "b2 c2"]
-    (card,) = write_cards([stored], tmp_path / "cards")
+    ((_, card, _),) = write_cards([stored], tmp_path / "cards")
+    assert card
     assert "concurrency" not in card.read_text("utf-8"), "one point is no curve"
 
 

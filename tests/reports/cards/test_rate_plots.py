@@ -33,7 +33,8 @@ def test_the_plot_lies_beside_the_card_and_shows_what_the_samples_say(
     (record,) = result.embedbench.max_rates.values()
     assert (search.limit_ms, search.highest) == (400.0, record.found.rate)
     assert {f"{probe.rate:.6g}" for probe in record.found.probes} == {f"{tried.rate:.6g}" for tried in search.tried}
-    (card,) = write_cards([searched], tmp_path / "cards")
+    ((_, card, _),) = write_cards([searched], tmp_path / "cards")
+    assert card
     (plot,) = parse(card.read_text("utf-8")).sections[0].plots
     assert plot.text.startswith("Latency by rate, b1 query at p99 <= 400 ms: ")
     (file,) = card.parent.glob("*.svg")
