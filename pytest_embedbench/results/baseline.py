@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from pytest_embedbench.core.decoding import DecodingError, decode_json
-from pytest_embedbench.core.files import write_atomically
+from pytest_embedbench.core.files import path_digest, write_atomically
 from pytest_embedbench.errors import BaselineError, ConfigurationError
+from pytest_embedbench.machine.device_lock import hold_lock
 
 if TYPE_CHECKING:
     from pytest_embedbench.core.runs import Run
@@ -242,13 +243,19 @@ def _indented(text: str) -> str:
 def update_file(path: Path, entries: Sequence[BaselineEntry]) -> list[str]:
     """Put these entries into the file and keep all others; return lines that say what changed, and by how much.
 
-    An entry that differs only in its day stays as it is, so that a repeated update leaves the file unchanged.
+    An entry that differs only in its day stays as it is, so that a repeated update leaves the file unchanged. Processes
+    that update one file wait for each other, so that none loses the other's entries.
 
     Raises:
         ConfigurationError: the existing file is not a baseline.
-        BaselineError: the file cannot be written.
+        BaselineError: the file cannot be read or written.
     """
-    old = parse_baseline(path.read_bytes(), "baseline", str(path)) if path.exists() else Baseline()
+    with hold_lock(f"baseline-{path_digest(path)}", alone=True):
+        return _update_file(path, entries)
+
+
+def _update_file(path: Path, entries: Sequence[BaselineEntry]) -> list[str]:
+    old = _read_file(path)
     pairs = {(entry.model, entry.dataset): entry for entry in old.pairs}
     lines = []
     for entry in entries:
@@ -268,6 +275,16 @@ def update_file(path: Path, entries: Sequence[BaselineEntry]) -> list[str]:
     except OSError as error:
         raise BaselineError(f"cannot write the baseline: {error.strerror}", where=str(path)) from None
     return lines
+
+
+def _read_file(path: Path) -> Baseline:
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):  # the second one is reported when the file is written
+        return Baseline()
+    except OSError as error:
+        raise BaselineError(f"cannot read the baseline: {error.strerror}", where=str(path)) from None
+    return parse_baseline(content, "baseline", str(path))
 
 
 def _change(before: BaselineEntry | None, now: BaselineEntry) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,21 @@ def test_an_update_merges_and_says_by_how_much(tmp_path: Path) -> None:
     found = parse_baseline(path.read_bytes(), "here", "file")
     assert found.find("a", "d") == entry("a")
     assert found.find("b", "d") == other
+
+
+def test_updates_at_once_keep_every_entry(tmp_path: Path) -> None:
+    path = tmp_path / "b.json"
+    names = [[f"m{process}-{number}" for number in range(10)] for process in range(4)]
+
+    def update(models: list[str]) -> None:
+        for model in models:
+            update_file(path, [entry(model)])
+
+    with ThreadPoolExecutor(4) as pool:  # each update opens the lock anew, so threads wait as processes do
+        list(pool.map(update, names))
+    assert [pair.model for pair in source("b.json", tmp_path).read().pairs] == sorted(
+        name for some in names for name in some
+    )
 
 
 def test_changes_are_those_of_all_but_scores() -> None:
