@@ -203,6 +203,11 @@ class Space:
         file, bound = self._cache.file, self._cache.max_bytes
         self._cache.attempt(lambda: file.insert(self._digest, self._model, self._key.dump(), rows, bound), None)
 
+    def remove(self, texts: Sequence[str]) -> None:
+        """Remove the vectors of these texts, which turned out to be wrong."""
+        file, digests = self._cache.file, [text_digest(text) for text in texts]
+        self._cache.attempt(lambda: file.remove_texts(self._digest, digests), None)
+
 
 def text_digest(text: str) -> bytes:
     """Return 128 bits that identify a text (BLAKE2b, so that nobody can construct two texts that share them)."""

@@ -241,6 +241,15 @@ class VectorFile:
             db.execute("DELETE FROM spaces WHERE id NOT IN (SELECT DISTINCT space FROM vectors)")
         self._give_back()
 
+    def remove_texts(self, space: bytes, texts: Sequence[bytes]) -> None:
+        """Remove the rows of these digests from one space."""
+        with self._writing() as db:
+            db.executemany(
+                "DELETE FROM vectors WHERE text = ? AND space IN (SELECT id FROM spaces WHERE key = ?)",
+                ((text, space) for text in texts),
+            )
+        self._give_back()
+
     def _give_back(self) -> None:
         """Release freed pages to the file system."""
         self.db.executescript("PRAGMA incremental_vacuum")  # execute() would return one page only

@@ -35,6 +35,10 @@ class Cache(Protocol):
         """Store the vectors of a batch."""
         ...
 
+    def remove(self, texts: Sequence[str]) -> None:
+        """Remove the vectors of these texts."""
+        ...
+
 
 class NoCache:
     """Cache that has no vectors and stores none."""
@@ -43,4 +47,7 @@ class NoCache:
         return CachedVectors(None, range(len(texts)))
 
     def write(self, texts: Sequence[str], prepared: Sequence[PreparedText], vectors: Vectors) -> None:
+        pass
+
+    def remove(self, texts: Sequence[str]) -> None:
         pass

@@ -19,9 +19,11 @@ import numpy as np
 
 from pytest_embedbench.core.batching import batches, distinct
 from pytest_embedbench.encode.batch_budget import Budget
+from pytest_embedbench.encode.keeping import keeping
 from pytest_embedbench.encode.lookup import NoCache
 from pytest_embedbench.encode.memory import DoesNotFitError, forward_in_halves
 from pytest_embedbench.encode.tokenizing import TokenForecast, Tokenized, tokenizing
+from pytest_embedbench.encode.verification import DifferentVectorsError
 from pytest_embedbench.encode.window import Window, WindowBatch, windows
 from pytest_embedbench.encode.workers import run_batches
 from pytest_embedbench.errors import ModelError
@@ -104,8 +106,9 @@ def encode(
 class Stream:
     """Iterator over the windows of distinct texts, each with the vectors of its texts.
 
-    Vectors that the cache has are not computed again; each new batch goes to the cache at once. A stream can be
-    iterated once; afterwards ``work`` holds the amount of work.
+    Vectors that the cache has are not computed again. Each new batch goes to the cache, from servers and functions once
+    a sample of it is verified (``keeping``): until the stream ends, vectors that it gave may turn out to be wrong. A
+    stream can be iterated once; afterwards ``work`` holds the amount of work.
 
     Args:
         model: the model that encodes.
@@ -121,6 +124,7 @@ class Stream:
     Raises:
         ModelError: a vector holds NaN or infinity, or a text does not fit into memory; the message names the text. Or a
             server failed; the message says how many texts were encoded until then, and whether the cache keeps them.
+            Or a text that was asked for again got another vector (``DifferentVectorsError``).
     """
 
     def __init__(  # noqa: PLR0913 - by keyword, what encoding depends on
@@ -141,6 +145,7 @@ class Stream:
         self._budget, self._most_tokens = budget, most_tokens
         self._progress, self._label = progress, label or role
         self._cache: Cache = cache or NoCache()
+        self._keeping = keeping(model, role, self._cache)
         self._limits = model.limits if isinstance(model, ServedEncoder) else None
         self._window_positions = windows(texts, first)
         self._pending: deque[Window] = deque()
@@ -166,18 +171,30 @@ class Stream:
                         self._store(batch, answer)
                         yield from self._finished()
                     yield from self._finished()
+            except DifferentVectorsError:
+                raise
             except ModelError as error:
+                self._keeping.salvage()
                 if not self._limits:
                     raise
-                cached = "" if isinstance(self._cache, NoCache) else "; the embedding cache has them for the next run"
-                encoded = f"{self._encoded_texts:,} of {self._forecast.texts:,} texts were encoded before{cached}"
+                encoded = f"{self._encoded_texts:,} of {self._forecast.texts:,} texts were encoded before{self._kept()}"
                 raise ModelError(f"{error.problem}\n  {encoded}", where=error.where, fix=error.fix) from None
             finally:
                 self._progress.finish()
         # A model that works in other threads goes on while this thread does other work, so that takes none of its time.
         alone = not isinstance(self._model, (ParallelEncoder, ServedEncoder))
-        self.work.seconds = time.perf_counter() - started - (self._aside_seconds if alone else aside_at_start)
+        aside = self._aside_seconds if alone else aside_at_start
+        self.work.seconds = time.perf_counter() - started - aside - self._keeping.seconds
         self.work.server_ms = {name: total / self._answers_with[name] for name, total in self._server_ms.items()}
+
+    def _kept(self) -> str:
+        """Return how much of what was encoded before a failure the next run finds in the cache."""
+        if isinstance(self._cache, NoCache):
+            return ""
+        lost = self._keeping.unverified
+        kept = f"{self._encoded_texts - lost:,} of them" if lost else "them"
+        why = "; the others could not be verified any more" if lost else ""
+        return f"; the embedding cache has {kept} for the next run{why}"
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
@@ -224,6 +241,11 @@ class Stream:
                 yield WindowBatch(window, indices, [window.prepared[index] for index in indices], drawn)
 
     def _encoded(self, window_batches: Iterator[WindowBatch]) -> Generator[tuple[WindowBatch, AnsweredBatch]]:
+        for part in self._keeping.rounds(window_batches):
+            yield from self._answered(part)
+            self._keeping.finish_round()
+
+    def _answered(self, window_batches: Iterator[WindowBatch]) -> Generator[tuple[WindowBatch, AnsweredBatch]]:
         if isinstance(self._model, ServedEncoder):
             yield from answers(self._model, window_batches, self._role)
             return
@@ -264,7 +286,7 @@ class Stream:
         self._server_ms.update(answer.server_ms)
         self._answers_with.update(answer.server_ms.keys())
         with self._aside():
-            self._cache.write(batch.texts, answer.texts, answer.vectors)
+            self._keeping.add(batch, answer)
 
     def _finished(self) -> Iterator[Window]:
         """Yield the windows at the head of the queue that have all their vectors."""

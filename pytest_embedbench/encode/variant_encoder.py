@@ -10,7 +10,7 @@ import msgspec
 from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.encode.vector_form import VectorForm, refuse_too_many
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.protocol import Encoder, ModelFacts, ParallelEncoder, PreparedText
+from pytest_embedbench.models.protocol import Encoder, ModelFacts, ParallelEncoder, PreparedText, is_foreign
 from pytest_embedbench.models.served.wire import Wire, Wired
 
 if TYPE_CHECKING:
@@ -69,6 +69,10 @@ class VariantEncoder:
     @property
     def facts(self) -> ModelFacts:
         return self._facts
+
+    @property
+    def foreign(self) -> bool:
+        return is_foreign(self._model)
 
     def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
         return self._model.prepare(texts, role)

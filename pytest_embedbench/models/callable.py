@@ -57,6 +57,8 @@ class CallableModel:
         facts: facts of the model that are known already.
     """
 
+    foreign = True
+
     def __init__(
         self,
         encode: Encode,

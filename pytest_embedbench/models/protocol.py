@@ -144,6 +144,21 @@ class ServedEncoder(Encoder, Protocol):
 
 
 @runtime_checkable
+class ForeignEncoder(Encoder, Protocol):
+    """An ``Encoder`` that may run code of others, such as a Python function."""
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the vectors come from code of others, so that a sample of them is verified before they are kept."""
+        ...
+
+
+def is_foreign(model: Encoder) -> bool:
+    """Whether a model's vectors come from a server or from a function, whose batches may go wrong unseen."""
+    return isinstance(model, ServedEncoder) or (isinstance(model, ForeignEncoder) and model.foreign)
+
+
+@runtime_checkable
 class Retriever(Protocol):
     """A model that ranks documents without vectors, as BM25 does."""
 

@@ -171,6 +171,9 @@ def test_the_time_of_encoding_is_without_that_of_the_cache(monkeypatch: pytest.M
         def write(self, texts: Sequence[str], prepared: Sequence[PreparedText], vectors: Vectors) -> None:
             spend(1000)
 
+        def remove(self, texts: Sequence[str]) -> None:
+            raise NotImplementedError
+
     monkeypatch.setattr(time, "perf_counter", lambda: now)
     result = encode(Slow(), ["a", "b", "c"], "query", batch_tokens=1, progress=SilentProgress(), cache=Slow())
     assert result.seconds == 1 + 2 * 10

@@ -1,0 +1,211 @@
+"""Ask for some texts again, with nothing else in flight, and compare: a busy model must give what an idle one gives.
+
+Servers and functions mix up vectors in ways that no answer shows by itself: they give that of another request or of
+another text of the batch, or one of a buffer that was not cleared or of padding that is not masked. docs/measurement.md
+has the size of the sample, the limits and the reasons for them.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pytest_embedbench.encode.distances import apart
+from pytest_embedbench.errors import ModelError
+from pytest_embedbench.models.protocol import SERVED_DEVICE, ServedEncoder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.models.protocol import Encoder, PreparedText, Vectors
+
+SEED = 20261201
+"""Seed of all choices, so that sessions ask for the same texts again."""
+
+ROUNDING = 1e-5
+"""Distance (``apart``); two vectors of a text in float32 are never further apart than this."""
+
+COARSE_ROUNDING = 5e-3
+"""Distance; the same in bf16, the coarsest format that models are usually served in."""
+
+LARGEST_NOISE = 0.15
+"""Distance; the same where activations are quantized to 8 bits by the range of their batch (0.1 for MiniLM)."""
+
+NOISE_FACTOR = 8
+"""Multiple of a model's own noise that is still noise: it is measured on few texts, and others may have more."""
+
+NOISE_TEXTS = 16
+"""Texts on which a model's own noise is measured, at most."""
+
+GROUP_TEXTS = 32
+GROUP_TOKENS = 4096
+"""Texts and tokens that are asked again in one request, at most."""
+
+WORDS_TO_REVERSE = 4
+"""Words of a text, at least, that is reversed to give another text of as many tokens."""
+
+
+class Received(NamedTuple):
+    """A text, as given and as tokenized, the vector that came for it, and all texts of the request that it was in."""
+
+    text: str
+    prepared: PreparedText
+    vector: Vectors
+    request: Sequence[PreparedText]
+
+
+class DifferentVectorsError(ModelError):
+    """A model gave a text another vector than when it was asked again with nothing else in flight."""
+
+
+class Verifier:
+    """Compares vectors that a model gave with those that it gives again, one request at a time.
+
+    The limit is that of float32 until a text exceeds it. Then the model's own noise is measured, with nothing else in
+    flight, and the limit that follows from it holds for later calls too.
+
+    Args:
+        model: the model, which does nothing else meanwhile.
+        role: role of all texts.
+        busy: words for how the vectors were asked for, e.g. ``with 8 requests of up to 32 texts in flight``.
+    """
+
+    def __init__(self, model: Encoder, role: Role, busy: str) -> None:
+        self._model, self._role, self._busy = model, role, busy
+        self._chance = random.Random(SEED)
+        self.limit = ROUNDING
+
+    def verify(self, sample: Sequence[Received], alone: int) -> None:
+        """Ask for texts again: the first ``alone`` each in a request of its own, the others in mixed requests.
+
+        Raises:
+            DifferentVectorsError: a vector is further from the one that came before than the model's own noise.
+            ModelError: the model failed.
+        """
+        if not sample:
+            return
+        given = np.stack([received.vector for received in sample])
+        again = np.concatenate([self._alone(sample[:alone]), self._grouped(sample[alone:], given.shape[1])])
+        distances = apart(given, again)
+        if distances.max() <= self.limit:
+            return
+        self._measure_noise(sample, distances, again)
+        if distances.max() > self.limit:
+            raise self._difference(sample, distances)
+
+    def _measure_noise(self, sample: Sequence[Received], distances: NDArray[np.float64], again: Vectors) -> None:
+        """Set the limit by how far the model's vectors of a text are from each other when it does nothing else.
+
+        A text's distance becomes that to the nearest of them, since a server may have several machines.
+        """
+        order = np.argsort(-distances, kind="stable").tolist()
+        worst, rest = order[: NOISE_TEXTS // 2], order[NOISE_TEXTS // 2 :]
+        rows = worst + self._chance.sample(rest, min(len(rest), NOISE_TEXTS - len(worst)))
+        texts = [sample[row] for row in rows]
+        dimensions = again.shape[1]
+        alone, repeated = self._alone(texts), self._alone(texts[: NOISE_TEXTS // 4])
+        mixed = self._grouped(texts, dimensions)
+        given = np.stack([received.vector for received in texts])
+        answers = [again[rows], alone, mixed]
+        distances[rows] = np.min([apart(given, answer) for answer in answers], axis=0)
+        call_noise = float(apart(alone[: len(repeated)], repeated).max())
+        pairs = ((alone, answers[0]), (alone, mixed), (answers[0], mixed))
+        noise = max(call_noise, *(float(apart(*pair).max()) for pair in pairs))
+        if call_noise > COARSE_ROUNDING:
+            problem = "asked for one text twice, with nothing else in flight, it gives vectors that differ"
+            raise self._unusable(problem, call_noise, "see to it that all replicas serve one model, in eval mode")
+        if noise > LARGEST_NOISE or (noise > COARSE_ROUNDING and not self._is_coarse(texts, alone)):
+            problem = "a text's vector depends on the other texts of its request, also with nothing else in flight"
+            fix = "mask the padding, and put vectors back in the order of the texts; batch_texts = 1 avoids it"
+            raise self._unusable(problem, noise, fix)
+        self.limit = max(self.limit, largest_difference(noise))
+
+    def _is_coarse(self, texts: Sequence[Received], alone: Vectors) -> bool:
+        """Whether vectors move beside a text of as many tokens too, as they do where a batch is quantized as a whole.
+
+        Padding cannot be the reason then, since there is none.
+        """
+        moved = []
+        for received, vector in zip(texts, alone, strict=True):
+            first, *others = received.text.split()
+            if len(others) < WORDS_TO_REVERSE:
+                continue
+            (beside,) = self._model.prepare([" ".join([first, *reversed(others)])], self._role)
+            answer = self._model.forward([received.prepared, beside], self._role)[:1]
+            moved.append(float(apart(answer, vector[None])[0]))
+            if len(moved) == WORDS_TO_REVERSE:
+                break
+        return bool(moved) and max(moved) > 10 * ROUNDING
+
+    def _alone(self, texts: Sequence[Received]) -> Vectors:
+        return np.concatenate([self._model.forward([received.prepared], self._role) for received in texts])
+
+    def _grouped(self, texts: Sequence[Received], dimensions: int) -> Vectors:
+        """Return the vectors of texts in requests that each mix long and short ones, one request after the other."""
+        vectors = np.empty((len(texts), dimensions), np.float32)
+        order = self._chance.sample(range(len(texts)), len(texts))
+        for rows in self._groups(order, texts):
+            vectors[rows] = self._model.forward([texts[row].prepared for row in rows], self._role)
+        return vectors
+
+    def _groups(self, order: Sequence[int], texts: Sequence[Received]) -> Iterator[list[int]]:
+        most_texts, most_tokens = GROUP_TEXTS, GROUP_TOKENS
+        if isinstance(self._model, ServedEncoder):
+            most_texts, most_tokens = min(most_texts, self._model.limits.texts), self._model.limits.tokens
+        elif self._model.facts.device == SERVED_DEVICE:
+            most_texts = 1  # it would spread a group over requests that are in flight together
+        group: list[int] = []
+        longest = 0
+        for row in order:
+            wide = max(longest, texts[row].prepared.length)
+            if group and (len(group) == most_texts or wide * (len(group) + 1) > most_tokens):
+                yield group
+                group, wide = [], texts[row].prepared.length
+            group.append(row)
+            longest = wide
+        if group:
+            yield group
+
+    def _difference(self, sample: Sequence[Received], distances: NDArray[np.float64]) -> DifferentVectorsError:
+        row = int(distances.argmax())
+        worst, wrong = sample[row], int((distances > self.limit).sum())
+        alone = self._alone([worst])
+        before, now = float(np.linalg.norm(worst.vector)), float(np.linalg.norm(alone[0]))
+        length = "" if math.isclose(before, now, rel_tol=0.01) else f", length {before:.3g} and not {now:.3g}"
+        problem = (
+            f"a {self._role}'s vector that came {self._busy} is {distances[row]:.2g} apart (1 - cosine{length}) from "
+            f"the one that came with nothing else in flight; rounding explains {self.limit:.1g}: {worst.text[:200]!r}\n"
+            f"  {wrong:,} of {len(sample):,} texts that were asked for again got another vector; none is kept"
+        )
+        position = next(index for index, text in enumerate(worst.request) if text is worst.prepared)
+        same_request = self._model.forward(worst.request, self._role)[position : position + 1]
+        if apart(same_request, alone)[0] > self.limit:
+            fix = "the vector depends on the other texts of its request: batch_texts = 1 in the model's definition"
+        else:
+            fix = (
+                "the same request alone gives the right vector, so requests in flight together are mixed up: "
+                "concurrency = 1 in the model's definition, or another version of the server"
+            )
+        if not isinstance(self._model, ServedEncoder) and self._model.facts.device != SERVED_DEVICE:
+            fix = "let the function treat each text alone, whatever else is in its batch"
+        return DifferentVectorsError(problem, fix=fix)
+
+    def _unusable(self, problem: str, noise: float, fix: str) -> DifferentVectorsError:
+        return DifferentVectorsError(f"{problem}: {noise:.2g} apart (1 - cosine)", fix=fix)
+
+
+def largest_difference(noise: float) -> float:
+    """Return the largest distance of two vectors of one text that a model's own noise explains.
+
+    Args:
+        noise: largest distance between vectors of one text, alone and beside others, with nothing else in flight.
+    """
+    if noise == 0:
+        # It computes each text alone when it is idle, and may gather texts when it is busy: the format is unknown.
+        return COARSE_ROUNDING
+    return max(ROUNDING, min(NOISE_FACTOR * noise, max(COARSE_ROUNDING, 2 * noise)))
