@@ -12,6 +12,7 @@ from pytest_embedbench.core.thresholds import SIDES, Limit
 from pytest_embedbench.load.notes import overload_note
 from pytest_embedbench.load.quantiles import PERCENTILES, min_samples
 from pytest_embedbench.load.shape import Shape
+from pytest_embedbench.load.statistics import TOKENS_FROM
 from pytest_embedbench.machine.environment import matches_hardware
 
 if TYPE_CHECKING:
@@ -150,7 +151,10 @@ def _latency(side: SideStatistics) -> str:
 
 def _speed(side: SideStatistics) -> str:
     """Return a closed loop's throughput; an open loop's is only the rate that was requested, so return its latency."""
-    return _latency(side) if side.arrivals else f"{side.tokens_per_s:,.0f} tok/s"
+    if side.arrivals:
+        return _latency(side)
+    source = TOKENS_FROM[side.tokens_from or "tokenizer"]
+    return f"{side.tokens_per_s:,.0f} tok/s{source and f' ({source})'}"
 
 
 def _overload(limit: Limit, profile: ProfileResult) -> str:
@@ -167,7 +171,10 @@ def _refusal(limit: Limit, profile: ProfileResult) -> str:
         return ""
     side = _side(side_name, profile)
     reason = side.refused.get(statistic, "")
-    if reason:
+    if limit.unit == "tok/s" and side.tokens_from not in {None, "tokenizer"}:
+        reason = f"tokens are {TOKENS_FROM[side.tokens_from or 'tokenizer']}, not counted by the model's tokenizer"
+        fix = "give tokenizer in the model's definition, a folder or Hub id with its tokenizer.json; or limit texts/s"
+    elif reason:
         reason += f" after {side.seconds:,.0f} s"
         fix = f"measure longer, with --embed-profile-seconds={_enough_seconds(side, PERCENTILES[statistic])} or more"
         if side.arrivals is None:

@@ -185,7 +185,7 @@ class Space:
             del missing[position]
             own_tokens += stored.row.own_tokens
             tokens += stored.row.tokens
-            full += stored.row.tokens == self._key.max_tokens
+            full += bool(self._key.max_tokens) and stored.row.tokens >= (self._key.max_tokens or 0)
             if stored.used < old:
                 stale.append(stored.number)
         if damaged:

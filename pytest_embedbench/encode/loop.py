@@ -53,8 +53,8 @@ class Work:
     cached_texts: int = 0
     cached_own_tokens: int = 0
     full_texts: int = 0
-    """Distinct texts that fill the model's maximal length: they were cut, except for a few that just fit. 0 where only
-    the server knows."""
+    """Distinct texts that fill the model's maximal length: they were cut, except for a few that just fit. 0 where the
+    length is unknown."""
     server_ms: dict[str, float] = field(default_factory=dict)
     """A server's own times by name: milliseconds a request, the mean."""
 
@@ -302,6 +302,6 @@ class Stream:
         work.tokens += cached.tokens + sum(text.length for text in window.prepared)
         work.cached_texts += len(window.positions) - len(window.missing)
         work.cached_own_tokens += cached.own_tokens
-        if not self._limits:
-            longest = self._model.facts.max_tokens
-            work.full_texts += cached.full_texts + sum(text.length == longest for text in window.prepared)
+        if longest := self._model.facts.max_tokens:
+            # A server's count of a text may exceed what its model takes.
+            work.full_texts += cached.full_texts + sum(text.length >= longest for text in window.prepared)

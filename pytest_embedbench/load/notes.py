@@ -39,6 +39,8 @@ def overload_note(side: SideStatistics) -> str:
 def _side_notes(name: str, side: SideStatistics) -> Iterator[str]:
     if side.distinct_texts < side.texts:
         yield f"only {side.distinct_texts} distinct {name} texts for {side.texts} sent: some were sent again"
+    if side.tokens_from == "estimate":
+        yield f"{name}: tokens are an estimate from characters, not a count"
     if note := overload_note(side):
         yield f"{name}: {note}"
     elif side.arrivals and side.arrivals.lag_ms > MAX_CLIENT_SHARE * (side.p99_ms or side.max_ms):

@@ -12,7 +12,7 @@ from pytest_embedbench.load.statistics import SideStatistics, by_part, describe_
 
 if TYPE_CHECKING:
     from pytest_embedbench.load.server import ServedBatch
-    from pytest_embedbench.models.protocol import PreparedText
+    from pytest_embedbench.models.protocol import PreparedText, TokenSource
 
 
 class Sample(NamedTuple):
@@ -63,9 +63,16 @@ def statistics_of(answered: Sequence[AnsweredRequest], batch: int, formed: Seque
     return msgspec.structs.replace(
         statistics,
         intervals_per_s=_rate_intervals(answered, batch, statistics.seconds),
+        tokens_from=token_source(prepared),
         serving=describe_serving(waits, formed) if waits else None,
         server=by_part(request.server_ms for request in answered),
     )
+
+
+def token_source(texts: Sequence[PreparedText]) -> TokenSource:
+    """Return the least certain source of the texts' numbers of tokens."""
+    sources = {text.counted_by for text in texts}
+    return next(source for source in ("estimate", "usage", "tokenizer") if source in sources or source == "tokenizer")
 
 
 def lateness_ms(samples: Sequence[Sample]) -> float:

@@ -17,6 +17,7 @@ from pytest_embedbench.load.quantiles import (
     refusal,
     supported_percentile,
 )
+from pytest_embedbench.models.protocol import TokenSource
 
 SERVER_PARTS = {
     "queue": ("x-queue-time", "queue", "queueing", "wait"),
@@ -27,6 +28,9 @@ SERVER_PARTS = {
 """Parts of a server's time -> the headers (``remote/embeddings.py``) and Server-Timing metrics that report them."""
 
 _PART_OF = {name: part for part, names in SERVER_PARTS.items() for name in names}
+
+TOKENS_FROM: dict[TokenSource, str] = {"tokenizer": "", "usage": "the server's count", "estimate": "an estimate"}
+"""Source of a side's tokens -> what follows its throughput; nothing where the model's own tokenizer counted them."""
 
 Ended = Literal["precise", "time", "requests", "texts"]
 """Reason why a side ended: its intervals were narrow, its time was up, its requests were all sent, or there were no
@@ -113,6 +117,8 @@ class SideStatistics(msgspec.Struct, frozen=True, kw_only=True):
     distinct_texts: int
     tokens_per_text: float | None = None
     """Mean number of a text's own tokens."""
+    tokens_from: TokenSource | None = None
+    """The least certain source of the tokens; None in results from before this was recorded."""
     intervals_ms: dict[str, Interval] = {}
     """``p50`` -> its interval at 95%; see ``quantiles``."""
     intervals_per_s: dict[str, Interval] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
+TokenSource = Literal["tokenizer", "usage", "estimate"]
+"""Source of a number of tokens: the model's own tokenizer, a server's count of its requests, or characters."""
+
 SERVED_DEVICE = "endpoint"
 """Device in the facts of a model that runs elsewhere."""
 
@@ -30,13 +33,14 @@ class PreparedText(NamedTuple):
     """A text ready for the device, after tokenization and truncation.
 
     ``length`` counts all tokens that the model processes (prompt and special tokens included, padding not);
-    ``own_tokens`` counts those of the text itself.
+    ``own_tokens`` counts those of the text itself. ``counted_by`` says where both numbers are from.
     """
 
     payload: Any
     """The form in which the model's ``forward`` takes the text."""
     length: int
     own_tokens: int
+    counted_by: TokenSource = "tokenizer"
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):

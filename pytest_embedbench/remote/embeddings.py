@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from pytest_embedbench.remote.answers import TokenUsage
 from pytest_embedbench.remote.errors import AnswerError
 
 if TYPE_CHECKING:
@@ -45,14 +44,8 @@ class Embeddings(msgspec.Struct, frozen=True):
     """The body of an answer: vectors, as numbers or as base64 of little-endian float32, and the tokens counted."""
 
     data: list[_Item]
-    usage: TokenUsage | None = None
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of all texts of the request; 0 if the server does not count them."""
-        usage = self.usage or TokenUsage()
-        # Some servers give only the total, which is the same here: embeddings have no completion.
-        return usage.prompt_tokens or usage.total_tokens or 0
+    usage: Any = None
+    """The server's count of tokens, which ``usage.server_count`` reads."""
 
     def vectors(self, count: int, dimensions: int | None = None) -> NDArray[np.float32]:
         """Return the vectors in the order of the request's texts, shape (count, dimensions).

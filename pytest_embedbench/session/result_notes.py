@@ -47,11 +47,12 @@ def truncation_notes(results: Iterable[PairResult]) -> Iterator[str]:
     for result in results:
         details = result.embedbench
         for side, texts in (("corpus", details.dataset.unique_texts), ("query", details.dataset.queries)):
-            share = details.effort.get(f"{side}_full_texts", 0) / texts if texts else 0
-            if share >= MIN_TRUNCATED_SHARE:
+            full = int(details.effort.get(f"{side}_full_texts", 0))
+            if texts and full / texts >= MIN_TRUNCATED_SHARE:
                 names = f"{details.model.alias} on {details.dataset.name}"
                 limit = f"{details.model.facts.max_tokens:,} tokens that the model takes"
-                yield f"note: {names}: {share:.0%} of the {side} texts fill the {limit}; what is longer is cut"
+                count = f"{full:,} of {texts:,} {side} texts ({full / texts:.0%}) fill the {limit}"
+                yield f"note: {names}: {count}; what is longer is cut"
 
 
 def plausibility_notes(results: Iterable[StoredResult]) -> Iterator[str]:

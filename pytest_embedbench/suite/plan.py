@@ -27,6 +27,7 @@ from pytest_embedbench.core.thresholds import Limit, RateLimit, parse_budget, pa
 from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.load.shape import OpenShape, Shape, parse_shape, shape_order
+from pytest_embedbench.models.served.token_counts import counts_tokens
 from pytest_embedbench.models.spec import NamedModel
 from pytest_embedbench.suite.model_names import Names, Overrides
 from pytest_embedbench.suite.pairs import Pair
@@ -137,7 +138,11 @@ def _rules(
         at = f"{names.where}: {names.checks_at}[{index}]"
         model_patterns = _patterns(table.model, f"{at}.model", known_models)
         dataset_patterns = _patterns(table.dataset, f"{at}.dataset", known_datasets)
-        rules.append((model_patterns, dataset_patterns, _checks_of(table, at)))
+        checks = _checks_of(table, at)
+        for model in models:
+            if _matches(model_patterns, model.names):
+                _refuse_unmeasurable(model, table, checks, at)
+        rules.append((model_patterns, dataset_patterns, checks))
     return rules
 
 
@@ -244,6 +249,24 @@ def _checks_of(table: CheckTable, at: str) -> list[Check]:
         else:
             checks.append(BudgetCheck(shape=shape, limit=budget, hardware=table.hardware))
     return checks if budgets else [*checks, BudgetCheck(shape=shape)]
+
+
+def _refuse_unmeasurable(model: NamedModel, table: CheckTable, checks: Iterable[Check], at: str) -> None:
+    """Refuse budgets on what cannot be measured of this model: a gate that checks nothing must not be green.
+
+    Budgets in tok/s bind only on tokens that the model's own tokenizer counts. One for named hardware is judged when it
+    is known whether it binds.
+    """
+    limits = [check.limit for check in checks if isinstance(check, BudgetCheck) and check.limit]
+    for limit in limits:
+        where = f"{at}.budget[{[parse_budget(text) for text in table.budget].index(limit)}]"
+        if model.spec.kind == "endpoint" and limit.subject in {"memory", "cold start"}:
+            problem = f"{limit.subject} of {model.alias!r} is its server's, which cannot be seen from here"
+            raise ConfigurationError(where, problem, "leave it out for endpoints: name other models, with model = ...")
+        if limit.unit == "tok/s" and not table.hardware and not counts_tokens(model):
+            problem = f"tokens of {model.alias!r} are a server's count or an estimate, which tok/s cannot be judged by"
+            fix = "give tokenizer, a folder or Hub id with its tokenizer.json, in [models.X]; or limit texts/s"
+            raise ConfigurationError(where, problem, fix)
 
 
 def _refuse_throughput(shape: OpenShape, budgets: Iterable[Limit], at: str) -> None:

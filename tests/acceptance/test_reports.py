@@ -171,9 +171,7 @@ def test_the_summary_survives_a_result_that_went_away(project: Project) -> None:
 def test_texts_that_are_cut_are_told(project: Project) -> None:
     project.suite()
     project.data(docs={**DOCS, "long": "a long story without an end " * 100})
-    note = (
-        "note: minilm on facts: 14% of the corpus texts fill the 256 tokens that the model takes; what is longer is cut"
-    )
+    note = "note: minilm on facts: 1 of 7 corpus texts (14%) fill the 256 tokens that the model takes; what is longer is cut"
     assert note in project.text(project.run())
     assert note in project.text(project.run())  # of a stored result too
     assert project.result().embedbench.effort["corpus_full_texts"] == 1

@@ -22,6 +22,7 @@ from pytest_embedbench.load.statistics import Arrivals, ProfileResult, summarize
 
 if TYPE_CHECKING:
     from pytest_embedbench.checks.verdict import Verdict
+    from pytest_embedbench.models.protocol import TokenSource
 
 SIDE = msgspec.structs.replace(
     summarize([100.0] * 500, batch=1, own_tokens=5000, tokens=6000, seconds=2.0, distinct_texts=500),
@@ -200,6 +201,24 @@ def test_a_budget_that_cannot_be_decided_fails(budget: str, wanted: str) -> None
     )
     elsewhere = msgspec.structs.replace(check, hardware="H100")
     assert judge_load(PAIR, elsewhere, LoadEvidence(few_samples(), None, {})).status == "skipped"
+
+
+@pytest.mark.parametrize(("source", "words"), [("usage", "the server's count"), ("estimate", "an estimate")])
+def test_tokens_that_the_tokenizer_did_not_count_decide_nothing_and_are_labelled(
+    source: TokenSource, words: str
+) -> None:
+    side = msgspec.structs.replace(SIDE, tokens_from=source)
+    load = LoadEvidence(msgspec.structs.replace(PROFILE, corpus=side, query=side), 30.0, {})
+    check = BudgetCheck(shape=LoadShape(1, 16), limit=parse_budget("corpus throughput >= 1 tok/s"), hardware="L4")
+    verdict = judge_load(PAIR, check, load)
+    assert (verdict.status, verdict.value) == ("failed", None)
+    assert (
+        f"corpus tokens are {words}, not counted by the model's tokenizer\n  fix: give tokenizer" in verdict.explanation
+    )
+    texts = msgspec.structs.replace(check, limit=parse_budget("corpus throughput >= 1 texts/s"))
+    assert judge_load(PAIR, texts, load).status == "passed"
+    reported = judge_load(PAIR, BudgetCheck(shape=LoadShape(1, 16)), load)
+    assert reported.measured == f"query p50 100.0 ms, corpus 2,500 tok/s ({words})"
 
 
 def test_at_a_rate_the_fix_goes_by_the_rate() -> None:

@@ -38,9 +38,11 @@ def test_the_served_model_passes_as_the_local_one_does(example: Example, address
         "-m", "pytest", "--embed-profile", "b1 c4", "--embed-profile-seconds", "0.5", environment=key
     )
     assert re.search(r"^served +builtin +ndcg@10 +0\.621[0-9] +>= 0.6 +pass", shown, re.MULTILINE), shown
-    assert re.search(r"^served +builtin +b1 c4 .* query p50 [\d.]+ ms, corpus [\d.,]+ tok/s", shown, re.MULTILINE), (
-        shown
-    )
+    assert re.search(
+        r"^served +builtin +b1 c4 .* query p50 [\d.]+ ms, corpus [\d.,]+ tok/s \(the server's count\)",
+        shown,
+        re.MULTILINE,
+    ), shown
 
     again = example.passes("-m", "pytest", "-k", "quality", environment=key)
     assert "reused: same model, data and settings" in again

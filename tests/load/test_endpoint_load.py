@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from pytest_embedbench.encode.variant_encoder import VariantEncoder, variant_enc
 from pytest_embedbench.encode.vector_form import VectorForm
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.load.closed_loop import SideProfile, profile_side
+from pytest_embedbench.load.notes import notes
 from pytest_embedbench.load.open_loop import OpenLoop, profile_open_side
 from pytest_embedbench.load.rate_search import max_rate
 from pytest_embedbench.load.shape import LoadShape, OpenShape
@@ -26,6 +28,7 @@ from tests.load.conftest import answer, embeddings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_embedbench.models.protocol import TokenSource
     from tests.load.conftest import Server
 
 TEXTS = [f"text number {number}" for number in range(600)]
@@ -66,6 +69,31 @@ def test_so_many_requests_are_in_flight_over_as_many_connections(
     assert all(sample.latency_ms >= 2 for sample in result.samples)
     assert result.statistics.serving is None
     assert result.statistics.tokens == 100 * shape.batch * 4, "as the server counts"
+
+
+@pytest.mark.parametrize(
+    ("usage", "source"),
+    [
+        ({"prompt_tokens": 7}, "usage"),
+        ({"prompt_tokens": 7, "source": "character_estimate"}, "estimate"),
+        ({"prompt_tokens": 0}, "estimate"),
+        ({"prompt_tokens": 10**9}, "estimate"),
+        ({"prompt_tokens": "7"}, "estimate"),
+        (None, "estimate"),
+    ],
+)
+def test_the_side_says_whose_count_its_tokens_are(
+    server: Server, model: VariantEncoder, usage: Any, source: TokenSource
+) -> None:
+    def reply(request: dict[str, Any]) -> bytes:
+        return answer(json.dumps({"data": [{"embedding": [1.0, 0.5, 0.5]}], "usage": usage}).encode())
+
+    server.reply = reply
+    side = profile(model, LoadShape(1, 2), requests=20).statistics
+    assert side.tokens_from == source
+    assert (side.tokens == 20 * 7) is (usage is not None and usage["prompt_tokens"] == 7)
+    said = "query: tokens are an estimate from characters, not a count"
+    assert (said in notes({"query": side})) is (source == "estimate")
 
 
 def test_a_profile_ends_for_the_same_reasons(model: VariantEncoder, monkeypatch: pytest.MonkeyPatch) -> None:

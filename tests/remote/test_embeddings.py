@@ -59,20 +59,6 @@ def test_broken_answers_are_refused(rows: list[Any], indices: list[int | None], 
         body(rows, indices).vectors(3)
 
 
-@pytest.mark.parametrize(
-    ("usage", "tokens"),
-    [
-        ({"usage": {"prompt_tokens": 7, "total_tokens": 9}}, 7),
-        ({"usage": {"total_tokens": 9}}, 9),
-        ({"usage": {}}, 0),
-        ({"usage": None}, 0),
-        ({}, 0),
-    ],
-)
-def test_tokens_are_the_servers_count(usage: dict[str, Any], tokens: int) -> None:
-    assert body(ROWS.tolist(), [0, 1, 2], **usage).tokens == tokens
-
-
 def test_dimensions_are_asked_for_only_when_given() -> None:
     assert request_body("m", ["a"], dimensions=None, encoding="float") == {
         "model": "m", "input": ["a"], "encoding_format": "float"

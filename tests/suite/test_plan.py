@@ -549,6 +549,14 @@ DATASET_FIX = (
     "or define it in [datasets.NAME]"
 )
 SPLIT_FIX = "choose one with split = ... or --embed-dataset=NAME@SPLIT"
+SERVED = """
+[models.served]
+kind = "endpoint"
+url = "http://127.0.0.1:9/v1"
+model = "org/not-in-the-cache"
+[[checks]]
+profile = "b1 c1"
+"""
 SHAPE_FIX = "write texts a request and requests in flight, e.g. 'b1 c16', or texts a request and requests a second, e.g. 'b1 r50'"
 CHECK_KEYS = "known are budget, dataset, hardware, model, profile, quality"
 
@@ -584,6 +592,18 @@ BAD: dict[str, tuple[str, str, str, str]] = {
     "budget without unit": (
         "[[checks]]\nprofile = 'b1 c1'\nbudget = ['query p50 <= 9']",
         f"{NAME}: checks[0].budget[0]", "no unit in 'query p50 <= 9'", "query p50 is given in ms or s",
+    ),
+    "tokens that a server counts": (
+        f"{SERVED}budget = ['query p50 <= 9 s', 'corpus throughput >= 9 tok/s']",
+        f"{NAME}: checks[0].budget[1]",
+        "tokens of 'served' are a server's count or an estimate, which tok/s cannot be judged by",
+        "give tokenizer, a folder or Hub id with its tokenizer.json, in [models.X]; or limit texts/s",
+    ),
+    "a server's memory": (
+        f"{SERVED}budget = ['memory <= 9 GB']",
+        f"{NAME}: checks[0].budget[0]",
+        "memory of 'served' is its server's, which cannot be seen from here",
+        "leave it out for endpoints: name other models, with model = ...",
     ),
     "unknown quantity": (
         "[[checks]]\nprofile = 'b1 c1'\nbudget = ['corpus thruput > 9 tok/s']",
@@ -796,3 +816,14 @@ print(sorted(heavy & set(sys.modules)))
         check=False,
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+@pytest.mark.parametrize("more", ["hardware = 'L4'\n", "tokenizer"], ids=["for other hardware", "with a tokenizer"])
+def test_tokens_of_a_server_may_be_limited_where_they_are_counted_or_the_budget_may_not_bind(
+    tmp_path: Path, more: str
+) -> None:
+    head, profile = SERVED.split("[[checks]]")
+    served = head + "tokenizer = 'org/m'\n" if more == "tokenizer" else head
+    bound = more if more.startswith("hardware") else ""
+    (tmp_path / NAME).write_text(f"{served}[[checks]]{profile}{bound}budget = ['corpus throughput >= 9 tok/s']\n")
+    assert len(read_suite(tmp_path / NAME).pairs[0].checks) == 2

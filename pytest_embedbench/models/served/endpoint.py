@@ -34,6 +34,7 @@ from pytest_embedbench.remote.client import Reply
 from pytest_embedbench.remote.embeddings import EMBEDDINGS_PATH, Embeddings, server_times
 from pytest_embedbench.remote.errors import EndpointError
 from pytest_embedbench.remote.settings import EndpointSettings
+from pytest_embedbench.remote.usage import server_count
 
 if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import Vectors
@@ -102,7 +103,7 @@ class EndpointModel:
             try:
                 reply = done.result()
                 vectors = self._vectors(reply.value, len(batch), self.sample_vectors.shape[1])
-                texts = self._counter.counted(batch, reply.value.tokens)
+                texts = self._counter.counted(batch, server_count(reply.value.usage, reply.headers))
                 outcome.set_result(AnsweredBatch(vectors, texts, server_times(reply.headers)))
             except EndpointError as error:
                 outcome.set_exception(ModelError(str(error), where=f"model {self._alias!r}"))

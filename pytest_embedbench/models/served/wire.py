@@ -15,6 +15,7 @@ from pytest_embedbench.remote.answers import HttpAnswer, decode_answer, server_m
 from pytest_embedbench.remote.embeddings import EMBEDDINGS_PATH, Embeddings, request_body, server_times
 from pytest_embedbench.remote.errors import EndpointError
 from pytest_embedbench.remote.settings import EndpointSettings
+from pytest_embedbench.remote.usage import server_count
 
 if TYPE_CHECKING:
     from pytest_embedbench.models.served.token_counts import RequestTokenCounter, SentText
@@ -91,7 +92,8 @@ class Wire:
             raise self.failure(str(error)) from None
         if not np.isfinite(vectors).all():
             raise self.failure("a vector holds NaN or infinity")
-        return AnsweredBatch(vectors, self._counter.counted(batch, embeddings.tokens), server_times(answer.headers))
+        texts = self._counter.counted(batch, server_count(embeddings.usage, answer.headers))
+        return AnsweredBatch(vectors, texts, server_times(answer.headers))
 
     def failure(self, problem: str) -> ModelError:
         """Return an error that names model and address, with the key taken out."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pytest_embedbench.load.notes import overload_note
 from pytest_embedbench.load.rates import SEARCH_END_TEXTS, RateResult
-from pytest_embedbench.load.statistics import ProfileResult
+from pytest_embedbench.load.statistics import TOKENS_FROM, ProfileResult
 from pytest_embedbench.machine.environment import short_hardware_name
 from pytest_embedbench.reports.cards import format as fmt
 from pytest_embedbench.reports.cards.facts import (
@@ -187,6 +187,14 @@ def _performance(profile: ProfileResult) -> Iterator[Block]:
     measures = tuple(NamedFigure(name=name, figure=Figure(text=text)) for name, text in values.items() if text)
     if measures:
         yield Performance(profile=name, measures=measures)
+    sources = {side: TOKENS_FROM[statistics.tokens_from or "tokenizer"] for side, statistics in sides.items()}
+    for source in dict.fromkeys(filter(None, sources.values())):
+        what = " and ".join(side for side, other in sources.items() if other == source)
+        text = (
+            f"{what} tokens under {name} are {source}, not the model's tokenizer's: compare them with no other server's"
+        )
+        if any(statistics.arrivals is None for statistics in sides.values()):
+            yield TextBlock(text=one_line(text))
     for side, statistics in sides.items():
         if reason := overload_note(statistics):
             yield TextBlock(text=one_line(f"{side} under {name}: {reason}"))

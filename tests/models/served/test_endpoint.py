@@ -133,7 +133,7 @@ def test_tokens_are_the_tokenizers(connect: Connect, minilm: SentenceTransformer
     ours, theirs = model.prepare(texts, "document"), minilm.prepare(texts, "document")
     short = [0, 2, 3]
     assert [ours[i][1:] for i in short] == [theirs[i][1:] for i in short]
-    assert ours[1][1:] == (12, 10)
+    assert ours[1][1:] == (12, 10, "tokenizer")
     cut = ours[1].payload.text
     assert texts[1].startswith(cut)
     assert minilm.prepare([cut], "document")[0].length == 12

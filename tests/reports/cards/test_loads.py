@@ -13,6 +13,7 @@ import pytest
 from pytest_embedbench.load.quantiles import Interval
 from pytest_embedbench.load.rates import MaxRate, RateProbe, RateResult
 from pytest_embedbench.load.statistics import Arrivals, ProfileResult, SideStatistics, summarize
+from pytest_embedbench.models.protocol import TokenSource
 from pytest_embedbench.models.spec import ModelSpec
 from pytest_embedbench.reports.cards import HighestRate, parse, render
 from pytest_embedbench.reports.cards.build import build_card
@@ -50,6 +51,17 @@ def test_a_line_of_a_closed_loop_has_throughput_and_that_of_a_rate_has_p99() -> 
         "**Performance (L4 b1 c16):** Corpus 2.5K tok/s · Corpus p50 100.0ms · Query 2.5K tok/s · Query p50 100.0ms",
         "**Performance (L4 b1 r300):** Corpus p50 100.0ms · Corpus p99 100.0ms · Query p50 100.0ms · Query p99 100.0ms",
     ]
+
+
+@pytest.mark.parametrize(("source", "words"), [("usage", "the server's count"), ("estimate", "an estimate")])
+def test_tokens_that_the_tokenizer_did_not_count_are_said(source: TokenSource, words: str) -> None:
+    other = msgspec.structs.replace(SIDE, tokens_from=source)
+    said = f"tokens under L4 b1 c16 are {words}, not the model's tokenizer's: compare them with no other server's\n"
+    assert f"\nCorpus and Query {said}" in page(profile("b1 c16", other, other))
+    one = page(profile("b1 c16", other, msgspec.structs.replace(SIDE, tokens_from="tokenizer")))
+    assert f"\nQuery {said}" in one
+    assert parse(one).sections[0].performance[0].figures["Corpus"].value == 2500
+    assert "tokens under" not in page(profile("b1 c16", SIDE, SIDE))
 
 
 @pytest.mark.parametrize(("kept_up", "said"), [(False, "the server did not keep up"), (None, "too short to tell")])
