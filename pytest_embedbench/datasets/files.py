@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, cast
 
+from pytest_embedbench.core.unpacking import UNPACK_ERRORS, TooLargeError, check_unpacked, open_gzip
 from pytest_embedbench.errors import DatasetError
 
 MAX_DEPTH = 3
@@ -34,6 +33,11 @@ def open_root(path: Path) -> Traversable:
         raise DatasetError(f"cannot be read as a zip archive: {error}", where=str(path)) from None
     for member in archive.infolist():
         _refuse_unsafe_member(path, member)
+    try:
+        # zipfile reads no more of a member than its declared size, so the declared sizes are bounds.
+        check_unpacked(sum(member.file_size for member in archive.infolist()), path.stat().st_size)
+    except TooLargeError as error:
+        raise DatasetError(str(error), where=str(path), fix=error.FIX) from None
     root = cast("Traversable", zipfile.Path(archive))
     entries = [entry for entry in root.iterdir() if not _is_hidden(entry.name)]
     return entries[0] if len(entries) == 1 and entries[0].is_dir() else root
@@ -89,14 +93,23 @@ def opened(file: Traversable) -> Iterator[IO[bytes]]:
     try:
         with file.open("rb") as raw:
             if file.name.endswith(".gz"):
-                with gzip.open(raw, "rb") as unpacked:
-                    yield cast("IO[bytes]", unpacked)
+                with open_gzip(raw, _size(file)) as unpacked:
+                    yield unpacked
             else:
                 yield raw
     except FileNotFoundError:
         raise DatasetError("no such file", where=where) from None
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except TooLargeError as error:
+        raise DatasetError(str(error), where=where, fix=error.FIX) from None
+    except (OSError, zipfile.BadZipFile, *UNPACK_ERRORS) as error:
         raise DatasetError(f"cannot be read: {error}", where=where) from None
+
+
+def _size(file: Traversable) -> int:
+    """Return the bytes that the file takes on disk; of a member of an archive, those that it takes unpacked."""
+    if isinstance(file, zipfile.Path):
+        return file.root.getinfo(file.at).file_size
+    return Path(str(file)).stat().st_size
 
 
 def lines(file: Traversable) -> Iterator[tuple[int, str]]:

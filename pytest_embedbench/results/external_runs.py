@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import codecs
 import ctypes
-import gzip
 import math
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,6 +15,7 @@ from typing import NamedTuple
 from pytest_embedbench import catalog
 from pytest_embedbench.core.measures import Measure
 from pytest_embedbench.core.runs import Run
+from pytest_embedbench.core.unpacking import UNPACK_ERRORS, TooLargeError, gunzip
 from pytest_embedbench.datasets.types import Dataset, Finding
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.evaluate.metrics import Scores, score
@@ -104,8 +103,10 @@ def _content(path: Path) -> bytes:
     try:
         content = path.read_bytes()
         if content.startswith(GZIP_MAGIC):  # rather than by the name, which need not end in .gz
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
+            content = gunzip(content)
+    except TooLargeError as error:
+        raise ResultError(str(error), where=str(path), fix=error.FIX) from None
+    except (OSError, *UNPACK_ERRORS) as error:
         raise ResultError(f"cannot be read: {error}", where=str(path)) from None
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ResultError("is in UTF-16", where=str(path), fix="save it in UTF-8")

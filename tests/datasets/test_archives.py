@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import stat
 import zipfile
 from pathlib import Path
@@ -24,6 +25,31 @@ def archive(folder: Path, to: Path, *more: tuple[zipfile.ZipInfo | str, str]) ->
         for name, content in more:
             file.writestr(name, content)
     return to
+
+
+def test_an_archive_that_unpacks_to_far_more_than_its_size_is_refused(make_beir: MakeBeir, tmp_path: Path) -> None:
+    folder = make_beir()
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv"):
+            file.write(folder / name, name)
+        with file.open("other.jsonl", "w") as member:
+            for _ in range(30):
+                member.write(bytes(10_000_000))
+    with pytest.raises(DatasetError, match="unpack to more than 256,000,000") as caught:
+        check_dataset(DatasetSpec(path=str(path)))
+    assert "EMBEDBENCH_MAX_UNPACKED" in caught.value.fix
+
+
+def test_a_packed_corpus_that_unpacks_to_far_more_than_its_size_is_refused(make_beir: MakeBeir) -> None:
+    folder = make_beir()
+    with gzip.open(folder / "corpus.jsonl.gz", "wb") as file:
+        file.write((folder / "corpus.jsonl").read_bytes())
+        for _ in range(30):
+            file.write(b" " * 10_000_000)
+    (folder / "corpus.jsonl").unlink()
+    with pytest.raises(DatasetError, match=r"corpus\.jsonl\.gz: its .* bytes unpack to more than 256,000,000"):
+        load_dataset(NamedDataset(alias="facts", spec=DatasetSpec(path=str(folder))))
 
 
 def link(name: str) -> zipfile.ZipInfo:
