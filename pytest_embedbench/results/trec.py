@@ -10,13 +10,19 @@ from pytest_embedbench.datasets.types import Dataset
 from pytest_embedbench.errors import ResultError
 
 COLUMNS = 6
-_UNSAFE = re.compile(r"[\s%]")
+_UNSAFE = re.compile(r"[\s%]|\A[#\ufeff]")
+"""What is percent-encoded in an id: columns are separated by white space, readers take a line that begins with ``#`` for
+a comment, and a file that begins with a byte order mark loses it."""
+
+NO_ID = "%"
+"""What stands for an empty id: no other id is written like this, since each ``%`` in an id is encoded."""
 
 
 def dump_run(run: Run, tag: str) -> str:
     """Return the run as text. Scores keep all their digits, so that exactly the tied scores stay ties.
 
-    White space and ``%`` in an id are percent-encoded, since columns are separated by white space.
+    White space and ``%`` in an id are percent-encoded, and so is a ``#`` at its beginning; an empty id is ``%``. So what
+    is written reads back the same, whatever the ids.
     """
     tag = _UNSAFE.sub("_", tag) or "embedbench"  # the last column must not be empty
     lines = [
@@ -40,7 +46,7 @@ def parse_run(text: str, where: str) -> Run:
             continue
         try:
             query, _, doc, _, score, _ = fields
-            rankings.setdefault(unquote(query), []).append((unquote(doc), float(score)))
+            rankings.setdefault(_unquoted(query), []).append((_unquoted(doc), float(score)))
         except ValueError:
             problem = "not a TREC run line (query Q0 document rank score tag)"
             raise ResultError(problem, where=f"{where}:{number}") from None
@@ -60,4 +66,8 @@ def dump_qrels(dataset: Dataset) -> str:
 
 
 def _quoted(key: str) -> str:
-    return _UNSAFE.sub(lambda match: quote(match[0]), key)
+    return _UNSAFE.sub(lambda match: quote(match[0]), key) or NO_ID
+
+
+def _unquoted(text: str) -> str:
+    return "" if text == NO_ID else unquote(text)

@@ -11,13 +11,13 @@ from pytest_embedbench.core.runs import Run
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.results.trec import COLUMNS, dump_run, parse_run
 
-# White space, percent signs and what splitlines takes for line ends; no lone surrogates, which UTF-8 cannot hold.
+# White space, percent and number signs, byte order marks and what splitlines takes for line ends; no lone surrogates,
+# which UTF-8 cannot hold. An id may be empty too.
 IDS = st.text(
     st.one_of(
-        st.sampled_from(" %\t\n\r\x0b\x0c\x1c\x1d\x1e\x85\xa0\u2028\u2029\u3000%20"),
+        st.sampled_from(" %\t\n\r\x0b\x0c\x1c\x1d\x1e\x85\xa0\u2028\u2029\u3000%20#\ufeff"),
         st.characters(exclude_categories=["Cs"]),
-    ),
-    min_size=1,
+    )
 )
 SCORES = st.floats(allow_nan=False, allow_infinity=False)
 RUNS = st.dictionaries(IDS, st.dictionaries(IDS, SCORES, min_size=1, max_size=6), max_size=5)
@@ -32,6 +32,8 @@ def test_round_trip(scores: dict[str, dict[str, float]], tag: str) -> None:
     lines = text.split("\n")
     assert lines.pop() == ""
     assert all(len(line.split()) == COLUMNS for line in lines)
+    assert not text.startswith("\ufeff")
+    assert not any(line.startswith("#") for line in lines), "readers take such a line for a comment"
 
 
 @given(st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=8))
@@ -55,6 +57,16 @@ def test_order_comes_from_scores_and_ids() -> None:
 def test_a_bad_line_is_named(line: str) -> None:
     with pytest.raises(ResultError, match=r"facts\.run:2: not a TREC run line"):
         parse_run(f"q Q0 d 1 0.5 t\n{line}\n", "facts.run")
+
+
+@pytest.mark.parametrize(
+    ("key", "written"), [("#7", "%237"), ("7#8", "7#8"), ("", "%"), ("%", "%25"), ("a b", "a%20b"), ("\ufeffq", "%EF%BB%BFq")]
+)
+def test_how_unusual_ids_are_written(key: str, written: str) -> None:
+    run = Run({key: [(key, 0.5)]})
+    text = dump_run(run, "t")
+    assert text == f"{written} Q0 {written} 1 0.5 t\n"
+    assert parse_run(text, "x") == run
 
 
 def test_ids_of_the_usual_kind_are_written_as_they_are() -> None:
