@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 
@@ -41,3 +42,29 @@ def file_name(name: str) -> str:
 def path_digest(path: Path) -> str:
     """Return 32 hexadecimal digits that stand for a path in another file's name, e.g. that of a lock."""
     return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:32]
+
+
+def files_below(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
+    """Yield the files in a folder and below it whose path ends as one of the patterns says; links are followed.
+
+    Args:
+        folder: where to look; a folder that cannot be read counts as empty.
+        patterns: ``*.json`` for files in any folder, ``*/*.json`` for those in folders below only.
+    """
+    # Path.rglob() does not go through links to folders, but whoever opens a file by its path does.
+    yield from _files_below(folder, folder, patterns, frozenset())
+
+
+def _files_below(root: Path, folder: Path, patterns: Sequence[str], around: frozenset[str]) -> Iterator[Path]:
+    here = os.path.realpath(folder)
+    if here in around:  # a link to a folder that it lies in
+        return
+    try:
+        entries = list(folder.iterdir())
+    except OSError:
+        return
+    for path in entries:
+        if path.is_dir():
+            yield from _files_below(root, path, patterns, around | {here})
+        elif path.is_file() and any(path.relative_to(root).match(pattern) for pattern in patterns):
+            yield path

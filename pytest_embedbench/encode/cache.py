@@ -55,7 +55,8 @@ class SpaceKey(msgspec.Struct, frozen=True, kw_only=True):
     attention: str
     pooling: str
     backend: str
-    libraries: dict[str, str | None]
+    libraries: dict[str, str]
+    """Versions of libraries, and values of environment variables."""
 
     @staticmethod
     def read(text: str) -> SpaceKey:
@@ -93,7 +94,7 @@ class VectorCache:
         self._replaced = False
 
     def spaces(
-        self, model: str, fingerprint: str, facts: ModelFacts, libraries: Mapping[str, str | None]
+        self, model: str, fingerprint: str, facts: ModelFacts, libraries: Mapping[str, str]
     ) -> dict[Role, Space]:
         """Return the spaces of a loaded model, one for each role."""
         return {

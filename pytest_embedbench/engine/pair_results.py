@@ -9,12 +9,12 @@ import msgspec
 
 from pytest_embedbench.engine.pair_work import PairWork
 from pytest_embedbench.evaluate.metrics import score
-from pytest_embedbench.machine.environment import describe_environment, peak_memory_bytes
+from pytest_embedbench.machine.environment import describe_environment, installed, peak_memory_bytes
 from pytest_embedbench.results.record import dataset_record, with_scores
 from pytest_embedbench.results.schema import Details, Evidence, PairResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from pytest_embedbench.core.measures import Measure
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from pytest_embedbench.results.schema import ModelRecord
     from pytest_embedbench.results.store import Store
 
+SCORE_LIBRARIES = ("pytest-embedbench", "pytrec_eval-terrier")
+"""Libraries that compute means from a ranking."""
+
 
 def reuse(
     store: Store, path: Path, stored: PairResult, run: Run, dataset: Dataset, measures: Sequence[Measure]
@@ -32,6 +35,13 @@ def reuse(
     """Score a stored ranking; the result is written again only if the scores or their file are not there yet."""
     scores = score(run, dataset.qrels, dataset.judged_queries, measures)
     result = with_scores(stored, scores, dataset)
+    if result.embedbench.means != stored.embedbench.means and (environment := result.embedbench.environment):
+        # These means are of today's libraries, whatever ranked then.
+        current = {**environment.libraries, **installed(SCORE_LIBRARIES)}
+        environment = msgspec.structs.replace(environment, libraries=current)
+        result = msgspec.structs.replace(
+            result, embedbench=msgspec.structs.replace(result.embedbench, environment=environment)
+        )
     # An unchanged result is not written again, so that the file's time stays the time of its measurement.
     if result != stored or not (path.parent / stored.embedbench.evidence.per_query).is_file():
         store.save_ranking(path, run, scores, result.embedbench.model.name)
@@ -40,11 +50,15 @@ def reuse(
 
 
 class Destination(NamedTuple):
-    """The file for a pair's result, the model's record in it, and the key that says what the ranking depends on."""
+    """The file for a pair's result, the model's record in it, and the key that says what the ranking depends on.
+
+    ``software`` is the part of the key that the environment of the result records.
+    """
 
     path: Path
     record: ModelRecord
     key: str
+    software: Mapping[str, str]
 
 
 def save(
@@ -59,7 +73,7 @@ def save(
 
     Loads measured earlier stay with it if ``earlier`` has the same key: they are of the same model and data.
     """
-    path, record, key = destination
+    path, record, key, software = destination
     unchanged = earlier.embedbench if earlier and earlier.embedbench.key == key else None
     evidence = Evidence(
         samples=unchanged.evidence.samples if unchanged else {},
@@ -69,7 +83,7 @@ def save(
         key=key,
         model=record,
         dataset=dataset_record(dataset),
-        environment=describe_environment(loader.device),
+        environment=describe_environment(loader.device, software),
         measured_on=datetime.now(UTC).date().isoformat(),
         depth=evaluation.depth,
         effort=evaluation.encode,

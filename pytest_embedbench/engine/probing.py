@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from pytest_embedbench.conformance.probes import PROBES
 from pytest_embedbench.conformance.subject import Subject
-from pytest_embedbench.machine.environment import ranking_libraries
 from pytest_embedbench.results.conformance import CONFORMANCE, ProbeRecord, read_probes, write_probes
 from pytest_embedbench.results.record import model_record
 from pytest_embedbench.results.reuse import hash_parts
@@ -65,13 +64,14 @@ class Examiner:
 
     def _key(self, probed_model: ProbedModel, record: ModelRecord, data: Data) -> str:
         """Return the sha256 of everything that decides the model's vectors and those of its reference."""
-        reference = probed_model.reference
+        reference, sources = probed_model.reference, self._loader.sources
+        compared = reference and sources.locate(reference)
         return hash_parts(
             {
                 "model": (record.fingerprint, record.spec),
-                "reference": reference and (self._loader.sources.locate(reference).fingerprint, reference.spec),
+                "reference": reference and compared and (compared.fingerprint, reference.spec, dict(compared.software)),
                 "dtype": self._loader.dtype(probed_model.model, data),
                 "device": self._loader.device,
-                "libraries": ranking_libraries(),
+                "software": dict(sources.locate(probed_model.model).software),
             }
         )

@@ -29,10 +29,10 @@ from pytest_embedbench.evaluate.dense import Encoding
 from pytest_embedbench.evaluate.evaluation import evaluate
 from pytest_embedbench.evaluate.fail_fast.encoding import FailFast
 from pytest_embedbench.evaluate.search import depth_for
-from pytest_embedbench.machine.environment import hardware_name, ranking_libraries
+from pytest_embedbench.machine.environment import hardware_name
 from pytest_embedbench.models.protocol import Encoder
 from pytest_embedbench.results.record import model_record
-from pytest_embedbench.results.reuse import result_key
+from pytest_embedbench.results.reuse import Conditions, changes, refuse_to_replace
 from pytest_embedbench.results.store import Store
 
 if TYPE_CHECKING:
@@ -246,19 +246,22 @@ class Workbench:
     def _evaluate(self, pair: Pair, measures: Sequence[Measure]) -> PairWork:
         self.store.check_writable()
         dataset = self.dataset(pair.dataset)
-        record = model_record(pair.model, self.loader.sources.locate(pair.model))
+        source = self.loader.sources.locate(pair.model)
+        record = model_record(pair.model, source)
         path = self.store.path(record, dataset.name)
         # Locked while evaluating: another worker that wants the same pair waits and then uses what is stored.
         with self.store.locked(path):
             dtype = self.loader.dtype(pair.model, lambda: dataset)
             given = pair.model.as_given(dataset)
-            key = result_key(pair.model, record, given, device=self.loader.device, dtype=dtype)
+            now = Conditions(pair.model, record, dataset, given, self.loader.device, dtype, source.software)
             stored = self.store.load(path)
             # The time is the file's own, since another worker of this session may have written it.
-            if stored and self._may_reuse(path.stat().st_mtime) and stored.embedbench.key == key:
+            if stored and self._may_reuse(path.stat().st_mtime) and stored.embedbench.key == now.key:
                 run = self.store.load_run(path, stored)
                 if run is not None and stored.embedbench.depth >= depth_for(measures):
                     return reuse(self.store, path, stored, run, dataset, measures)
+            if stored and stored.embedbench.key != now.key:
+                self._replace(path, stored, now)
             # Facts first: they refuse a variant with too many dimensions before anything is encoded.
             facts, model = self.facts(pair), self.model(pair)
             with self._encoding(pair.model, model) as encoding:
@@ -273,8 +276,20 @@ class Workbench:
             if evaluation.form:
                 # A load on this variant needs the same ranges of int8, without encoding the sample again.
                 self._forms.put(_key(pair), evaluation.form)
-            destination = Destination(path, msgspec.structs.replace(record, facts=facts), key)
+            destination = Destination(path, msgspec.structs.replace(record, facts=facts), now.key, source.software)
             return save(self.store, self.loader, destination, dataset, evaluation, stored)
+
+    def _replace(self, path: Path, stored: PairResult, now: Conditions) -> None:
+        """Say that a stored result is of other settings or files, and will be replaced.
+
+        Raises:
+            ResultError: it is of another definition, and stays.
+        """
+        own_session = path.stat().st_mtime >= self.settings.fresh_since
+        refuse_to_replace(path, stored.embedbench, now, own_session=own_session)
+        differing = ", ".join(changes(stored.embedbench, now)) or "other settings or software"
+        names = f"{now.record.alias} on {now.dataset.name}"
+        self._notes.append(f"{names}: the stored result is replaced, since it is of something else: {differing}")
 
     def _fail_fast(self, pair: Pair, path: Path, stored: PairResult | None, dataset: Dataset) -> FailFast | None:
         """Return limits that may end the evaluation early; a stored run of the same data decides what is encoded first.
@@ -296,11 +311,8 @@ class Workbench:
         """Give settings for encoding with the model, and close the embedding cache's file after the work."""
         caches: Mapping[Role, Cache] = {}
         if self._cache is not None and isinstance(model, Encoder):
-            # bm25s makes no vectors, so another version of it must not discard any.
-            libraries = {name: version for name, version in ranking_libraries().items() if name != "bm25s"}
-            caches = self._cache.spaces(
-                named.base.name, self.loader.sources.locate(named).fingerprint, model.facts, libraries
-            )
+            source = self.loader.sources.locate(named)
+            caches = self._cache.spaces(named.base.name, source.fingerprint, model.facts, source.software)
         try:
             yield Encoding(self.loader.budget(model), self.progress, caches)
         finally:

@@ -6,19 +6,26 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
 RECORDED_LIBRARIES = (
-    "pytest-embedbench", "torch", "transformers", "tokenizers", "sentence-transformers", "numpy", "pytrec_eval-terrier",
-    "bm25s", "onnxruntime", "onnxruntime-gpu", "openvino",
+    "pytest-embedbench", "torch", "transformers", "tokenizers", "sentence-transformers", "numpy", "scipy",
+    "pytrec_eval-terrier", "bm25s", "PyStemmer", "peft", "onnxruntime", "onnxruntime-gpu", "openvino",
 )  # fmt: skip
-"""Libraries whose versions a result records."""
+"""Libraries whose versions every result records; those that decide a model's numbers are recorded too."""
 
-RANKING_LIBRARIES = tuple(name for name in RECORDED_LIBRARIES if name not in {"numpy", "pytrec_eval-terrier"})
-"""Libraries whose version can change a ranking; with another version, a stored run is not used again."""
+NUMERIC_VARIABLES = (
+    # torch and the libraries below it: reduced precision in place of fp32, and other code paths.
+    "ATEN_CPU_CAPABILITY", "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG",
+    "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA",
+    "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "PYTORCH_MPS_FAST_MATH", "PYTORCH_MPS_PREFER_METAL",
+)  # fmt: skip
+"""Environment variables that change the numbers that a network computes."""
 
 GENERIC_WORD = re.compile(r"NVIDIA|AMD|CPU|Processor|\d+-Core", re.IGNORECASE)
 """Pattern of words in a hardware name that tell a card's reader nothing."""
@@ -103,10 +110,10 @@ def peak_memory_bytes(device: str) -> dict[str, int]:
     return peak
 
 
-def library_versions() -> dict[str, str]:
-    """Return the versions of ``RECORDED_LIBRARIES``, without those that are not installed."""
+def installed(names: Iterable[str]) -> dict[str, str]:
+    """Return the versions of these distributions, without those that are not installed."""
     versions = {}
-    for name in RECORDED_LIBRARIES:
+    for name in names:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
@@ -114,14 +121,18 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
-def ranking_libraries() -> dict[str, str | None]:
-    """Return the versions of ``RANKING_LIBRARIES``; None for a library that is not installed."""
-    versions = library_versions()
-    return {name: versions.get(name) for name in RANKING_LIBRARIES}
+def library_versions() -> dict[str, str]:
+    """Return the versions of ``RECORDED_LIBRARIES``, without those that are not installed."""
+    return installed(RECORDED_LIBRARIES)
 
 
-def describe_environment(device: str) -> Environment:
-    """Return the environment as it is now, for a model on ``device``."""
+def numeric_variables() -> dict[str, str]:
+    """Return the values of those of ``NUMERIC_VARIABLES`` that are set."""
+    return {name: value for name in NUMERIC_VARIABLES if (value := os.environ.get(name))}
+
+
+def describe_environment(device: str, software: Mapping[str, str] = MappingProxyType({})) -> Environment:
+    """Return the environment as it is now, for a model on ``device``; ``software`` is what its vectors depend on."""
     driver = ""
     if device.startswith("cuda"):
         import torch
@@ -135,7 +146,7 @@ def describe_environment(device: str) -> Environment:
         driver=driver,
         python=platform.python_version(),
         system=platform.platform(),
-        libraries=library_versions(),
+        libraries={**library_versions(), **software},
     )
 
 

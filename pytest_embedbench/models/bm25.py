@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_embedbench.core.runs import Run
 from pytest_embedbench.errors import ModelError, needs_extra
+from pytest_embedbench.models.libraries import BM25_LIBRARIES, software
 from pytest_embedbench.models.protocol import ModelFacts
 from pytest_embedbench.models.registry import LoadOptions, ModelKind, SourceCache
 from pytest_embedbench.models.source import ModelSource
@@ -59,7 +60,7 @@ class BM25Kind(ModelKind):
     """BM25, which has no files and no settings."""
 
     def locate(self, model: NamedModel) -> ModelSource:  # noqa: ARG002 - all definitions mean the same
-        return ModelSource(None, "", "bm25")
+        return ModelSource(None, "", "bm25", software(BM25_LIBRARIES))
 
     def load(self, model: NamedModel, sources: SourceCache, options: LoadOptions) -> BM25Model:  # noqa: ARG002 - see locate
         return BM25Model()

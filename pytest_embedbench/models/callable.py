@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,13 +17,17 @@ import numpy as np
 from pytest_embedbench.datasets.types import ROLES, Role
 from pytest_embedbench.errors import ModelError, closest
 from pytest_embedbench.models.checkpoint import TokenCounter, served_token_counter
+from pytest_embedbench.models.imported_code import source_files
+from pytest_embedbench.models.libraries import distributions, software
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText, check_vectors, without_empty
 from pytest_embedbench.models.registry import LoadOptions, ModelKind, SourceCache
 from pytest_embedbench.models.sample_texts import SAMPLE_TEXTS, UNIT_LENGTH_TOLERANCE
 from pytest_embedbench.models.served.token_counts import (
     CHARACTERS_PER_TOKEN,
+    CUTTING_LIBRARIES,
     RequestTokenCounter,
     UsageCounter,
+    cutting_tokenizer,
     request_token_counter,
 )
 from pytest_embedbench.models.source import ModelSource
@@ -139,26 +141,34 @@ def load_callable(model: NamedModel) -> CallableModel:
 def callable_fingerprint(model: NamedModel) -> str:
     """Return a digest that stands for a function's code and weights.
 
-    It is the sha256 of the function's import path and of the files that define it: the module of the import path, and
-    the module in which the function itself stands. Whatever else the function uses (other modules, weights, a service)
-    cannot be seen from here, so a ``revision`` in the definition is taken to identify it. Without a revision, the
-    digest also covers the function's vectors of ``SAMPLE_TEXTS`` for both roles, bit for bit: where they differ,
-    nothing stored is used again. The results of a function whose vectors differ from call to call are therefore never
-    used again without a ``revision``.
+    It is the sha256 of the function's import path and of the files that define it: the module of the import path, the
+    module in which the function itself stands, and every module of the user's own that these import, directly or not.
+    Libraries count by their version (``ModelSource.software``). Whatever else the function reads (weights, files,
+    variables, a service) cannot be seen from here, so a ``revision`` in the definition is taken to identify it. Without
+    a revision, the digest also covers the function's vectors of ``SAMPLE_TEXTS`` for both roles, bit for bit: where
+    they differ, nothing stored is used again. The results of a function whose vectors differ from call to call are
+    therefore never used again without a ``revision``.
 
     Raises:
         ModelError: as ``load_callable``.
     """
+    return _locate(model).fingerprint
+
+
+def _locate(model: NamedModel) -> ModelSource:
     spec = model.spec
     function = _import_function(model)
-    digest = hashlib.sha256(msgspec.json.encode([spec.callable, spec.revision, spec.tokenizer]))
-    for module, content in _sources(spec.callable.partition(":")[0], function).items():
-        digest.update(module.encode() + b"\0" + content)
+    tokenizer = cutting_tokenizer(model)
+    digest = hashlib.sha256(msgspec.json.encode([spec.callable, spec.revision, tokenizer]))
+    code = source_files(_modules(spec.callable.partition(":")[0], function))
+    for module, file in sorted(code.own.items()):
+        digest.update(module.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     if not spec.revision:
         for vectors in _sample_vectors(function, _name(model)):
             # Little-endian, so that the digest does not depend on the machine's byte order.
             digest.update(np.ascontiguousarray(vectors, "<f4").tobytes())
-    return digest.hexdigest()
+    libraries = [*distributions(code.libraries), *(CUTTING_LIBRARIES if tokenizer else ())]
+    return ModelSource(None, spec.revision, digest.hexdigest(), software(libraries, numeric=True))
 
 
 def _import_function(model: NamedModel) -> Encode:
@@ -222,26 +232,20 @@ def _sample_vectors(function: Encode, name: str) -> list[Vectors]:
     return by_role
 
 
-def _sources(module: str, function: Any) -> dict[str, bytes]:
-    """Return module -> sha256 of its file, for the module of a function's import path and that of its definition."""
+def _modules(module: str, function: Any) -> list[str]:
+    """Return the module of a function's import path, and that of its definition."""
     # Partials and decorators lie in other modules than the function that they wrap.
     inner = function
     while isinstance(inner, partial):
         inner = inner.func
-    defined = getattr(inspect.unwrap(inner), "__module__", None) or module
-    digests = {}
-    for name in sorted({module, defined}):
-        path = getattr(sys.modules.get(name), "__file__", None)
-        if path and Path(path).is_file():
-            digests[name] = hashlib.sha256(Path(path).read_bytes()).digest()
-    return digests
+    return sorted({module, getattr(inspect.unwrap(inner), "__module__", None) or module})
 
 
 class CallableKind(ModelKind):
     """Functions at an import path."""
 
     def locate(self, model: NamedModel) -> ModelSource:
-        return ModelSource(None, model.spec.revision, callable_fingerprint(model))
+        return _locate(model)
 
     def load(self, model: NamedModel, sources: SourceCache, options: LoadOptions) -> CallableModel:  # noqa: ARG002 - no files
         return load_callable(model)

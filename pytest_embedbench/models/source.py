@@ -9,14 +9,20 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pytest_embedbench.core.decoding import DecodingError, decode_json
+from pytest_embedbench.core.files import files_below
 from pytest_embedbench.errors import ModelError, install_command
 from pytest_embedbench.models.backend import backend_patterns
+from pytest_embedbench.models.libraries import checkpoint_software
+from pytest_embedbench.models.references import references
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 from pytest_embedbench.remote.hub import HubError, Snapshot, snapshot
 
 WEIGHT_FILES = "*.safetensors"
 MODEL_FILES = ("*.json", WEIGHT_FILES, "*.txt", "*.model")
 """Patterns of files that loading needs: configurations, vocabularies and safetensors; never pickles or code."""
+
+READ_IF_THERE = ("*/pytorch_model.bin", "adapter_model.bin", "*.tiktoken", "*.codes", "*.bpe", "*.spm", "*.vocab")
+"""Patterns of files that are not downloaded, but that the libraries read where a folder has them."""
 
 SETTINGS_FILES = ("*.json", "*.txt", "*.model")
 """Patterns of a model's files other than weights."""
@@ -46,6 +52,8 @@ class ModelSource(NamedTuple):
     revision: str
     fingerprint: str
     """sha256 of the files that loading needs, or another digest that stands for the model's weights."""
+    software: Mapping[str, str] = MappingProxyType({})
+    """Versions of the libraries and values of the environment variables that decide the vectors, by name."""
 
 
 def locate_checkpoint(model: NamedModel) -> ModelSource:
@@ -54,16 +62,18 @@ def locate_checkpoint(model: NamedModel) -> ModelSource:
     Raises:
         ModelError: the files are not here and cannot be downloaded; the message says how to get them.
     """
-    patterns = model_file_patterns(model.spec)
+    spec = model.spec
+    patterns = model_file_patterns(spec)
     folder = model.folder()
     if folder is None:
         downloaded = _from_hub(model, patterns)
-        fingerprint = fingerprint_folder(downloaded.folder, patterns, downloaded.sha256)
-        return ModelSource(downloaded.folder, downloaded.revision, fingerprint)
-    fingerprint = fingerprint_folder(folder, patterns)
-    # A package has no revision of its own, so its files give one.
-    revision = f"sha256-{fingerprint[:12]}" if model.spec.package else model.spec.revision
-    return ModelSource(folder, revision, fingerprint)
+        folder, revision, known = downloaded.folder, downloaded.revision, downloaded.sha256
+    else:
+        # A package has no revision of its own, and so has a folder whose definition gives none.
+        revision, known = "" if spec.package else spec.revision, dict[Path, bytes]()
+    fingerprint = fingerprint_checkpoint(folder, patterns, known, code=spec.trust_remote_code)
+    software = checkpoint_software(spec, folder)
+    return ModelSource(folder, revision or f"sha256-{fingerprint[:12]}", fingerprint, software)
 
 
 def settings_folder(model: NamedModel) -> Path:
@@ -99,15 +109,51 @@ def checkpoint_dtype(folder: Path) -> str:
     return CHECKPOINT_DTYPES.get(str(config.get("dtype") or config.get("torch_dtype")), "")
 
 
+def fingerprint_checkpoint(
+    folder: Path,
+    patterns: Sequence[str] = MODEL_FILES,
+    known: Mapping[Path, bytes] = MappingProxyType({}),
+    *,
+    code: bool = False,
+    seen: frozenset[Path] = frozenset(),
+) -> str:
+    """Return the sha256 of a checkpoint's files, and of all files elsewhere that loading it reads.
+
+    Args:
+        folder: the checkpoint.
+        patterns: patterns of the files that loading needs.
+        known: sha256 of some files by path, so that these are not read again.
+        code: whether code of the checkpoint's own is run.
+        seen: folders that this one was reached from, which are not followed again.
+    """
+    own = fingerprint_folder(folder, (*patterns, *READ_IF_THERE), known)
+    seen |= {folder.resolve()}
+    # Without references the fingerprint is that of the folder, whatever the folder's place.
+    elsewhere = references(folder, patterns, code=code)
+    if not elsewhere:
+        return own
+    digest = hashlib.sha256(own.encode())
+    for text, path in elsewhere:
+        if path is None or path.resolve() in seen:
+            content = ""  # not on this machine: loading fails, or does without it
+        elif path.is_dir():
+            content = fingerprint_checkpoint(path, (*patterns, "*.py") if code else patterns, code=code, seen=seen)
+        else:
+            content = _sha256(path).hex()
+        digest.update(f"{'' if path and Path(text).is_absolute() else text}\0{content}\0".encode())
+    return digest.hexdigest()
+
+
 def fingerprint_folder(
     folder: Path, patterns: Sequence[str] = MODEL_FILES, known: Mapping[Path, bytes] = MappingProxyType({})
 ) -> str:
     """Return the sha256 of the names and contents of the files that match ``patterns``.
 
-    ``known`` gives the sha256 of some files by path, so that these are not read again.
+    Links are followed, to files and to folders. ``known`` gives the sha256 of some files by path, so that these are
+    not read again.
     """
     digest = hashlib.sha256()
-    for path in sorted({path for pattern in patterns for path in folder.rglob(pattern) if path.is_file()}):
+    for path in sorted(files_below(folder, patterns)):
         content = known.get(path) or _sha256(path)
         digest.update(str(path.relative_to(folder)).encode() + b"\0" + content)
     return digest.hexdigest()

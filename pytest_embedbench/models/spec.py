@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -18,6 +18,16 @@ DEFAULT_TASK = "Given a web search query, retrieve relevant passages that answer
 """Instruction for datasets that have none of their own: Qwen3-Embedding's own default."""
 
 IsoDate = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")]
+
+
+KEYS_WITHOUT_EFFECT = frozenset({
+    "name", "aliases", "description", "summary", "source", "base_model", "licence", "architecture", "parameters",
+    "max_tokens", "pooling", "padding_side", "normalized", "matryoshka", "reference", "skip_probes", "canonical_url",
+    "provider", "release_date", "price_per_million_tokens", "languages", "api_key_env", "batch_texts", "batch_tokens",
+    "concurrency", "timeout", "retries",
+})  # fmt: skip
+"""Keys of a definition that decide no number: names and facts for cards, keys to a server, how requests are paced. All
+other keys, new ones too, count as deciding numbers."""
 
 
 KINDS_WITHOUT_VECTORS = frozenset({"bm25"})
@@ -143,6 +153,17 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     @property
     def variant(self) -> Variant:
         return Variant(dimensions=self.dimensions_kept, precision=self.precision)
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the keys that decide a number, those with another value than their default; ``dimensions`` too."""
+        default = ModelSpec()
+        return {
+            name: getattr(self, name)
+            for name in self.__struct_fields__
+            # What an endpoint is asked for is a mere fact of any other model.
+            if name not in KEYS_WITHOUT_EFFECT and not (name == "dimensions" and self.kind != "endpoint")
+            if getattr(self, name) != getattr(default, name)
+        }
 
 
 class NamedModel(msgspec.Struct, frozen=True, kw_only=True):

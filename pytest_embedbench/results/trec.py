@@ -11,8 +11,8 @@ from pytest_embedbench.errors import ResultError
 
 COLUMNS = 6
 _UNSAFE = re.compile(r"[\s%]|\A[#\ufeff]")
-"""What is percent-encoded in an id: columns are separated by white space, readers take a line that begins with ``#`` for
-a comment, and a file that begins with a byte order mark loses it."""
+"""What is percent-encoded in an id: columns are separated by white space, readers take a line that begins with ``#``
+for a comment, and a file that begins with a byte order mark loses it."""
 
 NO_ID = "%"
 """What stands for an empty id: no other id is written like this, since each ``%`` in an id is encoded."""
@@ -21,8 +21,8 @@ NO_ID = "%"
 def dump_run(run: Run, tag: str) -> str:
     """Return the run as text. Scores keep all their digits, so that exactly the tied scores stay ties.
 
-    White space and ``%`` in an id are percent-encoded, and so is a ``#`` at its beginning; an empty id is ``%``. So what
-    is written reads back the same, whatever the ids.
+    White space and ``%`` in an id are percent-encoded, and so is a ``#`` at its beginning; an empty id is ``%``. So
+    whatever the ids, what is written reads back the same.
     """
     tag = _UNSAFE.sub("_", tag) or "embedbench"  # the last column must not be empty
     lines = [

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_embedbench.results.store import Store
+
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_embedbench.results.schema import Details
     from tests.acceptance.conftest import Project
 
 REUSED = "(reused: same model, data and settings)"
@@ -51,6 +54,15 @@ def reused(result: pytest.RunResult) -> bool:
     assert result.ret == 0
     (line,) = [line for line in result.outlines if line.startswith("result: ")]
     return REUSED in line
+
+
+def of_both_states(project: Project, before: Details) -> Details:
+    """Return the result of a model whose files were changed; the earlier one lies beside it, unchanged."""
+    paths = project.folder.glob("embedbench-out/results/mine/sha256-*/facts.json")
+    found = [result.embedbench for path in paths if (result := Store(path.parent).load(path))]
+    (after,) = [details for details in found if details.model.revision != before.model.revision]
+    assert [details for details in found if details is not after] == [before]
+    return after
 
 
 def test_a_second_run_reuses_and_changes_nothing(evaluated: Project) -> None:
@@ -101,7 +113,9 @@ def test_a_changed_document_is_encoded(evaluated: Project) -> None:
     before = evaluated.result(model="mine").embedbench
     path = evaluated.folder / "facts" / "corpus.jsonl"
     path.write_text(path.read_text("utf-8").replace("Green tea", "Black tea"), "utf-8")
-    assert not reused(evaluated.run())
+    result = evaluated.run()
+    assert not reused(result)
+    result.stdout.fnmatch_lines(["note: mine on facts: the stored result is replaced, *: other data*"])
     after = evaluated.result(model="mine").embedbench
     assert after.dataset.fingerprint != before.dataset.fingerprint
     assert after.evidence.run_sha256 != before.evidence.run_sha256
@@ -117,7 +131,9 @@ def test_a_changed_judgment_is_scored(evaluated: Project) -> None:
 def test_a_changed_prompt_is_used(evaluated: Project) -> None:
     before = evaluated.result(model="mine").embedbench.evidence.run_sha256
     suite(evaluated, "query_prompt = 'tea tea tea: '")
-    assert not reused(evaluated.run())
+    result = evaluated.run()
+    assert not reused(result)
+    result.stdout.fnmatch_lines(["note: mine on facts: *replaced*: query_prompt None -> 'tea tea tea: '"])
     assert evaluated.result(model="mine").embedbench.evidence.run_sha256 != before
 
 
@@ -140,7 +156,7 @@ def test_changed_weights_are_loaded(evaluated: Project) -> None:
     weights.unlink()
     save_file(tensors, weights, metadata={"format": "pt"})
     assert not reused(evaluated.run())
-    after = evaluated.result(model="mine").embedbench
+    after = of_both_states(evaluated, before)
     assert after.model.fingerprint != before.model.fingerprint
     assert after.means["ndcg@10"] < before.means["ndcg@10"]
 
@@ -153,7 +169,7 @@ def test_changed_pooling_is_used(evaluated: Project) -> None:
         config["pooling_mode"] = "cls"
     path.write_text(json.dumps(config), "utf-8")
     assert not reused(evaluated.run())
-    after = evaluated.result(model="mine").embedbench
+    after = of_both_states(evaluated, before)
     assert after.model.facts.pooling == "cls"
     assert after.evidence.run_sha256 != before.evidence.run_sha256
 

@@ -73,7 +73,7 @@ class Desk:
         name: str = "org/model",
         fingerprint: str = "print",
         facts: ModelFacts = FACTS,
-        torch: str | None = "2",
+        torch: str = "2",
     ) -> Space:
         return cache.spaces(name, fingerprint, facts, {"torch": torch, "transformers": "5"})[role]
 

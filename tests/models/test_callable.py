@@ -265,6 +265,58 @@ def test_code_that_is_defined_elsewhere_counts(module: Module) -> None:
     assert module.fingerprint(revision="v1") != before
 
 
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import {name}_part",
+        "from {name}_part import weight",
+        "from {name}_package import part",
+        "import {name}_package.part",
+        "import {name}_between",
+        "def later():\n    import {name}_part",
+    ],
+)
+def test_modules_of_ones_own_that_are_imported_count(module: Module, imports: str) -> None:
+    module.write("weight = 1", f"{module.name}_part")
+    module.write(f"import {module.name}_part", f"{module.name}_between")
+    (module.folder / f"{module.name}_package").mkdir()
+    (module.folder / f"{module.name}_package" / "__init__.py").write_text("from . import inner\n", "utf-8")
+    for name in ("part", "inner"):
+        (module.folder / f"{module.name}_package" / f"{name}.py").write_text("weight = 1\n", "utf-8")
+    module.write(LETTERS + "\n" + imports.format(name=module.name))
+    before = module.fingerprint(revision="v1")
+    assert module.fingerprint(revision="v1") == before
+    if "package" in imports:
+        (module.folder / f"{module.name}_package" / "inner.py").write_text("weight = 2\n", "utf-8")
+        inner = module.fingerprint(revision="v1")
+        assert inner != before, "the package's own code imports it"
+        (module.folder / f"{module.name}_package" / "part.py").write_text("weight = 2\n", "utf-8")
+        assert module.fingerprint(revision="v1") != inner
+    else:
+        module.write("weight = 2", f"{module.name}_part")
+        assert module.fingerprint(revision="v1") != before
+
+
+def test_libraries_count_by_their_version(module: Module) -> None:
+    module.write(LETTERS + "\ndef other():\n    import msgspec.json, no_such_module_at_all\n")
+    software = locate(module.named()).software
+    assert software.keys() == {"pytest-embedbench", "numpy", "msgspec"}
+    assert software["numpy"] == np.__version__
+
+
+def test_the_tokenizer_that_cuts_counts_by_its_content(module: Module, tmp_path: Path, minilm_folder: Path) -> None:
+    module.write(LETTERS)
+    file = tmp_path / "tokenizer.json"
+    file.write_bytes((minilm_folder / "tokenizer.json").read_bytes())
+    cut: dict[str, Any] = {"tokenizer": str(tmp_path), "max_seq_length": 6}
+    counted: dict[str, Any] = {"tokenizer": str(tmp_path)}
+    before = module.fingerprint(**cut), module.fingerprint(**counted)
+    file.write_bytes(file.read_bytes() + b"\n")
+    assert module.fingerprint(**cut) != before[0]
+    assert module.fingerprint(**counted) == before[1]
+    assert "tokenizers" in locate(module.named(**cut)).software
+
+
 def test_other_vectors_from_the_same_code_are_another_model_unless_a_revision_speaks_for_it(module: Module) -> None:
     weights = module.folder / "weights.txt"
     weights.write_text("1.0")

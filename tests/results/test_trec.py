@@ -60,7 +60,8 @@ def test_a_bad_line_is_named(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "written"), [("#7", "%237"), ("7#8", "7#8"), ("", "%"), ("%", "%25"), ("a b", "a%20b"), ("\ufeffq", "%EF%BB%BFq")]
+    ("key", "written"),
+    [("#7", "%237"), ("7#8", "7#8"), ("", "%"), ("%", "%25"), ("a b", "a%20b"), ("\ufeffq", "%EF%BB%BFq")],
 )
 def test_how_unusual_ids_are_written(key: str, written: str) -> None:
     run = Run({key: [(key, 0.5)]})

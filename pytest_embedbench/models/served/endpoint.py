@@ -15,6 +15,7 @@ from pytest_embedbench.core.batching import batches
 from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.checkpoint import TokenCounter, served_token_counter
+from pytest_embedbench.models.libraries import software
 from pytest_embedbench.models.protocol import (
     SERVED_DEVICE,
     AnsweredBatch,
@@ -26,7 +27,12 @@ from pytest_embedbench.models.protocol import (
 from pytest_embedbench.models.registry import LoadOptions, ModelKind, SourceCache
 from pytest_embedbench.models.sample_texts import SAMPLE_TEXTS, UNIT_LENGTH_TOLERANCE
 from pytest_embedbench.models.served.requests import answers
-from pytest_embedbench.models.served.token_counts import SentText, request_token_counter
+from pytest_embedbench.models.served.token_counts import (
+    CUTTING_LIBRARIES,
+    SentText,
+    cutting_tokenizer,
+    request_token_counter,
+)
 from pytest_embedbench.models.served.wire import Wire, request_fields
 from pytest_embedbench.models.source import ModelSource
 from pytest_embedbench.remote.background import BackgroundEndpoint
@@ -171,7 +177,8 @@ def _settings(spec: ModelSpec) -> EndpointSettings:
 def endpoint_fingerprint(model: NamedModel) -> str:
     """Return a digest that stands for the model's weights, which cannot be seen from here.
 
-    It is the sha256 of the address, the request's fields and the ``revision``, which is taken to identify the weights.
+    It is the sha256 of the address, the request's fields, the tokenizer that cuts texts before they are sent, and the
+    ``revision``, which is taken to identify the weights.
     Without a revision, the digest also covers the vectors of ``SAMPLE_TEXTS``, bit for bit: where another model answers
     under the same name, or the same model computes otherwise, nothing stored is used again. The results of a server
     whose vectors differ from call to call are therefore never used again without a ``revision``.
@@ -184,6 +191,8 @@ def endpoint_fingerprint(model: NamedModel) -> str:
     # Only where there are some, so that older fingerprints of models without them still hold.
     if any(spec.request_fields.values()):
         identity.append(spec.request_fields)
+    if tokenizer := cutting_tokenizer(model):
+        identity.append(tokenizer)
     digest = hashlib.sha256(msgspec.json.encode(identity))
     if not spec.revision:
         endpoint = EndpointModel(model)
@@ -196,7 +205,8 @@ class EndpointKind(ModelKind):
     """Models behind a server's address."""
 
     def locate(self, model: NamedModel) -> ModelSource:
-        return ModelSource(None, model.spec.revision, endpoint_fingerprint(model))
+        libraries = CUTTING_LIBRARIES if model.spec.max_seq_length else ()
+        return ModelSource(None, model.spec.revision, endpoint_fingerprint(model), software(libraries))
 
     def load(self, model: NamedModel, sources: SourceCache, options: LoadOptions) -> EndpointModel:  # noqa: ARG002 - no files
         return EndpointModel(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 from collections.abc import Sequence
@@ -27,6 +28,10 @@ server that counts more than both together does not count this text's tokens."""
 MIN_QUARTERS = 10
 """Requests in a row whose count is a quarter of their characters, after which the count is taken for an estimate: so
 many are no coincidence."""
+
+
+CUTTING_LIBRARIES = ("tokenizers",)
+"""Libraries that decide where a text is cut before it is sent."""
 
 
 class SentText(NamedTuple):
@@ -174,6 +179,18 @@ def counts_tokens(model: NamedModel) -> bool:
     if spec.kind == "endpoint":
         return bool(spec.tokenizer) or _cached(spec.model) is not None
     return spec.kind != "callable" or bool(spec.tokenizer)
+
+
+def cutting_tokenizer(model: NamedModel) -> str:
+    """Return the sha256 of the tokenizer by which texts are cut before they are sent; empty where none are cut.
+
+    Raises:
+        ModelError: the tokenizer cannot be found.
+    """
+    if not model.spec.max_seq_length:
+        return ""  # then a tokenizer counts, and decides no vector
+    file = tokenizer_file(model)
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
 
 
 def tokenizer_file(model: NamedModel) -> Path | None:

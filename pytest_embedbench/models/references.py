@@ -1,0 +1,112 @@
+"""Files outside a checkpoint's folder that loading it reads: an adapter's base, a tokenizer or code elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pytest_embedbench.core.decoding import DecodingError, decode_json
+from pytest_embedbench.core.files import files_below
+from pytest_embedbench.remote.hub import HUB_ID, HubError, find_cached
+
+MAX_SETTINGS_BYTES = 1_000_000
+"""Bytes; larger JSON files are vocabularies, which refer to nothing."""
+
+PLACE_KEY = "name_or_path"
+"""End of the keys whose value is a folder or a Hub id that is loaded too: ``base_model_name_or_path``."""
+
+FILE_KEY = "_file"
+PATH_KEYS = ("path", FILE_KEY)
+"""Ends of the keys whose value may be a path: ``path`` of a module, ``vocab_file`` of a tokenizer."""
+
+MEMORIES = frozenset({"_name_or_path", "name_or_path"})
+"""Keys in which transformers notes where a file was once loaded from; nothing is loaded from there."""
+
+CODE_KEY = "auto_map"
+"""Key of the classes that a checkpoint brings along: ``org/name--module.Class`` if they are in another repository."""
+
+
+class Reference(NamedTuple):
+    """Something that a settings file names: a folder or file on this machine, or a repository of the Hub."""
+
+    text: str
+    """The reference as the file has it."""
+    path: Path | None
+    """The folder or file; None where it is not on this machine."""
+
+
+def references(folder: Path, patterns: Sequence[str], *, code: bool) -> list[Reference]:
+    """Return what the settings in a checkpoint's folder refer to outside of it, in a stable order.
+
+    A reference to the Hub is looked up in the Hub's cache, from which such files are loaded. Nothing is downloaded.
+
+    Args:
+        folder: the checkpoint.
+        patterns: patterns of the files that loading needs, for repositories of the Hub.
+        code: whether code of the checkpoint's own is run.
+    """
+    found: dict[str, Reference] = {}
+    for file in sorted(files_below(folder, ["*.json"])):
+        for key, text, revision in _mentions(file):
+            if key in MEMORIES:
+                continue
+            if path := _outside(key, text, file, folder):
+                found[text] = Reference(text, path)
+            elif key == CODE_KEY and code and "--" in text:
+                found[text] = Reference(text, _from_cache(text.partition("--")[0], "", ["*.py"]))
+            elif key.endswith(PLACE_KEY) and HUB_ID.fullmatch(text):
+                # transformers reads the main branch, other tools the revision beside the name: either may have changed.
+                for name in dict.fromkeys(["", revision]):
+                    found[f"{text}@{name}"] = Reference(f"{text}@{name}", _from_cache(text, name, patterns))
+    return [found[text] for text in sorted(found)]
+
+
+def _mentions(file: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield every text in a settings file with its key, and with the revision that stands beside it."""
+    try:
+        if file.stat().st_size > MAX_SETTINGS_BYTES:
+            return
+        content: object = decode_json(file.read_bytes(), object)
+    except (OSError, DecodingError):
+        return  # whatever loads it reports what is wrong
+    yield from _texts("", content, "")
+
+
+def _texts(key: str, value: Any, revision: str) -> Iterator[tuple[str, str, str]]:
+    if isinstance(value, str):
+        yield key, value, revision
+    elif isinstance(value, dict):
+        beside = str(value.get("revision") or "")
+        for name, inner in value.items():
+            # The classes of an auto_map have keys of their own, below its key.
+            yield from _texts(CODE_KEY if key == CODE_KEY else name, inner, beside)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(key, inner, revision)
+
+
+def _outside(key: str, text: str, file: Path, folder: Path) -> Path | None:
+    """Return the existing path outside of ``folder`` that a text names: from the working folder or that of its file."""
+    if not text or not key.endswith((PLACE_KEY, *PATH_KEYS)):
+        return None
+    home = folder.resolve()
+    for place in (Path.cwd(), file.parent):
+        try:
+            path = place / Path(text).expanduser()
+            # Only a file can be named by a key of files: "cache_file" = "." must not have a whole disk read.
+            if not (path.is_file() or (path.is_dir() and not key.endswith(FILE_KEY))):
+                continue
+            real = path.resolve()
+        except (OSError, ValueError, RuntimeError):  # too long for a path, or with a zero byte; no home folder
+            continue
+        if not (real.is_relative_to(home) or home.is_relative_to(real)):
+            return path
+    return None
+
+
+def _from_cache(repository: str, revision: str, patterns: Sequence[str]) -> Path | None:
+    try:
+        return find_cached(repository, kind="model", revision=revision, patterns=patterns).folder
+    except HubError:
+        return None
