@@ -54,6 +54,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     session = config.stash[KEY] = EmbedSession(config)
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(session.causes, "embedbench-causes")
     check_root_folder(config)
     if session.option("offline"):
         from pytest_embedbench.session.offline import stay_offline
@@ -138,6 +140,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         from pytest_embedbench.session.items import keep_selected_checks
 
         keep_selected_checks(session.items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    config = session.config
+    # No data is read for an idle session, nor for one that only lists its items.
+    if config.option.collectonly or hasattr(config, "workerinput") or not any(map(_is_embedbench, session.items)):
+        return
+    from pytest_embedbench.session.items import put_data_errors_first
+
+    put_data_errors_first(session)
 
 
 @pytest.hookimpl(optionalhook=True)

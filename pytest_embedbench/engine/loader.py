@@ -87,6 +87,10 @@ class Loader:
         """
         return _encoder(named, self.model(named, data))
 
+    def failed_model(self, error: Exception) -> str:
+        """Return the name of the model that did not load with this very error; "" if it is another error."""
+        return next((base.alias for (base, _), kept in self._failed.items() if kept is error), "")
+
     @contextmanager
     def beside(self) -> Iterator[None]:
         """Keep the model in memory while another one is loaded; the other one is dropped afterwards."""

@@ -25,6 +25,7 @@ from pytest_embedbench.engine.pair_results import Destination, reuse, save
 from pytest_embedbench.engine.probing import Examiner
 from pytest_embedbench.engine.profiles import Profiler
 from pytest_embedbench.engine.tuning import Tuning
+from pytest_embedbench.errors import ModelError
 from pytest_embedbench.evaluate.dense import Encoding
 from pytest_embedbench.evaluate.evaluation import evaluate
 from pytest_embedbench.evaluate.fail_fast.encoding import FailFast
@@ -219,6 +220,19 @@ class Workbench:
         # Without the cache, since a test in Python asks for the vectors that the model gives now.
         encoded = encode(model, texts, role, batch_tokens=self.loader.budget(model), progress=self.progress)
         return encoded.vectors[encoded.indices]
+
+    def cause(self, error: Exception, model: NamedModel) -> str:
+        """Return a name for the cause of an error; errors of the same cause have the same name.
+
+        Args:
+            error: what the work has raised.
+            model: the model that the work was on.
+        """
+        if failed := self.loader.failed_model(error):
+            return f"load {failed}"
+        # Further lines and the fix depend on the work that has failed, such as how much was done until then.
+        first_line = str(error).partition("\n")[0]
+        return f"{model.base.alias}: {first_line}" if isinstance(error, ModelError) else first_line
 
     def take_notes(self) -> list[str]:
         """Return notes for the user on the work done since the last call."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,23 @@ if TYPE_CHECKING:
     from pytest_embedbench.datasets.types import Dataset
     from pytest_embedbench.load.statistics import ProfileResult
     from pytest_embedbench.session.python_tests import BoundPair, EmbedEvaluation, EmbedModel
+
+
+@contextmanager
+def _one_failure(bound: BoundPair, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail the test without a traceback if model or data cannot be used; skip it where another item reports that."""
+    from pytest_embedbench.errors import EmbedbenchError
+    from pytest_embedbench.session.causes import EXPLANATION, NOT_RUN
+
+    try:
+        yield
+    except EmbedbenchError as error:
+        cause, node_id = bound.bench.cause(error, bound.pair.model), request.node.nodeid
+        reporter = request.config.stash[KEY].causes.reporter(cause, node_id)
+        if reporter != node_id:
+            request.node.user_properties.append((EXPLANATION, f"{NOT_RUN}{reporter}"))
+            pytest.skip(f"{NOT_RUN}{reporter}")
+        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +57,12 @@ def embed_model(embed_pair: BoundPair) -> EmbedModel:
 @pytest.fixture(scope="session")
 def embed_dataset(embed_pair: BoundPair) -> Dataset:
     """Dataset of the pair: ids, texts, qrels, findings."""
-    return embed_pair.bench.dataset(embed_pair.pair.dataset)
+    from pytest_embedbench.errors import EmbedbenchError
+
+    try:
+        return embed_pair.bench.dataset(embed_pair.pair.dataset)
+    except EmbedbenchError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture
@@ -48,7 +71,8 @@ def embed_evaluation(embed_pair: BoundPair, request: pytest.FixtureRequest) -> E
     from pytest_embedbench.session.properties import note_properties, result_property
     from pytest_embedbench.session.python_tests import EmbedEvaluation
 
-    evaluation = EmbedEvaluation(embed_pair)
+    with _one_failure(embed_pair, request):
+        evaluation = EmbedEvaluation(embed_pair)
     # The fixture is not of session scope, so that every test that uses it gets these properties.
     request.node.user_properties.append(result_property(str(evaluation.result_path)))
     request.node.user_properties += note_properties(embed_pair.bench)

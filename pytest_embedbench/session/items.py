@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pytest
 
-from pytest_embedbench.checks.verdict import PairNames, Verdict
+from pytest_embedbench.checks.verdict import PairNames, Status, Verdict
 from pytest_embedbench.engine.pair_evidence import PairEvidence
 from pytest_embedbench.errors import EmbedbenchError, ProvenFailure
+from pytest_embedbench.session.causes import NOT_RUN
 from pytest_embedbench.session.properties import model_properties, note_properties, pair_properties, verdict_properties
 from pytest_embedbench.session.state import KEY, EmbedSession
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.checks.comparison import Comparison
     from pytest_embedbench.core.measures import Measure
     from pytest_embedbench.engine.pair_work import PairWork
+    from pytest_embedbench.models.spec import NamedModel
     from pytest_embedbench.results.baseline import BaselineEntry
     from pytest_embedbench.suite.pairs import Pair
     from pytest_embedbench.suite.plan import Suite
@@ -29,12 +31,14 @@ if TYPE_CHECKING:
 class ItemVerdict(NamedTuple):
     """A verdict, the path of the pair's stored result ("": none), and whether its ranking was a stored one.
 
-    ``reused`` is None if the verdict is not about a ranking.
+    ``reused`` is None if the verdict is not about a ranking. ``cause`` names the reason of a failure that other items
+    share, or is empty.
     """
 
     verdict: Verdict
     path: str = ""
     reused: bool | None = None
+    cause: str = ""
 
 
 class CheckFailed(Exception):  # noqa: N818 - a verdict, not an error
@@ -65,16 +69,53 @@ class VerdictItem(pytest.Item):
 
     def runtest(self) -> None:
         session = self.config.stash[KEY]
+        bench = session.workbench(self.suite.settings)
         try:
-            verdict, path, reused = self.verdict(session)
+            verdict, path, reused, cause = self.verdict(session)
+        except EmbedbenchError as error:
+            # A failed check in the table too: without a row it would look as if the check did not exist.
+            first_line = str(error).partition("\n")[0]
+            failed = self.unmeasured("failed", first_line)
+            self.user_properties += verdict_properties(
+                self._once(failed, bench.cause(error, self.model)), "", reused=None
+            )
+            raise
         finally:
             # After an error too: notes of the work until then belong to this item, not to the next one.
-            self.user_properties += note_properties(session.workbench(self.suite.settings))
+            self.user_properties += note_properties(bench)
+        verdict = self._once(verdict, cause) if cause else verdict
         self.user_properties += verdict_properties(verdict, path, reused=reused)
         if verdict.status == "failed":
             raise CheckFailed(verdict.explanation)
         if verdict.status == "skipped":
             pytest.skip(verdict.explanation)
+
+    def _once(self, failed: Verdict, cause: str) -> Verdict:
+        """Return the failed verdict where this item reports the cause.
+
+        Raises:
+            pytest.skip.Exception: another item reports it.
+        """
+        reporter = self.config.stash[KEY].causes.reporter(cause, self.nodeid)
+        if reporter != self.nodeid:
+            raise self.not_run(reporter)
+        return failed
+
+    def not_run(self, reporter: str) -> BaseException:
+        """Return the exception that skips this item: ``reporter`` fails for a cause that concerns both."""
+        file, _, name = reporter.partition("::")
+        reason = f"{NOT_RUN}{name if self.nodeid.startswith(f'{file}::') else reporter}"
+        self.user_properties += verdict_properties(self.unmeasured("skipped", reason), "", reused=None)
+        return pytest.skip.Exception(reason)
+
+    @property
+    def model(self) -> NamedModel:
+        """The item's model."""
+        raise NotImplementedError
+
+    def unmeasured(self, status: Status, explanation: str) -> Verdict:
+        """Return a verdict of this item without a measured value."""
+        raise NotImplementedError
 
     def verdict(self, session: EmbedSession) -> ItemVerdict:
         """Do the item's work and judge it.
@@ -110,13 +151,32 @@ class CheckItem(VerdictItem):
         item.user_properties += pair_properties(pair)
         return item
 
+    @property
+    def model(self) -> NamedModel:
+        return self.pair.model
+
+    def unmeasured(self, status: Status, explanation: str) -> Verdict:
+        return self.check.verdict(self._names, status, explanation=explanation)
+
+    @property
+    def _names(self) -> PairNames:
+        return PairNames(self.pair.model.alias, self.pair.dataset.alias)
+
+    def verdict_without_model(self, session: EmbedSession) -> ItemVerdict | None:
+        """Return the verdict if the dataset alone decides it: no query can be scored; None if the model is needed.
+
+        Raises:
+            DatasetError: the dataset cannot be read.
+        """
+        problem, fix = session.workbench(self.suite.settings).dataset(self.pair.dataset).why_unscored()
+        unscored = self.check.judge_unscored(self._names, problem, fix) if problem else None
+        return ItemVerdict(unscored, cause=f"{self.pair.dataset.alias}: {problem}") if unscored else None
+
     def verdict(self, session: EmbedSession) -> ItemVerdict:
-        bench = session.workbench(self.suite.settings)
-        names = PairNames(self.pair.model.alias, self.pair.dataset.alias)
+        bench, names = session.workbench(self.suite.settings), self._names
         # Asked first, since the evaluation would load the model and encode a corpus for nothing.
-        problem, fix = bench.dataset(self.pair.dataset).why_unscored()
-        if problem and (unscored := self.check.judge_unscored(names, problem, fix)) is not None:
-            return ItemVerdict(unscored)
+        if decided := self.verdict_without_model(session):
+            return decided
         try:
             evidence = PairEvidence(bench, self.pair, self.suite.measures, self._compare)
         except ProvenFailure as failure:
@@ -157,17 +217,18 @@ class ConformanceItem(VerdictItem):
         item.user_properties += model_properties(model.alias)
         return item
 
+    @property
+    def model(self) -> NamedModel:
+        return self.probed_model.model
+
+    def unmeasured(self, status: Status, explanation: str) -> Verdict:
+        alias = self.probed_model.model.alias
+        return Verdict(model=alias, dataset="", check=self.name, status=status, explanation=explanation)
+
     def verdict(self, session: EmbedSession) -> ItemVerdict:
-        bench = session.workbench(self.suite.settings)
-        try:
-            outcome = bench.conformance(self.probed_model, self.probe)
-        except EmbedbenchError as error:
-            # A model that cannot be used is one failure, not one for each probe: the other probes are skipped.
-            # The first item with this error raises it, also when the item is run again.
-            if session.reported.setdefault(str(error), self.nodeid) == self.nodeid:
-                raise
-            first = session.reported[str(error)].rpartition("::")[2]
-            pytest.skip(f"the model cannot be used, see {first}")
+        if unreadable := self._unreadable_data(session):
+            raise self.not_run(unreadable)
+        outcome = session.workbench(self.suite.settings).conformance(self.probed_model, self.probe)
         verdict = Verdict(
             model=self.probed_model.model.alias,
             dataset="",
@@ -179,6 +240,45 @@ class ConformanceItem(VerdictItem):
             explanation=outcome.explanation,
         )
         return ItemVerdict(verdict)
+
+    def _unreadable_data(self, session: EmbedSession) -> str:
+        """Return the node id of an item that fails since its dataset cannot be read; "" if the model has other items.
+
+        A model that can be tested on none of its datasets is not probed.
+        """
+        first = ""
+        for item in self.session.items:
+            if isinstance(item, CheckItem) and item.pair.model.base == self.probed_model.model.base:
+                try:
+                    item.verdict_without_model(session)
+                except EmbedbenchError as error:
+                    cause = session.workbench(item.suite.settings).cause(error, item.model)
+                    first = first or session.causes.reporter(cause, item.nodeid)
+                else:
+                    return ""
+        return first
+
+
+def put_data_errors_first(session: pytest.Session) -> None:
+    """Let checks that fail because of their data run before conformance probes, which may take long.
+
+    Only where items run in this process: xdist's workers must keep the order that the controller knows.
+    """
+    probes = [index for index, item in enumerate(session.items) if isinstance(item, ConformanceItem)]
+    if not probes:
+        return
+    state = session.config.stash[KEY]
+    failing = []
+    for item in session.items[probes[0] :]:
+        if isinstance(item, CheckItem):
+            try:
+                decided = item.verdict_without_model(state)
+            except EmbedbenchError:
+                failing.append(item)
+            else:
+                failing += [item] if decided and decided.verdict.status == "failed" else []
+    others = [item for item in session.items[probes[0] :] if item not in failing]
+    session.items[probes[0] :] = [*failing, *others]
 
 
 def keep_selected_checks(items: Sequence[pytest.Item]) -> None:

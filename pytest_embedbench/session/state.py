@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_embedbench.session.causes import Causes
 from pytest_embedbench.session.options import option
 from pytest_embedbench.session.paths import SessionPaths, ignore_in_git
 from pytest_embedbench.session.suites import Suites
@@ -43,8 +44,7 @@ class EmbedSession:
         self.baselines: dict[BaselineSource, Baseline] = {}
         self.families: dict[Path, Family] = {}
         """Comparisons with a baseline that are corrected together, by the path of their suite."""
-        self.reported: dict[str, str] = {}
-        """Error message -> node id of the item that has reported it."""
+        self.causes = Causes(config)
         self._started = time.time()  # Unix time, compared with the times of stored results and vectors
         self._workbenches: dict[WorkSettings, Workbench] = {}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_embedbench.errors import EmbedbenchError
+from pytest_embedbench.session.causes import NOT_RUN
 from pytest_embedbench.session.outputs import write_cards, write_leaderboard, write_summary
 from pytest_embedbench.session.paths import display_path
 from pytest_embedbench.session.properties import ItemRecord, read_record
@@ -20,7 +21,7 @@ from pytest_embedbench.session.result_notes import (
 from pytest_embedbench.suite.find import DEFAULT_SUITE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pytest
 
@@ -154,19 +155,24 @@ def _fold_probes(records: Iterable[ItemRecord]) -> list[ItemRecord]:
             continue
         if record.model not in counts:
             counts[record.model] = Counter()
-            rows.append(ItemRecord(model=record.model, check="conformance", verdict="passed"))
+            # Where the model cannot be probed at all, the row says why instead of passing.
+            first = record._replace(check="conformance", dataset="", measured="", limit="")
+            rows.append(first)
         counts[record.model][record.verdict] += 1
-    return [
-        row._replace(measured=", ".join(f"{count} {status}" for status, count in sorted(counts[row.model].items())))
-        if row.check == "conformance"
-        else row
-        for row in rows
-    ]
+    return [_probes_row(row, counts[row.model]) if row.check == "conformance" else row for row in rows]
+
+
+def _probes_row(row: ItemRecord, counts: Mapping[str, int]) -> ItemRecord:
+    measured = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    # Probes that were all skipped have shown nothing; then the row keeps the reason of the first.
+    return row._replace(measured=measured, verdict="passed" if counts["passed"] else "skipped")
 
 
 def _table_row(record: ItemRecord) -> list[str]:
-    reason = f": {record.explanation}" if record.verdict == "skipped" else ""
     cells = [record.model, record.dataset, record.check, record.measured, record.limit]
+    if record.explanation.startswith(NOT_RUN):
+        return [*cells, record.explanation]
+    reason = f": {record.explanation}" if record.verdict == "skipped" else ""
     return [*cells, VERDICT_CELLS[record.verdict] + reason]
 
 

@@ -43,7 +43,7 @@ def test_a_model_that_does_not_load_costs_only_its_own_items(project: Project) -
     (broken / "model.safetensors").write_bytes(b"not weights")
     project.data()
     result = project.run("--embed-model=broken,minilm", "--embed-dataset=facts", "-k", "quality")
-    result.assert_outcomes(failed=4, passed=4, deselected=2)
+    result.assert_outcomes(failed=1, passed=4, skipped=3, deselected=2)
     result.stdout.fnmatch_lines(
         [
             "*broken on facts: quality?ndcg@10?*",
@@ -52,7 +52,7 @@ def test_a_model_that_does_not_load_costs_only_its_own_items(project: Project) -
         ]
     )
     assert "Traceback" not in project.text(result)
-    assert {row["model"] for row in project.table(result)} == {"minilm"}
+    assert {row["verdict"] for row in project.table(result) if row["model"] == "minilm"} == {"-"}
     assert project.result().embedbench.means["recall@1"] == 0.75
     assert project.card_text()
 

@@ -45,6 +45,7 @@ def test_nothing_heavy_is_imported(project: Project, arguments: tuple[str, ...])
         "pytest_embedbench",
         "pytest_embedbench.errors",
         "pytest_embedbench.session.arguments",
+        "pytest_embedbench.session.causes",
         "pytest_embedbench.session.fixtures",
         "pytest_embedbench.session.hookspecs",
         "pytest_embedbench.session.options",
