@@ -95,7 +95,7 @@ class System:
         return np.asarray(self.queries @ self.docs[docs].T, dtype=np.float32)
 
     def run(self, dataset: Dataset) -> Run:
-        search = Search([[doc] for doc in dataset.doc_ids], self.queries, dataset.judged_queries, 100)
+        search = Search([[doc] for doc in dataset.doc_ids], self.queries, dataset.judged_queries, 100, "cosine")
         search.push(range(len(self.docs)), self.docs)
         return search.run()
 

@@ -64,6 +64,23 @@ def test_a_model_in_memory_scores_as_in_a_suite(
     assert scores.means == means(evaluate(minilm, dataset, [parse_measure("ndcg@10")]).scores)
 
 
+def test_a_function_is_ranked_by_cosine_or_as_asked(make_beir: MakeBeir) -> None:
+    folder = make_beir(docs=DOCS, queries=QUERIES, qrels=QRELS)
+
+    def longer(texts: Sequence[str], role: Role) -> np.ndarray:
+        """Word counts; the document of the first word is long enough to win every inner product."""
+        counts = np.array(bag(texts, "document"), dtype=float) + 0.1
+        return counts * [[50.0 if text == "the first" else 1.0] for text in texts]
+
+    assert evaluate_model(longer, folder, metrics=["recall@1"]).means == {"recall@1": 1.0}
+    by_dot = evaluate_model(longer, folder, metrics=["recall@1"], similarity="dot")
+    assert by_dot.means == {"recall@1": pytest.approx(1 / 3)}
+    with pytest.raises(
+        ConfigurationError, match=r"^similarity: unknown similarity 'cos'\n  fix: did you mean 'cosine'"
+    ):
+        evaluate_model(longer, folder, similarity="cos")  # type: ignore[arg-type]
+
+
 def test_the_dataset_may_be_a_name_and_paths_are_relative(make_beir: MakeBeir, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_beir("mine", docs=DOCS, queries=QUERIES, qrels=QRELS)
     monkeypatch.chdir(folder.parent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -96,10 +96,13 @@ def compare(
     matches, unmatched = match_sides(read_side(a, "A"), read_side(b, "B"), names, _model_pairs(models))
     limit = max_drop if fail_on_regression else None
     rows = _comparisons(matches, names, confidence, limit)
+    notes = {f"{pair.model} on {pair.a.dataset}": pair.note for pair in matches if pair.note}
     if as_json:
-        click.echo(_json(rows, unmatched, confidence, one_sided=fail_on_regression))
+        click.echo(_json(rows, unmatched, confidence, notes, one_sided=fail_on_regression))
     else:
         _show(rows, unmatched, confidence, one_sided=fail_on_regression)
+        for pair, note in notes.items():
+            click.echo(f"note: {pair}: {note}")
     # Raised after the output, which has the reason for each pair that is not compared.
     if not rows and not any(pair.means for pair in unmatched):
         raise ResultError("nothing to compare: A and B have no dataset and model in common")
@@ -221,7 +224,12 @@ def _table(rows: Sequence[ComparisonRow], confidence: float) -> str:
 
 
 def _json(
-    rows: Sequence[ComparisonRow], unmatched: Sequence[UnmatchedPair], confidence: float, *, one_sided: bool
+    rows: Sequence[ComparisonRow],
+    unmatched: Sequence[UnmatchedPair],
+    confidence: float,
+    notes: Mapping[str, str],
+    *,
+    one_sided: bool,
 ) -> str:
     import msgspec
 
@@ -239,5 +247,6 @@ def _json(
             for pair in unmatched
             if not pair.means
         ],
+        "notes": notes,
     }
     return msgspec.json.format(msgspec.json.encode(data), indent=2).decode()

@@ -7,17 +7,26 @@ from typing import TYPE_CHECKING
 from pytest_embedbench.conformance.outcome import Probe, ProbeOutcome, judged, skipped
 from pytest_embedbench.conformance.samples import PROBE_TEXTS
 from pytest_embedbench.conformance.subject import Subject, distances
+from pytest_embedbench.core.similarity import DEFAULT_SIMILARITY
 from pytest_embedbench.datasets.types import ROLES
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_embedbench.models.protocol import Vectors
     from pytest_embedbench.models.spec import ModelSpec
 
 
 def _parity(subject: Subject) -> ProbeOutcome:
+    import numpy as np
+
     if subject.reference is None:
         return skipped("no model to compare with (reference in its definition)")
     # The definition is the same; only vectors and tolerance are the reference's.
     reference = Subject(subject.named, subject.reference)
+    # Cosine is the same for all lengths; under every other similarity they decide too.
+    by_cosine = (subject.facts.similarity or DEFAULT_SIMILARITY) == "cosine"
     apart: dict[str, float] = {}
     for role in ROLES:
         ours, theirs = subject.alone(PROBE_TEXTS, role), reference.alone(PROBE_TEXTS, role)
@@ -28,13 +37,16 @@ def _parity(subject: Subject) -> ProbeOutcome:
                 measured=str(ours.shape[1]),
                 limit=f"= {theirs.shape[1]}",
             )
-        rows = zip(PROBE_TEXTS, distances(ours, theirs), strict=True)
-        apart |= {f"{role}: {text}": float(distance) for text, distance in rows}
+        found = distances(ours, theirs)
+        if not by_cosine:
+            found = np.maximum(found, _length_differences(ours, theirs))
+        apart |= {f"{role}: {text}": float(distance) for text, distance in zip(PROBE_TEXTS, found, strict=True)}
     text, worst = max(apart.items(), key=lambda pair: pair[1])
+    measure = "1 - cosine" if by_cosine else "1 - cosine, or difference in length"
     # The coarser number format of the two decides.
     limit = max(subject.tolerance, reference.tolerance)
     return judged(
-        [] if worst <= limit else [f"vectors are {worst:.2g} apart (1 - cosine); worst: {text!r}"],
+        [] if worst <= limit else [f"vectors are {worst:.2g} apart ({measure}); worst: {text!r}"],
         cause="another prompt, pooling, padding side, end-of-text token, length cap or checkpoint than the reference's",
         fix="where only queries differ, the prompt; where all do, pooling and padding; where long texts do, the length",
         # By rounding, 1 - cosine may be slightly below zero.
@@ -43,6 +55,15 @@ def _parity(subject: Subject) -> ProbeOutcome:
         value=worst,
         values=apart,
     )
+
+
+def _length_differences(first: Vectors, second: Vectors) -> NDArray[np.float64]:
+    """Return the difference in length of the vectors in the same row, as a share of the longer one; shape (rows,)."""
+    import numpy as np
+
+    a, b = (np.linalg.norm(vectors.astype(np.float64), axis=1) for vectors in (first, second))
+    longer = np.maximum(a, b)
+    return np.asarray(np.abs(a - b) / np.where(longer > 0, longer, 1), dtype=np.float64)
 
 
 def _has_reference(spec: ModelSpec, known: ModelSpec | None) -> bool:  # noqa: ARG001 - the signature of ``applies``

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_embedbench.conformance.outcome import Probe, ProbeOutcome, judged, skipped
 from pytest_embedbench.conformance.samples import ANSWERS
 from pytest_embedbench.conformance.subject import Subject
+from pytest_embedbench.core.similarity import DEFAULT_SIMILARITY, Similarity, scores
 from pytest_embedbench.core.unit_vectors import unit_vectors
 
 if TYPE_CHECKING:
@@ -23,11 +24,13 @@ MAX_WRONG_ANSWERS = 1
 def _sanity(subject: Subject) -> ProbeOutcome:
     if reason := _not_english(subject):
         return skipped(reason)
-    ranks = _answer_ranks(*_vectors(subject))
+    ranks = _answer_ranks(*_vectors(subject), _similarity(subject))
     return _judge_ranks(ranks, cause="wrong pooling, weights that were initialized anew, or another tokenizer")
 
 
 def _matryoshka(subject: Subject) -> ProbeOutcome:
+    import numpy as np
+
     sizes = subject.spec.matryoshka or (subject.declared.matryoshka if subject.declared else ())
     if not sizes:
         return skipped("no shorter vectors are declared (matryoshka)")
@@ -41,8 +44,11 @@ def _matryoshka(subject: Subject) -> ProbeOutcome:
             measured=str(queries.shape[1]),
             limit=f">= {too_many[0]}",
         )
-    # Cut vectors are brought to length 1 again, as in a search with a Matryoshka variant.
-    ranks = {size: _answer_ranks(unit_vectors(queries[:, :size]), unit_vectors(documents[:, :size])) for size in sizes}
+    # Cut vectors of length 1 are brought to that length again, as in a search with a Matryoshka variant.
+    form = unit_vectors if subject.facts.normalized else np.asarray
+    ranks = {
+        size: _answer_ranks(form(queries[:, :size]), form(documents[:, :size]), _similarity(subject)) for size in sizes
+    }
     worst = min(sizes, key=lambda size: int((ranks[size] == 1).sum()))
     return _judge_ranks(
         ranks[worst],
@@ -64,14 +70,23 @@ def _vectors(subject: Subject) -> tuple[Vectors, Vectors]:
     return subject.alone(list(ANSWERS), "query"), subject.alone(list(ANSWERS.values()), "document")
 
 
-def _answer_ranks(queries: NDArray[np.floating], documents: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Return the rank of each question's answer by inner product, from 1; equal scores and NaN count against it."""
+def _similarity(subject: Subject) -> Similarity:
+    return subject.facts.similarity or DEFAULT_SIMILARITY
+
+
+def _answer_ranks(
+    queries: NDArray[np.floating], documents: NDArray[np.floating], similarity: Similarity
+) -> NDArray[np.int64]:
+    """Return the rank of each question's answer, from 1; equal scores and NaN count against it."""
     import numpy as np
 
-    scores = np.nan_to_num(queries.astype(np.float64) @ documents.T.astype(np.float64), nan=-np.inf)
-    own = np.diag(scores)[:, None]
-    others = ~np.eye(len(scores), dtype=bool)
-    return np.asarray(1 + ((scores >= own) & others).sum(axis=1), dtype=np.int64)
+    # A broken vector answers nothing: zeros in its place, and then no score at all.
+    broken = [~np.isfinite(vectors).all(axis=1) for vectors in (queries, documents)]
+    table = scores(similarity, *(np.nan_to_num(v, nan=0, posinf=0, neginf=0) for v in (queries, documents)))
+    table[broken[0]], table[:, broken[1]] = -np.inf, -np.inf
+    own = np.diag(table)[:, None]
+    others = ~np.eye(len(table), dtype=bool)
+    return np.asarray(1 + ((table >= own) & others).sum(axis=1), dtype=np.int64)
 
 
 def _judge_ranks(ranks: NDArray[np.int64], *, cause: str, prefix: str = "") -> ProbeOutcome:

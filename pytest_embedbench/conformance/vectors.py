@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_embedbench.conformance.outcome import Probe, ProbeOutcome, judged, skipped
 from pytest_embedbench.conformance.samples import PROBE_TEXTS
 from pytest_embedbench.conformance.subject import Subject
+from pytest_embedbench.core.similarity import DEFAULT_SIMILARITY
 from pytest_embedbench.datasets.types import ROLES
 
 
@@ -53,9 +54,10 @@ def _finite(subject: Subject) -> ProbeOutcome:
 def _unit_norm(subject: Subject) -> ProbeOutcome:
     import numpy as np
 
-    # Any of the three may declare it: the checkpoint, the catalogue or the user's definition.
+    # The user's definition decides; otherwise the checkpoint or the catalogue may declare it.
     known = subject.declared.normalized if subject.declared else None
-    if not (subject.facts.normalized or known or subject.spec.normalized):
+    declared = subject.spec.normalized
+    if not ((subject.facts.normalized or known) if declared is None else declared):
         return skipped("nothing says that its vectors have length 1")
     lengths = np.linalg.norm(np.concatenate([subject.together(PROBE_TEXTS, role) for role in ROLES]), axis=1)
     off = np.abs(lengths - 1)
@@ -63,12 +65,18 @@ def _unit_norm(subject: Subject) -> ProbeOutcome:
     return judged(
         [] if worst <= limit else [f"a vector has length {lengths[off.argmax()]:.4f}"],
         cause="the Normalize module is missing from modules.json, or the server runs without normalization",
-        fix="add it; or say normalized = false in the model's definition and expect other inner products",
+        fix=f"add it; or say normalized = false in the model's definition{_consequence(subject)}",
         measured=f"{worst:.1e} off",
         limit=f"<= {limit:g} in {subject.format}",
         value=worst,
         values={"shortest": float(lengths.min()), "longest": float(lengths.max())},
     )
+
+
+def _consequence(subject: Subject) -> str:
+    """Return what other lengths do to a ranking, for messages."""
+    similarity = subject.facts.similarity or DEFAULT_SIMILARITY
+    return ", since cosine is the same for all lengths" if similarity == "cosine" else " and expect other rankings"
 
 
 PROBES = (

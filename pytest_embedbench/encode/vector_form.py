@@ -1,7 +1,7 @@
 """Turn a model's vectors into those of its variant: cut, normalized again, quantized.
 
 The model runs once for all its variants, since a variant is a function of the model's vectors. Quantized vectors are
-float32 values here, those that the stored bits stand for, so that their inner products are the variant's scores.
+float32 values here, those that the stored bits stand for, so that their similarities are the variant's scores.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from pytest_embedbench.models.protocol import ModelFacts
 from pytest_embedbench.models.variants import Variant
 
 if TYPE_CHECKING:
+    from pytest_embedbench.core.similarity import Similarity
     from pytest_embedbench.models.protocol import Vectors
 
 CALIBRATION_DOCUMENTS = 1000
@@ -34,12 +35,14 @@ INT8_STEPS = 255
 class VectorForm:
     """Function from a model's vectors to its variant's; it treats each vector alone, so that batches do not matter.
 
-    ``normalized`` says whether the model's vectors have length 1. ``ranges`` is for int8: the least and the greatest
-    value of each kept dimension over the calibration sample, shape (2, dimensions).
+    ``normalized`` says whether the model's vectors have length 1, ``similarity`` how they are compared. ``ranges`` is
+    for int8: the least and the greatest value of each kept dimension over the calibration sample, shape
+    (2, dimensions).
     """
 
     variant: Variant
     normalized: bool = False
+    similarity: Similarity | Literal[""] = ""
     ranges: Vectors | None = None
 
     def __call__(self, vectors: Vectors) -> Vectors:
@@ -49,10 +52,11 @@ class VectorForm:
           vectors have length 1.
         - ``int8`` has sentence-transformers' codes (``quantize_embeddings`` with these ranges): a dimension's range is
           divided into 255 steps, and values outside the range are clipped. A code stands for the middle of its step,
-          as in faiss's ``ScalarQuantizer``.
+          as in faiss's ``ScalarQuantizer``. Under cosine, which is the same for all lengths of a vector, vectors are
+          normalized first, as vector databases do: no step is spent on lengths.
         - ``binary`` is the sign, 1 for values above zero and -1 for others. The inner product of two such vectors is
-          the number of equal bits minus the number of different bits, so that it orders texts as the Hamming distance
-          does. It is exact: float32 holds every integer up to 2^24.
+          the number of equal bits minus the number of different bits, so that every similarity orders texts as the
+          Hamming distance does. It is exact: float32 holds every integer up to 2^24.
 
         Raises:
             ModelError: the vectors have fewer dimensions than the variant keeps.
@@ -72,11 +76,12 @@ class VectorForm:
 
     def _cut(self, vectors: Vectors) -> Vectors:
         dimensions = self.variant.dimensions
-        if dimensions is None:
-            return vectors
-        refuse_too_many(dimensions, vectors.shape[1])
-        cut = vectors[:, :dimensions]
-        if not self.normalized:
+        cut = vectors
+        if dimensions is not None:
+            refuse_too_many(dimensions, vectors.shape[1])
+            cut = vectors[:, :dimensions]
+        shortened = dimensions is not None and self.normalized
+        if not shortened and (self.variant.precision != "int8" or self.similarity != "cosine"):
             return cut
         # As torch.nn.functional.normalize does it: a vector of zeros stays as it is.
         return unit_vectors(cut)
@@ -91,11 +96,11 @@ def fit_form(variant: Variant, facts: ModelFacts, sample: Callable[[], Vectors])
         sample: returns the model's vectors of the calibration sample, shape (documents, dimensions); called only for
             int8, the one precision that depends on it.
     """
-    form = VectorForm(variant, facts.normalized)
+    form = VectorForm(variant, facts.normalized, facts.similarity)
     if variant.precision != "int8" or not len(vectors := sample()):
         return form
     cut = form._cut(vectors)  # noqa: SLF001 - same module
-    return VectorForm(variant, facts.normalized, np.stack([cut.min(axis=0), cut.max(axis=0)]))
+    return replace(form, ranges=np.stack([cut.min(axis=0), cut.max(axis=0)]))
 
 
 def calibration_documents(texts: Sequence[str]) -> list[int]:

@@ -32,6 +32,7 @@ from pytest_embedbench.evaluate.fail_fast.encoding import FailFast
 from pytest_embedbench.evaluate.search import depth_for
 from pytest_embedbench.machine.environment import hardware_name
 from pytest_embedbench.models.protocol import Encoder
+from pytest_embedbench.models.registry import kind_of
 from pytest_embedbench.results.record import model_record
 from pytest_embedbench.results.reuse import Conditions, changes, refuse_to_replace
 from pytest_embedbench.results.store import Store
@@ -268,7 +269,8 @@ class Workbench:
         with self.store.locked(path):
             dtype = self.loader.dtype(pair.model, lambda: dataset)
             given = pair.model.as_given(dataset)
-            now = Conditions(pair.model, record, dataset, given, self.loader.device, dtype, source.software)
+            similarity = kind_of(pair.model).similarity(pair.model, self.loader.sources)
+            now = Conditions(pair.model, record, dataset, given, self.loader.device, dtype, source.software, similarity)
             stored = self.store.load(path)
             # The time is the file's own, since another worker of this session may have written it.
             if stored and self._may_reuse(path.stat().st_mtime) and stored.embedbench.key == now.key:

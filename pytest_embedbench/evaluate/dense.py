@@ -9,6 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_embedbench.core.batching import distinct
+from pytest_embedbench.core.similarity import DEFAULT_SIMILARITY, Scorer
 from pytest_embedbench.encode.batch_budget import DEFAULT_BATCH_TOKENS, Budget
 from pytest_embedbench.encode.loop import Encoded, Stream, Work, encode
 from pytest_embedbench.encode.progress import Progress, SilentProgress
@@ -86,6 +87,7 @@ def rank(
         fail_fast.say(f"no failure can be proven early: {reason}")
     texts, indices = distinct(dataset.doc_texts)
     form = VectorForm(variant, model.facts.normalized)
+    similarity = model.facts.similarity or DEFAULT_SIMILARITY
     work: Work
     parts: Iterable[Part]
     if fail_fast and not reason:
@@ -93,7 +95,7 @@ def rank(
             dataset,
             fail_fast,
             encode_block=lambda block, most, label: encoding.all(model, block, "document", most, label),
-            queries=form(encoded_queries.vectors)[encoded_queries.indices],
+            scorer=Scorer(similarity, form(encoded_queries.vectors)[encoded_queries.indices]),
             form=form,
             tolerance=SCORE_TOLERANCE[model.facts.dtype],
             batch_tokens=encoding.budget.tokens,
@@ -122,7 +124,7 @@ def rank(
     groups: list[list[str]] = [[] for _ in texts]
     for doc, index in zip(dataset.doc_ids, indices, strict=True):
         groups[index].append(doc)
-    search = Search(groups, form(encoded_queries.vectors)[encoded_queries.indices], queries, depth)
+    search = Search(groups, form(encoded_queries.vectors)[encoded_queries.indices], queries, depth, similarity)
     # The stream encodes while it is iterated, so only the calls of the search are on its clock.
     searching = 0.0
     for positions, vectors in parts:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from pytest_embedbench.core.runs import Run
+from pytest_embedbench.core.similarity import Scorer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_embedbench.core.measures import Measure
+    from pytest_embedbench.core.similarity import Similarity
     from pytest_embedbench.models.protocol import Vectors
 
 Floating = TypeVar("Floating", bound=np.floating)
@@ -34,16 +36,15 @@ def depth_for(measures: Iterable[Measure]) -> int:
 
 
 class TopK:
-    """The best ``k`` of the vectors pushed so far, for every query, by inner product.
+    """The best ``k`` of the vectors pushed so far, for every query, by the model's similarity.
 
     ``tie_rank`` is each vector's position in descending order of ids (see ``tie_ranks``): of two vectors with equal
     scores, the one at the lower position comes first.
     """
 
-    def __init__(self, queries: Vectors, k: int, tie_rank: NDArray[np.int64]) -> None:
+    def __init__(self, queries: Vectors, k: int, tie_rank: NDArray[np.int64], similarity: Similarity) -> None:
         self._k = k
-        # Transposed once, since every block is multiplied with it.
-        self._queries = np.ascontiguousarray(queries.T)
+        self._scorer = Scorer(similarity, queries)
         self._tie_rank = tie_rank
         self._block = max(1, MAX_SCORES // max(1, len(queries)))
         self._scores = np.empty((len(queries), 0), dtype=np.float32)
@@ -53,7 +54,7 @@ class TopK:
         """Merge the vectors at these positions of ``tie_rank``; shapes (vectors,) and (vectors, dimensions)."""
         for start in range(0, len(positions), self._block):
             block = slice(start, start + self._block)
-            scores = (vectors[block] @ self._queries).T
+            scores = self._scorer(vectors[block])
             indices = np.broadcast_to(positions[block], scores.shape)
             if self._scores.shape[1] == self._k:
                 # Most of a block scores below the k-th so far; sorting only the rest is what makes this fast.
@@ -106,21 +107,29 @@ def _at_least(
 
 
 class Search:
-    """Ranks documents for queries by inner product, while the documents' vectors come in.
+    """Ranks documents for queries by a similarity, while the documents' vectors come in.
 
     Args:
         groups: ids of the documents with the same text, for each vector that will be pushed.
         queries: shape (queries, dimensions).
         query_ids: their ids.
         depth: documents to keep for each query.
+        similarity: decides the scores.
     """
 
-    def __init__(self, groups: Sequence[Sequence[str]], queries: Vectors, query_ids: Sequence[str], depth: int) -> None:
+    def __init__(
+        self,
+        groups: Sequence[Sequence[str]],
+        queries: Vectors,
+        query_ids: Sequence[str],
+        depth: int,
+        similarity: Similarity,
+    ) -> None:
         self._groups, self._query_ids, self._depth = groups, query_ids, depth
         # A group's highest id stands for it. Before the group of a document among the first ``depth`` come fewer than
         # ``depth`` groups, each with at least one document before it: so the cut at ``depth`` groups loses none.
         tie_rank = tie_ranks([max(ids) for ids in groups])
-        self._top = TopK(queries, min(depth, len(groups)), tie_rank)
+        self._top = TopK(queries, min(depth, len(groups)), tie_rank, similarity)
 
     def push(self, positions: Sequence[int], vectors: Vectors) -> None:
         """Take the vectors at these positions of ``groups``, shape (vectors, dimensions); each once, in any order."""

@@ -65,5 +65,8 @@ class BM25Kind(ModelKind):
     def load(self, model: NamedModel, sources: SourceCache, options: LoadOptions) -> BM25Model:  # noqa: ARG002 - see locate
         return BM25Model()
 
+    def similarity(self, model: NamedModel, sources: SourceCache) -> None:  # noqa: ARG002 - see locate
+        return None
+
 
 KIND = BM25Kind()

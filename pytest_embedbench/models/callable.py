@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from pytest_embedbench.core.similarity import DEFAULT_SIMILARITY
 from pytest_embedbench.datasets.types import ROLES, Role
 from pytest_embedbench.errors import ModelError, closest
 from pytest_embedbench.models.checkpoint import TokenCounter, served_token_counter
@@ -72,7 +73,7 @@ class CallableModel:
     ) -> None:
         self._encode, self._name = encode, name
         self._counter = counter or UsageCounter()
-        self._facts = facts or ModelFacts()
+        self._facts = facts or ModelFacts(similarity=DEFAULT_SIMILARITY)
         self._dimensions = self._facts.dimensions
         self._prompt_with(prompts or {})
 
@@ -131,6 +132,7 @@ def load_callable(model: NamedModel) -> CallableModel:
     facts = ModelFacts(
         dimensions=vectors.shape[1],
         normalized=bool((np.abs(np.linalg.norm(vectors, axis=1) - 1) < UNIT_LENGTH_TOLERANCE).all()),
+        similarity=spec.similarity or DEFAULT_SIMILARITY,
         max_tokens=spec.max_seq_length or spec.max_tokens,
         notices=() if spec.tokenizer else (ESTIMATE_NOTICE,),
     )

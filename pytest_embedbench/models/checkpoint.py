@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pytest_embedbench.core.decoding import DecodingError, decode_json
+from pytest_embedbench.core.similarity import SIMILARITIES, Similarity
 from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.prompts import declared_prompt
@@ -24,6 +25,15 @@ DEFAULT_CUT_TOKENS = 8192
 32,768 tokens takes sixteen times the time and memory, for the few texts that are so long."""
 
 TOKENIZER_FILE = "tokenizer.json"
+
+MODEL_SETTINGS = "config_sentence_transformers.json"
+"""File with a checkpoint's prompts and similarity."""
+
+SINGLE_VECTOR = "SentenceTransformer"
+"""sentence-transformers' word, in that file, for models with one vector a text."""
+
+MULTI_VECTOR_SIMILARITIES = {"maxsim", "meanmaxsim"}
+"""sentence-transformers' names of similarities between texts that have a vector for each token."""
 
 
 class TokenCounter(NamedTuple):
@@ -64,7 +74,7 @@ def checkpoint_token_counter(model: NamedModel) -> TokenCounter:
     tokenizer = _load(model, file)
     static = str(modules[0].get("type", "")).endswith("StaticEmbedding")
     own = (tokenizer.truncation or {}).get("max_length") if static else _limit(inner)
-    prompts = _read(folder / "config_sentence_transformers.json", dict[str, Any]).get("prompts") or {}
+    prompts = _read(folder / MODEL_SETTINGS, dict[str, Any]).get("prompts") or {}
     # Only now: a static model's limit, read above, is the truncation that this removes.
     tokenizer.no_truncation()
     return TokenCounter(
@@ -105,6 +115,29 @@ def _load(model: NamedModel, file: Path) -> Tokenizer:
         raise ModelError(f"{file} is not a tokenizer: {error}", where=f"model {model.alias!r}") from None
     tokenizer.no_padding()
     return tokenizer
+
+
+def declared_similarity(folder: Path | None) -> Similarity | None:
+    """Return the similarity that a checkpoint declares; None if it declares none, or there is no folder.
+
+    Settings of a folder without modules, or of another kind of model (a cross-encoder), are not those of the vectors.
+
+    One of several vectors a text (``maxsim``) counts as none, as in sentence-transformers: it says nothing about the
+    one vector that is used here.
+
+    Raises:
+        ModelError: the name is unknown, so that nobody can say how documents are to be ranked.
+    """
+    settings = _read(folder / MODEL_SETTINGS, dict[str, Any]) if folder and (folder / "modules.json").is_file() else {}
+    name = settings.get("similarity_fn_name") if settings.get("model_type", SINGLE_VECTOR) == SINGLE_VECTOR else None
+    for similarity in SIMILARITIES:
+        if name == similarity:
+            return similarity
+    if not name or name in MULTI_VECTOR_SIMILARITIES:
+        return None
+    problem = f"similarity_fn_name {name!r} is none of {', '.join(SIMILARITIES)}"
+    fix = 'say how to rank: similarity = "cosine" in the model\'s definition'
+    raise ModelError(problem, where=str(folder and folder / MODEL_SETTINGS), fix=fix)
 
 
 def _limit(folder: Path) -> int:

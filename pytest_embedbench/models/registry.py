@@ -5,9 +5,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_embedbench.core.similarity import DEFAULT_SIMILARITY
 from pytest_embedbench.errors import ModelError
 
 if TYPE_CHECKING:
+    from pytest_embedbench.core.similarity import Similarity
     from pytest_embedbench.models.checkpoint import TokenCounter
     from pytest_embedbench.models.local.settings_cache import Memory
     from pytest_embedbench.models.protocol import Model
@@ -59,6 +61,14 @@ class ModelKind:
     def default_dtype(self, model: NamedModel, sources: SourceCache, device: str) -> str:  # noqa: ARG002 - for others
         """Return the number format that the model runs in by default; empty where torch does not run it."""
         return "fp32"
+
+    def similarity(self, model: NamedModel, sources: SourceCache) -> Similarity | None:  # noqa: ARG002 - for others
+        """Return the similarity by which documents are ranked; None if the model makes no vectors.
+
+        Raises:
+            ModelError: the model cannot be found, or its files declare an unknown one.
+        """
+        return model.spec.similarity or DEFAULT_SIMILARITY
 
     def token_counter(self, model: NamedModel) -> TokenCounter:
         """Return a counter of the model's tokens; only its settings and tokenizer are read or downloaded.

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from pytest_embedbench.core.similarity import Similarity
 from pytest_embedbench.datasets.types import Dataset, Role
 from pytest_embedbench.models.prompts import filled, has_place, prompt_parts, split_at_title, stated
 from pytest_embedbench.models.variants import Precision, Variant
@@ -67,6 +68,9 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ``{task}`` in it stands for the dataset's instruction, or for ``task`` if the dataset has none; ``{title}`` in a
     document's prompt for the document's title, which the text then goes without. See ``models/prompts.py``."""
     task: str = DEFAULT_TASK
+    similarity: Similarity | None = None
+    """Similarity by which documents are ranked; by default the one that the checkpoint's own files declare, else
+    cosine."""
     max_seq_length: Annotated[int, msgspec.Meta(ge=1)] | None = None
     trust_remote_code: bool = False
     dimensions_kept: Annotated[int, msgspec.Meta(ge=1)] | None = None

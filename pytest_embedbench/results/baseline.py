@@ -160,6 +160,7 @@ def environment_of(result: PairResult) -> dict[str, str]:
         "device": facts.device,
         "precision": facts.precision,
         "dimensions": facts.dimensions,
+        "similarity": facts.similarity,
         "pooling": facts.pooling,
         "attention": facts.attention,
         "max tokens": facts.max_tokens,

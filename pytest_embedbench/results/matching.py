@@ -32,6 +32,8 @@ class ResultSide(NamedTuple):
     """Empty if only means are known, as for published numbers."""
     origin: str
     means: Mapping[str, float]
+    similarity: str = ""
+    """The similarity by which documents were ranked; empty if unknown, as for published numbers and BM25."""
 
 
 class MatchedPair(NamedTuple):
@@ -43,6 +45,12 @@ class MatchedPair(NamedTuple):
     @property
     def model(self) -> str:
         return self.a.model if self.a.model == self.b.model else f"{self.a.model} / {self.b.model}"
+
+    @property
+    def note(self) -> str:
+        """What the two sides differ in beside the model, so that a reader knows what is compared; "" if in nothing."""
+        before, now = self.a.similarity, self.b.similarity
+        return f"ranked by {before} in A and by {now} in B" if before and now and before != now else ""
 
 
 class UnmatchedPair(NamedTuple):
@@ -111,12 +119,16 @@ def _of_result(path: Path, result: PairResult) -> ResultSide:
         scores,
         str(path),
         details.means,
+        details.model.facts.similarity,
     )
 
 
 def _of_entry(entry: BaselineEntry, origin: str) -> ResultSide:
     scores = {metric: entry.values(metric) for metric in entry.metrics} if entry.queries else {}
-    return ResultSide(entry.name, entry.model, entry.dataset, entry.fingerprints.dataset, scores, origin, entry.means)
+    similarity = entry.environment.get("similarity", "")
+    return ResultSide(
+        entry.name, entry.model, entry.dataset, entry.fingerprints.dataset, scores, origin, entry.means, similarity
+    )
 
 
 def match_sides(

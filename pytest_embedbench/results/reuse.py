@@ -16,6 +16,7 @@ from pytest_embedbench.results.schema import Details, ModelRecord
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_embedbench.core.similarity import Similarity
     from pytest_embedbench.datasets.types import Dataset
 
 SEARCH_LIBRARIES = ("numpy",)
@@ -40,6 +41,8 @@ class Conditions(NamedTuple):
     dtype: str
     software: Mapping[str, str]
     """Versions of the libraries and values of the environment variables that decide the vectors."""
+    similarity: Similarity | None = None
+    """The similarity by which documents are ranked; None for a model without vectors."""
 
     @property
     def key(self) -> str:
@@ -50,6 +53,8 @@ class Conditions(NamedTuple):
                 "model": self.record.fingerprint,
                 "settings": settings(spec),
                 "prompts": tuple(self.model.prompts.values()),
+                # The one in use: a checkpoint's own and the same one in a definition give the same ranking.
+                "similarity": self.similarity,
                 "dtype": self.dtype,
                 # All other kinds compute the same on every device.
                 "device": self.device if spec.kind == "sentence-transformers" else "",
@@ -62,10 +67,11 @@ class Conditions(NamedTuple):
 def settings(spec: ModelSpec) -> dict[str, Any]:
     """Return the keys of a definition that decide a model's numbers, without those that have their defaults.
 
-    Keys that say where the files are, and prompts, are left out: the files themselves and the prompts as the model gets
-    them count.
+    Keys that say where the files are, prompts and the similarity are left out: the files themselves, the prompts as the
+    model gets them and the similarity in use count.
     """
-    return {key: value for key, value in spec.deciding().items() if key not in PLACES and not key.endswith("_prompt")}
+    keys = (key for key in spec.deciding() if key not in {*PLACES, "similarity"} and not key.endswith("_prompt"))
+    return {key: getattr(spec, key) for key in keys}
 
 
 def refuse_to_replace(path: Path, stored: Details, now: Conditions, *, own_session: bool) -> None:

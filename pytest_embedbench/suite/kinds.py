@@ -36,7 +36,7 @@ KINDS_WITH_KEY = {
     **dict.fromkeys(("timeout", "retries", "unsent", "query_parameters", "document_parameters"), ENDPOINT),
     "callable": FUNCTION,
     "tokenizer": ENDPOINT + FUNCTION,
-    **dict.fromkeys(("max_seq_length", "query_prompt", "document_prompt"), LOCAL + ENDPOINT + FUNCTION),
+    **dict.fromkeys(("max_seq_length", "query_prompt", "document_prompt", "similarity"), LOCAL + ENDPOINT + FUNCTION),
 }
 """Keys that only some kinds of models have, and these kinds. All other keys of ``ModelSpec`` are for every kind."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +64,58 @@ def test_a_functions_results_are_used_again_until_its_code_changes(function: Pro
     assert not reused(run(function))
     assert function.result(model=MODEL).embedbench.model.facts.dimensions == 8
     assert reused(run(function))
+
+
+LENGTHS = """
+    import numpy as np
+    from words_of_mine import encode
+
+    def longer(texts, role):
+        return encode(texts, role) * [[1.0 + 30 * text.startswith("Green tea")] for text in texts]
+"""
+"""The same directions; a document about tea is so long that it wins every inner product."""
+
+SUITE = """
+    [embedbench]
+    datasets = ["facts"]
+    [models.long]
+    callable = "lengths:longer"
+"""
+
+
+def test_the_similarity_ranks_and_is_said_and_decides_what_is_used_again(function: Project) -> None:
+    function.write("lengths.py", LENGTHS)
+    function.write("embedbench.toml", SUITE)
+    assert function.run().ret == 0
+    details = function.result(model="long").embedbench
+    assert details.model.facts.similarity == "cosine"
+    assert details.means["ndcg@10"] > 0.75
+    assert "| Similarity | cosine |" in function.card_text("long")
+    assert reused(function.run())
+    function.write("embedbench.toml", f"{SUITE}    similarity = 'dot'\n")
+    changed = function.run()
+    assert not reused(changed)
+    dot = function.result(model="long").embedbench
+    assert (dot.model.facts.similarity, dot.effort["corpus_cached_texts"]) == ("dot", 6)
+    assert dot.means["ndcg@10"] < details.means["ndcg@10"]
+    assert "| Similarity | dot |" in function.card_text("long")
+    run = (function.result_path(model="long").parent / dot.evidence.run).read_text(encoding="utf-8")
+    assert all(line.split()[2] == "tea" for line in run.splitlines() if line.split()[3] == "1")
+
+
+def test_a_model_without_its_normalization_scores_as_before(project: Project) -> None:
+    project.data()
+    folder = project.model()
+    modules = json.loads((folder / "modules.json").read_text("utf-8"))
+    assert modules.pop()["type"].endswith("Normalize")
+    (folder / "modules.json").write_text(json.dumps(modules), "utf-8")
+    for model in ("minilm", "minilm@int8", folder, f"{folder}@int8"):
+        assert project.run("--embed-model", model, "--embed-dataset", "facts").ret == 0
+    whole, small, ours, our_small = (
+        project.result(model=name).embedbench for name in ("*MiniLM-L6-v2", "*MiniLM*int8", "copy", "copy*int8")
+    )
+    assert (whole.model.facts.normalized, ours.model.facts.normalized) == (True, False)
+    assert (ours.means, our_small.means) == (whole.means, small.means)
 
 
 def test_the_cache_does_not_answer_for_changed_code(function: Project) -> None:

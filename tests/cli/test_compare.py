@@ -11,8 +11,10 @@ from click.testing import CliRunner, Result
 
 from pytest_embedbench.cli import main
 from pytest_embedbench.core.runs import Run
+from pytest_embedbench.core.similarity import Similarity
+from pytest_embedbench.models.protocol import ModelFacts
 from pytest_embedbench.models.spec import ModelSpec
-from pytest_embedbench.results.baseline import Baseline, dump_baseline, entry_of
+from pytest_embedbench.results.baseline import Baseline, dump_baseline, entry_of, environment_of
 from pytest_embedbench.results.schema import DatasetRecord, Details, Evidence, ModelRecord, PairResult
 from pytest_embedbench.results.store import Store
 
@@ -27,11 +29,19 @@ def put(
     dataset: str = "facts",
     data: str = "same",
     revision: str = "r1",
+    similarity: Similarity = "cosine",
     recall: Sequence[float] | None = None,
 ) -> PairResult:
     """Store a result with these values of ndcg@10, and the same of recall@5 where no others are given."""
     store = Store(root)
-    record = ModelRecord(name=f"org/{model}", alias=model, revision=revision, fingerprint=model, spec=ModelSpec())
+    record = ModelRecord(
+        name=f"org/{model}",
+        alias=model,
+        revision=revision,
+        fingerprint=model,
+        spec=ModelSpec(),
+        facts=ModelFacts(similarity=similarity),
+    )
     queries = [f"q{number}" for number in range(len(values))]
     scores = {
         "ndcg@10": dict(zip(queries, values, strict=True)),
@@ -159,6 +169,19 @@ def test_json(tmp_path: Path) -> None:
     (left,) = data["not_compared"]
     assert (left["model"], left["dataset"], left["reason"]) == ("org/y", "facts", "only in B")
     assert data["test"] == "two-sided"
+
+
+def test_another_similarity_is_said(tmp_path: Path) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    before = put(a, "x", HIGH, similarity="dot")
+    put(b, "x", LOW)
+    note = "note: org/x on facts: ranked by dot in A and by cosine in B"
+    assert note in compare(a, b).output
+    assert "note: " not in compare(a, a).output
+    assert json.loads(compare(a, b, "--json").output)["notes"] == {
+        "org/x on facts": "ranked by dot in A and by cosine in B"
+    }
+    assert environment_of(before)["similarity"] == "dot", "so that a regression names the change"
 
 
 def test_errors_are_one_message(tmp_path: Path) -> None:

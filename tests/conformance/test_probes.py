@@ -97,6 +97,35 @@ def test_a_broken_model_fails_its_probe(case: str, broken: ModuleType, minilm: S
     assert found.limit
 
 
+def test_lengths_are_compared_where_they_decide_a_ranking(broken: ModuleType, minilm: SentenceTransformerModel) -> None:
+    longer = broken.without_normalization(minilm)
+    assert ask("parity", longer, reference=minilm).status == "passed"
+    longer.facts = msgspec.structs.replace(longer.facts, similarity="dot")
+    found = ask("parity", longer, reference=minilm)
+    assert found.status == "failed"
+    assert "vectors are 0.41 apart (1 - cosine, or difference in length)" in found.explanation
+
+
+def test_a_definition_may_say_that_vectors_are_of_any_length(
+    broken: ModuleType, minilm: SentenceTransformerModel
+) -> None:
+    longer = broken.without_normalization(minilm)
+    assert "since cosine is the same for all lengths" in ask("unit-norm", longer).explanation
+    assert ask("unit-norm", longer, ModelSpec(hub="someone/unknown", normalized=False)).status == "skipped"
+
+
+def test_answers_are_ranked_by_the_models_similarity(broken: ModuleType, minilm: SentenceTransformerModel) -> None:
+    def of_any_length(_: Any, vectors: np.ndarray, batch: Any, __: Any) -> np.ndarray:
+        """Some texts win every inner product by their length."""
+        lengths = [np.exp(3 * np.random.default_rng(text.payload).normal()) for text in batch]
+        return vectors * np.array(lengths, np.float32)[:, None]
+
+    long = broken.Broken(minilm, of_any_length)
+    assert ask("sanity", long).status == "passed"
+    long.facts = msgspec.structs.replace(long.facts, similarity="dot")
+    assert ask("sanity", long).status == "failed"
+
+
 def test_the_effective_context_is_told_in_tokens(broken: ModuleType, minilm: SentenceTransformerModel) -> None:
     found = ask("context", broken.Cut(minilm, 128))
     assert found.value is not None

@@ -230,7 +230,7 @@ def test_equal_bits_are_ties_which_the_higher_id_wins() -> None:
 
     data = collection()
     run = evaluate(Two(), data, [Measure("ndcg", 10)], variant=BINARY).run
-    assert run["q1"] == [(doc, 3.0) for doc in sorted(data.doc_ids, reverse=True)[:100]]
+    assert run["q1"] == [(doc, 1.0) for doc in sorted(data.doc_ids, reverse=True)[:100]]
 
 
 def test_an_evaluation_keeps_its_form() -> None:

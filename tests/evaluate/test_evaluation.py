@@ -33,7 +33,7 @@ NDCG = [Measure("ndcg", 10)]
 class Letters:
     """A text's vector is the number of each of its letters a to d."""
 
-    facts = ModelFacts()
+    facts = ModelFacts(similarity="dot")
 
     def __init__(self) -> None:
         self.encoded: list[tuple[str, str]] = []

@@ -30,7 +30,7 @@ def search(
     vectors: Vectors, groups: Sequence[Sequence[str]], queries: Vectors, query_ids: Sequence[str], depth: int
 ) -> Run:
     """Rank documents whose vectors are all there."""
-    found = Search(groups, queries, query_ids, depth)
+    found = Search(groups, queries, query_ids, depth, "dot")
     found.push(range(len(vectors)), vectors)
     return found.run()
 

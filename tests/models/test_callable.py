@@ -104,6 +104,12 @@ def test_vectors_of_length_1_are_seen(module: Module) -> None:
     assert module.load("unit").facts.normalized
 
 
+def test_vectors_are_compared_by_cosine_unless_the_definition_says_otherwise(module: Module) -> None:
+    module.write(LETTERS)
+    assert module.load().facts.similarity == "cosine"
+    assert module.load(similarity="manhattan").facts.similarity == "manhattan"
+
+
 def test_prompts_are_put_in_front(module: Module) -> None:
     module.write(LETTERS)
     model = module.load(query_prompt="aaa ", document_prompt="u: ")

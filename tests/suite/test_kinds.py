@@ -57,6 +57,17 @@ def test_a_definition_with_a_backend(tmp_path: Path) -> None:
     assert (found.spec.backend, found.spec.backend_file) == ("onnx", "onnx/model_O3.onnx")
 
 
+def test_a_definition_with_a_similarity(tmp_path: Path) -> None:
+    for kind in ("hub = 'o/m'", "callable = 'm:f'", "kind = 'endpoint'\nurl = 'http://h/v1'\nmodel = 'm'"):
+        assert model(tmp_path, f"[models.m]\n{kind}\nsimilarity = 'dot'").spec.similarity == "dot"
+    with pytest.raises(
+        ConfigurationError, match=r"models\.m\.similarity: .*\n  fix: give one of cosine, dot, euclidean, "
+    ):
+        model(tmp_path, "[models.m]\nhub = 'o/m'\nsimilarity = 'cos'")
+    with pytest.raises(ConfigurationError, match="has no meaning for BM25"):
+        model(tmp_path, "[models.m]\nkind = 'bm25'\nsimilarity = 'dot'")
+
+
 FUNCTION = "[models.m]\ncallable = 'm:f'\n"
 DEFINITIONS = {
     "a function and a folder": (FUNCTION + "path = '.'", "m.path: has no meaning for a Python function", "leave it out"),

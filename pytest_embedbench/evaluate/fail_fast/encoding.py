@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_embedbench.core.batching import distinct
+from pytest_embedbench.core.similarity import DEFAULT_SIMILARITY
 from pytest_embedbench.errors import ProvenFailure
 from pytest_embedbench.evaluate.fail_fast.block_sizes import BlockSizes, batch_budget
 from pytest_embedbench.evaluate.fail_fast.encoding_order import EncodingOrder
@@ -20,6 +21,7 @@ from pytest_embedbench.evaluate.fail_fast.proof import FailureProver, lower_limi
 
 if TYPE_CHECKING:
     from pytest_embedbench.core.runs import Run
+    from pytest_embedbench.core.similarity import Scorer
     from pytest_embedbench.core.thresholds import Limit
     from pytest_embedbench.datasets.types import Dataset
     from pytest_embedbench.encode.loop import Encoded
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     """Called with texts, the most tokens that a batch may hold, and the label of a progress bar."""
 
 SCORE_TOLERANCE = {"fp32": 1e-5, "fp16": 5e-3, "bf16": 3e-2}
-"""Inner product of unit vectors; largest difference to another run, which batches the texts differently."""
+"""Cosine, or inner product of unit vectors; largest difference to another run, which batches the texts differently."""
 
 MAX_SCORED = 8192
 """Documents whose scores are held at once."""
@@ -59,8 +61,12 @@ def obstacle(facts: ModelFacts, variant: Variant, dataset: Dataset, limits: Sequ
         return "no lower limit on a measure to miss"
     if variant.precision != "float32":
         return f"{variant.precision} vectors can differ by a whole step between runs"
-    if not facts.normalized or facts.dtype not in SCORE_TOLERANCE:
-        return "how far scores can differ between runs is known only for vectors of length 1 and a known dtype"
+    if facts.dtype not in SCORE_TOLERANCE:
+        return "how far scores can differ between runs is known only for a known dtype"
+    similarity = facts.similarity or DEFAULT_SIMILARITY
+    if similarity != "cosine" and not (similarity == "dot" and facts.normalized):
+        known = "cosine, and for dot products of vectors of length 1"
+        return f"how far scores can differ between runs is known only for {known}, not for {similarity}"
     return ""
 
 
@@ -69,7 +75,7 @@ def encode_or_prove(
     goal: FailFast,
     *,
     encode_block: EncodeBlock,
-    queries: Vectors,
+    scorer: Scorer,
     form: VectorForm,
     tolerance: float,
     batch_tokens: int,
@@ -80,7 +86,7 @@ def encode_or_prove(
         dataset: with judged queries.
         goal: quality limits, of which only lower ones can be proven missed.
         encode_block: encodes documents.
-        queries: vectors of the judged queries in their final form, shape (queries, dimensions).
+        scorer: scores documents' vectors in their final form for the judged queries.
         form: the final form of documents' vectors.
         tolerance: see ``FailureProver``.
         batch_tokens: token budget of a batch; blocks that are small have smaller ones.
@@ -117,7 +123,7 @@ def encode_or_prove(
             if seen == documents:
                 break  # every document is encoded, so the ranking itself decides
             chunk = slice(start, start + MAX_SCORED)
-            scores = queries @ form(rows[chunk]).T
+            scores = scorer(form(rows[chunk]))
             prover.push(block[chunk], scores)
             order.learn(block[chunk], scores)
         bounds = prover.bounds()

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from pytest_embedbench.core.similarity import DEFAULT_SIMILARITY
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.machine.device import best_device
-from pytest_embedbench.models.checkpoint import TokenCounter, checkpoint_token_counter
+from pytest_embedbench.models.checkpoint import TokenCounter, checkpoint_token_counter, declared_similarity
 from pytest_embedbench.models.registry import LoadOptions, ModelKind, SourceCache
 from pytest_embedbench.models.source import ModelSource, checkpoint_dtype, locate_checkpoint
 
 if TYPE_CHECKING:
+    from pytest_embedbench.core.similarity import Similarity
     from pytest_embedbench.models.protocol import Model
     from pytest_embedbench.models.spec import NamedModel
 
@@ -49,6 +51,10 @@ class LocalKind(ModelKind):
             return "fp32"
         folder = sources.locate(model).folder
         return (folder and checkpoint_dtype(folder)) or "fp32"
+
+    def similarity(self, model: NamedModel, sources: SourceCache) -> Similarity:
+        folder = sources.locate(model).folder
+        return model.spec.similarity or declared_similarity(folder) or DEFAULT_SIMILARITY
 
     def token_counter(self, model: NamedModel) -> TokenCounter:
         return checkpoint_token_counter(model)

@@ -10,10 +10,12 @@ import msgspec
 import numpy as np
 import torch
 
+from pytest_embedbench.core.similarity import DEFAULT_SIMILARITY
 from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.machine import threads
 from pytest_embedbench.models.backend import Backend, find_backend
+from pytest_embedbench.models.checkpoint import declared_similarity
 from pytest_embedbench.models.local.plain_network import plain_network
 from pytest_embedbench.models.prompts import declaration_notice, declared_prompt
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText, without_empty
@@ -99,6 +101,7 @@ class SentenceTransformerModel:
             notices=tuple(filter(None, notices)),
             backend="" if spec.backend == "torch" else spec.backend,
             trust_remote_code=spec.trust_remote_code,
+            similarity=spec.similarity or declared_similarity(folder) or DEFAULT_SIMILARITY,
             **self._network.facts,
         )
 

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from pytest_embedbench.core.batching import batches
+from pytest_embedbench.core.similarity import DEFAULT_SIMILARITY
 from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.checkpoint import TokenCounter, served_token_counter
@@ -76,6 +77,7 @@ class EndpointModel:
         self._facts = ModelFacts(
             dimensions=self.sample_vectors.shape[1],
             normalized=bool((np.abs(np.linalg.norm(self.sample_vectors, axis=1) - 1) < UNIT_LENGTH_TOLERANCE).all()),
+            similarity=spec.similarity or DEFAULT_SIMILARITY,
             max_tokens=spec.max_seq_length or spec.max_tokens,
             device=SERVED_DEVICE,
             prompts=without_empty(self._prompts),

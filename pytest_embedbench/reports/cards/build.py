@@ -110,6 +110,7 @@ def _overview(model: ModelRecord) -> tuple[Field, ...]:
         "Tasks": "Retrieve" if lexical else "Encode" if dimensions else "",
         "Outputs": "Scores" if lexical else _outputs(model) if dimensions else "",
         "Dimensions": f"Dense: {dimensions:,}" if dimensions else "",
+        "Similarity": model.facts.similarity or model.spec.similarity or "",
         "Max sequence length": f"{length:,} tokens" if length else "",
         "License": model.spec.licence,
         "Inputs": "text",
