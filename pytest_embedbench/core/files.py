@@ -31,6 +31,35 @@ def write_atomically(path: Path, content: str) -> None:
         raise
 
 
+def user_path(text: str, folder: Path) -> Path:
+    """Return the absolute path that a user wrote, links resolved: ``~`` is the home folder, ``folder`` where it begins.
+
+    Never raises: a path that no file can have is returned as it is, and not found afterwards.
+    """
+    # os.path rather than pathlib, which raises for a user that does not exist and for links in a circle.
+    path = os.path.join(folder, os.path.expanduser(text))  # noqa: PTH111, PTH118
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:  # a null character
+        return Path(path)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; False too where no file can have this name, e.g. one of 5,000 characters."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def exists(path: Path) -> bool:
+    """Whether there is such a file or folder; False too where no file can have this name."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def file_name(name: str) -> str:
     """Return a name as one folder or file name: ``org/model`` becomes ``org__model``.
 

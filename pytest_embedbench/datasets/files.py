@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import stat
+import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources.abc import Traversable
+from lzma import LZMAError
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, cast
 
 from pytest_embedbench.core.unpacking import UNPACK_ERRORS, TooLargeError, check_unpacked, open_gzip
 from pytest_embedbench.errors import DatasetError
+
+ZIP_ERRORS = (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, struct.error, LZMAError)
+"""What reading a damaged archive raises: NotImplementedError for versions and methods that zipfile does not know."""
 
 MAX_DEPTH = 3
 """Levels of folders below a dataset's own that its files may lie in: ``data/corpus/part.parquet`` is two deep."""
@@ -29,7 +34,7 @@ def open_root(path: Path) -> Traversable:
         archive = zipfile.ZipFile(path)
     except FileNotFoundError:
         raise DatasetError("no such file", where=str(path), fix="give a BEIR folder or a .zip of one") from None
-    except (OSError, zipfile.BadZipFile) as error:
+    except ZIP_ERRORS as error:
         raise DatasetError(f"cannot be read as a zip archive: {error}", where=str(path)) from None
     for member in archive.infolist():
         _refuse_unsafe_member(path, member)
@@ -101,7 +106,7 @@ def opened(file: Traversable) -> Iterator[IO[bytes]]:
         raise DatasetError("no such file", where=where) from None
     except TooLargeError as error:
         raise DatasetError(str(error), where=where, fix=error.FIX) from None
-    except (OSError, zipfile.BadZipFile, *UNPACK_ERRORS) as error:
+    except (*ZIP_ERRORS, *UNPACK_ERRORS) as error:
         raise DatasetError(f"cannot be read: {error}", where=where) from None
 
 

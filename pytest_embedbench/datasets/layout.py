@@ -25,7 +25,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from pytest_embedbench.core.decoding import DecodingError, decode_yaml
-from pytest_embedbench.datasets.files import walk
+from pytest_embedbench.datasets.files import opened, walk
 from pytest_embedbench.datasets.tables import SUFFIXES, is_table
 from pytest_embedbench.errors import DatasetError
 
@@ -117,7 +117,8 @@ def declared_patterns(root: Traversable) -> FilePatterns:
     readme = root.joinpath(README)
     if not readme.is_file():
         return {}
-    match = FRONT_MATTER.search(readme.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n"))
+    with opened(readme) as content:
+        match = FRONT_MATTER.search(content.read().decode("utf-8", "replace").replace("\r\n", "\n"))
     if not match:
         return {}
     try:

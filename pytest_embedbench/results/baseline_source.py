@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from pytest_embedbench.core.files import user_path
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.results.baseline import Baseline, parse_baseline
 
@@ -26,7 +27,7 @@ class BaselineSource(msgspec.Struct, frozen=True):
     @property
     def path(self) -> Path:
         """The path, if the baseline is not in a commit."""
-        return self.folder / Path(self.text).expanduser()
+        return user_path(self.text, self.folder)
 
     @property
     def in_git(self) -> bool:

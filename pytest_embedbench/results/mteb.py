@@ -28,6 +28,8 @@ from pytest_embedbench.results.store import NO_REVISION
 
 META_FILE = "model_meta.json"
 """MTEB's file beside its results that names the model."""
+MAX_FACT = 10**15
+"""Largest number of parameters, dimensions or tokens that is taken from ``META_FILE``."""
 ONLY_SUBSET = "default"
 """MTEB's name for the subset of a task that has only one."""
 
@@ -90,8 +92,16 @@ def measure_values(scores: Mapping[str, Any]) -> dict[Measure, float]:
             k = cutoff(match[2])
             if k is None:
                 raise ResultError(f"the cut-off of {shortened(name)!r} is above {MAX_CUTOFF:,}")
-            values[Measure(match[1], k)] = float(value)
+            values[Measure(match[1], k)] = _float(value)
     return values
+
+
+def _float(value: float) -> float:
+    """Return a number of JSON as a float; infinity for whole numbers that no float can hold."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _row(entry: Mapping[str, Any]) -> MtebScores:
@@ -246,6 +256,7 @@ def _spec(name: str, meta: Mapping[str, Any]) -> ModelSpec:
         "licence": meta.get("license"),
         "source": meta.get("reference"),
     }
-    whole = {key: int(value) for key, value in facts.items() if isinstance(value, int | float) and math.isfinite(value)}
+    numbers = {key: value for key, value in facts.items() if isinstance(value, int | float)}
+    whole = {key: int(value) for key, value in numbers.items() if 0 < _float(value) < MAX_FACT}
     texts = {key: value for key, value in facts.items() if isinstance(value, str) and key in {"licence", "source"}}
     return msgspec.convert({"name": name, **whole, **texts}, ModelSpec)

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from pytest_embedbench import catalog
+from pytest_embedbench.core.files import exists, is_folder, user_path
 from pytest_embedbench.datasets.load import check_dataset, dataset_splits, is_dataset_file, spec_of_name
 from pytest_embedbench.datasets.spec import BUILTIN, DatasetSpec, NamedDataset
 from pytest_embedbench.errors import ConfigurationError, DatasetError, closest
@@ -46,7 +47,7 @@ class DatasetNames:
             return checked_dataset(NamedDataset(alias=name, spec=spec), where)
         stem, _, split = name.rpartition("@")
         # A folder's own name may have an @ too.
-        if not stem or (folder / Path(name).expanduser()).exists():
+        if not stem or exists(user_path(name, folder)):
             stem, split = name, ""
         dataset = self.definitions.get(stem) or _from_path(stem, folder) or _from_catalog_or_hub(stem)
         if dataset is None:
@@ -87,7 +88,7 @@ def defined_dataset(alias: str, spec: DatasetSpec, where: str, folder: Path) -> 
         fix = "give path, a BEIR folder; or hub_dataset, ir_datasets"
         raise ConfigurationError(where, "does not say where the dataset is", fix)
     if spec.path and spec.path != BUILTIN:
-        spec = msgspec.structs.replace(spec, path=str((folder / Path(spec.path).expanduser()).resolve()))
+        spec = msgspec.structs.replace(spec, path=str(user_path(spec.path, folder)))
     return checked_dataset(NamedDataset(alias=alias, spec=spec), where)
 
 
@@ -127,13 +128,12 @@ def _from_path(name: str, folder: Path) -> NamedDataset | None:
 
     A folder or file with the name of a catalogue entry gets that entry's facts.
     """
-    path = folder / Path(name).expanduser()
+    path = user_path(name, folder)
     entry = catalog.find(catalog.datasets(), name)
     # A folder "builtin" beside the suite must not hide the packaged dataset of that name.
-    if not (path.is_dir() or is_dataset_file(path.name)) or (entry and entry[1].path):
+    if not (is_folder(path) or is_dataset_file(path.name)) or (entry and entry[1].path):
         return None
-    path = path.resolve()
-    alias = path.name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem
+    alias = path.name if is_folder(path) else Path(path.name.removesuffix(".gz")).stem
     facts = catalog.find(catalog.datasets(), alias)
     spec = facts[1] if facts else DatasetSpec()
     spec = msgspec.structs.replace(spec, path=str(path), ir_datasets="", revision="")

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from pytest_embedbench.core.files import exists, user_path
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 from pytest_embedbench.remote.settings import EndpointSettings
@@ -74,7 +75,7 @@ def with_tokenizer_path(spec: ModelSpec, folder: Path) -> ModelSpec:
         folder: where relative paths start.
     """
     # A folder "org/name" and a Hub id look alike: what exists on disk is taken for a path.
-    path = folder / Path(spec.tokenizer).expanduser()
-    if spec.tokenizer and path.exists():
-        return msgspec.structs.replace(spec, tokenizer=str(path.resolve()))
+    path = user_path(spec.tokenizer, folder)
+    if spec.tokenizer and exists(path):
+        return msgspec.structs.replace(spec, tokenizer=str(path))
     return spec

@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from pytest_embedbench import catalog
+from pytest_embedbench.core.files import is_folder, user_path
 from pytest_embedbench.core.parsing import ParseError
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.errors import ConfigurationError, closest
@@ -151,10 +152,9 @@ class Names:
         if entry := catalog.find(catalog.models(), name):
             return NamedModel(alias=entry[0], spec=entry[1])
         # Before the forms below: a folder called "org/name" exists, while a Hub id of that form only may.
-        path = folder / Path(name).expanduser()
-        if path.is_dir():
-            alias = path.resolve().name
-            return _checked_model(NamedModel(alias=alias, spec=ModelSpec(path=str(path.resolve()))), where)
+        path = user_path(name, folder)
+        if is_folder(path):
+            return _checked_model(NamedModel(alias=path.name, spec=ModelSpec(path=str(path))), where)
         if name.casefold().startswith(ENDPOINT_SCHEMES):
             return named_endpoint(name, where)
         if HUB_ID.fullmatch(name):
@@ -178,7 +178,7 @@ class Names:
         if spec.kind in {"endpoint", "callable"}:
             return _checked_model(NamedModel(alias=alias, spec=with_tokenizer_path(spec, folder)), where)
         if spec.path:
-            spec = msgspec.structs.replace(spec, path=str((folder / Path(spec.path).expanduser()).resolve()))
+            spec = msgspec.structs.replace(spec, path=str(user_path(spec.path, folder)))
         elif spec.kind in LOCAL and not (spec.hub or spec.package):
             raise ConfigurationError(where, "does not say where the model is", "give path or hub")
         return _checked_model(NamedModel(alias=alias, spec=spec), where)
@@ -207,7 +207,7 @@ def _checked_model(model: NamedModel, where: str) -> NamedModel:
     """Return the model; refuse a folder that holds no model, and a variant that the model cannot have."""
     if model.spec.path:
         folder = Path(model.spec.path)
-        if not folder.is_dir():
+        if not is_folder(folder):
             raise ConfigurationError(f"{where}.path", f"no such folder: {folder}", "give a saved model's folder")
         if not (folder / "modules.json").is_file() and not (folder / "config.json").is_file():
             problem = f"{folder} has neither modules.json nor config.json"

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 @pytest.fixture
 def result() -> PairResult:
     """Return a full result."""
+    return full_result()
+
+
+def full_result() -> PairResult:
+    """Return a result in which every field has a value."""
     side = summarize([1.0, 2.0, 4.0] * 3, batch=2, own_tokens=180, tokens=216, seconds=0.5, distinct_texts=18)
     return PairResult(
         dataset_revision="abc",

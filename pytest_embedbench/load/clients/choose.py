@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from pytest_embedbench.load.clients.interface import Clients
-from pytest_embedbench.load.received import ReceivedSample
 from pytest_embedbench.models.served.wire import Wired
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def clients_for(model: Encoder, role: Role, shape: LoadShape, batch_tokens: int)
         # Imported late: the HTTP client needs the libraries of an extra.
         from pytest_embedbench.load.clients.endpoint_clients import EndpointClients
 
-        return EndpointClients(wire, model.prepare, role, shape, ReceivedSample(model, role, formed=False))
+        return EndpointClients(wire, model.prepare, role, shape)
     from pytest_embedbench.load.clients.thread_clients import ThreadClients
 
     return ThreadClients(model, role, shape.concurrency, batch_tokens)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from pytest_embedbench.core.parsing import shortened
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -23,6 +25,8 @@ NUMBER = (
     r"(?: ?(?P<unit>[^\W\d_][^\s()]*|%))?"
 )
 _FIGURE = re.compile(NUMBER)
+MAX_DIGITS = 40
+"""Characters of a number on a page; no count and no measured value has more."""
 ValueT = TypeVar("ValueT")
 _MAGNITUDE = {None: 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
@@ -46,8 +50,9 @@ class Figure(Fact, frozen=True, kw_only=True):
 
     def _match(self) -> re.Match[str]:
         match = _FIGURE.fullmatch(self.text)
-        if match is None:
-            raise ValueError(f"expected a number such as '0.1447', '57,599' or '6.1K tok/s', found {self.text!r}")
+        if match is None or len(match["number"]) > MAX_DIGITS:
+            found = shortened(self.text)
+            raise ValueError(f"expected a number such as '0.1447', '57,599' or '6.1K tok/s', found {found!r}")
         return match
 
     @property

@@ -119,7 +119,7 @@ def _read_columns(path: Path, *names: str) -> list[tuple[float, ...]]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = [tuple(float(row[name]) for name in names) for row in csv.DictReader(file)]
-    except (KeyError, TypeError, ValueError) as error:  # TypeError: a row that is too short
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:  # TypeError: a row that is too short
         raise _no_samples(path, str(error)) from None
     if not rows:
         raise _no_samples(path, "the file is empty")
