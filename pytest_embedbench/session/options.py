@@ -31,7 +31,7 @@ def split_names(values: Iterable[str]) -> tuple[str, ...]:
 
 def add_options(parser: pytest.Parser) -> None:
     """Register all options and ini keys; an option's ``dest`` is its name with underscores for hyphens."""
-    add = parser.getgroup("embedbench", "embedding models (pytest-embedbench); write = before a path").addoption
+    add = parser.getgroup("embedbench", "embedding models (pytest-embedbench)").addoption
     _add_test_options(add)
     _add_output_options(add)
     _add_baseline_options(add)
@@ -52,7 +52,7 @@ def _add_test_options(add: Add) -> None:
         "--embed-model", dest="embed_model", action="append", default=[], metavar="NAME",
         help="Model to test: alias in the catalogue, Hub id (org/model), folder, or URL#MODEL of a server. "
         "NAME@dim=128, NAME@int8 and NAME@binary are variants. Repeat, or separate by commas, for several. Replaces "
-        "the suite's models. Without paths on the command line, only embedbench items run.",
+        "the suite's models. Without test paths on the command line, only embedbench items run. Write = before a path.",
     )  # fmt: skip
     add(
         "--embed-dataset", dest="embed_dataset", action="append", default=[], metavar="NAME",
