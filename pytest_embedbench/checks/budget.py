@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pytest_embedbench.load.quantiles import Interval
     from pytest_embedbench.load.statistics import ProfileResult, SideStatistics
 
+BINDS_ON = "binds on "
+"""Start of the explanation of a budget for other hardware; the hardware's name follows, and a semicolon."""
+
 OVERLOAD = "did not keep up"
 
 RATE_FIELDS = {"tok/s": "tokens_per_s", "texts/s": "texts_per_s", "requests/s": "requests_per_s"}
@@ -77,7 +80,7 @@ class BudgetCheck(Check, frozen=True, kw_only=True):
     def bind(self, hardware: str, *, holds: bool, explanation: str) -> tuple[Status, str]:
         """Return status and explanation of a verdict; on other hardware the reason why the budget does not bind."""
         if not self.binds_on(hardware):
-            return "skipped", f"binds on {self.hardware}; this is {hardware}"
+            return "skipped", f"{BINDS_ON}{self.hardware}; this is {hardware}"
         return "passed" if holds else "failed", explanation
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import inspect
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,6 +75,11 @@ class Terminal:
     def width(self) -> int:
         """Columns of the terminal."""
         return getattr(self._writer, "fullwidth", 0) or shutil.get_terminal_size().columns
+
+    def painted(self, text: str, markup: Mapping[str, bool]) -> str:
+        """Return the text in colour where pytest uses colours (``--color``); as it is if pytest cannot say."""
+        paint = getattr(self._writer, "markup", None)
+        return str(paint(text, **markup)) if paint else text
 
     def write(self, text: str) -> None:
         """Write text now, also while pytest captures output, and without changing ``column``."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from pytest_embedbench.checks.budget import BINDS_ON
 from pytest_embedbench.session.properties import read_notes
 
 if TYPE_CHECKING:
@@ -67,3 +69,18 @@ def plausibility_notes(results: Iterable[StoredResult]) -> Iterator[str]:
 def work_notes(reports: Iterable[pytest.TestReport]) -> list[str]:
     """Return what the workbenches noted while they worked, each note once: xdist's workers may note the same."""
     return [f"note: {note}" for note in dict.fromkeys(note for report in reports for note in read_notes(report))]
+
+
+def other_hardware(records: Iterable[ItemRecord]) -> list[str]:
+    """Return a line that counts the budgets that do not bind on this machine, by the hardware that they are for."""
+    counts = Counter(
+        record.explanation.removeprefix(BINDS_ON).partition(";")[0]
+        for record in records
+        if record.verdict == "skipped" and record.explanation.startswith(BINDS_ON)
+    )
+    if not counts:
+        return []
+    total = counts.total()
+    budgets, they = ("budgets", "they bind") if total > 1 else ("budget", "it binds")
+    where = next(iter(counts)) if len(counts) == 1 else ", ".join(f"{name} ({count})" for name, count in counts.items())
+    return [f"{total} {budgets} not judged here: {they} on {where}"]

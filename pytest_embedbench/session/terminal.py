@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +12,16 @@ from pytest_embedbench.session.causes import NOT_RUN
 from pytest_embedbench.session.outputs import write_cards, write_leaderboard, write_summary
 from pytest_embedbench.session.paths import display_path
 from pytest_embedbench.session.properties import ItemRecord, read_record
+from pytest_embedbench.session.pytest_compat import Terminal
 from pytest_embedbench.session.result_notes import (
     dataset_notes,
+    other_hardware,
     plausibility_notes,
     truncation_notes,
     verdict_notes,
     work_notes,
 )
+from pytest_embedbench.session.verdict_table import lay_out
 from pytest_embedbench.suite.find import DEFAULT_SUITE
 
 if TYPE_CHECKING:
@@ -33,6 +37,9 @@ if TYPE_CHECKING:
 
 VERDICT_CELLS = {"passed": "pass", "failed": "FAIL", "skipped": "skip", "measured": "-"}
 """Status of a verdict -> what the table shows."""
+
+COLOURS = {"pass": {"green": True}, "FAIL": {"red": True}, "skip": {"yellow": True}, "not run": {"yellow": True}}
+"""First word of a verdict's cell -> pytest's markup for it."""
 
 TABLE_HEADERS = ("model", "dataset", "check", "measured", "limit", "verdict")
 
@@ -104,8 +111,10 @@ def summarize(reporter: pytest.TerminalReporter, session: EmbedSession, reports:
         *write_cards(session, store, [path for path, _ in stored]),
         *write_leaderboard(session, stored),
     ]
+    table = _verdict_table(records, Terminal(session.config, reporter))
+    elsewhere = other_hardware(records)
     # The Markdown summary repeats the notes and files, so it is written after all others.
-    lines = [*_verdict_table(records), *notes, *files, *write_summary(session, reports, notes, files)]
+    lines = [*table, *notes, *files, *write_summary(session, reports, [*notes, *elsewhere], files), *elsewhere]
     if lines:
         reporter.section("embedbench", sep="=")
     for line in lines:
@@ -134,15 +143,18 @@ def _stored_results(store: Store, records: Iterable[ItemRecord]) -> tuple[list[S
     return results, problems
 
 
-def _verdict_table(records: Iterable[ItemRecord]) -> list[str]:
+def _verdict_table(records: Iterable[ItemRecord], terminal: Terminal) -> list[str]:
     """Return the table of verdicts and an empty line; nothing if there are no verdicts."""
     rows = [_table_row(record) for record in _fold_probes(record for record in records if record.verdict)]
     if not rows:
         return []
-    from tabulate import tabulate
+    return [*lay_out(TABLE_HEADERS, rows, terminal.width, lambda cell: _in_colour(cell, terminal)), ""]
 
-    # Left to parse numbers, tabulate would show 0.3400 as 0.34.
-    return [tabulate(rows, headers=TABLE_HEADERS, disable_numparse=True), ""]
+
+def _in_colour(cell: str, terminal: Terminal) -> str:
+    """Return a verdict's cell in the colour that pytest gives to such outcomes."""
+    word = re.match(r"[\w-]+(?: run)?", cell)
+    return terminal.painted(word[0], COLOURS.get(word[0], {})) + cell[word.end() :] if word else cell
 
 
 def _fold_probes(records: Iterable[ItemRecord]) -> list[ItemRecord]:
@@ -165,15 +177,17 @@ def _fold_probes(records: Iterable[ItemRecord]) -> list[ItemRecord]:
 def _probes_row(row: ItemRecord, counts: Mapping[str, int]) -> ItemRecord:
     measured = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     # Probes that were all skipped have shown nothing; then the row keeps the reason of the first.
-    return row._replace(measured=measured, verdict="passed" if counts["passed"] else "skipped")
+    if counts["passed"]:
+        return row._replace(measured=measured, verdict="passed", explanation="")
+    return row._replace(measured=measured, verdict="skipped")
 
 
 def _table_row(record: ItemRecord) -> list[str]:
     cells = [record.model, record.dataset, record.check, record.measured, record.limit]
-    if record.explanation.startswith(NOT_RUN):
-        return [*cells, record.explanation]
-    reason = f": {record.explanation}" if record.verdict == "skipped" else ""
-    return [*cells, VERDICT_CELLS[record.verdict] + reason]
+    reason = " ".join(record.explanation.split())
+    if reason.startswith(NOT_RUN):
+        return [*cells, reason]
+    return [*cells, VERDICT_CELLS[record.verdict] + (f": {reason}" if record.verdict == "skipped" else "")]
 
 
 def _result_lines(results: Iterable[StoredResult], records: Sequence[ItemRecord]) -> list[str]:

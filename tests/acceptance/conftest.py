@@ -207,8 +207,13 @@ class Project:
             return [line[start:end].strip() for start, end in zip(starts, ends, strict=True)]
 
         names = cells(lines[rule - 1])
-        rows = itertools.takewhile(str.strip, lines[rule + 1 :])
-        return [dict(zip(names, cells(row), strict=True)) for row in rows]
+        rows: list[list[str]] = []
+        for line in itertools.takewhile(str.strip, lines[rule + 1 :]):
+            if line.startswith(" "):  # long cells go on in the next line
+                rows[-1] = [f"{begun} {more}".strip() for begun, more in zip(rows[-1], cells(line), strict=True)]
+            else:
+                rows.append(cells(line))
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     @staticmethod
     def text(result: pytest.RunResult) -> str:
