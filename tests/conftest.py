@@ -251,7 +251,7 @@ class FakeServer:
 @pytest.fixture(scope="session")
 def server_process() -> Iterator[FakeServer]:
     """Start the server once."""
-    for library in ("uvicorn", "starlette", "httpx2", "tenacity"):
+    for library in ("uvicorn", "starlette", "httpx2"):
         pytest.importorskip(library)
     command = [sys.executable, str(Path(__file__).parent / "support" / "endpoint_server.py")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -265,3 +265,10 @@ def server(server_process: FakeServer) -> FakeServer:
     """Return the server; it judges honestly, and has forgotten earlier requests."""
     server_process.behave()
     return server_process
+
+
+@pytest.fixture(autouse=True)
+def _forget_servers() -> None:
+    """Forget what earlier tests taught this process about servers: that they answered, or were given up."""
+    if module := sys.modules.get("pytest_embedbench.remote.servers"):
+        module.forget_servers()

@@ -63,6 +63,21 @@ if TYPE_CHECKING:
     help="Seconds after which a request is given up.",
 )
 @click.option(
+    "--patience",
+    default="5 min",
+    show_default=True,
+    help="How long the server may be loading, out of quota or stopped, without any answer in between.",
+)
+@click.option("--requests-per-minute", type=click.FloatRange(0, min_open=True), help="Pace of all requests.")
+@click.option(
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Header of every request, e.g. 'api-key=$AZURE_KEY' in single quotes: $NAME stands for an environment "
+    "variable, which this command reads itself; repeatable.",
+)
+@click.option(
     "--retries", type=click.IntRange(0), default=100, show_default=True, help="Retries of all requests together."
 )
 @click.option("--price-in", type=click.FloatRange(0), help="USD per million prompt tokens, to report the cost.")
@@ -82,6 +97,9 @@ def judge(  # noqa: PLR0913 - click gives each option as an argument
     concurrency: int,
     max_chars: int,
     timeout: float,
+    patience: str,
+    requests_per_minute: float | None,
+    headers: tuple[str, ...],
     retries: int,
     price_in: float | None,
     price_out: float | None,
@@ -101,6 +119,8 @@ def judge(  # noqa: PLR0913 - click gives each option as an argument
     from tqdm import tqdm
 
     from pytest_embedbench.cli.data_option import find_datasets
+    from pytest_embedbench.core.parsing import parse_at
+    from pytest_embedbench.core.thresholds import parse_duration
     from pytest_embedbench.rating.judges.data import match_datasets
     from pytest_embedbench.rating.judges.entries import read_entries
     from pytest_embedbench.rating.judges.llm import Account, JudgeSettings, open_questions, questions
@@ -108,12 +128,22 @@ def judge(  # noqa: PLR0913 - click gives each option as an argument
     from pytest_embedbench.rating.judges.log import open_log
     from pytest_embedbench.rating.judges.summary import summary
     from pytest_embedbench.remote.settings import EndpointSettings
+    from pytest_embedbench.remote.waits import ANNOUNCER
 
     if (price_in is None) != (price_out is None):
         raise click.UsageError("--price-in and --price-out go together")
     prices = None if price_in is None or price_out is None else (price_in, price_out)
+    named_headers = dict(_named_header(header) for header in headers)
+    own_authorization = any(name.casefold() == "authorization" for name in named_headers)
     server = EndpointSettings(
-        url=endpoint, api_key_env=api_key_env, timeout=timeout, concurrency=concurrency, retries=retries
+        url=endpoint,
+        api_key_env="" if own_authorization else api_key_env,
+        headers=named_headers,
+        timeout=timeout,
+        patience=parse_at("--patience", parse_duration, patience),
+        requests_per_minute=requests_per_minute,
+        concurrency=concurrency,
+        retries=retries,
     )
     settings = JudgeSettings(model=model, k=k, max_chars=max_chars, queries=queries or None, seed=seed)
     entries = _without(read_entries(results), exclude)
@@ -127,13 +157,24 @@ def judge(  # noqa: PLR0913 - click gives each option as an argument
         account.resumed = len(all_questions) - len(left)
         try:
             # disable=None shows no bar unless stderr is a terminal.
-            with tqdm(total=len(left), desc="judging", unit="question", disable=None, leave=False) as bar:
+            with (
+                tqdm(total=len(left), desc="judging", unit="question", disable=None, leave=False) as bar,
+                ANNOUNCER.heard_by(bar.set_postfix_str),
+            ):
                 asyncio.run(ask(left, log, server, settings, account=account, progress=bar.update))
         finally:  # also after Ctrl-C and errors: the judgments made until then are in the log, and have cost money
             for line in summary(account, log.judgments, prices, time.perf_counter() - started):
                 click.echo(line)
     if account.failures and not account.judged and not account.resumed:
         raise RatingError("no judgment could be made")
+
+
+def _named_header(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not value:
+        # The text is not shown: it may hold a key that the shell has filled in.
+        raise click.UsageError("--header is not written like 'api-key=$AZURE_KEY', in single quotes")
+    return name.strip(), value.strip()
 
 
 def _without(entries: list[Entry], exclude: Sequence[str]) -> list[Entry]:

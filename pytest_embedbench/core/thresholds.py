@@ -33,6 +33,7 @@ DEFAULT_CONFIDENCE = 0.95
 
 # Units of each kind of quantity, and their size in its base unit.
 TIME_UNITS = {"ms": 1.0, "s": 1000.0}
+DURATION_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}  # of waits, which are never as short as a latency
 SIZE_UNITS = {"MB": 1e6, "GB": 1e9, "MiB": 2.0**20, "GiB": 2.0**30}
 # Rates of tokens, texts and requests do not convert into each other: a limit is compared with the one that it names.
 THROUGHPUT_UNITS = {"tok/s": 1.0, "texts/s": 1.0, "requests/s": 1.0}
@@ -149,6 +150,19 @@ def parse_size(text: str) -> int:
     if not 1 <= size < float("inf"):
         raise ParseError(f"{text!r} is not a size", f"write it as '5GB', in {', '.join(SIZE_UNITS)}")
     return int(size)
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration such as ``5 min``, in seconds.
+
+    Raises:
+        ParseError: the number is missing or negative, or the unit is unknown.
+    """
+    value = _NUMBER_AND_UNIT.fullmatch(text.strip())
+    seconds = float(value["number"]) * DURATION_UNITS.get(value["unit"].strip(), -1.0) if value else -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ParseError(f"{text!r} is not a duration", f"write it as '5 min', in {', '.join(DURATION_UNITS)}")
+    return seconds
 
 
 def _split(text: str, example: str) -> tuple[str, str, float, str]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from pytest_embedbench.core.similarity import Similarity
+from pytest_embedbench.core.thresholds import parse_duration
 from pytest_embedbench.datasets.types import Dataset, Role
 from pytest_embedbench.models.prompts import filled, has_place, prompt_parts, split_at_title, stated
 from pytest_embedbench.models.variants import Precision, Variant
@@ -33,6 +34,15 @@ other keys, new ones too, count as deciding numbers."""
 
 KINDS_WITHOUT_VECTORS = frozenset({"bm25"})
 """Kinds of models that rank documents without vectors, so that they cannot be cut, probed or profiled."""
+
+
+def patience_seconds(patience: str | float) -> float:
+    """Return the seconds of a definition's ``patience``.
+
+    Raises:
+        ParseError: it is a text and no duration.
+    """
+    return parse_duration(patience) if isinstance(patience, str) else float(patience)
 
 
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,6 +92,11 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The model's name at that server."""
     api_key_env: str = ""
     """Name of the environment variable that holds the key."""
+    query: dict[str, str] = {}
+    """Parameters added to every address, for gateways: ``{ api-version = "2024-02-01" }``. ``$NAME`` in a value stands
+    for an environment variable."""
+    headers: dict[str, str] = {}
+    """Headers added to every request, for gateways: ``{ api-key = "$AZURE_KEY" }``."""
     encoding: WireEncoding = "float"
     """Form in which the server is asked to write vectors; base64 is a quarter of the size, but some servers have only
     float."""
@@ -98,8 +113,15 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Requests in flight at once while texts are encoded; a load profile has its own number."""
     timeout: Annotated[float, msgspec.Meta(gt=0)] = 120.0
     """Seconds; limit of one request."""
+    patience: str | Annotated[float, msgspec.Meta(ge=0)] = "5 min"
+    """How long a server may be loading, out of quota or stopped, without any success in between: ``90 s``, ``5 min``,
+    ``1 h``, or a number of seconds."""
+    requests_per_minute: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """Pace of all requests of a session to the server."""
     retries: Annotated[int, msgspec.Meta(ge=0)] = 100
-    """Retries of all requests of a session together, at most."""
+    """Retries of all requests of a session together, at most; waits for a server that is not ready do not count."""
+    hardware: str = ""
+    """What the server runs on, e.g. ``NVIDIA L4``. Nobody can see it from here."""
     tokenizer: str = ""
     """Folder or Hub id with the model's ``tokenizer.json``, which counts tokens."""
     precision: Precision = "float32"

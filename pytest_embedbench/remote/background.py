@@ -29,9 +29,10 @@ class BackgroundEndpoint:
         # A function, not a bound method: finalize would then keep this object alive.
         self.close = weakref.finalize(self, _close, self._endpoint, self._loop, thread)
 
-    def submit(self, path: str, payload: Any, kind: type[T]) -> Future[Reply[T]]:
+    def submit(self, path: str, payload: Any, kind: type[T], *, divisible: bool = False) -> Future[Reply[T]]:
         """Start a request; the future has the result of ``Endpoint.post``, and cancelling it stops the request."""
-        return asyncio.run_coroutine_threadsafe(self._endpoint.post(path, payload, kind), self._loop)
+        request = self._endpoint.post(path, payload, kind, divisible=divisible)
+        return asyncio.run_coroutine_threadsafe(request, self._loop)
 
 
 def _close(endpoint: Endpoint, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:

@@ -13,19 +13,50 @@ class EndpointError(EmbedbenchError):
         where: the address of the request.
         fix: what to do about it.
         status: the HTTP status, if there was an answer.
-        fatal: whether every further request will fail too (wrong key, wrong address, no retries left), so that a run
-            should stop.
+        fatal: whether every further request will fail too (wrong key, wrong address, patience at its end), so that a
+            run should stop. Otherwise only this request failed, and one with fewer or other texts may succeed.
+        timed_out: whether the server, or a gateway before it, did not answer in time, so that a smaller request may
+            succeed.
     """
 
     def __init__(
-        self, problem: str, *, where: str = "", fix: str = "", status: int | None = None, fatal: bool = False
+        self,
+        problem: str,
+        *,
+        where: str = "",
+        fix: str = "",
+        status: int | None = None,
+        fatal: bool = False,
+        timed_out: bool = False,
     ) -> None:
-        self.status, self.fatal = status, fatal
+        self.status, self.fatal, self.timed_out = status, fatal, timed_out
         super().__init__(problem, where=where, fix=fix)
 
 
-class TransientError(EndpointError):
-    """A failure that may pass, so that a retry makes sense."""
+class PassingError(EndpointError):
+    """A failure of one request that may pass, so that sending it again makes sense."""
+
+
+class NotReadyError(EndpointError):
+    """A server that takes no request now, since it is loading, overloaded, out of quota or stopped.
+
+    Args:
+        wait: seconds that the server asks to wait; None if it names no time.
+        quota: whether a quota is used up, which says nothing about the request itself.
+        **more: as for ``EndpointError``.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        where: str = "",
+        status: int | None = None,
+        wait: float | None = None,
+        quota: bool = False,
+    ) -> None:
+        self.wait, self.quota = wait, quota
+        super().__init__(problem, where=where, status=status)
 
 
 class AnswerError(EndpointError):

@@ -1,132 +1,166 @@
-"""Retry policy of an endpoint: which failures are tried again, after how long, and how often."""
+"""Retry policy of an endpoint: which failures are final, which may pass, and for which all requests wait."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-import time
+import random
+import re
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from pytest_embedbench.remote.errors import EndpointError, TransientError
-from pytest_embedbench.remote.settings import EndpointSettings
+from pytest_embedbench.remote.errors import EndpointError, NotReadyError, PassingError
+from pytest_embedbench.remote.fixes import status_fix
+from pytest_embedbench.remote.servers import MAX_BACKOFF_SECONDS, server_of
+from pytest_embedbench.remote.waiting_time import asked_wait
 
 if TYPE_CHECKING:
-    from tenacity import RetryCallState
+    from pytest_embedbench.remote.answers import HttpAnswer
+    from pytest_embedbench.remote.settings import EndpointSettings
 
 T = TypeVar("T")
 
-MAX_BACKOFF_SECONDS = 30.0
-"""Seconds; the backoff is not doubled beyond this."""
+SITE_IS_OVERLOADED = 529
+"""Anthropic's and others' status for an overloaded service; not in RFC 9110."""
 
-TRANSIENT_STATUSES = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
-"""Statuses below 500 that may pass; all from 500 on may."""
+NOT_READY_STATUSES = {
+    HTTPStatus.TOO_EARLY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    *(520, 521, 522, 523),  # Cloudflare: its origin is down, or does not accept connections
+    SITE_IS_OVERLOADED,
+}
+"""Statuses of a server, or of a gateway before it, that takes no request now."""
+
+TIMEOUT_STATUSES = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT, 524}
+"""Statuses of a gateway whose server did not answer in time (524 is Cloudflare's)."""
 
 SINGLE_REQUEST_STATUSES = {
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.NOT_IMPLEMENTED,
 }
 """Statuses that concern one request (malformed, too long); any other 4xx would be the answer to all requests."""
 
+PASSING_STATUSES = {HTTPStatus.CONFLICT, HTTPStatus.FAILED_DEPENDENCY}
+"""Statuses below 500 that may pass; text-embeddings-inference answers 424 where its model failed on a batch."""
+
+_LOADING = re.compile(
+    r"\b(?:loading|warming|warm-?up|starting up|initiali[sz]ing|not ready|overloaded|temporarily|unavailable)\b",
+    re.IGNORECASE,
+)
+"""Words of servers that say with another status (500, 424) that they are not ready."""
+
+_NO_CREDIT = re.compile(r"insufficient[_ ]quota|check your plan|billing|out of credit|credit balance", re.IGNORECASE)
+"""Words of a 429 that no waiting helps against."""
+
 
 class RetryPolicy:
-    """Repeats the failed requests of one endpoint, for all requests together.
+    """Repeats the failed requests of one endpoint.
 
-    A ``TransientError`` is tried again after an exponential backoff with full jitter, at most ``settings.attempts``
-    times for one request and ``settings.retries`` times for all. When a server names a time to wait (``Retry-After``),
-    every request waits for it, not only the one that was refused.
+    While a server is not ready (loading, overloaded, out of quota, stopped), all requests to it wait together, for
+    ``settings.patience`` at most (see ``Server``). A failure of one request that may pass (a broken connection, HTTP
+    500, a time-out) is tried again after a random wait, at most ``settings.attempts`` times for one request, with
+    ``settings.retries`` retries for all.
     """
 
     def __init__(self, settings: EndpointSettings) -> None:
-        import tenacity
-
         self._settings = settings
         self._retries_left = settings.retries
-        self._paused_until = 0.0
-        self._retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(TransientError),
-            # Jitter, so that requests that failed together do not all come back at the same time.
-            wait=tenacity.wait_random_exponential(multiplier=settings.backoff, max=MAX_BACKOFF_SECONDS),
-            stop=self._stop,
-            retry_error_callback=self._give_up,
-        )
+        self._server = server_of(settings)
 
-    async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Return what ``attempt`` returns, called again while it raises ``TransientError``.
+    @property
+    def worked(self) -> bool:
+        """Whether the server has answered before."""
+        return self._server.worked
 
-        Raises:
-            EndpointError: an attempt failed for good, or no retries are left.
-        """
-        # A copy for each call, because tenacity stores the state of a call in the object.
-        return await self._retrying.copy()(attempt)
-
-    async def wait_for_server(self) -> None:
-        """Wait until the time that the server named in its answer to any request."""
-        while (left := self._paused_until - time.monotonic()) > 0:  # noqa: ASYNC110 - other requests may move it
-            await asyncio.sleep(left)
-
-    def status_error(self, status: int, retry_after: str | None, problem: str, url: str) -> EndpointError:
-        """Return the error for an answer with an error status; makes all requests wait if the server asks for it.
+    async def call(self, attempt: Callable[[], Awaitable[T]], *, divisible: bool = False) -> T:
+        """Return what ``attempt`` returns, called again while it fails in a way that may pass.
 
         Args:
-            status: 400 or above.
-            retry_after: the ``Retry-After`` header, if there is one.
-            problem: the text of the error.
-            url: the address of the request.
+            attempt: sends the request once.
+            divisible: whether the caller can send less at a time: then a request that timed out is not sent again.
+
+        Raises:
+            EndpointError: an attempt failed for good, or no retries or no patience are left.
         """
-        if status not in TRANSIENT_STATUSES and status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            return EndpointError(problem, where=url, status=status, fatal=status not in SINGLE_REQUEST_STATUSES)
-        wait = retry_after_seconds(retry_after) or 0.0
-        if wait > self._settings.longest_wait:
-            problem += f" (asks to wait {wait:.0f} s, longer than {self._settings.longest_wait:g} s)"
-            return EndpointError(problem, where=url, status=status, fatal=True)
-        self._paused_until = max(self._paused_until, time.monotonic() + wait)
-        return TransientError(problem, where=url, status=status)
+        verdicts = self._server.verdicts
+        failed = poisoned = 0
+        successes: int | None = None
+        while True:
+            turn = await self._server.turn(self._settings, verdicts)
+            try:
+                result = await attempt()
+            except NotReadyError as error:
+                self._server.not_ready(turn, error, self._settings)
+                # Where others are answered in between, it is this request that the server cannot take.
+                poisoned += not error.quota and successes not in {None, self._server.successes}
+                successes = self._server.successes
+                if poisoned >= self._settings.attempts:
+                    ending = f"(after {poisoned + 1} attempts, while other requests were answered)"
+                    raise _final(error, ending) from None
+            except PassingError as error:
+                self._server.left(turn)
+                failed += 1
+                if error.timed_out and divisible:
+                    raise _final(error) from None
+                await self._before_next(failed, error)
+            except EndpointError:
+                self._server.answered(turn)
+                raise
+            except BaseException:
+                self._server.left(turn)
+                raise
+            else:
+                self._server.answered(turn)
+                return result
 
-    def _stop(self, state: RetryCallState) -> bool:
-        """Whether to give up after a failed attempt; otherwise takes one retry from the budget."""
-        if state.attempt_number >= self._settings.attempts or self._retries_left == 0:
-            return True
+    def status_error(self, answer: HttpAnswer, message: str, url: str) -> EndpointError:
+        """Return the error for an answer with an error status.
+
+        Args:
+            answer: the answer.
+            message: the server's message, without secrets.
+            url: the address of the request, without secrets.
+        """
+        status, problem = answer.status, f"HTTP {answer.status}: {message}"
+        if status in TIMEOUT_STATUSES and self._server.successes:  # before, it may be loading
+            return PassingError(problem, where=url, status=status, timed_out=True)
+        no_credit = status == HTTPStatus.TOO_MANY_REQUESTS and _NO_CREDIT.search(message)
+        may_pass = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in PASSING_STATUSES
+        not_ready = status in NOT_READY_STATUSES | TIMEOUT_STATUSES or (may_pass and _LOADING.search(message))
+        if not_ready and not no_credit:
+            quota = status == HTTPStatus.TOO_MANY_REQUESTS
+            return NotReadyError(
+                problem, where=url, status=status, wait=asked_wait(answer.headers, message), quota=quota
+            )
+        if status in SINGLE_REQUEST_STATUSES:
+            return EndpointError(problem, where=url, status=status)
+        if may_pass:
+            return PassingError(problem, where=url, status=status)
+        fix = status_fix(status, self._settings, message)
+        return EndpointError(problem, where=url, status=status, fix=fix, fatal=True)
+
+    async def _before_next(self, failed: int, error: PassingError) -> None:
+        """Wait before the next attempt, which takes one retry from the budget.
+
+        Raises:
+            EndpointError: no attempt or no retry is left.
+        """
+        if failed >= self._settings.attempts:
+            raise _final(error, f"(after {failed} attempts)" if failed > 1 else "") from None
+        if not self._retries_left:
+            problem = f"{error.problem}\n  all {self._settings.retries} retries are used up"
+            raise EndpointError(problem, where=error.where, status=error.status, fatal=True) from None
         self._retries_left -= 1
-        return False
-
-    def _give_up(self, state: RetryCallState) -> NoReturn:
-        error = state.outcome.exception() if state.outcome else None
-        assert isinstance(error, TransientError)  # noqa: S101 - nothing else is tried again
-        if state.attempt_number >= self._settings.attempts:
-            problem, fatal = f"{error.problem} (after {state.attempt_number} attempts)", False
-        else:
-            problem, fatal = f"{error.problem}\n  all {self._settings.retries} retries are used up", True
-        raise EndpointError(problem, where=error.where, status=error.status, fatal=fatal) from None
+        backoff = min(MAX_BACKOFF_SECONDS, self._settings.backoff * 2 ** (failed - 1))
+        # Jitter, so that requests that failed together do not all come back at the same time.
+        await asyncio.sleep(backoff * random.uniform(0.5, 1))
 
 
-def retry_after_seconds(value: str | None, now: datetime | None = None) -> float | None:
-    """Return the seconds that a ``Retry-After`` header (RFC 9110, 10.2.3) asks to wait; 0 for a date in the past.
-
-    Tolerant, because servers are: fractions of a second and dates without a time zone are understood, and a header
-    that cannot be read counts as absent.
-
-    Args:
-        value: the header: seconds, or a date.
-        now: the time from which a date is counted; None for the current time.
-
-    Returns:
-        Seconds, or None where the header is absent or cannot be read.
-    """
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            date = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        if date.tzinfo is None:  # e.g. "-0000"; HTTP dates are in GMT
-            date = date.replace(tzinfo=UTC)
-        seconds = (date - (now or datetime.now(UTC))).total_seconds()
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+def _final(error: EndpointError, ending: str = "") -> EndpointError:
+    """Return the error of a request that is not tried again; other requests may succeed."""
+    problem = f"{error.problem} {ending}".rstrip()
+    return EndpointError(problem, where=error.where, fix=error.fix, status=error.status, timed_out=error.timed_out)

@@ -1,4 +1,4 @@
-"""A secret that does not print itself and can be removed from texts, in whatever form a server returns it."""
+"""Secrets that do not print themselves and can be removed from texts, in whatever form a server returns them."""
 
 from __future__ import annotations
 
@@ -40,37 +40,39 @@ _Span = tuple[int, int]
 
 
 class Secret:
-    """An API key, or "" for none. ``repr`` hides it, so that tracebacks with local variables hide it too."""
+    """API keys and other secrets; "" stands for none. ``repr`` hides them, also in tracebacks with local variables.
 
-    __slots__ = ("_forms", "_value")
+    Placeholders, which are shorter than ``MIN_SECRET_LENGTH``, are no secrets: removing them would garble ordinary
+    words.
+    """
 
-    def __init__(self, value: str) -> None:
-        self._value = value
+    __slots__ = ("_forms", "_values")
+
+    def __init__(self, *values: str) -> None:
+        # The longest first, since one may be part of another.
+        longest_first = sorted(set(values), key=len, reverse=True)
+        self._values = [value for value in longest_first if len(value) >= MIN_SECRET_LENGTH]
         # Each with the number of characters of base64 before and behind it that also hold bits of the key.
-        self._forms = [form for form in [(_plain(value), 0, 0), *_base64_forms(value)] if form[0]]
+        forms = [form for value in self._values for form in [(_plain(value), 0, 0), *_base64_forms(value)]]
+        self._forms = [form for form in forms if form[0]]
 
     def __bool__(self) -> bool:
-        return bool(self._value)
+        return bool(self._values)
 
     def __repr__(self) -> str:
         return f"Secret({MASK!r})" if self else "Secret('')"
 
-    def headers(self) -> dict[str, str]:
-        """Return the HTTP header that carries the key; no header for an empty key."""
-        return {"Authorization": f"Bearer {self._value}"} if self else {}
-
     def redacted(self, text: str) -> str:
-        """Return the text without the secret, in whatever form it stands there.
+        """Return the text without the secrets, in whatever form they stand there.
 
         Forms are the escapes of JSON, JavaScript, HTML and addresses, also mixed and nested, and base64 of any text
         with the key in it, such as ``Bearer KEY`` or ``user:KEY``. Only what stands for the key is replaced.
-
-        Placeholders, which are shorter than ``MIN_SECRET_LENGTH``, stay: removing them would garble ordinary words.
         """
-        if len(self._value) < MIN_SECRET_LENGTH:
+        if not self._values:
             return text
-        # As it stands first: a "%" before the key, say, could form an escape with the key's first characters.
-        text = text.replace(self._value, MASK)
+        # As they stand first: a "%" before a key, say, could form an escape with the key's first characters.
+        for value in self._values:
+            text = text.replace(value, MASK)
         plain = _plain(text)
         if not any(form in plain for form, _, _ in self._forms):  # so that large answers cost little
             return text
@@ -82,7 +84,7 @@ class Secret:
         return "".join([*parts, text[end:]])
 
     def _spans(self, plain: str, spans: list[_Span]) -> list[_Span]:
-        """Return where the original text has the secret, in order; spans may overlap."""
+        """Return where the original text has a secret, in order; spans may overlap."""
         results = []
         for form, before, behind in self._forms:
             at = plain.find(form)

@@ -1,69 +1,155 @@
-"""Address of an endpoint and limits on its use; the API key stays in its environment variable."""
+"""Address of an endpoint and limits on its use; secrets stay in their environment variables."""
 
 from __future__ import annotations
 
-import os
-from urllib.parse import urlsplit
+import re
+from typing import NamedTuple
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import msgspec
 
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.remote.secret import Secret
+from pytest_embedbench.remote.variables import (
+    check_variables,
+    content,
+    filled,
+    is_sendable,
+    refuse_secret,
+    variables_in,
+)
+
+DEFAULT_PATIENCE_SECONDS = 300.0
+"""Seconds; long enough for a server to load a large model, or for a quota of requests a minute."""
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""RFC 9110, 5.6.2."""
+
+OWN_HEADERS = frozenset(
+    {"host", "content-length", "content-type", "transfer-encoding", "connection", "accept-encoding"}
+)
+"""Headers that the client writes itself."""
+
+
+class Credentials(NamedTuple):
+    """What requests carry beside their body, secrets filled in. Its ``repr`` shows none of it."""
+
+    secret: Secret
+    headers: dict[str, str]
+    parameters: dict[str, str]
+
+    def __repr__(self) -> str:
+        return "Credentials()"
+
+    @property
+    def query(self) -> str:
+        """The query of the address, without the question mark."""
+        return urlencode(self.parameters, quote_via=quote)
 
 
 class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint and the limits on its use.
 
     Raises:
-        ConfigurationError: the address is not a plain http(s) address, or a limit is out of range.
+        ConfigurationError: the address is not an http(s) address, a value looks like a secret, or a limit is out of
+            range.
     """
 
     url: str
-    """Base address, e.g. ``https://api.openai.com/v1``; paths such as ``/chat/completions`` are appended."""
+    """Base address, e.g. ``https://api.openai.com/v1``; paths such as ``/embeddings`` are put before its query."""
     api_key_env: str = ""
     """Name of the environment variable with the API key; without a name or a variable, no key is sent."""
+    query: dict[str, str] = {}
+    """Further parameters of every address, e.g. ``{"api-version": "2024-02-01"}``; ``$NAME`` in a value stands for an
+    environment variable."""
+    headers: dict[str, str] = {}
+    """Further headers of every request, e.g. ``{"api-key": "$AZURE_KEY"}``."""
     timeout: float = 120.0
     """Seconds for one request as a whole, from connecting to the last byte of the answer."""
     concurrency: int = 8
     """Maximum number of requests in flight."""
-    attempts: int = 6
-    """Maximum number of times that one request is sent."""
+    patience: float = DEFAULT_PATIENCE_SECONDS
+    """Seconds for which a server may be loading, out of quota or stopped, without any success in between."""
+    requests_per_minute: float | None = None
+    """Pace of all requests of this process to the server; None for no limit."""
+    attempts: int = 3
+    """Maximum number of times that one request is sent, if its failures are its own and not the server's."""
     retries: int = 100
-    """Maximum number of retries of all requests together."""
+    """Maximum number of retries of all requests together; waits for the server do not count."""
     backoff: float = 0.5
-    """Seconds; a retry waits a random time below this, doubled with each further retry."""
-    longest_wait: float = 120.0
-    """Seconds; an endpoint that asks for a longer wait (``Retry-After``) is given up."""
+    """Seconds; a retry waits about as long as this, doubled with each further retry."""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         # These parts may hold a secret, so the message does not show the address.
-        if "@" in parts.netloc or parts.query or parts.fragment:
+        if "@" in parts.netloc or parts.fragment:
             fix = "give the base address alone, and the key through an environment variable"
-            raise ConfigurationError("endpoint", "the address holds more than scheme, host and path", fix)
+            raise ConfigurationError("endpoint", "the address holds more than scheme, host, path and query", fix)
+        for name, value in self._address_parameters():
+            refuse_secret(name, value, "endpoint", "{name}=$NAME")
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             fix = "write it like https://api.openai.com/v1"
             raise ConfigurationError("endpoint", f"{self.url!r} is not an http(s) address", fix)
+        self._check_tables()
         positive = {"timeout": self.timeout, "concurrency": self.concurrency, "attempts": self.attempts}
-        for name, value in positive.items():
-            if value <= 0:
-                raise ConfigurationError(f"endpoint: {name}", f"{value} is not above 0")
-        if self.retries < 0:
-            raise ConfigurationError("endpoint: retries", f"{self.retries} is below 0")
+        for name, limit in positive.items():
+            if limit <= 0:
+                raise ConfigurationError(f"endpoint: {name}", f"{limit} is not above 0")
+        for name, limit in {"retries": self.retries, "patience": self.patience}.items():
+            if limit < 0:
+                raise ConfigurationError(f"endpoint: {name}", f"{limit} is below 0")
+        if self.requests_per_minute is not None and self.requests_per_minute <= 0:
+            raise ConfigurationError("endpoint: requests_per_minute", f"{self.requests_per_minute} is not above 0")
+
+    def _check_tables(self) -> None:
+        in_address = dict(self._address_parameters())
+        for name, value in self.query.items():
+            refuse_secret(name, value, "query", '{name} = "$NAME"')
+            if name in in_address:
+                raise ConfigurationError(f"query.{name}", "is in the address too", "give it in one place")
+        for name, value in self.headers.items():
+            refuse_secret(name, value, "headers", '{name} = "$NAME"')
+            if not _HEADER_NAME.fullmatch(name) or not (value.isascii() and value.isprintable()):
+                raise ConfigurationError(f"headers.{name}", "is not an HTTP header", 'write it like api-key = "$NAME"')
+            if name.casefold() in OWN_HEADERS:
+                raise ConfigurationError(f"headers.{name}", "is written by the client itself", "leave it out")
+            if name.casefold() == "authorization" and self.api_key_env:
+                raise ConfigurationError(f"headers.{name}", "is what api_key_env sends", "leave out one of the two")
+
+    @property
+    def variables(self) -> list[str]:
+        """Names of the environment variables in ``headers``, ``query`` and the address."""
+        values = [*self.headers.values(), *self.query.values(), *(value for _, value in self._address_parameters())]
+        return list(dict.fromkeys(variable for value in values for variable in variables_in(value)))
 
     def address(self, path: str) -> str:
-        """Return the full address of a path such as ``/embeddings``."""
-        return self.url.rstrip("/") + path
+        """Return the full address of a path such as ``/embeddings``, without the query."""
+        return self.url.partition("?")[0].rstrip("/") + path
 
-    def api_key(self) -> Secret:
-        """Read the API key from its environment variable.
+    def credentials(self) -> Credentials:
+        """Read the API key and all other values from their environment variables.
 
         Raises:
-            ConfigurationError: the key has characters that no HTTP header may have; the message does not show it.
+            ConfigurationError: a variable that ``headers`` or ``query`` name is not set, or one holds characters that
+                no HTTP header may have; the message does not show them.
         """
-        # Stripped: a key that was read from a file often ends with a newline.
-        key = os.environ.get(self.api_key_env, "").strip() if self.api_key_env else ""
-        if not (key.isascii() and key.isprintable()) or " " in key:
+        # Checked before anything is read, so that no traceback with local variables shows a secret.
+        if not is_sendable(self.api_key_env) or " " in content(self.api_key_env):
             where = f"environment variable {self.api_key_env}"
             raise ConfigurationError(where, "is not an API key: it holds characters that no HTTP header may have")
-        return Secret(key)
+        from_address = dict(self._address_parameters())
+        for where, values in (("the address", from_address), ("query", self.query), ("headers", self.headers)):
+            for name, value in values.items():
+                check_variables(name, value, where)
+        key = content(self.api_key_env)
+        return Credentials(
+            Secret(key, *map(content, self.variables)),
+            {
+                **({"Authorization": f"Bearer {key}"} if key else {}),
+                **{name: filled(value) for name, value in self.headers.items()},
+            },
+            {name: filled(value) for name, value in {**from_address, **self.query}.items()},
+        )
+
+    def _address_parameters(self) -> list[tuple[str, str]]:
+        return parse_qsl(urlsplit(self.url).query, keep_blank_values=True)

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from pytest_embedbench.core.files import exists, user_path
+from pytest_embedbench.core.parsing import parse_at
+from pytest_embedbench.core.thresholds import parse_duration
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 from pytest_embedbench.remote.settings import EndpointSettings
@@ -34,7 +36,9 @@ def named_endpoint(name: str, where: str) -> NamedModel | None:
     url, _, model = name.partition("#")
     _check_address(url, where)
     if not model:
-        fix = f"write {url.rstrip('/')}#MODEL, with the model's name at that server (GET /models lists them)"
+        # Quotes, since shells take "?" for a pattern.
+        quoted = f"'{url.rstrip('/')}#MODEL'" if "?" in url else f"{url.rstrip('/')}#MODEL"
+        fix = f"write {quoted}, with the model's name at that server (GET /models lists them)"
         raise ConfigurationError(where, f"{url}: no model is named", fix)
     return NamedModel(
         alias=f"{urlsplit(url).netloc}#{model}", spec=ModelSpec(kind="endpoint", url=url.rstrip("/"), model=model)
@@ -52,6 +56,12 @@ def check_endpoint(spec: ModelSpec, where: str) -> None:
     _check_address(spec.url, f"{where}.url")
     if not spec.model:
         raise ConfigurationError(where, "does not name a model", 'give model = "...", the name at that server')
+    if isinstance(spec.patience, str):
+        parse_at(f"{where}.patience", parse_duration, spec.patience)
+    try:
+        EndpointSettings(url=spec.url, api_key_env=spec.api_key_env, query=spec.query, headers=spec.headers)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}.{error.where}", error.problem, error.fix) from None
     refuse_length_without_tokenizer(spec, where)
 
 

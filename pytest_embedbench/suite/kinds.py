@@ -34,6 +34,7 @@ KINDS_WITH_KEY = {
         ("url", "model", "api_key_env", "encoding", "batch_texts", "batch_tokens", "concurrency"), ENDPOINT
     ),
     **dict.fromkeys(("timeout", "retries", "unsent", "query_parameters", "document_parameters"), ENDPOINT),
+    **dict.fromkeys(("query", "headers", "patience", "requests_per_minute", "hardware"), ENDPOINT),
     "callable": FUNCTION,
     "tokenizer": ENDPOINT + FUNCTION,
     **dict.fromkeys(("max_seq_length", "query_prompt", "document_prompt", "similarity"), LOCAL + ENDPOINT + FUNCTION),

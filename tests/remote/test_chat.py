@@ -22,7 +22,7 @@ def ask(server: FakeServer, count: int = 1) -> tuple[list[ChatAnswer], str]:
     """Ask ``count`` times, one after the other; the answers and what the server refused."""
 
     async def run() -> tuple[list[ChatAnswer], str]:
-        limits = EndpointSettings(url=server.url, backoff=0.01, timeout=5)
+        limits = EndpointSettings(url=server.url, backoff=0.01, timeout=5, patience=1)
         async with Endpoint(limits) as endpoint:
             chat = Chat(endpoint, "gpt-x", SCHEMA)
             answers = [await chat.ask([{"role": "user", "content": f"number {n}"}]) for n in range(count)]

@@ -120,6 +120,6 @@ def test_bad_names(tmp_path: Path, name: str, problem: str) -> None:
 
 @pytest.mark.parametrize("name", ["http://me:pa55w0rd@localhost/v1#m", "http://localhost/v1?key=pa55w0rd#m"])
 def test_a_secret_in_the_address_is_refused_and_not_shown(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigurationError, match="the address holds more than scheme, host and path") as caught:
+    with pytest.raises(ConfigurationError, match=r"more than scheme, host, path|looks like a secret") as caught:
         suite(tmp_path, "", name)
     assert "pa55w0rd" not in str(caught.value)

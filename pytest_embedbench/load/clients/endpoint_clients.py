@@ -66,7 +66,7 @@ class EndpointClients:
         self, wire: Wire, prepare: Callable[[Sequence[str], Role], list[PreparedText]], role: Role, shape: LoadShape
     ) -> None:
         self._wire, self._prepare, self._role, self._shape = wire, prepare, role, shape
-        self._client = HttpClient(wire.url, wire.headers)
+        self._client = HttpClient(wire.url, wire.headers, wire.query)
         self._cpu_share: float | None = None
         self._first_request: _PreparedRequest | None = None
 

@@ -34,12 +34,15 @@ class HttpClient:
         url: the address.
         headers: returns the headers of every request. A function, since tracebacks would show the headers themselves,
             with the key among them.
+        query: returns the address's query; a function for the same reason.
 
     Raises:
         ConfigurationError: the libraries of the extra ``http`` are not installed.
     """
 
-    def __init__(self, url: str, headers: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(
+        self, url: str, headers: Callable[[], Mapping[str, str]], query: Callable[[], str] = lambda: ""
+    ) -> None:
         try:
             import httptools
         except ImportError as error:
@@ -50,9 +53,9 @@ class HttpClient:
         self._port = parts.port or (443 if self._tls else 80)
         # "%" is safe: a path that is quoted already must not be quoted again.
         target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
-        start = f"POST {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: */*\r\n".encode("ascii")
+        end = f" HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: */*\r\n"
         # The length is appended and not formatted in: an address or a key may hold a "%".
-        self._head = start + _lines(headers()) + b"Content-Length: "
+        self._head = _target(target, query()) + end.encode("ascii") + _lines(headers()) + b"Content-Length: "
         self._idle: list[_Connection] = []
         self.opened = 0
         """Connections that were opened so far."""
@@ -162,6 +165,10 @@ class _Connection(asyncio.Protocol):
         if self._answer and not self._answer.done():
             answer = HttpAnswer(self._parser.get_status_code(), self._headers, b"".join(self._content))
             self._answer.set_result(answer)
+
+
+def _target(path: str, query: str) -> bytes:
+    return f"POST {path}{'?' if query else ''}{query}".encode("ascii")
 
 
 def _lines(headers: Mapping[str, str]) -> bytes:

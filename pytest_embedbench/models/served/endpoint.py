@@ -36,6 +36,7 @@ from pytest_embedbench.models.served.token_counts import (
 )
 from pytest_embedbench.models.served.wire import Wire, request_fields
 from pytest_embedbench.models.source import ModelSource
+from pytest_embedbench.models.spec import patience_seconds
 from pytest_embedbench.remote.background import BackgroundEndpoint
 from pytest_embedbench.remote.client import Reply
 from pytest_embedbench.remote.embeddings import EMBEDDINGS_PATH, Embeddings, server_times
@@ -114,7 +115,7 @@ class EndpointModel:
                 texts = self._counter.counted(batch, server_count(reply.value.usage, reply.headers))
                 outcome.set_result(AnsweredBatch(vectors, texts, server_times(reply.headers)))
             except EndpointError as error:
-                outcome.set_exception(ModelError(str(error), where=f"model {self._alias!r}"))
+                outcome.set_exception(self._failure(error))
             except BaseException as error:  # noqa: BLE001 - raised where the future is awaited
                 outcome.set_exception(error)
 
@@ -144,12 +145,16 @@ class EndpointModel:
             reply = self._request([SentText(text, 0) for text in SAMPLE_TEXTS], "document").result()
             vectors = self._vectors(reply.value, len(SAMPLE_TEXTS))
         except EndpointError as error:
-            raise ModelError(str(error), where=f"model {self._alias!r}") from None
+            raise self._failure(error) from None
         if self._spec.dimensions not in {None, vectors.shape[1]}:
             problem = f"{self._spec.dimensions} dimensions were asked for, {vectors.shape[1]} came"
             fix = f"leave dimensions out and cut them here, as {self._alias}@dim={self._spec.dimensions}"
             raise ModelError(problem, where=f"model {self._alias!r}", fix=fix)
         return vectors
+
+    def _failure(self, error: EndpointError) -> ModelError:
+        problem = f"{error.where}: {error.problem}" if error.where else error.problem
+        return ModelError(problem, where=f"model {self._alias!r}", fix=error.fix)
 
     def _vectors(self, embeddings: Embeddings, count: int, dimensions: int | None = None) -> Vectors:
         try:
@@ -170,7 +175,11 @@ def _settings(spec: ModelSpec) -> EndpointSettings:
     return EndpointSettings(
         url=spec.url,
         api_key_env=spec.api_key_env,
+        query=spec.query,
+        headers=spec.headers,
         timeout=spec.timeout,
+        patience=patience_seconds(spec.patience),
+        requests_per_minute=spec.requests_per_minute,
         retries=spec.retries,
         concurrency=MAX_CONNECTIONS,
     )
@@ -195,6 +204,9 @@ def endpoint_fingerprint(model: NamedModel) -> str:
         identity.append(spec.request_fields)
     if tokenizer := cutting_tokenizer(model):
         identity.append(tokenizer)
+    # Of secrets, the names of their variables.
+    if spec.query or spec.headers:
+        identity.append([spec.query, spec.headers])
     digest = hashlib.sha256(msgspec.json.encode(identity))
     if not spec.revision:
         endpoint = EndpointModel(model)

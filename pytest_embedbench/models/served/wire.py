@@ -54,7 +54,8 @@ class Wire:
         self, alias: str, spec: ModelSpec, settings: EndpointSettings, counter: RequestTokenCounter, dimensions: int
     ) -> None:
         self._alias, self._spec, self._counter, self._dimensions = alias, spec, counter, dimensions
-        self._key = settings.api_key()
+        self._credentials = settings.credentials()
+        self._key = self._credentials.secret
         self.url = settings.address(EMBEDDINGS_PATH)
         self.timeout = settings.timeout
 
@@ -69,7 +70,11 @@ class Wire:
 
     def headers(self) -> dict[str, str]:
         """Return the headers of every request. They hold the key, so they must not be shown."""
-        return {"Content-Type": "application/json", **self._key.headers()}
+        return {"Content-Type": "application/json", **self._credentials.headers}
+
+    def query(self) -> str:
+        """Return the query of the address, which may hold secrets too."""
+        return self._credentials.query
 
     def body(self, batch: Sequence[PreparedText], role: Role) -> bytes:
         return msgspec.json.encode(request_fields(self._spec, [text.payload for text in batch], role))

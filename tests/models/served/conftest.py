@@ -62,7 +62,7 @@ class Proxy:
 @pytest.fixture(scope="session")
 def served(minilm_folder: Path, fork_server: ForkServer) -> Iterator[str]:
     """Return the address of MiniLM behind HTTP."""
-    for library in ("uvicorn", "starlette", "httpx2", "tenacity"):
+    for library in ("uvicorn", "starlette", "httpx2"):
         pytest.importorskip(library)
     with fork_server.serving(str(SERVE), "--port=0") as address:
         yield address

@@ -131,13 +131,13 @@ def test_ctrl_c_keeps_what_is_done_and_says_what(court: Court) -> None:
 
 def test_used_up_retries_end_the_run_and_keep_what_is_judged(court: Court) -> None:
     judged = [{"kind": "judge", "how": "honest"}] * 4
-    busy = {"kind": "status", "status": 503, "body": "busy"}
-    court.server.behave(*judged, default=busy)
-    done = court.judge("--retries", "2", code=1)
+    failed = {"kind": "status", "status": 500, "body": "failed"}
+    court.server.behave(*judged, default=failed)
+    done = court.judge("--retries", "1", code=1)
     assert "Error: " in done.output
-    assert "HTTP 503: busy\n  all 2 retries are used up" in done.output
+    assert "HTTP 500: failed\n  all 1 retries are used up" in done.output
     assert "judgments  2 made, 0 kept from before, 0 failed" in done.output
-    assert court.asked() == 4 + 3
+    assert court.asked() == 4 + 2
     assert len(read_judgments([court.out])) == 2
     court.server.behave()
     assert "4 made, 2 kept from before" in court.judge().output
