@@ -7,28 +7,49 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+
+PART_PREFIX, PART_SUFFIX = ".embedbench-", ".part"
+"""Beginning and end of a temporary file's name. The target's own name in between could make it too long."""
+MAX_PART_SECONDS = 3600
+"""Seconds after which a temporary file is one of a process that was killed: writing one takes seconds."""
 
 
 def write_atomically(path: Path, content: str) -> None:
     """Write a UTF-8 text file so that a killed process leaves the old file or the new one, never a part.
 
-    The folder is created if it does not exist.
+    The folder is created if it does not exist. Temporary files that killed processes have left in it are removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Renaming is atomic only within one file system, so the temporary file lies beside the target.
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=PART_PREFIX, suffix=PART_SUFFIX)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             file.write(content)
             file.flush()
             # Otherwise some file systems, after a crash, have the new name on an empty file.
             os.fsync(file.fileno())
+            now = os.fstat(file.fileno()).st_mtime
         os.chmod(temporary, 0o644)  # noqa: PTH101 - mkstemp creates files that only their owner can read
         os.replace(temporary, path)  # noqa: PTH105
+        _remove_old_parts(path.parent, now)
     except BaseException:  # also Ctrl-C: nobody else would remove the temporary file
         os.unlink(temporary)  # noqa: PTH108
         raise
+
+
+def _remove_old_parts(folder: Path, now: float) -> None:
+    """Remove the temporary files of this package that nobody has written to for ``MAX_PART_SECONDS``.
+
+    ``now`` is the time by the clock of the file system, which may be another machine's.
+    """
+    with os.scandir(folder) as entries:
+        parts = [entry for entry in entries if entry.name.startswith(PART_PREFIX) and entry.name.endswith(PART_SUFFIX)]
+    for part in parts:
+        with suppress(OSError):  # another process has removed it, or it is somebody else's
+            if now - part.stat(follow_symlinks=False).st_mtime > MAX_PART_SECONDS:
+                os.unlink(part.path)  # noqa: PTH108
 
 
 def user_path(text: str, folder: Path) -> Path:

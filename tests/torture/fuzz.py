@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import random
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -22,12 +23,22 @@ from tests.torture.readers import READERS, FuzzedReader
 
 MAX_SECONDS = 2.0
 """Seconds of processor time that one input may take; other processes do not count."""
+HANG_SECONDS = 20.0
+"""Seconds of processor time after which an input is given up."""
 MAX_GROWTH = 500_000_000
 """Bytes by which the largest memory of the process may grow while the inputs of a reader are read."""
 MAX_MESSAGE = 10_000
 """Characters that a message may have; it quotes at most a line of the file."""
 SHOWN = 3
 """Failures of a kind that are printed."""
+
+
+class HangError(BaseException):
+    """An input took ``HANG_SECONDS``; no reader can catch it."""
+
+
+def _interrupt(*_: object) -> None:
+    raise HangError
 
 
 class Failures:
@@ -55,7 +66,13 @@ def run(reader: FuzzedReader, numbers: range, seed: int, failures: Failures, *, 
         where = f"{reader.name} {number} ({name})"
         started = time.process_time()
         try:
-            _write_and_read(reader, inputs)
+            signal.setitimer(signal.ITIMER_VIRTUAL, HANG_SECONDS)
+            try:
+                _write_and_read(reader, inputs)
+            finally:
+                signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        except HangError as error:
+            failures.add(_kind(error), where, _trace(verbose))
         except EmbedbenchError as error:
             if not error.problem or len(str(error)) > MAX_MESSAGE:
                 failures.add(f"a message of {len(str(error))} characters", where)
@@ -84,7 +101,7 @@ def _write_and_read(reader: FuzzedReader, files: dict[str, bytes]) -> None:
         reader.read(Path(folder))
 
 
-def _kind(error: Exception) -> str:
+def _kind(error: BaseException) -> str:
     frame = next(
         (
             entry
@@ -112,6 +129,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="number of one input")
     options = parser.parse_args()
+    signal.signal(signal.SIGVTALRM, _interrupt)
     chosen = [reader for reader in READERS if not options.readers or reader.name in options.readers]
     failures = Failures()
     numbers = range(options.count) if options.only is None else range(options.only, options.only + 1)
