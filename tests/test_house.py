@@ -79,6 +79,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "session": {
         "checks",
+        "conformance",
         "core",
         "datasets",
         "encode",

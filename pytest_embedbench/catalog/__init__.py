@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
+from pathlib import PurePath
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
+from pytest_embedbench.catalog.served_names import candidates, plain
 from pytest_embedbench.datasets.spec import DatasetSpec
 from pytest_embedbench.models.spec import ModelSpec
 
@@ -59,15 +62,40 @@ def find(entries: Mapping[str, Spec], name: str) -> tuple[str, Spec] | None:
     return None
 
 
+OTHERS_NAMES = {"qwen3-0.6b", "qwen3-4b", "qwen3-8b"}
+"""Aliases of ours that are also names of other models, Qwen's language models."""
+
+
 def entry_of(spec: ModelSpec) -> ModelSpec | None:
     """Return the catalogue's entry for a defined model; None if the catalogue does not have the model.
 
-    The model is recognized by its Hub id, its name at a server, its full name or its folder's name. Each may lack the
-    organization, which servers and folders often leave out.
+    The model is recognized by its server's address and its name there, its Hub id, its full name or its folder's name.
+    Each name may lack the organization or have another, and may have the forms that ``served_names`` knows.
     """
-    names = (spec.hub, spec.model, spec.name, spec.path.rstrip("/").rpartition("/")[2])
-    for name in filter(None, names):
-        for candidate in (name, name.rpartition("/")[2]):
-            if entry := find(models(), candidate):
-                return entry[1]
+    entries = models()
+    for entry in entries.values():
+        # jina-embeddings-v3 is one model as weights and another at Jina's server, which has prompts of its own.
+        if spec.url and (entry.model, urlsplit(entry.url).netloc) == (spec.model, urlsplit(spec.url).netloc):
+            return entry
+    known = _plain_names(entries)
+    for name in filter(None, (spec.hub, spec.model, spec.name, spec.path)):
+        for candidate in candidates(name):
+            found = entries.get(known.get(candidate.name, ""))
+            if found is not None and candidate.fits(found.parameters):
+                return found
+        # An alias of ours names a model without an organization, or a folder.
+        short = PurePath(name).name if name == spec.path else name
+        if short.casefold() in entries and short.casefold() not in OTHERS_NAMES:
+            return entries[short.casefold()]
     return None
+
+
+def _plain_names(entries: Mapping[str, ModelSpec]) -> dict[str, str]:
+    """Return the forms of all names of models, with and without their organization -> alias."""
+    aliases: dict[str, str] = {}
+    for alias, entry in entries.items():
+        # A word alone (potion) is too common to be looked for in the names of others.
+        for name in filter(None, (entry.name, entry.hub, *(name for name in entry.aliases if "-" in name))):
+            for form in (name, name.rpartition("/")[2]):
+                aliases.setdefault(plain(form), alias)
+    return aliases

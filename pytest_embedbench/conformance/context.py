@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from pytest_embedbench.conformance.outcome import Probe, ProbeOutcome, judged, skipped
+from pytest_embedbench.conformance.outcome import Probe, ProbeOutcome, judged, skipped, unchecked
 from pytest_embedbench.conformance.samples import OTHER_WORDS, WORDS
 from pytest_embedbench.conformance.subject import Subject
 
@@ -29,8 +29,11 @@ def _context(subject: Subject) -> ProbeOutcome:
     spec, facts, known = subject.spec, subject.facts, subject.declared
     # The user's own cut comes first: behind it the model sees nothing, whatever it could take.
     declared = spec.max_seq_length or spec.max_tokens or (known and known.max_tokens) or facts.max_tokens
+    if not declared and spec.kind == "sentence-transformers":
+        return skipped("it has no maximal length")
     if not declared:
-        return skipped("no maximal length is declared (max_tokens)")
+        reason = "whether texts are cut early, since nothing says how long they may be"
+        return unchecked(f"{reason}; max_tokens in its definition does")
     device = facts.device.partition(":")[0]
     wanted = min(declared, MAX_TOKENS.get(device, DEFAULT_MAX_TOKENS))
     words = _words(subject, wanted)

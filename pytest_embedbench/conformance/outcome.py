@@ -53,6 +53,15 @@ def skipped(reason: str) -> ProbeOutcome:
     return ProbeOutcome(status="skipped", explanation=reason)
 
 
+UNCHECKED = "not checked: "
+"""Start of the explanation of a probe that applies, but lacks something to compare with."""
+
+
+def unchecked(reason: str) -> ProbeOutcome:
+    """Return the outcome of a probe that applies to a model and cannot be answered; tables show it by itself."""
+    return skipped(f"{UNCHECKED}{reason}")
+
+
 def judged(
     problems: Sequence[str],
     *,

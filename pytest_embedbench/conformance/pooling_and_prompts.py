@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pytest_embedbench.conformance.outcome import Probe, ProbeOutcome, judged, skipped
@@ -59,45 +60,85 @@ def _prompts(subject: Subject) -> ProbeOutcome:
     known = subject.declared
     if known is None or None in known.prompts.values():
         return skipped("the catalogue does not know this model's prompts")
-    problems = []
-    for role, template in known.prompts.items():
-        prompt = subject.facts.prompts.get(role, "")
-        # Where the template says {task}, any instruction may stand.
-        parts = prompt_parts(template or "", role)
-        pattern = "".join(re.escape(part) if isinstance(part, str) else ".+" for part in parts)
-        if not re.fullmatch(pattern, prompt, re.DOTALL):
-            problems.append(f"before a {role} stands {prompt!r}, it should be {template!r}")
-        fields = known.request_fields[role]
-        if subject.served and any(subject.spec.request_fields[role].get(key) != value for key, value in fields.items()):
-            problems.append(f"a {role}'s request should have {fields}")
+    told = _role_fields(subject.spec) if subject.served else ()
+    problems = [problem for role in ROLES for problem in _prompt_problems(subject, known, role, told)]
+    fix = (
+        f"leave query_prompt and document_prompt out, since the server puts its own by {_listed(told)}"
+        if told
+        else "set query_prompt and document_prompt of the model's definition to exactly these texts; where the server "
+        "takes the role in a field of the request, query_parameters and document_parameters"
+    )
     return judged(
         problems,
         cause="the prompt was forgotten, or has another space or line break than in training",
-        fix="set query_prompt and document_prompt of the model's definition to exactly these texts; where the "
-        'difference is meant: skip_probes = ["prompts"]',
-        measured=f"{len(problems)} differ",
+        fix=f'{fix}; where the difference is meant: skip_probes = ["prompts"]',
+        measured=f"{len(problems)} differ" + (f", role in {_listed(told)}" if told else ""),
         limit="= 0",
         value=len(problems),
     )
+
+
+def _prompt_problems(subject: Subject, known: ModelSpec, role: Role, told: Sequence[str]) -> list[str]:
+    """Return what is wrong with a role's prompt.
+
+    Args:
+        subject: the model.
+        known: the catalogue's entry for it.
+        role: the role.
+        told: fields of a request that tell the server the role, so that it puts the prompt itself.
+    """
+    prompt, template = subject.facts.prompts.get(role, ""), known.prompts[role] or ""
+    fields, own = known.request_fields[role], subject.spec.request_fields[role]
+    problems = []
+    parts = prompt_parts(template, role)
+    # Where the template says {task}, any instruction may stand.
+    pattern = "".join(re.escape(part) if isinstance(part, str) else ".+" for part in parts)
+    if told and prompt and template:
+        problems.append(f"before a {role} stands {prompt!r}, and the server puts its own prompt by {_listed(told)}")
+    elif not told and not re.fullmatch(pattern, prompt, re.DOTALL):
+        problems.append(f"before a {role} stands {prompt!r}, it should be {template!r}")
+    # Another server of the same model may take the role in a field of its own.
+    compared = subject.served and (not told or not fields.keys().isdisjoint(told))
+    if compared and any(own.get(key) != value for key, value in fields.items()):
+        problems.append(f"a {role}'s request should have {fields}")
+    return problems
+
+
+def _role_fields(spec: ModelSpec) -> tuple[str, ...]:
+    """Return the fields of a request by which the server tells queries from documents, e.g. ``input_type``."""
+    query, document = spec.query_parameters, spec.document_parameters
+    return tuple(key for key in {**query, **document} if query.get(key) != document.get(key))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(names)
 
 
 def _roles(subject: Subject) -> ProbeOutcome:
     prompts = {role: (subject.facts.prompts.get(role, ""), subject.spec.request_fields[role]) for role in ROLES}
     if prompts["query"] == prompts["document"]:
         return skipped("it has the same prompt for queries and documents, or none")
+    known = subject.declared
+    if known and _same_by_role(known) and not any(prompt for prompt, _ in prompts.values()):
+        return skipped("it has no prompts by the catalogue, whatever role its server is told")
     queries, documents = (subject.alone(ROLE_TEXTS, role) for role in ROLES)
     apart = distances(queries, documents)
     nearest, limit = float(apart.min()), subject.tolerance
     text = ROLE_TEXTS[int(apart.argmin())]
     return judged(
         [] if nearest > limit else [f"{text!r} has the same vector as a query and as a document"],
-        cause="the prompt is dropped on the way to the model",
-        fix="look at what the server or function does with the text before the query",
+        cause="the prompt is dropped on the way to the model, or the server does not know the field with the role",
+        fix="look at what the server or function does with the text before the query, or with that field",
         measured=f"{nearest:.1e} apart",
         limit=f"> {limit:g}",
         value=nearest,
         values=dict(zip(ROLE_TEXTS, apart.tolist(), strict=True)),
     )
+
+
+def _same_by_role(spec: ModelSpec) -> bool:
+    """Whether queries and documents of a model are encoded alike."""
+    return spec.query_prompt == spec.document_prompt and not _role_fields(spec)
 
 
 def _in_catalogue(spec: ModelSpec, known: ModelSpec | None) -> bool:  # noqa: ARG001 - the signature of ``applies``

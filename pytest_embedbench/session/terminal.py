@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_embedbench.conformance.outcome import UNCHECKED
 from pytest_embedbench.errors import EmbedbenchError
 from pytest_embedbench.session.causes import NOT_RUN
 from pytest_embedbench.session.outputs import write_cards, write_leaderboard, write_summary
@@ -158,11 +159,15 @@ def _in_colour(cell: str, terminal: Terminal) -> str:
 
 
 def _fold_probes(records: Iterable[ItemRecord]) -> list[ItemRecord]:
-    """Merge a model's conformance probes into one row, at the place of the first; failed probes keep their rows."""
+    """Merge a model's conformance probes into one row, at the place of the first.
+
+    Probes that failed, or that could not be answered, keep their rows.
+    """
     rows: list[ItemRecord] = []
     counts: dict[str, Counter[str]] = {}
     for record in records:
-        if not record.check.startswith("conformance[") or record.verdict == "failed":
+        alone = record.verdict == "failed" or record.explanation.startswith(UNCHECKED)
+        if not record.check.startswith("conformance[") or alone:
             rows.append(record)
             continue
         if record.model not in counts:

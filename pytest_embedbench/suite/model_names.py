@@ -20,6 +20,14 @@ from pytest_embedbench.suite.dataset_names import DatasetNames, defined_dataset
 from pytest_embedbench.suite.endpoints import ENDPOINT_SCHEMES, check_endpoint, named_endpoint, with_tokenizer_path
 from pytest_embedbench.suite.find import SUITE_NAME
 from pytest_embedbench.suite.kinds import LOCAL, check_prompts, checked_kind, named_callable
+from pytest_embedbench.suite.model_folders import (
+    absolute,
+    check_model_folder,
+    identified,
+    is_like,
+    refuse_misspelt_folder,
+    similar_folder,
+)
 from pytest_embedbench.suite.probed_models import check_skipped_probes
 from pytest_embedbench.suite.tables import DEFAULT_DATASETS, SuiteTables
 
@@ -133,7 +141,7 @@ class Names:
             stem, _, part = stem.rpartition("@")
             parts.insert(0, part)
             if not stem:
-                raise self._unknown_model(name, where)
+                raise self._unknown_model(name, where, folder)
         if not parts:
             return model
         try:
@@ -154,16 +162,23 @@ class Names:
         # Before the forms below: a folder called "org/name" exists, while a Hub id of that form only may.
         path = user_path(name, folder)
         if is_folder(path):
-            return _checked_model(NamedModel(alias=path.name, spec=ModelSpec(path=str(path))), where)
+            spec = identified(ModelSpec(path=absolute(folder, name)))
+            return self._checked_model(NamedModel(alias=spec.hub or path.name, spec=spec), where, folder)
         if name.casefold().startswith(ENDPOINT_SCHEMES):
             return named_endpoint(name, where)
         if HUB_ID.fullmatch(name):
+            refuse_misspelt_folder(name, folder, where)
             return NamedModel(alias=name, spec=ModelSpec(hub=name))
         return named_callable(name)
 
-    def _unknown_model(self, name: str, where: str) -> ConfigurationError:
+    def _unknown_model(self, name: str, where: str, folder: Path) -> ConfigurationError:
+        stem = name.partition("@")[0] or name
         aliases = [*self.model_definitions, *catalog.models()]
-        problem = f"unknown model {name!r}; {closest(name.partition('@')[0] or name, aliases)}"
+        if not is_like(stem, aliases) and (meant := similar_folder(stem, folder)):
+            return ConfigurationError(where, f"no such folder: {stem}", f"did you mean {meant}?")
+        if stem.startswith((".", "/", "~")):
+            return ConfigurationError(where, f"no such folder: {stem}", "give a saved model's folder")
+        problem = f"unknown model {name!r}; {closest(stem, aliases)}"
         ways = "an alias, a Hub id (org/model), a folder, http://HOST/v1#MODEL, package.module:function"
         return ConfigurationError(where, problem, f"use {ways}, or define it in [{self.define_at}models.NAME]")
 
@@ -176,12 +191,19 @@ class Names:
         if spec.kind == "endpoint":
             check_endpoint(spec, where)
         if spec.kind in {"endpoint", "callable"}:
-            return _checked_model(NamedModel(alias=alias, spec=with_tokenizer_path(spec, folder)), where)
+            return self._checked_model(NamedModel(alias=alias, spec=with_tokenizer_path(spec, folder)), where, folder)
         if spec.path:
-            spec = msgspec.structs.replace(spec, path=str(user_path(spec.path, folder)))
+            spec = msgspec.structs.replace(spec, path=absolute(folder, spec.path))
         elif spec.kind in LOCAL and not (spec.hub or spec.package):
             raise ConfigurationError(where, "does not say where the model is", "give path or hub")
-        return _checked_model(NamedModel(alias=alias, spec=spec), where)
+        return self._checked_model(NamedModel(alias=alias, spec=identified(spec)), where, folder)
+
+    @staticmethod
+    def _checked_model(model: NamedModel, where: str, folder: Path) -> NamedModel:
+        """Return the model; refuse a folder that holds no model, and a variant that the model cannot have."""
+        if model.spec.path:
+            check_model_folder(model.spec, where, folder)
+        return _checked_variant(model, where)
 
 
 Named = TypeVar("Named", NamedModel, NamedDataset)
@@ -201,18 +223,6 @@ def _without_repeats(items: Sequence[Named], where: str) -> list[Named]:
             problem = f"two different {kind} are called {item.alias!r}"
             raise ConfigurationError(where, problem, "define one of them under another name in the suite")
     return list(by_alias.values())
-
-
-def _checked_model(model: NamedModel, where: str) -> NamedModel:
-    """Return the model; refuse a folder that holds no model, and a variant that the model cannot have."""
-    if model.spec.path:
-        folder = Path(model.spec.path)
-        if not is_folder(folder):
-            raise ConfigurationError(f"{where}.path", f"no such folder: {folder}", "give a saved model's folder")
-        if not (folder / "modules.json").is_file() and not (folder / "config.json").is_file():
-            problem = f"{folder} has neither modules.json nor config.json"
-            raise ConfigurationError(where, problem, "give the folder of a saved sentence-transformers model")
-    return _checked_variant(model, where)
 
 
 def _checked_variant(model: NamedModel, where: str) -> NamedModel:

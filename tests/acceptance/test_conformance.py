@@ -191,3 +191,22 @@ def test_xdist_keeps_a_models_probes_with_its_first_pair(probed: Project) -> Non
     result.assert_outcomes(passed=len(OF_MINILM) + 1)
     workers = {line.split("]")[0] for line in result.outlines if "PASSED" in line}
     assert len(workers) == 1
+
+
+def test_what_could_not_be_checked_has_a_row_of_its_own(probed: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    probed.data()
+    probed.write("pytest.ini", "[pytest]\npythonpath = .\n")
+    probed.write(
+        "mine.py",
+        """
+        import numpy as np
+        def encode(texts, role):
+            return np.array([[text.count(letter) + 1e-3 for letter in "abcdefghij"] for text in texts])
+        """,
+    )
+    probed.write("embedbench.toml", '[embedbench]\nmodels = ["mine:encode"]\ndatasets = ["facts"]\n')
+    result = probed.run("-k", "context or dimension")
+    rows = {row["check"]: row["verdict"] for row in probed.table(result) if row["check"].startswith("conformance")}
+    assert set(rows) == {"conformance", "conformance[context]"}
+    assert "not checked: whether texts are cut early" in rows["conformance[context]"]

@@ -180,6 +180,79 @@ def test_a_prompt_unlike_the_catalogues_is_caught(
     assert problem in found.explanation
 
 
+E5 = "intfloat/multilingual-e5-large"
+TOLD = {"query_parameters": {"input_type": "query"}, "document_parameters": {"input_type": "passage"}}
+
+
+def at_server(minilm: SentenceTransformerModel, broken: ModuleType, model: str, **keys: Any) -> tuple[Any, ModelSpec]:
+    """Return MiniLM as if a server ran it, and a definition of that server's model."""
+    spec = ModelSpec(kind="endpoint", url="http://127.0.0.1:9/v1", model=model, **keys)
+    prompts = {role: prompt for role, prompt in spec.prompts.items() if prompt}
+    return broken.Broken(minilm, prompts=prompts, device="endpoint", max_tokens=spec.max_tokens), spec
+
+
+@pytest.mark.parametrize(
+    ("model", "keys", "problem"),
+    [
+        (E5, TOLD, ""),
+        (E5, {"query_parameters": {"prompt_name": "query"}}, ""),
+        (E5, {}, "before a query stands '', it should be 'query: '"),
+        (
+            E5,
+            {"query_parameters": {"truncate": "END"}, "document_parameters": {"truncate": "END"}},
+            "should be 'query: '",
+        ),
+        (E5, {**TOLD, "query_prompt": "query: "}, "stands 'query: ', and the server puts its own prompt by input_type"),
+        (
+            "voyage-4",
+            {"query_parameters": {"input_type": "query"}, "document_parameters": {"input_type": "document"}},
+            "",
+        ),
+        ("voyage-4", {"query_parameters": {"input_type": "search"}}, "request should have {'input_type': 'query'}"),
+        ("voyage-4", {}, "request should have {'input_type': 'query'}"),
+        ("voyage/voyage-4", {"query_parameters": {"task": "query"}}, ""),
+    ],
+)
+def test_a_server_that_is_told_the_role_puts_the_prompt_itself(
+    model: str, keys: dict[str, Any], problem: str, broken: ModuleType, minilm: SentenceTransformerModel
+) -> None:
+    served, spec = at_server(minilm, broken, model, **keys)
+    found = ask("prompts", served, spec)
+    assert found.status == ("failed" if problem else "passed")
+    assert problem in found.explanation
+    if keys.get("query_prompt"):
+        assert "fix: leave query_prompt and document_prompt out" in found.explanation
+    if not problem:
+        assert "role in " in found.measured
+
+
+def test_a_role_that_changes_nothing_is_a_fault_only_of_a_model_with_prompts(
+    broken: ModuleType, minilm: SentenceTransformerModel
+) -> None:
+    assert ask("roles", *at_server(minilm, broken, "bge-m3", **TOLD)).status == "skipped"
+    deaf = ask("roles", *at_server(minilm, broken, E5, **TOLD))
+    assert deaf.status == "failed"
+    assert "the server does not know the field" in deaf.explanation
+
+
+def test_a_server_that_cuts_in_silence_is_found_under_a_served_name(
+    broken: ModuleType, minilm: SentenceTransformerModel
+) -> None:
+    served, spec = at_server(minilm, broken, "hf.co/google/embeddinggemma-300M-GGUF:Q8_0")
+    found = ask("context", served, spec)
+    assert found.status == "failed"  # MiniLM sees 256 tokens
+    assert "are declared" in found.explanation
+
+
+def test_what_could_not_be_checked_is_said(broken: ModuleType, minilm: SentenceTransformerModel) -> None:
+    found = ask("context", *at_server(minilm, broken, "gritlm-of-ours"))
+    assert found.status == "skipped"
+    assert found.explanation.startswith("not checked: whether texts are cut early")
+    assert "max_tokens in its definition" in found.explanation
+    local = broken.Broken(minilm, max_tokens=None)
+    assert ask("context", local, ModelSpec(path="/static")).explanation == "it has no maximal length"
+
+
 def test_pooling_is_compared_with_what_is_declared(minilm: SentenceTransformerModel) -> None:
     found = ask("declaration", minilm, ModelSpec(hub="someone/unknown", pooling="lasttoken"))
     assert found.status == "failed"

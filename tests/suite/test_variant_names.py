@@ -125,7 +125,7 @@ MODEL_FIX = "use an alias, a Hub id (org/model), a folder, http://HOST/v1#MODEL,
         ("minilm@@int8", "nothing after an @ in 'minilm@@int8'", "leave it out, or add one of dim=128, int8, binary"),
         ("minlm@int8", "unknown model 'minlm@int8'; did you mean 'minilm'?", MODEL_FIX),
         ("@int8", f"unknown model '@int8'; {closest('', [*catalog.models(), 'small'])}", MODEL_FIX),
-        ("./gone@int8", f"unknown model './gone@int8'; {closest('', [*catalog.models(), 'small'])}", MODEL_FIX),
+        ("./gone@int8", "no such folder: ./gone", "give a saved model's folder"),
         ("bare@int8", "{at}/bare has neither modules.json nor config.json", "give the folder of a saved sentence-transformers model"),
     ],
 )  # fmt: skip
