@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from pytest_embedbench.core.decoding import DecodingError, decode_loose_json
 from pytest_embedbench.core.measures import Measure, parse_measure
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.load.statistics import SideStatistics
-from pytest_embedbench.plausibility.rows import ReportedRow, ReportedValue
+from pytest_embedbench.plausibility.model_index import index_rows, split_front_matter
+from pytest_embedbench.plausibility.rounding import with_rounding
+from pytest_embedbench.plausibility.rows import PlausibilityFinding, ReportedRow, ReportedValue, finding_about
 from pytest_embedbench.reports.cards.facts import Card, Figure, Section
 from pytest_embedbench.reports.cards.format import metric_name
 from pytest_embedbench.reports.cards.parsing import parse
@@ -24,10 +27,11 @@ from pytest_embedbench.results.schema import UNSEEN, PairResult
 LATENCY_STATISTICS = ("min", "p50", "p90", "p95", "p99", "mean", "max")
 MILLISECONDS_IN = {"ms": 1.0, "s": 1000.0}
 """Unit on a card -> milliseconds."""
-FLOAT_NOISE = 1e-12
-"""Error of sums and products of floats, e.g. 0.24292999999999998 for 0.24293."""
-MAX_DECIMALS = 12
-"""Decimals; a number with more was not rounded."""
+
+_CARD_LINE = re.compile(r"^\*\*(?:Quality:|Performance)", re.MULTILINE)
+"""The start of a line of numbers on a card."""
+
+_MODEL_INDEX = re.compile(r"^model-index:", re.MULTILINE)
 
 _PRINTED_NUMBER = re.compile(r"-?[0-9][0-9,]*(?:\.[0-9]+)?")
 
@@ -46,34 +50,92 @@ def files(path: Path) -> list[Path]:
     return sorted(file for file in candidates if not any(part.startswith(".") for part in file.relative_to(path).parts))
 
 
-def read_rows(path: Path) -> list[ReportedRow]:
-    """Return the rows of one file: JSON is read as a result (ours or MTEB's), anything else as a model card.
+class NothingToCheckError(UnknownFormError):
+    """A page without any number that could be checked, e.g. a README about a classifier."""
+
+
+class Reading(NamedTuple):
+    """Rows of a file, and findings about the file as a whole."""
+
+    rows: Sequence[ReportedRow]
+    findings: Sequence[PlausibilityFinding] = ()
+
+
+def read(path: Path) -> Reading:
+    """Read one file: JSON as a result (ours or MTEB's), anything else as a model card or a README on the Hub.
 
     The errors do not name the file; callers print it beside them.
 
     Raises:
+        NothingToCheckError: a page has no numbers that could be checked.
         UnknownFormError: the file has none of the known forms.
         ResultError: the file cannot be read, or has the marks of a known form but is malformed.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ResultError(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ResultError("is not a text file in UTF-8") from None
-    return _json_rows(text, path) if path.suffix == ".json" else _card_rows(text, path)
+    return Reading(_json_rows(text, path)) if path.suffix == ".json" else _page(text, path)
 
 
-# Cards
+def read_rows(path: Path) -> list[ReportedRow]:
+    """Return the rows of one file; see ``read``."""
+    return list(read(path).rows)
 
 
-def _card_rows(text: str, path: Path) -> list[ReportedRow]:
+# Cards and READMEs
+
+
+def _page(text: str, path: Path) -> Reading:
+    """Read a card, or the README of a model on the Hub, whose scores are in the front matter and maybe in a card."""
+    # A card's own front matter has plain keys, and need not be YAML.
+    front, body = split_front_matter(text) if _MODEL_INDEX.search(text) else ({}, text)
+    index = index_rows(front.get("model-index"), str(path))
     try:
-        return card_rows(parse(text), str(path))
+        # Our own export has the Hub's front matter before a card.
+        rows = card_rows(parse(body), str(path))
     except CardError as error:
-        # A page with this heading is meant to be a card, so its fault must not be passed over.
-        kind = ResultError if "\n## Benchmarks" in text else UnknownFormError
-        raise kind(f"is not a model card: {error}") from None
+        if not _CARD_LINE.search(body):
+            rows = []
+        elif index.rows:
+            # Owners add sections of their own to a README; what the front matter says is checked all the same.
+            message = "only the model-index of its front matter was read: the text below is no card"
+            note = PlausibilityFinding(level="note", rule="partly-read", message=message, file=str(path))
+            return Reading(index.rows, [note])
+        else:
+            # A page with such lines is meant to be a card, so its fault must not be passed over.
+            raise ResultError(f"is not a model card: {error}") from None
+    if index.rows or rows:
+        return _together(index.rows, rows)
+    looked_for = "no **Quality:** or **Performance** line of a card, no retrieval score (ndcg_at_10) in a model-index"
+    raise NothingToCheckError(
+        f"nothing to check: {looked_for}; its front matter has {index.others or 'no model-index'}"
+    )
+
+
+def _together(index: Sequence[ReportedRow], card: Sequence[ReportedRow]) -> Reading:
+    """Join the rows of a model-index and those of the card below it.
+
+    Where both have the same scores, the card's are left out, since those of the model-index have more digits.
+    """
+    known = {(row.dataset, measure): value for row in index for measure, value in row.scores.items()}
+    rows, findings = [*index], list[PlausibilityFinding]()
+    for row in card:
+        both = {
+            measure: (value, known[row.dataset, measure])
+            for measure, value in row.scores.items()
+            if (row.dataset, measure) in known
+        }
+        other = {
+            measure: pair for measure, pair in both.items() if pair[0].high < pair[1].low or pair[1].high < pair[0].low
+        }
+        for measure, (printed, stated) in other.items():
+            message = f"{measure} is {printed} in the text and {stated} in the front matter"
+            findings.append(finding_about(row, "warning", "two-values", message))
+        rows.append(row if other else replace(row, scores={m: v for m, v in row.scores.items() if m not in both}))
+    return Reading(rows, findings)
 
 
 def card_rows(card: Card, source: str = "") -> list[ReportedRow]:
@@ -158,7 +220,7 @@ def result_row(result: PairResult, source: str = "") -> ReportedRow:
         split=details.dataset.split,
         source=source,
         # Results imported from MTEB have a fingerprint that begins with ``UNSEEN``.
-        scores=_rounded(means) if details.dataset.fingerprint.startswith(UNSEEN) else whole,
+        scores=with_rounding(means) if details.dataset.fingerprint.startswith(UNSEEN) else whole,
         latencies=latencies,
         documents=ReportedValue(details.dataset.documents) if details.dataset.documents else None,
         queries=ReportedValue(details.dataset.queries) if details.dataset.queries else None,
@@ -172,31 +234,5 @@ def _statistics(side: SideStatistics) -> dict[str, ReportedValue]:
 
 def _mteb_row(entry: mteb.MtebScores, source: str) -> ReportedRow:
     """Return the row of one split and subset."""
-    scores = _rounded(mteb.measure_values(entry.scores))
+    scores = with_rounding(mteb.measure_values(entry.scores))
     return ReportedRow(dataset=entry.name, model=entry.model, split=entry.split, source=source, scores=scores)
-
-
-def _rounded(numbers: Mapping[Measure, float]) -> dict[Measure, ReportedValue]:
-    """Return the scores with the half-width of their rounding.
-
-    JSON drops final zeros: 0.411 beside 0.36709 is 0.41100. So all cuts of one family have as many decimals as the
-    longest of them. A family of only 0, 1 and 0.5 does not show its rounding, and gets the decimals of the whole entry.
-    """
-    decimals: dict[str, int] = {}
-    for measure, value in numbers.items():
-        decimals[measure.family] = max(decimals.get(measure.family, 0), _decimals(value))
-    longest = max(decimals.values(), default=0)
-    decimals = {family: count if count > 1 else longest for family, count in decimals.items()}
-    return {measure: ReportedValue(value, _half(decimals[measure.family])) for measure, value in numbers.items()}
-
-
-def _decimals(value: float) -> int:
-    """Return the number of decimals that the value was rounded to; more than ``MAX_DECIMALS`` if it was not."""
-    if not math.isfinite(value):
-        return 0
-    fits = (count for count in range(MAX_DECIMALS) if abs(value - round(value, count)) < FLOAT_NOISE)
-    return next(fits, MAX_DECIMALS + 1)
-
-
-def _half(decimals: int) -> float:
-    return 0.5 * 10.0**-decimals if decimals <= MAX_DECIMALS else 0.0

@@ -114,11 +114,153 @@ def test_a_card_of_others_with_impossible_latencies(tmp_path: Path) -> None:
     assert "other: error: L4 b1 c16 corpus: impossible: p50 <= p90 fails: 500 ms > 400 ms" in done.stdout
 
 
-def test_a_card_without_numbers_says_so(tmp_path: Path) -> None:
-    path = write(tmp_path / "card.md", "# org/model\n\nA model.\n")
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("# org/model\n\nA model.\n", "no model-index"),
+        ("words\n", "no model-index"),
+        ("", "no model-index"),
+        ("# x\n\n---\n\na rule\n\n---\n", "no model-index"),
+        ("---\nlicense: mit\n---\n# x\n\n## Benchmarks\n\n| ndcg@10 |\n|---|\n| 0.5 |\n", "no model-index"),
+        ("---\nmodel-index:\n---\n", "no model-index"),
+        (
+            "---\nmodel-index:\n- results:\n  - metrics: [{type: cos_sim_pearson, value: 9}, {type: accuracy}]\n---\n# x\n",
+            "a model-index with other metrics: cos_sim_pearson, accuracy",
+        ),
+    ],
+)
+def test_a_page_without_numbers_says_what_was_looked_for(tmp_path: Path, text: str, found: str) -> None:
+    path = write(tmp_path / "README.md", text)
     done = lint(path)
     assert done.exit_code == 0
-    assert done.stdout == f"{path}: note: has no scores and no latencies\n"
+    (line,) = done.stdout.splitlines()
+    assert line.startswith(f"{path}: warning: nothing to check: no **Quality:** or **Performance** line of a card")
+    assert line.endswith(f"its front matter has {found}")
+    assert done.stderr == "0 rows checked: 0 errors, 1 warning, 0 notes\n"
+    assert lint("--strict", path).exit_code == 1
+
+
+# READMEs on the Hub
+
+
+def mteb_readme(ndcg: float) -> str:
+    """The form of MTEB's metadata, as many models have it; numbers in percent, those of bge-small-en-v1.5."""
+    metrics = {"map_at_10": 51.03, "mrr_at_10": 51.184, "ndcg_at_10": ndcg, "recall_at_10": 86.415, "main_score": 59.5}
+    lines = "".join(f"    - type: {name}\n      value: {value}\n" for name, value in metrics.items())
+    return f"""---
+tags:
+- mteb
+model-index:
+- name: bge-small
+  results:
+  - task:
+      type: Classification
+    dataset:
+      type: mteb/amazon_counterfactual
+      name: MTEB AmazonCounterfactualClassification (en)
+    metrics:
+    - type: accuracy
+      value: 73.79104477611939
+  - task:
+      type: Retrieval
+    dataset:
+      type: arguana
+      name: MTEB ArguAna
+      config: default
+      split: test
+      revision: None
+    metrics:
+{lines}---
+
+# bge
+
+## Benchmarks
+
+A table of others.
+"""
+
+
+def test_mtebs_metadata_are_read_as_percent(tmp_path: Path) -> None:
+    path = write(tmp_path / "README.md", mteb_readme(59.55))
+    (row,) = read_rows(path)
+    assert (row.model, row.dataset, row.split) == ("bge-small", "ArguAna", "test")
+    assert row.scores[Measure("ndcg", 10)].value == pytest.approx(0.5955)
+    assert row.scores[Measure("ndcg", 10)].half == pytest.approx(5e-5)
+    assert row.scores[Measure("recall", 10)].half == pytest.approx(5e-6)
+    done = lint("--strict", path)
+    assert (done.exit_code, done.stdout) == (0, "")
+    done = lint(write(path, mteb_readme(39.55)))
+    assert done.exit_code == 1
+    assert f"{path}: ArguAna: error: impossible: map@10 <= ndcg@10 fails: 0.5103 > 0.3955" in done.stdout
+
+
+def test_sentence_transformers_metadata_have_a_row_for_each_similarity(tmp_path: Path) -> None:
+    metrics = {
+        "cosine_accuracy@1": 0.69, "cosine_ndcg@10": 0.8046, "cosine_mrr@10": 0.7698, "cosine_map@100": 0.9999,
+        "dot_ndcg@10": 0.5, "dot_mrr@10": "10.1%", "spearman_cosine": 0.7,
+    }  # fmt: skip
+    lines = "".join(f"    - {{type: {name}, value: {value}, name: x}}\n" for name, value in metrics.items())
+    text = (
+        f"---\nmodel-index:\n- name: m\n  results:\n  - dataset: {{name: dim 64, type: d}}\n    metrics:\n{lines}---\n"
+    )
+    cosine, dot = read_rows(write(tmp_path / "README.md", text))
+    # Its map divides by another number, so no bound of ours holds for it.
+    assert {str(measure): value.value for measure, value in cosine.scores.items()} == {
+        "ndcg@10": 0.8046,
+        "mrr@10": 0.7698,
+    }
+    assert (cosine.dataset, dot.dataset) == ("dim 64", "dim 64 dot")
+    assert dot.scores[Measure("mrr", 10)].value == pytest.approx(0.101)
+    assert (
+        "README.md: dim 64 dot: error: impossible: ndcg@10 <= 3.39968 mrr@10 fails"
+        in lint(tmp_path / "README.md").stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("---\nmodel-index: [a\nlicense: mit\n---\n# x\n", "its front matter is not YAML: "),
+        (
+            "---\nmodel-index: {a: 1}\n---\n# x\n",
+            "the model-index in its front matter is malformed: model-index is not",
+        ),
+        ("---\nmodel-index:\n- results: 3\n---\n", "the model-index in its front matter is malformed: results is not"),
+        (
+            "---\nmodel-index:\n- results:\n  - metrics: x\n---\n",
+            "the model-index in its front matter is malformed: metrics",
+        ),
+    ],
+)
+def test_malformed_metadata_are_one_error(tmp_path: Path, text: str, message: str) -> None:
+    done = lint(write(tmp_path / "README.md", text))
+    assert done.exit_code == 1
+    (line,) = done.stdout.splitlines()
+    assert f"README.md: error: {message}" in line
+
+
+def test_the_readme_that_we_export_is_read_as_a_whole(results: Path, tmp_path: Path) -> None:
+    exported = CliRunner().invoke(main, ["export", "hub", str(results), "--out", str(tmp_path)])
+    assert exported.exit_code == 0, exported.output
+    (path,) = tmp_path.glob("*/README.md")
+    text = path.read_text("utf-8")
+    done = lint("--strict", path)
+    assert (done.exit_code, done.stdout) == (0, "")
+    index, card = read_rows(path)
+    assert len(index.scores) == len(DEFAULT_MEASURES)
+    assert (card.scores, card.documents is None) == ({}, False)
+    # The owner's own sections do not keep the numbers from being checked.
+    done = lint(write(path, f"{text}\n## Usage\n\nLoad it.\n"))
+    assert done.exit_code == 0
+    assert (
+        done.stdout == f"{path}: note: only the model-index of its front matter was read: the text below is no card\n"
+    )
+    ndcg = index.scores[Measure("ndcg", 10)].value
+    done = lint(write(path, text.replace(f"ndcg at 10: {ndcg:.4f}", "ndcg at 10: 0.0123")))
+    assert f"warning: ndcg@10 is 0.0123 in the text and {ndcg:.6g} in the front matter" in done.stdout
+    done = lint(write(path, text.replace(f"value: {ndcg}", "value: 0.01")))
+    assert done.exit_code == 1
+    assert "builtin: error: impossible: " in done.stdout
 
 
 # MTEB
@@ -220,7 +362,7 @@ def test_an_impossible_number_in_our_own_result_is_found(results: Path) -> None:
         ("a.json", '{"task_name": "T", "scores": {"test": 3}}', "is not an MTEB result: 'scores' must hold"),
         ("a.json", '{"task_name": "T", "scores": {"test": [3]}}', "is not an MTEB result: 'scores' must hold"),
         ("a.json", '{"task_name": "T", "scores": []}', "is not an MTEB result: 'scores' must hold"),
-        ("a.md", "words\n", "is not a model card: line 1: "),
+        ("a.md", "**Quality:** ndcg at 10: 0.5\n", "is not a model card: line 1: "),
     ],
 )
 def test_a_file_that_cannot_be_used_is_one_error(name: str, content: str, message: str, tmp_path: Path) -> None:
@@ -256,7 +398,10 @@ def test_below_a_folder_only_what_is_broken_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_without_anything_to_check(tmp_path: Path) -> None:
     done = lint(tmp_path)
-    assert (done.exit_code, done.stdout) == (1, f"{tmp_path}: error: holds no card and no result\n")
+    assert (done.exit_code, done.stdout) == (
+        1,
+        f"{tmp_path}: error: holds no card, no README with scores and no result\n",
+    )
 
 
 def test_warnings_fail_only_when_strict(tmp_path: Path) -> None:
