@@ -89,10 +89,12 @@ def _convert(
     Raises:
         ResultError: a result has no model, two have the same path, or a measured one is there.
     """
+    from pytest_embedbench.catalog.result_names import result_name
     from pytest_embedbench.results.external_runs import keep_measured
     from pytest_embedbench.results.mteb import measure_values, to_result
 
     results: dict[Path, PairResult] = {}
+    taken: set[str] = set()
     without_retrieval = 0
     for file, scores in contents:
         if not measure_values(scores.scores):
@@ -105,11 +107,17 @@ def _convert(
                 raise
             broken.append(error)
             continue
-        target = store.path(result.embedbench.model, result.embedbench.dataset.name)
-        if target in results:
+        record, dataset = result.embedbench.model, result.embedbench.dataset
+        # A name that the user gave comes before the task's. MTEB has all subsets of a task in one file, we have not.
+        own_name = scores.name in names or scores.name != scores.task
+        target = store.path(record, result_name(dataset.name, dataset.split, "" if own_name else scores.task))
+        key = str(target).casefold()  # some file systems ignore case
+        if key in taken:
             fix = "import them into different folders"
             raise ResultError(f"a second result for {target}", where=str(file), fix=fix)
-        keep_measured(store, target)  # raises if the target was measured here: an import must not overwrite it
+        # Raises if the target was measured here: an import must not overwrite it.
+        keep_measured(store, target, record.name, dataset.name)
+        taken.add(key)
         results[target] = result
     return results, without_retrieval
 

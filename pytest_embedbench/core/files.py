@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import tempfile
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -81,12 +82,45 @@ def exists(path: Path) -> bool:
         return False
 
 
+MAX_NAME_BYTES = 120
+"""Bytes of a file name's beginning; endings are added to it, and file systems allow 255 bytes."""
+
+DIGEST_DIGITS = 16
+"""Hexadecimal digits that stand for the end of a name that is too long."""
+
+RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9]|model_meta)(?=\.|$)", re.IGNORECASE)
+"""Names of devices on Windows, whatever their ending; and that of MTEB's file about a model."""
+
+
 def file_name(name: str) -> str:
     """Return a name as one folder or file name: ``org/model`` becomes ``org__model``.
 
-    The result never leads out of its folder: it holds no separator and does not begin with a dot.
+    The result never leads out of its folder: it holds no separator and does not begin with a dot. It is fit for every
+    file system: not too long, and none of the names that Windows keeps for itself. Different names may become the same;
+    ``file_key`` tells whether two of them do.
     """
-    return re.sub(r"[^\w.@=+-]", "_", name.replace("/", "__")).lstrip(".") or "_"
+    safe = re.sub(r"[^\w.@=+-]", "_", name.replace("/", "__")).lstrip(".") or "_"
+    if safe.endswith("."):  # Windows drops it
+        safe = f"{safe.rstrip('.')}_"
+    safe = RESERVED.sub(r"\1_", safe, count=1) if RESERVED.match(safe) else safe
+    if len(safe.encode()) <= MAX_NAME_BYTES:
+        return safe
+    # Cut as bytes, as file systems count; a character that is cut in two is dropped.
+    start = safe.encode()[: MAX_NAME_BYTES - DIGEST_DIGITS - 1].decode(errors="ignore")
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{start}-{digest[:DIGEST_DIGITS]}"
+
+
+def file_key(name: str) -> str:
+    """Return what two names share that become one file, on file systems that ignore case and composed letters too."""
+    return unicodedata.normalize("NFC", file_name(name)).casefold()
+
+
+def distinct_file_name(name: str) -> str:
+    """Return a name as a file name that no other name has, also where case is ignored: with a digest if need be."""
+    plain = file_name(name)
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    return plain if plain == name.casefold() else f"{plain}-{digest[:DIGEST_DIGITS]}"
 
 
 def path_digest(path: Path) -> str:

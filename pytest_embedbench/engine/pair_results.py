@@ -30,11 +30,27 @@ SCORE_LIBRARIES = ("pytest-embedbench", "pytrec_eval-terrier")
 
 
 def reuse(
-    store: Store, path: Path, stored: PairResult, run: Run, dataset: Dataset, measures: Sequence[Measure]
+    store: Store,
+    path: Path,
+    stored: PairResult,
+    run: Run,
+    *,
+    record: ModelRecord,
+    dataset: Dataset,
+    measures: Sequence[Measure],
 ) -> PairWork:
-    """Score a stored ranking; the result is written again only if the scores or their file are not there yet."""
+    """Score a stored ranking, under the names and with the facts that model and dataset have now.
+
+    The result is written again only if something in it has changed, or its scores' file is not there.
+    """
     scores = score(run, dataset.qrels, dataset.judged_queries, measures)
-    result = with_scores(stored, scores, dataset)
+    details = msgspec.structs.replace(
+        stored.embedbench,
+        model=msgspec.structs.replace(record, facts=stored.embedbench.model.facts),
+        dataset=dataset_record(dataset),
+    )
+    named = msgspec.structs.replace(stored, task_name=dataset.facts.mteb_task or dataset.name, embedbench=details)
+    result = with_scores(named, scores, dataset)
     if result.embedbench.means != stored.embedbench.means and (environment := result.embedbench.environment):
         # These means are of today's libraries, whatever ranked then.
         current = {**environment.libraries, **installed(SCORE_LIBRARIES)}

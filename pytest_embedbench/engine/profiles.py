@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pytest_embedbench.core.files import file_name, write_atomically
+from pytest_embedbench.core.files import distinct_file_name, write_atomically
 from pytest_embedbench.core.thresholds import SIDES
 from pytest_embedbench.engine.pair_results import amend
 from pytest_embedbench.load.circumstances import record_circumstances
@@ -166,7 +166,7 @@ class Profiler:
             for side in SIDES:
                 texts, role = side_texts(work.dataset, side)
                 measured = compare_side(models, texts, role, shape, conditions)
-                file = work.path.with_suffix(f".{shape.slug}.against-{file_name(against.alias)}.{side}.csv")
+                file = work.path.with_suffix(f".{shape.slug}.against-{distinct_file_name(against.alias)}.{side}.csv")
                 write_atomically(file, dump_pairs(measured.pairs))
                 sides[side] = msgspec.structs.replace(measured.statistics, samples=file.name)
         result = SlowdownResult(

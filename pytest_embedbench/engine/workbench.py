@@ -33,6 +33,7 @@ from pytest_embedbench.evaluate.search import depth_for
 from pytest_embedbench.machine.environment import hardware_name
 from pytest_embedbench.models.protocol import Encoder
 from pytest_embedbench.models.registry import kind_of
+from pytest_embedbench.results.older_names import take_over
 from pytest_embedbench.results.record import model_record
 from pytest_embedbench.results.reuse import Conditions, changes, refuse_to_replace
 from pytest_embedbench.results.store import Store
@@ -56,11 +57,15 @@ if TYPE_CHECKING:
     from pytest_embedbench.suite.probed_models import ProbedModel
 
 
+DatasetKey = bytes
+"""A dataset's name and definition, as JSON."""
+
+
 class PairKey(NamedTuple):
-    """Key of a pair's work within a session."""
+    """Key of a pair's work within a session: suites may give one name to different models or datasets."""
 
     model: NamedModel
-    dataset: str
+    dataset: DatasetKey
 
 
 class Workbench:
@@ -79,13 +84,13 @@ class Workbench:
         self.loader = Loader(settings.device, settings.dtype, settings.batch_tokens, tuning, self._notes.append)
         self._examiner = Examiner(self.loader, self.store, self._may_reuse)
         self._profiler = Profiler(self.loader, self.store, settings, progress)
-        self._datasets: Memo[tuple[str, str, str], Dataset] = Memo()
+        self._datasets: Memo[DatasetKey, Dataset] = Memo()
         self._evaluations: Memo[tuple[PairKey, tuple[Measure, ...]], PairWork] = Memo()
         self._forms: Memo[PairKey, VectorForm] = Memo()
         self._profiles: Memo[tuple[PairKey, Shape, tuple[tuple[str, int], ...]], PairResult] = Memo()
         self._max_rates: Memo[tuple[PairKey, MaxRateSearch], RateResult] = Memo()
         self._slowdowns: Memo[tuple[PairKey, Shape, NamedModel], SlowdownResult] = Memo()
-        self._outcomes: Memo[tuple[NamedModel, str], ProbeOutcome] = Memo()
+        self._outcomes: Memo[tuple[NamedModel, NamedModel | None, str], ProbeOutcome] = Memo()
 
     def evaluation(self, pair: Pair, measures: Sequence[Measure]) -> PairWork:
         """Evaluate the pair, or use the stored run if nothing that decides the ranking has changed.
@@ -173,14 +178,12 @@ class Workbench:
             ModelError: the model, or the one that it is compared with, cannot be used.
         """
         data = partial(self.dataset, probed_model.dataset) if probed_model.dataset else None
-        key = probed_model.model.base, probe
+        key = probed_model.model.base, probed_model.reference, probe
         return self._outcomes.get(key, lambda: self._examiner.examine(probed_model, probe, data))
 
     def dataset(self, named: NamedDataset) -> Dataset:
         """Return the dataset, loaded once. A model gets its documents as ``NamedModel.as_given`` writes them."""
-        # With the split, since two datasets may share a folder and differ in their judgments only.
-        key = named.alias, named.spec.path, named.spec.split
-        return self._datasets.get(key, lambda: load_dataset(named))
+        return self._datasets.get(_dataset_key(named), lambda: load_dataset(named))
 
     def model(self, pair: Pair) -> Model:
         """Return the pair's model, loaded; variants share it, and only one model is kept in memory at a time.
@@ -263,19 +266,20 @@ class Workbench:
         dataset = self.dataset(pair.dataset)
         source = self.loader.sources.locate(pair.model)
         record = model_record(pair.model, source)
-        path = self.store.path(record, dataset.name)
+        path = self.store.pair_path(record, dataset)
         # Locked while evaluating: another worker that wants the same pair waits and then uses what is stored.
         with self.store.locked(path):
             dtype = self.loader.dtype(pair.model, lambda: dataset)
             given = pair.model.as_given(dataset)
             similarity = kind_of(pair.model).similarity(pair.model, self.loader.sources)
             now = Conditions(pair.model, record, dataset, given, self.loader.device, dtype, source.software, similarity)
+            take_over(self.store, path, dataset.name)
             stored = self.store.load(path)
             # The time is the file's own, since another worker of this session may have written it.
             if stored and self._may_reuse(path.stat().st_mtime) and stored.embedbench.key == now.key:
                 run = self.store.load_run(path, stored)
                 if run is not None and stored.embedbench.depth >= depth_for(measures):
-                    return reuse(self.store, path, stored, run, dataset, measures)
+                    return reuse(self.store, path, stored, run, record=record, dataset=dataset, measures=measures)
             if stored and stored.embedbench.key != now.key:
                 self._replace(path, stored, now)
             # Facts first: they refuse a variant with too many dimensions before anything is encoded.
@@ -341,4 +345,8 @@ class Workbench:
 
 
 def _key(pair: Pair) -> PairKey:
-    return PairKey(pair.model, pair.dataset.alias)
+    return PairKey(pair.model, _dataset_key(pair.dataset))
+
+
+def _dataset_key(named: NamedDataset) -> DatasetKey:
+    return msgspec.json.encode(named)

@@ -26,10 +26,14 @@ KEYS_WITHOUT_EFFECT = frozenset({
     "name", "aliases", "description", "summary", "source", "base_model", "licence", "architecture", "parameters",
     "max_tokens", "pooling", "padding_side", "normalized", "matryoshka", "reference", "skip_probes", "canonical_url",
     "provider", "release_date", "price_per_million_tokens", "languages", "api_key_env", "batch_texts", "batch_tokens",
-    "concurrency", "timeout", "retries",
+    "concurrency", "timeout", "retries", "patience", "requests_per_minute", "hardware",
 })  # fmt: skip
 """Keys of a definition that decide no number: names and facts for cards, keys to a server, how requests are paced. All
 other keys, new ones too, count as deciding numbers."""
+
+
+KEYS_WITH_SECRETS = frozenset({"query", "headers"})
+"""Keys of a definition whose values are not shown."""
 
 
 KINDS_WITHOUT_VECTORS = frozenset({"bm25"})
@@ -179,6 +183,10 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     @property
     def variant(self) -> Variant:
         return Variant(dimensions=self.dimensions_kept, precision=self.precision)
+
+    def shown(self, key: str) -> str:
+        """Return the value of a key as messages show it."""
+        return "..." if key in KEYS_WITH_SECRETS else repr(getattr(self, key))
 
     def deciding(self) -> dict[str, Any]:
         """Return the keys that decide a number, those with another value than their default; ``dimensions`` too."""

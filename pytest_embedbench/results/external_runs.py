@@ -21,6 +21,7 @@ from pytest_embedbench.errors import ResultError
 from pytest_embedbench.evaluate.metrics import Scores, score
 from pytest_embedbench.models.spec import ModelSpec
 from pytest_embedbench.results.record import dataset_record, with_scores
+from pytest_embedbench.results.reuse import refuse_other_names
 from pytest_embedbench.results.schema import Details, Evidence, ModelRecord, PairResult
 from pytest_embedbench.results.store import Store
 from pytest_embedbench.results.trec import COLUMNS
@@ -238,9 +239,9 @@ def store_external(store: Store, name: str, source: str, dataset: Dataset, run: 
     # A model that the catalogue knows gets its facts on the card; its files were not here, so there is no fingerprint.
     alias, spec = catalog.find(catalog.models(), name) or (name, ModelSpec(name=name))
     record = ModelRecord(name=spec.name or name, alias=alias, revision="", fingerprint="", spec=spec)
-    path = store.path(record, dataset.name)
+    path = store.pair_path(record, dataset)
     store.check_writable()
-    keep_measured(store, path)
+    keep_measured(store, path, record.name, dataset.name)
     blank = PairResult(
         dataset_revision=dataset.revision or dataset.fingerprint[:40],
         task_name=dataset.facts.mteb_task or dataset.name,
@@ -256,12 +257,14 @@ def store_external(store: Store, name: str, source: str, dataset: Dataset, run: 
     return path
 
 
-def keep_measured(store: Store, path: Path) -> None:
-    """Refuse to overwrite a result that was measured, not imported.
+def keep_measured(store: Store, path: Path, model: str, dataset: str) -> None:
+    """Refuse to overwrite a result that was measured, not imported, or one of another model or dataset.
 
     Raises:
-        ResultError: the result at ``path`` was measured.
+        ResultError: the result at ``path`` was measured, or has other names.
     """
     earlier = store.load(path)
+    if earlier:
+        refuse_other_names(path, earlier.embedbench, model, dataset)
     if earlier and not earlier.embedbench.origin:
         raise ResultError(f"{path} was measured here, and is kept", fix="choose another folder with --out")

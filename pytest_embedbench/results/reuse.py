@@ -115,7 +115,7 @@ def changes(stored: Details, now: Conditions) -> list[str]:
     if stored.dataset.fingerprint != now.dataset.fingerprint:
         found.append("other data")
     found += [
-        f"{key} {before.get(key)!r} -> {after.get(key)!r}"
+        f"{key} {stored.model.spec.shown(key)} -> {now.record.spec.shown(key)}"
         for key in dict.fromkeys([*before, *after])
         if before.get(key) != after.get(key) and not (same_files and key in PLACES)
     ]

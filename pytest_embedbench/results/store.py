@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from filelock import FileLock
 
+from pytest_embedbench.catalog.result_names import result_name
 from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.core.files import file_name, path_digest, write_atomically
 from pytest_embedbench.errors import ResultError
@@ -22,6 +23,7 @@ from pytest_embedbench.results.trec import dump_run, parse_run
 
 if TYPE_CHECKING:
     from pytest_embedbench.core.runs import Run
+    from pytest_embedbench.datasets.types import Dataset
     from pytest_embedbench.evaluate.metrics import Scores
     from pytest_embedbench.load.open_loop import OpenSide
     from pytest_embedbench.load.samples import Sample
@@ -60,11 +62,15 @@ class Store:
             problem = f"cannot write results: {error.strerror}"
             raise ResultError(problem, where=str(self.root), fix=fix) from None
 
-    def path(self, model: ModelRecord, dataset: str) -> Path:
-        """Return the path of the result of this model on this dataset."""
+    def path(self, model: ModelRecord, name: str) -> Path:
+        """Return the path of the result of this model with this name (``result_name``)."""
         # MTEB's layout, so that its loader finds the results of a folder.
         revision = file_name(model.revision or NO_REVISION)
-        return self.root / file_name(model.name) / revision / f"{file_name(dataset)}.json"
+        return self.root / file_name(model.name) / revision / f"{file_name(name)}.json"
+
+    def pair_path(self, model: ModelRecord, dataset: Dataset) -> Path:
+        """Return the path of the result of this model on this dataset."""
+        return self.path(model, result_name(dataset.name, dataset.split, dataset.facts.mteb_task))
 
     @contextmanager
     def locked(self, path: Path) -> Iterator[None]:

@@ -27,6 +27,8 @@ class BaselineUpdate:
     def __init__(self, config: pytest.Config) -> None:
         self._writes = not hasattr(config, "workerinput")
         self._entries: dict[Path, dict[tuple[str, str], BaselineEntry]] = {}
+        self._twice: dict[Path, str] = {}
+        """Baseline -> a pair that stands for different models or data in two suites."""
         self._lines: list[str] = []
 
     @pytest.hookimpl(wrapper=True)
@@ -44,7 +46,14 @@ class BaselineUpdate:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if self._writes and (measured := getattr(report, "embedbench_baseline", None)):
             entry = msgspec.json.decode(measured[1], type=BaselineEntry)
-            self._entries.setdefault(Path(measured[0]), {})[entry.model, entry.dataset] = entry
+            entries, names = self._entries.setdefault(Path(measured[0]), {}), (entry.model, entry.dataset)
+            # Suites that share a baseline may give one name to different models or datasets.
+            if (earlier := entries.get(names)) and (earlier.fingerprints, earlier.name) != (
+                entry.fingerprints,
+                entry.name,
+            ):
+                self._twice.setdefault(Path(measured[0]), f"{entry.model} on {entry.dataset}")
+            entries[names] = entry
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         if not self._writes:
@@ -54,6 +63,11 @@ class BaselineUpdate:
         elif not self._entries:
             self._lines.append("not written: no regression item of a suite was run to its end")
         for path, entries in self._entries.items() if exitstatus in FINISHED else ():
+            if pair := self._twice.get(path):
+                problem = f"two suites have a different {pair}"
+                self._lines.append(f"not written: {path}: {problem}; give one a name or a baseline of its own")
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+                continue
             # Suites may have different baselines; a file that cannot be written must not stop the others.
             try:
                 self._lines += [f"written: {path}", *update_file(path, list(entries.values()))]

@@ -220,9 +220,17 @@ def _without_repeats(items: Sequence[Named], where: str) -> list[Named]:
         other = by_alias.setdefault(item.alias, item)
         if other != item:
             kind = "models" if isinstance(item, NamedModel) else "datasets"
-            problem = f"two different {kind} are called {item.alias!r}"
+            problem = f"two different {kind} are called {item.alias!r}: {_origin(other)} and {_origin(item)}"
             raise ConfigurationError(where, problem, "define one of them under another name in the suite")
     return list(by_alias.values())
+
+
+def _origin(item: NamedModel | NamedDataset) -> str:
+    """Return where a model or dataset is from, for messages."""
+    spec = item.spec
+    if isinstance(spec, DatasetSpec):
+        return spec.path or spec.ir_datasets or spec.hub_dataset
+    return spec.path or spec.hub or spec.package or spec.url or spec.callable or spec.kind
 
 
 def _checked_variant(model: NamedModel, where: str) -> NamedModel:

@@ -32,6 +32,7 @@ from pytest_embedbench.models.spec import NamedModel
 from pytest_embedbench.suite.model_names import Names, Overrides
 from pytest_embedbench.suite.pairs import Pair
 from pytest_embedbench.suite.probed_models import ProbedModel, probed_models
+from pytest_embedbench.suite.result_files import check_result_files
 from pytest_embedbench.suite.tables import (
     DEFAULT_SPEED_PROFILE,
     CheckTable,
@@ -73,6 +74,7 @@ def read_suite(path: Path, overrides: Overrides = Overrides()) -> Suite:
 
 def _plan(tables: SuiteTables, overrides: Overrides, names: Names) -> Suite:
     models, datasets = names.models(), names.datasets()
+    check_result_files(models, datasets, names.where, names.define_at)
     rules = _rules(tables, overrides, names, models, datasets)
     at = "--embed-profile" if overrides.profiles else f"{names.where}: {names.table}.profiles"
     shapes = [

@@ -22,6 +22,7 @@ from pytest_embedbench.engine.workbench import Workbench
 from pytest_embedbench.results.store import Store
 from pytest_embedbench.suite.model_names import Overrides
 from pytest_embedbench.suite.plan import read_suite
+from tests.conftest import MakeBeir
 
 MTEB_PYTHON = os.environ.get("EMBEDBENCH_MTEB_PYTHON", "")
 
@@ -33,6 +34,12 @@ result = TaskResult.from_disk(Path(sys.argv[1]))
 if len(sys.argv) > 2:
     result.to_disk(Path(sys.argv[2]))
 print(json.dumps({"task": result.task_name, "score": result.get_score(), "scores": result.scores}))
+"""
+
+LOAD = """
+import json, mteb
+results = mteb.load_results(tasks=["SciFact"], download_latest=False)
+print(json.dumps({model.model_name: {task.task_name: task.get_score() for task in model.task_results} for model in results}))
 """
 
 pytestmark = pytest.mark.skipif(
@@ -83,3 +90,25 @@ def test_what_mteb_writes_is_imported_with_the_same_means_and_mteb_reads_that_ag
     assert result is not None
     assert result.embedbench.means == pytest.approx(work.means, abs=5e-7), "mteb writes 6 decimals"
     assert mteb_reads(imported)["score"] == pytest.approx(work.means["ndcg@10"], abs=5e-7)
+
+
+def test_mteb_finds_a_result_by_the_name_of_its_task(tmp_path: Path, make_beir: MakeBeir) -> None:
+    """Mteb looks at file names, so a folder called scifact has the file SciFact.json."""
+    make_beir("scifact")
+    suite_file = tmp_path / "embedbench.toml"
+    suite_file.write_text('[embedbench]\nmodels = ["bm25"]\ndatasets = ["scifact"]\n', encoding="utf-8")
+    (pair,) = read_suite(suite_file, Overrides(folder=tmp_path)).pairs
+    bench = Workbench(WorkSettings(results=tmp_path / "results", device="cpu"), SilentProgress())
+    work = bench.evaluation(pair, DEFAULT_MEASURES)
+    assert work.path.name == "SciFact.json"
+    done = subprocess.run(
+        [MTEB_PYTHON, "-c", LOAD],
+        env={**os.environ, "MTEB_CACHE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        "embedbench/bm25": {"SciFact": pytest.approx(work.means["ndcg@10"], abs=1e-5)}
+    }

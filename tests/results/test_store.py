@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_embedbench.core.files import file_name, write_atomically
+from pytest_embedbench.core.files import MAX_NAME_BYTES, distinct_file_name, file_key, file_name, write_atomically
 from pytest_embedbench.core.runs import Run
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.load.open_loop import OpenSide
@@ -266,7 +266,38 @@ def test_an_unwritable_folder_is_named_with_a_fix(tmp_path: Path) -> None:
         ("..", "_"),
         ("a b:c", "a_b_c"),
         ("nf.v2", "nf.v2"),
+        ("CON", "CON_"),
+        ("aux.v2", "aux_.v2"),
+        ("lpt1", "lpt1_"),
+        ("console", "console"),
+        ("ends...", "ends_"),
+        ("model_meta", "model_meta_"),
+        ("", "_"),
     ],
 )
 def test_names_are_one_file_in_their_folder(name: str, expected: str) -> None:
     assert file_name(name) == expected
+
+
+@given(st.text(), st.sampled_from([0, 1, 50, 300]))
+def test_every_name_is_fit_for_a_file(part: str, repeated: int) -> None:
+    name = file_name(part * repeated)
+    assert name
+    assert len(name.encode()) <= MAX_NAME_BYTES
+    assert not set(name) & set('<>:"/\\|?*\0 ')
+    assert not name.startswith(".")
+    assert not name.endswith(".")
+
+
+def test_names_that_are_too_long_stay_apart() -> None:
+    names = {file_name("x" * 200 + end) for end in ("a", "b", "")}
+    assert len(names) == 3
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [("org/x", "org__x"), ("set 1", "set_1"), ("Set", "set"), ("stra\u00dfe", "strasse")],
+)
+def test_names_that_become_one_file_have_one_key(one: str, two: str) -> None:
+    assert file_key(one) == file_key(two)
+    assert distinct_file_name(one) != distinct_file_name(two)

@@ -701,7 +701,7 @@ BAD: dict[str, tuple[str, str, str, str]] = {
     ),
     "two models of one name": (
         "[embedbench]\nmodels = ['encoder', 'other/encoder']",
-        NAME, "two different models are called 'encoder'", "define one of them under another name in the suite",
+        NAME, "two different models are called 'encoder': {at}/encoder and {at}/other/encoder", "define one of them under another name in the suite",
     ),
 }  # fmt: skip
 

@@ -52,12 +52,24 @@ def write_hub(results: Iterable[PairResult], folder: Path, source_url: str = "")
             problem = f"results of several revisions: {', '.join(sorted(revisions))}"
             raise ResultError(problem, where=model, fix="give the folder of one of them")
         home = folder / file_name(model)
-        texts[home / "README.md"] = readme(of_model, source_url)
+        _add(texts, home / "README.md", readme(of_model, source_url), model)
         for result in of_model:
             if entries := eval_entries(result, source_url):
                 dataset = file_name(result.embedbench.dataset.name)
-                texts[home / EVAL_RESULTS / f"{dataset}.yaml"] = dump_entries(entries)
+                _add(texts, home / EVAL_RESULTS / f"{dataset}.yaml", dump_entries(entries), model)
     # Only now, so that an error above leaves no half of the files.
     for path, text in texts.items():
         write_atomically(path, text)
     return list(texts)
+
+
+def _add(texts: dict[Path, str], path: Path, text: str, model: str) -> None:
+    """Add a file, unless another model or dataset has it already.
+
+    Raises:
+        ResultError: it has, also where a file system ignores case.
+    """
+    if str(path).casefold() in {str(other).casefold() for other in texts}:
+        problem = f"two models or datasets would have the same file, {path}"
+        raise ResultError(problem, where=model, fix="export one of them alone, or into another folder")
+    texts[path] = text

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from pytest_embedbench.core.files import file_name, write_atomically
+from pytest_embedbench.core.files import file_key, file_name, write_atomically
 from pytest_embedbench.errors import EmbedbenchError
 from pytest_embedbench.reports.cards.build import build_card
 from pytest_embedbench.reports.cards.facts import Plot
@@ -17,8 +17,10 @@ from pytest_embedbench.reports.cards.plots import profile_pictures, rate_picture
 from pytest_embedbench.reports.cards.rendering import render
 from pytest_embedbench.reports.cards.samples import rate_searches, sampled_profiles
 from pytest_embedbench.reports.drawing import install_plots
+from pytest_embedbench.reports.errors import CardError
 from pytest_embedbench.reports.text import link_text
 from pytest_embedbench.results.schema import PairResult
+from pytest_embedbench.results.store import NO_REVISION
 
 
 class CardWriting(NamedTuple):
@@ -34,6 +36,9 @@ def write_cards(
 ) -> list[CardWriting]:
     """Write ``<org>__<model>.md`` for each model; a card that cannot be written does not keep others from it.
 
+    Revisions of a model are different models: if there are several, each has a card of its own, whose name has the
+    revision too.
+
     If matplotlib is installed, plots of each result's load profiles and rate searches are drawn from the samples on
     disk and written beside the card.
 
@@ -43,14 +48,26 @@ def write_cards(
         template: the user's own, in place of the packaged one.
     """
     written = []
-    ordered = sorted(results, key=lambda stored: stored[1].embedbench.model.name)
-    for name, group in groupby(ordered, key=lambda stored: stored[1].embedbench.model.name):
+    ordered = sorted(results, key=_model_and_revision)
+    groups = {key: list(group) for key, group in groupby(ordered, key=_model_and_revision)}
+    revisions = Counter(name for name, _ in groups)
+    taken: dict[str, str] = {}
+    for (name, revision), group in groups.items():
+        file = f"{name}@{revision or NO_REVISION}" if revisions[name] > 1 else name
         try:
-            written.append(CardWriting(name, _write_card(list(group), folder / f"{file_name(name)}.md", template)))
+            if (other := taken.setdefault(file_key(file), file)) != file:
+                problem = f"the card of {other} has the same file name"
+                raise CardError(problem, fix="give one of the models another name")
+            written.append(CardWriting(name, _write_card(group, folder / f"{file_name(file)}.md", template)))
         # A template that does not work, damaged samples, an address that is none, a folder that cannot be written.
         except (EmbedbenchError, ValueError, OSError) as error:
             written.append(CardWriting(name, None, str(error)))
     return written
+
+
+def _model_and_revision(stored: tuple[Path, PairResult]) -> tuple[str, str]:
+    model = stored[1].embedbench.model
+    return model.name, model.revision
 
 
 def _write_card(results: Sequence[tuple[Path, PairResult]], path: Path, template: Path | None) -> Path:
@@ -64,8 +81,9 @@ def _plots(results: Iterable[tuple[Path, PairResult]], card: Path) -> Iterator[l
     seen: Counter[str] = Counter()
     for path, result in results:
         dataset = file_name(result.embedbench.dataset.name)
-        seen[dataset] += 1  # more than once for results of several revisions
-        stem = f"{card.stem}.{dataset}" + (f".{seen[dataset]}" if seen[dataset] > 1 else "")
+        key = file_key(result.embedbench.dataset.name)
+        seen[key] += 1  # more than once for names that become one file name
+        stem = f"{card.stem}.{dataset}" + (f".{seen[key]}" if seen[key] > 1 else "")
         yield list(_write_plots(path, result, card.parent, stem))
 
 
