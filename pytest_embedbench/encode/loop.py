@@ -29,6 +29,7 @@ from pytest_embedbench.encode.workers import run_batches
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import AnsweredBatch, ParallelEncoder, PreparedText, ServedEncoder, check_vectors
 from pytest_embedbench.models.served.requests import answers
+from pytest_embedbench.models.text_errors import UnusableTextsError
 
 if TYPE_CHECKING:
     from pytest_embedbench.datasets.types import Role
@@ -178,6 +179,8 @@ class Stream:
                 if not self._limits:
                     raise
                 encoded = f"{self._encoded_texts:,} of {self._forecast.texts:,} texts were encoded before{self._kept()}"
+                if isinstance(error, UnusableTextsError):
+                    raise error.saying(encoded.replace("encoded before", "encoded")) from None
                 raise ModelError(f"{error.problem}\n  {encoded}", where=error.where, fix=error.fix) from None
             finally:
                 self._progress.finish()

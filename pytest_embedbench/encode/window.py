@@ -85,3 +85,8 @@ class WindowBatch(NamedTuple):
     @property
     def texts(self) -> list[str]:
         return [self.window.texts[self.window.missing[index]] for index in self.indices]
+
+    def part(self, positions: Sequence[int]) -> WindowBatch:
+        """Return the batch with only the texts at these positions."""
+        indices = [self.indices[position] for position in positions]
+        return WindowBatch(self.window, indices, [self.prepared[position] for position in positions], self.budget)

@@ -10,6 +10,7 @@ import msgspec
 from pytest_embedbench.core.similarity import Similarity
 from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.errors import ModelError
+from pytest_embedbench.models.text_errors import BROKEN_VECTOR, UnusableText, UnusableTextsError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from pytest_embedbench.core.runs import Run
     from pytest_embedbench.datasets.types import Dataset
+    from pytest_embedbench.models.served.pace import Pace
 
     Vectors = NDArray[np.float32]
 
@@ -144,9 +146,21 @@ class ServedEncoder(Encoder, Protocol):
     """An ``Encoder`` whose model runs elsewhere: several batches may be in flight at once."""
 
     limits: Limits
+    pace: Pace
+    """What the server has shown to take, within the limits."""
+    where: str
+    """Name of the model in errors."""
 
     def submit(self, batch: Sequence[PreparedText], role: Role) -> Future[AnsweredBatch]:
         """Send one batch; the future raises ModelError on failure, and cancelling it stops the request."""
+        ...
+
+    def stand_in(self, text: PreparedText) -> PreparedText:
+        """Return an ordinary text of the same length, to see whether a server refuses this one for its length."""
+        ...
+
+    def too_long_fix(self, message: str) -> str:
+        """Return what to do about texts that the server refuses as too long, with this message."""
         ...
 
 
@@ -189,7 +203,8 @@ def check_vectors(vectors: Vectors, texts: Sequence[str], role: Role) -> None:
     """Check a model's vectors of these texts.
 
     Raises:
-        ModelError: there are too few or too many vectors, or one holds NaN or infinity; the message names its text.
+        UnusableTextsError: vectors hold NaN or infinity; the message names their texts.
+        ModelError: there are too few or too many vectors.
     """
     if len(vectors) != len(texts):
         raise ModelError(f"the model gave {len(vectors)} vectors for {len(texts)} texts")
@@ -200,4 +215,4 @@ def check_vectors(vectors: Vectors, texts: Sequence[str], role: Role) -> None:
 
     broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(broken):
-        raise ModelError(f"the vector of this {role} holds NaN or infinity: {texts[broken[0]][:200]!r}")
+        raise UnusableTextsError([UnusableText(texts[row], BROKEN_VECTOR) for row in broken.tolist()], role)

@@ -91,7 +91,7 @@ class Endpoint:
             payload: the body.
             kind: type of the answer's body.
             divisible: whether the caller can send less at a time: then a request that timed out is not sent again, and
-                the error has ``timed_out``.
+                the error has ``timed_out``; and one that the server fails on (HTTP 500) is sent again only once.
 
         Raises:
             EndpointError: the request was refused, or no usable answer came within the limits of the settings.

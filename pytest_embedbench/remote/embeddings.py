@@ -6,12 +6,13 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
-from pytest_embedbench.remote.errors import AnswerError
+from pytest_embedbench.remote.errors import AnswerError, CountError, OrderError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,8 +37,8 @@ _DURATION = re.compile(r";\s*dur=(\d+(?:\.\d+)?)", re.ASCII)
 
 
 class _Item(msgspec.Struct, frozen=True):
-    embedding: list[float] | str
-    index: int | None = None
+    embedding: Any = None
+    index: Any = None
 
 
 class Embeddings(msgspec.Struct, frozen=True):
@@ -47,41 +48,86 @@ class Embeddings(msgspec.Struct, frozen=True):
     usage: Any = None
     """The server's count of tokens, which ``usage.server_count`` reads."""
 
-    def vectors(self, count: int, dimensions: int | None = None) -> NDArray[np.float32]:
+    def vectors(self, count: int, dimensions: int | None = None, *, in_order: bool = False) -> NDArray[np.float32]:
         """Return the vectors in the order of the request's texts, shape (count, dimensions).
 
-        An item's ``index`` decides its row if there is one; servers may answer in any order.
+        An item's ``index`` decides its row; servers may answer in any order. A text that has no vector (null), or no
+        number in one of its dimensions, has NaN there.
 
         Args:
             count: number of texts in the request.
             dimensions: dimensions that the vectors must have, e.g. those of an earlier answer; None for any.
+            in_order: whether the server is known to answer in the order of the texts: then the order in which vectors
+                stand holds where indices are missing or wrong.
 
         Raises:
-            AnswerError: there is not one vector for each text, dimensions differ, or the base64 is broken.
+            CountError: there are more or fewer vectors than texts.
+            OrderError: the indices are not those of the texts.
+            AnswerError: dimensions differ, or a vector is not a list of numbers.
         """
         if len(self.data) != count:
-            raise AnswerError(f"{len(self.data)} vectors came for {count} texts")
-        rows = [row if item.index is None else item.index for row, item in enumerate(self.data)]
-        if sorted(rows) != list(range(count)):
-            raise AnswerError(f"the vectors' indices are not 0 to {count - 1}, each once")
+            raise CountError(len(self.data), count)
         vectors = [_vector(item.embedding) for item in self.data]
-        lengths = {len(vector) for vector in vectors}
-        if len(lengths) > 1 or 0 in lengths:
-            raise AnswerError(f"the vectors of one answer have {sorted(lengths)} dimensions")
-        if dimensions not in {None, *lengths}:
-            raise AnswerError(f"an answer has {lengths.pop()} dimensions, the first one had {dimensions}")
-        ordered = np.empty((count, *lengths), np.float32)  # lengths holds one element
-        ordered[rows] = vectors
-        return ordered
+        found = {len(vector) for vector in vectors if vector is not None}
+        if found == {0}:
+            raise AnswerError("the vectors are empty", fix=NO_VECTORS_FIX)
+        if len(found) > 1:
+            raise AnswerError(f"the vectors of one answer have {sorted(found)} dimensions", fix=DIMENSIONS_FIX)
+        width = found.pop() if found else dimensions
+        if width is None:
+            raise AnswerError("the vectors are null", fix=NO_VECTORS_FIX)
+        if dimensions not in {None, width}:
+            problem = f"an answer has {width} dimensions, the first one had {dimensions}"
+            raise AnswerError(problem, fix=DIMENSIONS_FIX)
+        standing = np.full((count, width), np.nan, np.float32)
+        for row, vector in enumerate(vectors):
+            if vector is not None:
+                standing[row] = vector
+        rows = [item.index for item in self.data]
+        if count == 1 or (all(type(row) is int for row in rows) and sorted(rows) == list(range(count))):
+            ordered = np.empty_like(standing)
+            ordered[rows if count > 1 else [0]] = standing
+            return ordered
+        if in_order:
+            return standing
+        given = "missing" if all(row is None for row in rows) else f"not 0 to {count - 1}, each once"
+        raise OrderError(f"the vectors' indices are {given}", standing)
 
 
-def _vector(embedding: list[float] | str) -> NDArray[np.float32]:
-    if isinstance(embedding, list):
-        return np.array(embedding, np.float32)
-    try:
-        return np.frombuffer(base64.b64decode(embedding, validate=True), "<f4")
-    except (binascii.Error, ValueError) as error:
-        raise AnswerError(f"a vector's base64 cannot be read: {error}") from None
+NO_VECTORS_FIX = "check that the server serves an embedding model under this name, with pooling"
+
+DIMENSIONS_FIX = "check that one model alone answers at this address: every vector must have the same length"
+
+POOLING_FIX = (
+    "start the server with pooling, so that it gives one vector a text: vLLM --runner pooling (--task embed), "
+    "llama.cpp --pooling mean, text-embeddings-inference --pooling mean (or cls, last-token: the model's own)"
+)
+
+
+def _vector(embedding: Any) -> NDArray[np.float32] | None:
+    """Return a vector from numbers or base64; None where there is none."""
+    if embedding is None:
+        return None
+    if isinstance(embedding, str):
+        try:
+            return np.frombuffer(base64.b64decode(embedding, validate=True), "<f4")
+        except (binascii.Error, ValueError) as error:
+            problem = f"a vector's base64 cannot be read: {error}"
+            raise AnswerError(problem, fix='try encoding = "float" in the model\'s definition') from None
+    if not isinstance(embedding, list):
+        raise AnswerError(f"a vector is of type {type(embedding).__name__}, not a list of numbers", fix=NO_VECTORS_FIX)
+    kinds = set(map(type, embedding))
+    if kinds <= {float, int, type(None)}:
+        # A number beyond float32's range becomes infinity, which the caller names with its text.
+        with np.errstate(over="ignore"), suppress(OverflowError):
+            return np.array(embedding, np.float64).astype(np.float32)
+        raise AnswerError("a vector holds whole numbers beyond any float", fix=NO_VECTORS_FIX)
+    if list in kinds:
+        shape = f"{len(embedding)} x {len(embedding[0]) if isinstance(embedding[0], list) else '?'}"
+        problem = f"a text's embedding is a list of vectors ({shape}), one a token: the server does not pool"
+        raise AnswerError(problem, fix=POOLING_FIX)
+    names = ", ".join(sorted(kind.__name__ for kind in kinds - {float, int, type(None)}))
+    raise AnswerError(f"a vector holds values of type {names}, not numbers", fix=NO_VECTORS_FIX)
 
 
 def request_body(model: str, texts: list[str], *, dimensions: int | None, encoding: str) -> dict[str, Any]:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pytest_embedbench.errors import EmbedbenchError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class EndpointError(EmbedbenchError):
@@ -61,3 +67,28 @@ class NotReadyError(EndpointError):
 
 class AnswerError(EndpointError):
     """An answer came, but it is not JSON or not of the expected shape."""
+
+
+class ReportedError(EndpointError):
+    """An answer with a status of success whose body reports an error."""
+
+
+class OrderError(AnswerError):
+    """An answer whose ``index`` numbers do not say which vector belongs to which text.
+
+    Args:
+        problem: what is wrong with them.
+        standing: the vectors in the order in which they stand in the answer, shape (texts, dimensions).
+    """
+
+    def __init__(self, problem: str, standing: NDArray[np.float32]) -> None:
+        self.standing = standing
+        super().__init__(problem)
+
+
+class CountError(AnswerError):
+    """An answer with more or fewer vectors than the request had texts; ``came`` counts them."""
+
+    def __init__(self, came: int, texts: int) -> None:
+        self.came = came
+        super().__init__(f"{came} vectors came for {texts} texts")

@@ -81,7 +81,8 @@ class RetryPolicy:
 
         Args:
             attempt: sends the request once.
-            divisible: whether the caller can send less at a time: then a request that timed out is not sent again.
+            divisible: whether the caller can send less at a time: then a request that timed out is not sent again, and
+                one that the server fails on (HTTP 500) only once.
 
         Raises:
             EndpointError: an attempt failed for good, or no retries or no patience are left.
@@ -104,7 +105,8 @@ class RetryPolicy:
             except PassingError as error:
                 self._server.left(turn)
                 failed += 1
-                if error.timed_out and divisible:
+                breaks = error.status == HTTPStatus.INTERNAL_SERVER_ERROR and failed > 1
+                if divisible and (error.timed_out or breaks):
                     raise _final(error) from None
                 await self._before_next(failed, error)
             except EndpointError:

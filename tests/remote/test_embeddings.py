@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_embedbench.remote.embeddings import Embeddings, request_body, server_times
-from pytest_embedbench.remote.errors import AnswerError
+from pytest_embedbench.remote.errors import AnswerError, OrderError
 
 ROWS = np.array([[0.1, -2.5, 3.0], [1e-8, 7.0, -0.0], [4.0, 5.0, 6.0]], np.float32)
 
 
-def body(rows: list[Any], indices: list[int | None], **more: Any) -> Embeddings:
+def body(rows: list[Any], indices: list[Any], **more: Any) -> Embeddings:
     data = [
         {"embedding": row} | ({} if index is None else {"index": index})
         for row, index in zip(rows, indices, strict=True)
@@ -39,17 +39,51 @@ def test_vectors_come_in_the_order_of_their_indices(write: Any, order: list[int]
 
 
 def test_without_indices_the_order_is_that_of_the_answer() -> None:
-    assert body(ROWS.tolist(), [None] * 3).vectors(3).tolist() == ROWS.tolist()
+    answer = body(ROWS.tolist(), [None] * 3)
+    with pytest.raises(OrderError, match="the vectors' indices are missing") as caught:
+        answer.vectors(3)
+    assert caught.value.standing.tolist() == ROWS.tolist()
+    assert answer.vectors(3, in_order=True).tolist() == ROWS.tolist()
+
+
+@pytest.mark.parametrize(
+    "indices", [[0, 0, 0], [1, 2, 3], [0, 1, None], ["0", "1", "2"], [0.0, 1.0, 2.0], [True, 0, 2]]
+)
+def test_wrong_indices_leave_the_order_of_the_answer_where_that_is_known(indices: list[Any]) -> None:
+    answer = body(ROWS.tolist(), indices)
+    with pytest.raises(OrderError, match="indices are not 0 to 2, each once"):
+        answer.vectors(3)
+    assert answer.vectors(3, in_order=True).tolist() == ROWS.tolist()
+
+
+def test_right_indices_hold_even_where_the_order_is_known() -> None:
+    assert body(ROWS.tolist(), [2, 1, 0]).vectors(3, in_order=True).tolist() == ROWS[::-1].tolist()
+
+
+@pytest.mark.parametrize("index", [None, 1, "x"])
+def test_the_only_vector_needs_no_index(index: Any) -> None:
+    assert body([[1.0, 2.0]], [index]).vectors(1).tolist() == [[1.0, 2.0]]
+
+
+def test_null_is_nan_and_a_number_beyond_float32_is_infinity() -> None:
+    answer = body([[1.0, 2.0], [None, 2.0], None, [1e39, 0]], [0, 1, 2, 3]).vectors(4)
+    assert np.isnan(answer).tolist() == [[False, False], [True, False], [True, True], [False, False]]
+    assert answer[3].tolist() == [np.inf, 0]
 
 
 @pytest.mark.parametrize(
     ("rows", "indices", "problem"),
     [
         (ROWS.tolist()[:2], [0, 1], "2 vectors came for 3 texts"),
-        (ROWS.tolist(), [0, 1, 1], "indices are not 0 to 2"),
-        (ROWS.tolist(), [1, 2, 3], "indices are not 0 to 2"),
         ([[1.0], [1.0, 2.0], [1.0]], [0, 1, 2], r"have \[1, 2\] dimensions"),
-        ([[], [], []], [0, 1, 2], r"have \[0\] dimensions"),
+        ([[], [], []], [0, 1, 2], "the vectors are empty"),
+        ([None, None, None], [0, 1, 2], "the vectors are null"),
+        ([[1.0], [], [1.0]], [0, 1, 2], r"have \[0, 1\] dimensions"),
+        ([[[1.0, 2.0]]] * 3, [0, 1, 2], r"list of vectors \(1 x 2\), one a token: the server does not pool"),
+        ([["1.0"]] * 3, [0, 1, 2], "values of type str, not numbers"),
+        ([[True]] * 3, [0, 1, 2], "values of type bool, not numbers"),
+        ([[10**400]] * 3, [0, 1, 2], "beyond any float"),
+        ([{"values": [1.0]}] * 3, [0, 1, 2], "a vector is of type dict"),
         (["AAAA" * 4, "not base64!", "AAAA" * 4], [0, 1, 2], "base64 cannot be read"),
         (["AAA=", "AAA=", "AAA="], [0, 1, 2], "base64 cannot be read"),  # two bytes are no float32
     ],

@@ -14,7 +14,6 @@ import numpy as np
 from pytest_embedbench.core.batching import batches
 from pytest_embedbench.core.similarity import DEFAULT_SIMILARITY
 from pytest_embedbench.datasets.types import Role
-from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.checkpoint import TokenCounter, served_token_counter
 from pytest_embedbench.models.libraries import software
 from pytest_embedbench.models.protocol import (
@@ -26,8 +25,11 @@ from pytest_embedbench.models.protocol import (
     without_empty,
 )
 from pytest_embedbench.models.registry import LoadOptions, ModelKind, SourceCache
-from pytest_embedbench.models.sample_texts import SAMPLE_TEXTS, UNIT_LENGTH_TOLERANCE
-from pytest_embedbench.models.served.requests import answers
+from pytest_embedbench.models.sample_texts import ORDINARY_WORDS, UNIT_LENGTH_TOLERANCE
+from pytest_embedbench.models.served.pace import Pace
+from pytest_embedbench.models.served.recognition import recognise
+from pytest_embedbench.models.served.refusals import too_long_fix
+from pytest_embedbench.models.served.requests import RequestError, answers
 from pytest_embedbench.models.served.token_counts import (
     CUTTING_LIBRARIES,
     SentText,
@@ -58,6 +60,16 @@ class _RequestPart(NamedTuple):
     positions: list[int]
     prepared: list[PreparedText]
 
+    @property
+    def texts(self) -> list[str]:
+        return [text.payload.text[text.payload.prompt :] for text in self.prepared]
+
+    def part(self, positions: Sequence[int]) -> _RequestPart:
+        """Return only the texts at these positions of the part."""
+        return _RequestPart(
+            [self.positions[position] for position in positions], [self.prepared[position] for position in positions]
+        )
+
 
 class EndpointModel:
     """A ``ServedEncoder``: sends prompt and text; the server tokenizes, pools and normalizes.
@@ -70,11 +82,16 @@ class EndpointModel:
     def __init__(self, model: NamedModel) -> None:
         spec = model.spec
         self._alias, self._spec = model.alias, spec
+        self.where = f"model {model.alias!r}"
         self.limits = Limits(texts=spec.batch_texts, tokens=spec.batch_tokens, requests=spec.concurrency)
+        self.pace = Pace(self.limits, spec.timeout)
         self._prompts = _prompts(model.prompts)
         self._counter = request_token_counter(model)
         self._endpoint = BackgroundEndpoint(_settings(spec))
-        self.sample_vectors = self._sample_vectors()
+        self._dimensions: int | None = None
+        self._recognised = False
+        self.sample_vectors = recognise(self, spec)
+        self._recognised = True
         self._facts = ModelFacts(
             dimensions=self.sample_vectors.shape[1],
             normalized=bool((np.abs(np.linalg.norm(self.sample_vectors, axis=1) - 1) < UNIT_LENGTH_TOLERANCE).all()),
@@ -100,22 +117,41 @@ class EndpointModel:
         """Put the role's prompt in front and count tokens; with a tokenizer, also cut at ``max_seq_length``."""
         return self._counter.prepare(texts, self._prompts[role])
 
-    def submit(self, batch: Sequence[PreparedText], role: Role) -> Future[AnsweredBatch]:
-        """Send one request with this batch."""
+    def prepare_plain(self, texts: Sequence[str]) -> list[PreparedText]:
+        """Count tokens, and cut, without any prompt."""
+        return self._counter.prepare(texts, "")
+
+    def stand_in(self, text: PreparedText) -> PreparedText:
+        characters = len(text.payload.text)
+        filler = (" ".join(ORDINARY_WORDS) + " ") * (characters // len(ORDINARY_WORDS) + 1)
+        return PreparedText(SentText(filler[:characters], 0), text.length, text.own_tokens)
+
+    def too_long_fix(self, message: str) -> str:
+        return too_long_fix(self._spec, message)
+
+    def submit(self, batch: Sequence[PreparedText], role: Role, *, unsent: Sequence[str] = ()) -> Future[AnsweredBatch]:
+        """Send one request with this batch; ``unsent`` names further fields that are left out of it."""
         outcome: Future[AnsweredBatch] = Future()
-        request = self._request([text.payload for text in batch], role)
+        fields = request_fields(self._spec, [text.payload for text in batch], role)
+        body = {field: value for field, value in fields.items() if field not in unsent}
+        sending = self.pace.sending()
+        request = self._endpoint.submit(EMBEDDINGS_PATH, body, Embeddings, divisible=len(batch) > 1)
 
         def finish(done: Future[Reply[Embeddings]]) -> None:
+            in_flight = self.pace.ended(sending)
             if done.cancelled():
                 outcome.cancel()
                 return
             try:
                 reply = done.result()
-                vectors = self._vectors(reply.value, len(batch), self.sample_vectors.shape[1])
-                texts = self._counter.counted(batch, server_count(reply.value.usage, reply.headers))
+                vectors = self._vectors(reply.value, len(batch))
+                self.pace.answered(len(batch), reply.seconds, in_flight)
+                # The texts by which the model is recognised say little of the tokens of others.
+                count = server_count(reply.value.usage, reply.headers)
+                texts = self._counter.counted(batch, count) if self._recognised else batch
                 outcome.set_result(AnsweredBatch(vectors, texts, server_times(reply.headers)))
             except EndpointError as error:
-                outcome.set_exception(self._failure(error))
+                outcome.set_exception(RequestError(error, where=self.where))
             except BaseException as error:  # noqa: BLE001 - raised where the future is awaited
                 outcome.set_exception(error)
 
@@ -124,43 +160,40 @@ class EndpointModel:
         request.add_done_callback(finish)
         return outcome
 
-    def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
-        """Return the batch's vectors, shape (texts, dimensions), float32, by as many requests as the limits require."""
-        vectors = np.empty((len(batch), self.sample_vectors.shape[1]), np.float32)
+    def forward(self, batch: Sequence[PreparedText], role: Role, *, as_given: bool = False) -> Vectors:
+        """Return the batch's vectors, shape (texts, dimensions), float32, by as many requests as the limits require.
+
+        Args:
+            batch: the texts.
+            role: their role.
+            as_given: whether requests of the definition's size are sent as they are, so that a refused one is an error.
+        """
+        if not batch:
+            return np.empty((0, self._dimensions or 0), np.float32)
         plan = batches([text.length for text in batch], lambda: self.limits.tokens, self.limits.texts)
         parts = (_RequestPart(positions, [batch[index] for index in positions]) for positions in plan)
-        for part, answer in answers(self, parts, role):
+        vectors: Vectors | None = None
+        for part, answer in answers(self, parts, role, as_given=as_given):
+            if vectors is None:
+                vectors = np.empty((len(batch), answer.vectors.shape[1]), np.float32)
             vectors[part.positions] = answer.vectors
+        assert vectors is not None  # noqa: S101 - there are texts, and each has a vector
         return vectors
-
-    def _request(self, texts: Sequence[SentText], role: Role) -> Future[Reply[Embeddings]]:
-        return self._endpoint.submit(EMBEDDINGS_PATH, request_fields(self._spec, texts, role), Embeddings)
 
     def wire(self) -> Wire:
         """Return requests and answers as bytes, for load clients that bring their own connections."""
-        return Wire(self._alias, self._spec, _settings(self._spec), self._counter, self.sample_vectors.shape[1])
+        return Wire(
+            self._alias, self._spec, _settings(self._spec), self._counter, self.pace, self.sample_vectors.shape[1]
+        )
 
-    def _sample_vectors(self) -> Vectors:
+    def _vectors(self, embeddings: Embeddings, count: int) -> Vectors:
         try:
-            reply = self._request([SentText(text, 0) for text in SAMPLE_TEXTS], "document").result()
-            vectors = self._vectors(reply.value, len(SAMPLE_TEXTS))
+            vectors = embeddings.vectors(count, self._dimensions, in_order=self.pace.in_order)
         except EndpointError as error:
-            raise self._failure(error) from None
-        if self._spec.dimensions not in {None, vectors.shape[1]}:
-            problem = f"{self._spec.dimensions} dimensions were asked for, {vectors.shape[1]} came"
-            fix = f"leave dimensions out and cut them here, as {self._alias}@dim={self._spec.dimensions}"
-            raise ModelError(problem, where=f"model {self._alias!r}", fix=fix)
+            error.where = self._spec.url
+            raise
+        self._dimensions = self._dimensions or vectors.shape[1]
         return vectors
-
-    def _failure(self, error: EndpointError) -> ModelError:
-        problem = f"{error.where}: {error.problem}" if error.where else error.problem
-        return ModelError(problem, where=f"model {self._alias!r}", fix=error.fix)
-
-    def _vectors(self, embeddings: Embeddings, count: int, dimensions: int | None = None) -> Vectors:
-        try:
-            return embeddings.vectors(count, dimensions)
-        except EndpointError as error:
-            raise EndpointError(f"{self._spec.url}: {error}") from None
 
     def close(self) -> None:
         """Close the connections; requests in flight are cancelled."""

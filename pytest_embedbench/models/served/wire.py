@@ -18,6 +18,7 @@ from pytest_embedbench.remote.settings import EndpointSettings
 from pytest_embedbench.remote.usage import server_count
 
 if TYPE_CHECKING:
+    from pytest_embedbench.models.served.pace import Pace
     from pytest_embedbench.models.served.token_counts import RequestTokenCounter, SentText
     from pytest_embedbench.models.spec import ModelSpec
 
@@ -51,9 +52,16 @@ class Wire:
     """
 
     def __init__(
-        self, alias: str, spec: ModelSpec, settings: EndpointSettings, counter: RequestTokenCounter, dimensions: int
+        self,
+        alias: str,
+        spec: ModelSpec,
+        settings: EndpointSettings,
+        counter: RequestTokenCounter,
+        pace: Pace,
+        dimensions: int,
     ) -> None:
         self._alias, self._spec, self._counter, self._dimensions = alias, spec, counter, dimensions
+        self._pace = pace
         self._credentials = settings.credentials()
         self._key = self._credentials.secret
         self.url = settings.address(EMBEDDINGS_PATH)
@@ -92,7 +100,7 @@ class Wire:
         except EndpointError as error:
             raise ModelError(str(error), where=f"model {self._alias!r}") from None
         try:
-            vectors = embeddings.vectors(len(batch), self._dimensions)
+            vectors = embeddings.vectors(len(batch), self._dimensions, in_order=self._pace.in_order)
         except EndpointError as error:
             raise self.failure(str(error)) from None
         if not np.isfinite(vectors).all():

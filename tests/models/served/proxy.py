@@ -3,8 +3,10 @@
 ``python proxy.py UPSTREAM`` prints its port. POST /control sets the script: one fault for each request, then honest.
 GET /control says what came. A fault: {"kind": "status", "status", "headers"}, "reset", "truncate", "hang" (answers
 after ``seconds``), "reverse" (items in another order, with their indices), "lose" (the last vector is missing),
-"shorten" (vectors lose a dimension), "nan" (a null in a vector), "uncounted" (no usage), "timing" (a Server-Timing
-header), "honest"; all may have ``delay``, and "only": a text of the body that makes it apply, else it stays in the script.
+"shorten" (vectors lose a dimension), "uncounted" (no usage), "timing" (a Server-Timing
+header), "null" (of texts with ``text`` in them), "index" (every vector has this ``index``; ``reverse``: in another
+order), "first" (the others are missing), "nest", "empty", "honest"; all may have ``delay``, and "only": a text of the body that makes it apply, else it stays in the script. "only" and "above" (it
+applies to requests with more texts than that) also limit the default.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ class State:
         for place, fault in enumerate(self.script):
             if fault.get("only", "") in body:
                 return self.script.pop(place)
-        return self.default
+        applies = self.default.get("only", "") in body and len(json.loads(body)["input"]) > self.default.get("above", 0)
+        return self.default if applies else {"kind": "honest"}
 
 
 STATE = State([])
@@ -85,22 +88,39 @@ async def forwarded(request: Request, body: bytes, fault: dict[str, Any]) -> Res
     headers = {name: value for name, value in request.headers.items() if name in {"authorization", "content-type"}}
     reply = await CLIENT.post(UPSTREAM + request.url.path, content=body, headers=headers)
     said = reply.json()
-    kind = fault["kind"]
-    if kind == "reverse":
-        said["data"].reverse()
-    elif kind == "lose":
-        said["data"].pop()
-    elif kind == "shorten":
-        for item in said["data"]:
-            item["embedding"].pop()
-    elif kind == "nan":
-        said["data"][0]["embedding"][0] = None
-    elif kind == "uncounted":
-        del said["usage"]
-    back = {"server-timing": 'cache;desc="hit, or not";dur=1.5, total;dur=12'} if kind == "timing" else {}
+    spoil(said, fault, json.loads(body)["input"])
+    back = {"server-timing": 'cache;desc="hit, or not";dur=1.5, total;dur=12'} if fault["kind"] == "timing" else {}
     if timing := reply.headers.get("x-inference-time"):
         back["x-inference-time"] = timing
     return JSONResponse(said, reply.status_code, back)
+
+
+def spoil(said: dict[str, Any], fault: dict[str, Any], texts: list[str]) -> None:
+    """Do what the fault says to the body of an answer."""
+    data = said["data"]
+    if fault["kind"] in SPOILERS:
+        SPOILERS[fault["kind"]](data)
+    elif fault["kind"] == "null":
+        for item, text in zip(data, texts, strict=True):
+            if fault["text"] in text:
+                item["embedding"] = [None] * len(item["embedding"])
+    elif fault["kind"] == "index":
+        for item in data:
+            item["index"] = fault["index"]
+        if fault.get("reverse"):
+            data.reverse()
+    elif fault["kind"] == "uncounted":
+        del said["usage"]
+
+
+SPOILERS: dict[str, Any] = {
+    "reverse": lambda data: data.reverse(),
+    "lose": lambda data: data.pop(),
+    "first": lambda data: data.__delitem__(slice(1, None)),
+    "shorten": lambda data: [item["embedding"].pop() for item in data],
+    "nest": lambda data: [item.update(embedding=[item["embedding"]] * 2) for item in data],
+    "empty": lambda data: [item["embedding"].clear() for item in data],
+}
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import Encoder, ServedEncoder
 from pytest_embedbench.models.served.endpoint import EndpointModel, endpoint_fingerprint
+from pytest_embedbench.models.text_errors import UnusableTextsError
 from tests.models.served.conftest import named
 
 if TYPE_CHECKING:
@@ -177,20 +178,21 @@ def test_a_failure_keeps_what_was_encoded_and_the_next_run_goes_on(
 ) -> None:
     model = connect(batch_texts=4, concurrency=2)
     cache = VectorCache(tmp_path / "cache").spaces("served", "f", model.facts, {})["document"]
-    refused = {"kind": "status", "status": 400, "message": "input is too long", "only": "castle number 7"}
-    proxy.behave(refused)
-    with pytest.raises(
-        ModelError, match=r"HTTP 400: input is too long\n  [0-9]+ of 40 texts were encoded before"
-    ) as caught:
+    refused = {"kind": "status", "status": 400, "message": "input is odd", "only": "castle number 7"}
+    proxy.behave(default=refused)
+    with pytest.raises(UnusableTextsError) as caught:
         run(model, cache=cache)
+    assert str(caught.value).startswith(
+        "model 'served': this document is refused by the server: HTTP 400: input is odd "
+        "(19 characters: 'the castle number 7')\n  39 of 40 texts were encoded"
+    )
     assert "; the embedding cache has them for the next run" in str(caught.value)
     found = cache.read(TEXTS)
-    assert 0 < len(found.missing) < 40
-    assert f"{40 - len(found.missing)} of 40" in str(caught.value)
+    assert [TEXTS[index] for index in found.missing] == ["the castle number 7"]
     proxy.behave()
     again = run(model, cache=cache)
     assert_same(again, expected)
-    assert again.cached_texts == 40 - len(found.missing)
+    assert again.cached_texts == 39
     assert {text for body in proxy.bodies() for text in body["input"]} == {TEXTS[i] for i in found.missing}
     assert again.tokens == run(connect(), TEXTS).tokens
 
@@ -218,7 +220,6 @@ def test_the_budget_of_retries_is_hard(connect: Connect, proxy: Proxy) -> None:
     [
         ("lose", "39 vectors came for 40 texts"),
         ("shorten", "an answer has 383 dimensions, the first one had 384"),
-        ("nan", "the answer cannot be read"),
     ],
 )
 def test_answers_that_cannot_be_used_are_errors(connect: Connect, proxy: Proxy, fault: str, problem: str) -> None:

@@ -1,0 +1,78 @@
+"""What servers say when they refuse a request: which words mean a text that is too long, or too many of them."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from pytest_embedbench.remote.errors import EndpointError, ReportedError
+
+if TYPE_CHECKING:
+    from pytest_embedbench.models.spec import ModelSpec
+
+REFUSALS = {
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+"""Statuses of a request that may succeed with fewer texts, or with other ones."""
+
+_TOO_LONG = re.compile(
+    r"too (?:long|large|big)|too many (?:input )?tokens|payload|entity too|reduce (?:the|your) (?:length|prompt|input)"
+    r"|context (?:length|window|size)|maximum (?:sequence|input|context|token)|max_?(?:seq|model_len|length|tokens)"
+    r"|(?:exceed|longer|larger|less|more|greater|at most|up to|limit|maximum)[^.]{0,60}(?:tokens?|length|characters)"
+    r"|(?:tokens?|length|characters)[^.]{0,60}(?:exceed|longer|larger|less|more|greater|at most|limit|maximum)"
+    r"|size of tensor|index out of range",
+    re.IGNORECASE,
+)
+"""Words about a text that is too long. The last are torch's, where a server lets a model fail on its positions."""
+
+_TOO_MANY = re.compile(
+    r"batch|array|too many (?:inputs|texts|items|documents|strings)|number of (?:inputs|texts|items|documents)"
+    r"|(?:inputs|texts|items|documents)[^.]{0,40}(?:at most|exceed|maximum|limit|more than)"
+    r"|(?:at most|maximum|limit|up to|only)[^.]{0,40}(?:inputs|texts|items|documents|strings)|list should have",
+    re.IGNORECASE,
+)
+"""Words about a request with too many texts."""
+
+_TOKEN_NUMBERS = re.compile(r"(\d[\d,_]*)\s*(?:input\s*)?tokens?\b", re.IGNORECASE)
+
+MIN_TOKEN_LIMIT = 16
+"""Tokens; a smaller number in a server's message is not a model's longest input."""
+
+
+def is_refusal(error: EndpointError) -> bool:
+    """Whether a request with fewer texts, or with other ones, may succeed."""
+    return not error.fatal and (error.status in REFUSALS or isinstance(error, ReportedError))
+
+
+def says_too_long(error: EndpointError) -> bool:
+    """Whether a server, asked for one text, refuses it for its length."""
+    return error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or bool(_TOO_LONG.search(error.problem))
+
+
+def says_too_many(error: EndpointError) -> bool:
+    """Whether a server, asked for several texts, refuses their number."""
+    return bool(_TOO_MANY.search(error.problem))
+
+
+def too_long_fix(spec: ModelSpec, message: str) -> str:
+    """Return both ways out for texts that are too long for a server: cut them here, or let it cut."""
+    numbers = [int(re.sub(r"[,_]", "", number)) for number in _TOKEN_NUMBERS.findall(message)]
+    # Servers name their limit and the text's length, in any order.
+    limit = min((number for number in numbers if number >= MIN_TOKEN_LIMIT), default=spec.max_tokens)
+    shown = limit or "N"
+    tokenizer = spec.tokenizer or (spec.model if "/" in spec.model else "FOLDER-OR-HUB-ID")
+    return (
+        f'cut texts here, with max_seq_length = {shown} and tokenizer = "{tokenizer}" in the model\'s definition, or '
+        "let the server cut them: text-embeddings-inference --auto-truncate, vLLM document_parameters = "
+        f"{{ truncate_prompt_tokens = {shown} }}"
+    )
+
+
+BREAKS_FIX = (
+    "look at the text, and mend it or leave it out; a server that computes in 16 bits may overflow: start it with "
+    "--dtype float32 or bfloat16"
+)
