@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 
 Ranking = list[tuple[str, float]]
@@ -50,6 +50,19 @@ class Run:
     def cut(self, depth: int) -> Run:
         """Return a run with the first ``depth`` documents of each query."""
         return self._from_sorted({query: ranking[:depth] for query, ranking in self._rankings.items()})
+
+    def with_last(self, documents: Sequence[str], depth: int) -> Run:
+        """Return a run with these documents at the end of each ranking that is not empty, as far as ``depth`` allows.
+
+        Their scores are below all others, and equal, so that their ids decide their order.
+        """
+        rankings = {}
+        for query, ranking in self._rankings.items():
+            room = max(0, depth - len(ranking)) if ranking else 0
+            # A step that trec_eval's 32 bits keep apart at any size of similarities.
+            score = ranking[-1][1] - max(1.0, abs(ranking[-1][1]) / 1000) if ranking else 0.0
+            rankings[query] = ranking + [(doc, score) for doc in sorted(documents, reverse=True)[:room]]
+        return self._from_sorted(rankings)
 
     def without_self(self, depth: int) -> Run:
         """Return a run without documents that have their query's own id, cut at ``depth`` documents a query."""

@@ -129,6 +129,33 @@ class Dataset:
         return dict(zip(self.query_ids, self.query_texts, strict=True))
 
     @cached_property
+    def blank_documents(self) -> list[str]:
+        """Ids of the documents without text, in the file's order."""
+        return [doc for doc, text in zip(self.doc_ids, self.doc_texts, strict=True) if not text.strip()]
+
+    def without_blank(self) -> Dataset:
+        """Return the dataset with only the documents and queries that have text; the judgments stay."""
+        documents = [pair for pair in zip(self.doc_ids, self.doc_texts, strict=True) if pair[1].strip()]
+        queries = [pair for pair in zip(self.query_ids, self.query_texts, strict=True) if pair[1].strip()]
+        if len(documents) == len(self.doc_ids) and len(queries) == len(self.query_ids):
+            return self
+        return replace(
+            self,
+            doc_ids=[doc for doc, _ in documents],
+            doc_texts=[text for _, text in documents],
+            query_ids=[query for query, _ in queries],
+            query_texts=[text for _, text in queries],
+        )
+
+    def ids_of_texts(self, role: Role) -> dict[str, str]:
+        """Return text -> id of the first document or query with this text."""
+        ids, texts = (self.query_ids, self.query_texts) if role == "query" else (self.doc_ids, self.doc_texts)
+        first: dict[str, str] = {}
+        for key, text in zip(ids, texts, strict=True):
+            first.setdefault(text, key)
+        return first
+
+    @cached_property
     def unique_texts(self) -> int:
         """Number of distinct document texts; identical texts are encoded once."""
         return len(set(self.doc_texts))

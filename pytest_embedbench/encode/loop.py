@@ -244,9 +244,19 @@ class Stream:
                 yield WindowBatch(window, indices, [window.prepared[index] for index in indices], drawn)
 
     def _encoded(self, window_batches: Iterator[WindowBatch]) -> Generator[tuple[WindowBatch, AnsweredBatch]]:
+        broken: UnusableTextsError | None = None
         for part in self._keeping.rounds(window_batches):
-            yield from self._answered(part)
+            try:
+                yield from self._answered(part)
+            except UnusableTextsError as error:
+                broken = error.after(broken)
+                if not error.complete:
+                    raise broken from None
+                # The other texts are encoded and kept, but nobody gets a window that lacks vectors.
+                self._pending.clear()
             self._keeping.finish_round()
+        if broken:
+            raise broken
 
     def _answered(self, window_batches: Iterator[WindowBatch]) -> Generator[tuple[WindowBatch, AnsweredBatch]]:
         if isinstance(self._model, ServedEncoder):

@@ -98,6 +98,7 @@ class Loader:
         try:
             yield
         finally:
+            self.say_notes()
             self._loaded = loaded
 
     def dtype(self, named: NamedModel, data: Data) -> str:
@@ -135,8 +136,15 @@ class Loader:
             )
         return self._budgets[key]
 
+    def say_notes(self) -> None:
+        """Pass on what the model in memory has to tell since the last call, e.g. which batches its server refused."""
+        if self._loaded and isinstance(self._loaded.model, ServedEncoder):
+            for note in self._loaded.model.pace.take_notes():
+                self._say(f"{self._loaded.base.alias}: {note}")
+
     def _load(self, base: NamedModel, dtype: str) -> Model:
         if self._loaded is None or self._loaded[:2] != (base, dtype):
+            self.say_notes()
             self._loaded = None  # dropped first: two models at once may not fit into memory
             # A failure is kept, so that every check of the model reports it without loading again.
             if error := self._failed.get((base, dtype)):

@@ -189,5 +189,9 @@ class Profiler:
 
 
 def side_texts(dataset: Dataset, side: str) -> tuple[Sequence[str], Role]:
-    """Return the texts of a side (``query`` or ``corpus``) and the role in which they are encoded."""
-    return (dataset.query_texts, "query") if side == "query" else (dataset.doc_texts, "document")
+    """Return the texts of a side (``query`` or ``corpus``) and the role in which they are encoded.
+
+    Blank texts are left out: they are no load, and many servers refuse them.
+    """
+    texts = dataset.query_texts if side == "query" else dataset.doc_texts
+    return [text for text in texts if text.strip()], "query" if side == "query" else "document"

@@ -31,7 +31,7 @@ from pytest_embedbench.evaluate.evaluation import evaluate
 from pytest_embedbench.evaluate.fail_fast.encoding import FailFast
 from pytest_embedbench.evaluate.search import depth_for
 from pytest_embedbench.machine.environment import hardware_name
-from pytest_embedbench.models.protocol import Encoder
+from pytest_embedbench.models.protocol import Encoder, ServedEncoder
 from pytest_embedbench.models.registry import kind_of
 from pytest_embedbench.results.older_names import take_over
 from pytest_embedbench.results.record import model_record
@@ -240,6 +240,7 @@ class Workbench:
 
     def take_notes(self) -> list[str]:
         """Return notes for the user on the work done since the last call."""
+        self.loader.say_notes()
         notes = self._notes.copy()
         self._notes.clear()
         if self._cache is not None:
@@ -254,7 +255,9 @@ class Workbench:
 
     def _form(self, pair: Pair, model: Encoder) -> VectorForm:
         def sample() -> Vectors:
-            texts = pair.model.as_given(self.dataset(pair.dataset)).doc_texts
+            dataset = pair.model.as_given(self.dataset(pair.dataset))
+            # The same documents as in an evaluation, which sends no blank text to a server.
+            texts = (dataset.without_blank() if isinstance(model, ServedEncoder) else dataset).doc_texts
             chosen = [texts[index] for index in calibration_documents(texts)]
             with self._encoding(pair.model, model) as encoding:
                 return encoding.all(model, chosen, "document").vectors

@@ -14,7 +14,8 @@ from pytest_embedbench.evaluate.dense import Encoding, rank
 from pytest_embedbench.evaluate.fail_fast.encoding import FailFast
 from pytest_embedbench.evaluate.metrics import Scores, score
 from pytest_embedbench.evaluate.search import depth_for
-from pytest_embedbench.models.protocol import Encoder, Model
+from pytest_embedbench.models.protocol import Encoder, Model, ServedEncoder
+from pytest_embedbench.models.text_errors import UnusableTextsError
 from pytest_embedbench.models.variants import FULL_VECTORS, Variant
 
 
@@ -51,12 +52,17 @@ def evaluate(
         encoding: settings for encoding; absent: the defaults, without a cache.
         fail_fast: limits that may end the evaluation early; absent: it is always finished.
 
+    A served model is not asked for blank texts: such documents rank last, and such queries find nothing.
+
     Raises:
-        ModelError: the model gave a vector that cannot be used.
+        UnusableTextsError: texts have no usable vector; the message has their ids.
+        ModelError: the model failed in another way.
         ProvenFailure: with ``fail_fast``, a limit cannot be kept any more.
     """
     started = time.perf_counter()
-    queries = dataset.ranked_queries
+    # Servers refuse blank texts, or answer with a vector of nothing.
+    sent = dataset.without_blank() if isinstance(model, ServedEncoder) else dataset
+    queries = sent.ranked_queries
     depth = depth_for(measures)
     # The query itself, which is dropped afterwards, takes one rank.
     ranked_depth = depth + 1 if dataset.drop_self else depth
@@ -65,17 +71,22 @@ def evaluate(
     if not queries:
         run = Run({})  # nothing to rank, so nothing is encoded
     elif isinstance(model, Encoder):
-        run, effort, form = rank(
-            model,
-            dataset,
-            queries,
-            ranked_depth,
-            variant=variant,
-            encoding=encoding or Encoding(),
-            fail_fast=fail_fast,
-        )
+        try:
+            run, effort, form = rank(
+                model,
+                sent,
+                queries,
+                ranked_depth,
+                variant=variant,
+                encoding=encoding or Encoding(),
+                fail_fast=fail_fast,
+            )
+        except UnusableTextsError as error:
+            raise error.naming(dataset.ids_of_texts(error.role)) from None
     else:
         run = model.retrieve(dataset, queries, ranked_depth)
+    if sent is not dataset:
+        run = run.with_last(dataset.blank_documents, ranked_depth)
     if dataset.drop_self:
         run = run.without_self(depth)
     scores = score(run, dataset.qrels, dataset.judged_queries, measures)

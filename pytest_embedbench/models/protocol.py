@@ -155,8 +155,8 @@ class ServedEncoder(Encoder, Protocol):
         """Send one batch; the future raises ModelError on failure, and cancelling it stops the request."""
         ...
 
-    def stand_in(self, text: PreparedText) -> PreparedText:
-        """Return an ordinary text of the same length, to see whether a server refuses this one for its length."""
+    def stand_in(self, text: PreparedText, characters: int) -> PreparedText:
+        """Return an ordinary text of this length, to see whether a server refuses the other one for its length."""
         ...
 
     def too_long_fix(self, message: str) -> str:

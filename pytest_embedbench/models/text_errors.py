@@ -67,14 +67,26 @@ class UnusableTextsError(ModelError):
 
     def _line(self, unusable: UnusableText) -> str:
         text = unusable.text
-        name = f"{self.role} {self.ids[text]!r}" if text in self.ids else f"this {self.role}"
+        name = f"{self.role} {self.ids[text]}" if text in self.ids else f"this {self.role}"
         # Not str.format: the rest of the sentence may be a server's, with braces of its own.
         sentence = unusable.problem.replace("{}", name, 1)
-        return f"{sentence} ({len(text):,} characters: {_beginning(text)!r})"
+        length = f"{len(text):,} character{'' if len(text) == 1 else 's'}"
+        return f"{sentence} ({length}: {_beginning(text)!r})"
 
     def naming(self, ids: Mapping[str, str]) -> UnusableTextsError:
-        """Return the error with the ids of its texts; text -> id."""
-        return self._with(ids=ids)
+        """Return the error with the ids of its texts, in their order; text -> id."""
+        place = {text: number for number, text in enumerate(ids)}
+        texts = sorted(self.texts, key=lambda unusable: place.get(unusable.text, len(place)))
+        return self._with(ids=ids, texts=texts)
+
+    def after(self, earlier: UnusableTextsError | None) -> UnusableTextsError:
+        """Return one error for these texts and those of an earlier error of the same model and role."""
+        if earlier is None:
+            return self
+        fixes = dict.fromkeys([*earlier.fix.split("; "), *self.fix.split("; ")])
+        joined = self._with(texts=[*earlier.texts, *self.texts], more=[*earlier.more, *self.more])
+        joined.fix = "; ".join(fixes)
+        return joined
 
     def saying(self, line: str) -> UnusableTextsError:
         """Return the error with one more line below its message."""
@@ -85,10 +97,15 @@ class UnusableTextsError(ModelError):
         return self._with(where=where)
 
     def _with(
-        self, *, ids: Mapping[str, str] | None = None, more: Sequence[str] | None = None, where: str = ""
+        self,
+        *,
+        texts: Sequence[UnusableText] = (),
+        ids: Mapping[str, str] | None = None,
+        more: Sequence[str] | None = None,
+        where: str = "",
     ) -> UnusableTextsError:
         return UnusableTextsError(
-            self.texts,
+            texts or self.texts,
             self.role,
             ids=self.ids if ids is None else ids,
             more=self.more if more is None else more,

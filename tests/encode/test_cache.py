@@ -139,7 +139,7 @@ def test_batches_before_an_error_are_kept(desk: Desk) -> None:
 
     session = desk.session()
     space = desk.space(session, fingerprint="org/model")
-    with pytest.raises(ModelError, match=r"holds NaN or infinity: 'c'$"):
+    with pytest.raises(ModelError, match=r"is NaN or infinite \(1 character: 'c'\)$"):
         encode(Breaking(8), ["aaa", "bb", "c"], "document", batch_tokens=1, progress=SilentProgress(), cache=space)
     session.close()
     _, model = desk.run(["aaa", "bb", "c"])

@@ -165,7 +165,7 @@ def test_a_broken_vector_names_its_text(role: Role, bad: float) -> None:
     progress = Recorder()
     with pytest.raises(ModelError) as caught:
         encode(LetterModel("bad one", bad), ["a", "bad one", "b"], role, batch_tokens=99, progress=progress)
-    assert str(caught.value) == f"the vector of this {role} holds NaN or infinity: 'bad one'"
+    assert str(caught.value) == f"the vector of this {role} is NaN or infinite (7 characters: 'bad one')"
     assert progress.events[-1] == ("finish", None), "a terminal's bar is taken down also after an error"
 
 
@@ -173,7 +173,7 @@ def test_a_long_broken_text_is_shortened() -> None:
     text = "x" * 5000
     with pytest.raises(ModelError) as caught:
         encode(LetterModel(text), [text], "query", batch_tokens=99, progress=SilentProgress())
-    assert str(caught.value).endswith(f": '{'x' * 200}'")
+    assert str(caught.value).endswith(f"(5,000 characters: '{'x' * 80}...')")
 
 
 def test_too_few_vectors_are_an_error_and_not_spread_over_the_texts() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,21 @@ from pytest_embedbench.evaluate.metrics import means
 from pytest_embedbench.evaluate.search import depth_for
 from pytest_embedbench.models.bm25 import BM25Model
 from pytest_embedbench.models.load import load_model
-from pytest_embedbench.models.protocol import Encoder, ModelFacts, PreparedText, Retriever
+from pytest_embedbench.models.protocol import (
+    AnsweredBatch,
+    Encoder,
+    Limits,
+    ModelFacts,
+    PreparedText,
+    Retriever,
+    ServedEncoder,
+)
+from pytest_embedbench.models.served.pace import Pace
+from pytest_embedbench.models.served.requests import RequestError
+from pytest_embedbench.models.served.token_counts import SentText
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
+from pytest_embedbench.models.text_errors import UnusableTextsError
+from pytest_embedbench.remote.errors import EndpointError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,3 +162,63 @@ def test_bm25_scores_on_nfcorpus_are_the_literatures(shared: Path) -> None:
     found = evaluate(bm25(), data, NDCG)
     assert len(found.scores["ndcg@10"]) == 323
     assert means(found.scores)["ndcg@10"] == pytest.approx(0.3208, abs=0.002)
+
+
+class Served(Letters):
+    """``Letters`` behind a server that refuses blank texts."""
+
+    facts = ModelFacts(device="endpoint")
+    where = "model 'letters'"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limits = Limits(texts=2, tokens=1000, requests=2)
+        self.pace = Pace(self.limits, timeout=60)
+
+    def stand_in(self, text: PreparedText, characters: int) -> PreparedText:
+        return text._replace(payload=SentText("x" * characters, 0))
+
+    def too_long_fix(self, message: str) -> str:
+        return message
+
+    def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
+        return [PreparedText(SentText(text, 0), len(text) + 1, len(text)) for text in texts]
+
+    def submit(self, batch: Sequence[PreparedText], role: Role) -> Future[AnsweredBatch]:
+        plain = [text._replace(payload=text.payload.text) for text in batch]
+        future: Future[AnsweredBatch] = Future()
+        if not all(text.payload.strip() for text in plain):
+            future.set_exception(RequestError(EndpointError("HTTP 400: blank input", status=400)))
+        else:
+            vectors = self.forward(plain, role)
+            vectors[["z" in text.payload for text in plain]] = np.nan
+            future.set_result(AnsweredBatch(vectors, batch, {}))
+        return future
+
+
+BLANK = {"doc_texts": ["aa", "", "ab", " \n", "aaa"], "query_texts": ["a", "", "a", "d"]}
+
+
+def test_blank_texts_are_not_sent_to_a_server_and_such_documents_rank_last() -> None:
+    model = Served()
+    assert isinstance(model, ServedEncoder)
+    data = dataset(**BLANK, qrels={"q1": {"d1": 1, "d2": 1}, "q2": {"d1": 1}})
+    evaluation = evaluate(model, data, [*NDCG, Measure("recall", 100)])
+    assert {text for _, text in model.encoded} == {"a", "aa", "ab", "aaa"}
+    assert [doc for doc, _ in evaluation.run["q1"]] == ["q1", "d1", "d3", "d4", "d2"]
+    assert evaluation.scores["recall@100"] == {"q1": 1.0, "q2": 0.0}  # a blank query retrieves nothing
+    # A local model encodes them as they are, as sentence-transformers does.
+    local = Letters()
+    evaluate(local, data, NDCG)
+    assert {"", " \n"} <= {text for _, text in local.encoded}
+
+
+def test_texts_without_a_usable_vector_are_named_by_their_ids() -> None:
+    texts = ["aa", "ab z", "aa", "z", "aaa"]
+    with pytest.raises(UnusableTextsError) as caught:
+        evaluate(Served(), dataset(doc_texts=texts), NDCG)
+    assert str(caught.value).splitlines()[:3] == [
+        "model 'letters': 2 documents have no usable vector:",
+        "  the vector of document d2 is NaN or infinite (4 characters: 'ab z')",
+        "  the vector of document d4 is NaN or infinite (1 character: 'z')",
+    ]

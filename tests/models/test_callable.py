@@ -176,8 +176,8 @@ WRONG = {
     "words": ("return texts", "gave a tuple that is no array of numbers (ValueError: could not convert"),
     "ragged rows": ("return [[1.0] * n for n in range(len(texts))]", "gave a list that is no array of numbers (ValueError"),
     "a tensor with gradients": ("import torch\n    return torch.ones(len(texts), 2, requires_grad=True)", ".detach().cpu().numpy()"),
-    "NaN": ("return [[float('nan')]] * len(texts)", "the vector of this query holds NaN or infinity: 'The quick brown fox"),
-    "an infinite document": ("return [[1.0 if role == 'query' else 1e999]] * len(texts)", "the vector of this document holds NaN"),
+    "NaN": ("return [[float('nan')]] * len(texts)", "the vector of this query is NaN or infinite (44 characters: 'The quick brown fox"),
+    "an infinite document": ("return [[1.0 if role == 'query' else 1e999]] * len(texts)", "the vector of this document is NaN or infinite"),
     "roles of two sizes": ("return [[1.0] * (2 if role == 'query' else 3)] * len(texts)", "dimensions"),
 }  # fmt: skip
 

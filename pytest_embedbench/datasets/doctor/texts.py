@@ -26,7 +26,7 @@ def text_findings(dataset: Dataset) -> list[Finding]:
             "documents",
             dataset.doc_ids,
             dataset.doc_texts,
-            "documents are empty; they are kept, and encoded as an empty text",
+            "documents are empty; they are kept: encoded as an empty text, or ranked last behind an endpoint",
             "remove them, or restore their texts",
             "warning",
         ),
@@ -41,7 +41,7 @@ def text_findings(dataset: Dataset) -> list[Finding]:
             "queries",
             ids,
             texts,
-            "queries are empty; they are kept in the means, and what they retrieve is chance",
+            "queries are empty; they are kept in the means: they retrieve by chance, or nothing behind an endpoint",
             "remove their judgments, or restore their texts",
             "error",
         ),
@@ -58,7 +58,7 @@ def text_findings(dataset: Dataset) -> list[Finding]:
 
 
 def _empty(kind: str, ids: Sequence[str], texts: Sequence[str], message: str, fix: str, level: Level) -> list[Finding]:
-    empty = [key for key, text in zip(ids, texts, strict=True) if not text]
+    empty = [key for key, text in zip(ids, texts, strict=True) if not text.strip()]
     if not empty:
         return []
     return [Finding(code=f"empty-{kind}", message=message, count=len(empty), first=empty[0], level=level, fix=fix)]

@@ -21,6 +21,10 @@ MAX_IN_A_ROW = 10
 """Texts refused for an unknown reason, without one encoded between them, after which no more are asked for."""
 
 
+MIN_LONG_CHARACTERS = 40
+"""Characters; a text of this length is too long for no server."""
+
+
 class BrokenTexts:
     """Texts without a usable vector, and what is wrong with each."""
 
@@ -63,16 +67,24 @@ class BrokenTexts:
         self.enough = len(self._texts) >= MAX_TEXTS or self._in_a_row >= MAX_IN_A_ROW
 
     def _refuses_length(self, prepared: PreparedText) -> bool:
-        """Whether the server also refuses an ordinary text of the same length, whatever words it has for that."""
+        """Whether the server also refuses an ordinary text of the same length, but not a short one.
+
+        So a text that is too long is known as such whatever words, and whichever language, the server has for it.
+        """
         characters = len(prepared.payload.text)
-        if self._taken_length < characters < self._refused_length:
-            try:
-                self._model.submit([self._model.stand_in(prepared)], self._role).result()
-            except ModelError:
-                self._refused_length = characters
-            else:
+        if max(MIN_LONG_CHARACTERS, self._taken_length) < characters < self._refused_length:
+            if self._encodes(prepared, characters) or not self._encodes(prepared, MIN_LONG_CHARACTERS):
                 self._taken_length = characters
+            else:
+                self._refused_length = characters
         return characters >= self._refused_length
+
+    def _encodes(self, prepared: PreparedText, characters: int) -> bool:
+        try:
+            self._model.submit([self._model.stand_in(prepared, characters)], self._role).result()
+        except ModelError:
+            return False
+        return True
 
     def raise_any(self, failure: ModelError | None) -> None:
         """Raise one error for all texts; nothing if there are none.

@@ -121,8 +121,7 @@ class EndpointModel:
         """Count tokens, and cut, without any prompt."""
         return self._counter.prepare(texts, "")
 
-    def stand_in(self, text: PreparedText) -> PreparedText:
-        characters = len(text.payload.text)
+    def stand_in(self, text: PreparedText, characters: int) -> PreparedText:
         filler = (" ".join(ORDINARY_WORDS) + " ") * (characters // len(ORDINARY_WORDS) + 1)
         return PreparedText(SentText(filler[:characters], 0), text.length, text.own_tokens)
 

@@ -103,8 +103,10 @@ class Wire:
             vectors = embeddings.vectors(len(batch), self._dimensions, in_order=self._pace.in_order)
         except EndpointError as error:
             raise self.failure(str(error)) from None
-        if not np.isfinite(vectors).all():
-            raise self.failure("a vector holds NaN or infinity")
+        broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        if len(broken):
+            text = batch[broken[0]].payload.text
+            raise self.failure(f"the vector of a text is NaN or infinite: {text[:200]!r}")
         texts = self._counter.counted(batch, server_count(embeddings.usage, answer.headers))
         return AnsweredBatch(vectors, texts, server_times(answer.headers))
 

@@ -5,8 +5,8 @@ GET /control says what came. A fault: {"kind": "status", "status", "headers"}, "
 after ``seconds``), "reverse" (items in another order, with their indices), "lose" (the last vector is missing),
 "shorten" (vectors lose a dimension), "uncounted" (no usage), "timing" (a Server-Timing
 header), "null" (of texts with ``text`` in them), "index" (every vector has this ``index``; ``reverse``: in another
-order), "first" (the others are missing), "nest", "empty", "honest"; all may have ``delay``, and "only": a text of the body that makes it apply, else it stays in the script. "only" and "above" (it
-applies to requests with more texts than that) also limit the default.
+order), "first" (the others are missing), "nest", "empty", "honest"; all may have ``delay``, and "only": a text of the body that makes it apply, else it stays in the script. "only", "above" (more
+texts than that in the request) and "characters" (more than that in its longest text) also limit the default.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class State:
         for place, fault in enumerate(self.script):
             if fault.get("only", "") in body:
                 return self.script.pop(place)
-        applies = self.default.get("only", "") in body and len(json.loads(body)["input"]) > self.default.get("above", 0)
+        texts, default = json.loads(body)["input"], self.default
+        applies = default.get("only", "") in body and len(texts) > default.get("above", 0)
+        applies = applies and max(map(len, texts)) > default.get("characters", 0)
         return self.default if applies else {"kind": "honest"}
 
 

@@ -265,6 +265,7 @@ def test_stopping_in_the_middle_stops_what_is_under_way(connect: Connect, proxy:
 
 
 def test_a_model_that_is_forgotten_ends_its_thread(served: str) -> None:
+    gc.collect()  # models that earlier tests have forgotten
     before = threading.active_count()
     model = EndpointModel(named(served))
     assert threading.active_count() == before + 1
