@@ -19,6 +19,7 @@ from pytest_embedbench.encode.verification import DifferentVectorsError, largest
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.callable import CallableModel
 from pytest_embedbench.models.protocol import SERVED_DEVICE, AnsweredBatch, Limits, ModelFacts, PreparedText
+from tests.support.served_fake import ServedFake
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,14 +46,14 @@ def shaken(vectors: Vectors, size: float, *seed: int) -> Vectors:
 Serve = Callable[["Server", list[str], bool], "Vectors"]
 
 
-class Server:
+class Server(ServedFake):
     """A server with one token a word. ``serve`` gives a request's vectors; it learns whether others are in flight."""
 
     facts = ModelFacts(dimensions=DIMENSIONS, device=SERVED_DEVICE)
 
     def __init__(self, serve: Serve, **limits: int) -> None:
         self.serve = serve
-        self.limits = Limits(**{"texts": 32, "tokens": 8192, "requests": 8, **limits})
+        super().__init__(Limits(**{"texts": 32, "tokens": 8192, "requests": 8, **limits}))
         self.busy = self.idle = 0
         """Texts that came in requests beside others, and alone."""
         self.requests = 0

@@ -28,12 +28,11 @@ from pytest_embedbench.models.protocol import (
     Retriever,
     ServedEncoder,
 )
-from pytest_embedbench.models.served.pace import Pace
 from pytest_embedbench.models.served.requests import RequestError
-from pytest_embedbench.models.served.token_counts import SentText
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 from pytest_embedbench.models.text_errors import UnusableTextsError
 from pytest_embedbench.remote.errors import EndpointError
+from tests.support.served_fake import ServedFake
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,34 +163,22 @@ def test_bm25_scores_on_nfcorpus_are_the_literatures(shared: Path) -> None:
     assert means(found.scores)["ndcg@10"] == pytest.approx(0.3208, abs=0.002)
 
 
-class Served(Letters):
+class Served(Letters, ServedFake):
     """``Letters`` behind a server that refuses blank texts."""
 
     facts = ModelFacts(device="endpoint")
-    where = "model 'letters'"
 
     def __init__(self) -> None:
-        super().__init__()
-        self.limits = Limits(texts=2, tokens=1000, requests=2)
-        self.pace = Pace(self.limits, timeout=60)
-
-    def stand_in(self, text: PreparedText, characters: int) -> PreparedText:
-        return text._replace(payload=SentText("x" * characters, 0))
-
-    def too_long_fix(self, message: str) -> str:
-        return message
-
-    def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
-        return [PreparedText(SentText(text, 0), len(text) + 1, len(text)) for text in texts]
+        Letters.__init__(self)
+        ServedFake.__init__(self, Limits(texts=2, tokens=1000, requests=2))
 
     def submit(self, batch: Sequence[PreparedText], role: Role) -> Future[AnsweredBatch]:
-        plain = [text._replace(payload=text.payload.text) for text in batch]
         future: Future[AnsweredBatch] = Future()
-        if not all(text.payload.strip() for text in plain):
+        if not all(text.payload.strip() for text in batch):
             future.set_exception(RequestError(EndpointError("HTTP 400: blank input", status=400)))
         else:
-            vectors = self.forward(plain, role)
-            vectors[["z" in text.payload for text in plain]] = np.nan
+            vectors = self.forward(batch, role)
+            vectors[["z" in text.payload for text in batch]] = np.nan
             future.set_result(AnsweredBatch(vectors, batch, {}))
         return future
 
@@ -218,7 +205,7 @@ def test_texts_without_a_usable_vector_are_named_by_their_ids() -> None:
     with pytest.raises(UnusableTextsError) as caught:
         evaluate(Served(), dataset(doc_texts=texts), NDCG)
     assert str(caught.value).splitlines()[:3] == [
-        "model 'letters': 2 documents have no usable vector:",
+        "model 'fake': 2 documents have no usable vector:",
         "  the vector of document d2 is NaN or infinite (4 characters: 'ab z')",
         "  the vector of document d4 is NaN or infinite (1 character: 'z')",
     ]

@@ -54,7 +54,7 @@ class BrokenTexts:
         """
         if isinstance(reason, str):
             problem, fix = reason, BREAKS_FIX
-        elif says_too_long(reason) or self._refuses_length(prepared):
+        elif says_too_long(reason) or self._refuses_length(text, prepared):
             problem, fix = (
                 f"{{}} is too long for the server: {reason.problem}",
                 self._model.too_long_fix(reason.problem),
@@ -66,12 +66,12 @@ class BrokenTexts:
         self._fixes[fix] = None
         self.enough = len(self._texts) >= MAX_TEXTS or self._in_a_row >= MAX_IN_A_ROW
 
-    def _refuses_length(self, prepared: PreparedText) -> bool:
+    def _refuses_length(self, text: str, prepared: PreparedText) -> bool:
         """Whether the server also refuses an ordinary text of the same length, but not a short one.
 
         So a text that is too long is known as such whatever words, and whichever language, the server has for it.
         """
-        characters = len(prepared.payload.text)
+        characters = len(text)
         if max(MIN_LONG_CHARACTERS, self._taken_length) < characters < self._refused_length:
             if self._encodes(prepared, characters) or not self._encodes(prepared, MIN_LONG_CHARACTERS):
                 self._taken_length = characters
