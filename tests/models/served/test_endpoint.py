@@ -211,7 +211,7 @@ def test_the_budget_of_retries_is_hard(connect: Connect, proxy: Proxy) -> None:
     model = connect(retries=1, batch_texts=40)
     proxy.behave(default={"kind": "status", "status": 500})
     with pytest.raises(ModelError, match="all 1 retries are used up"):
-        run(model)
+        run(model, TEXTS[:1])
     assert len(proxy.bodies()) == 2
 
 
