@@ -16,7 +16,7 @@ class ServedFake:
     where = "model 'fake'"
 
     def __init__(self, limits: Limits) -> None:
-        self.limits, self.pace = limits, Pace(limits, timeout=3600)
+        self.limits, self.pace = limits, Pace(limits.texts, limits.requests, timeout=3600)
 
     def stand_in(self, text: PreparedText, characters: int) -> PreparedText:
         return text._replace(payload="x" * characters)

@@ -84,7 +84,7 @@ class EndpointModel:
         self._alias, self._spec = model.alias, spec
         self.where = f"model {model.alias!r}"
         self.limits = Limits(texts=spec.batch_texts, tokens=spec.batch_tokens, requests=spec.concurrency)
-        self.pace = Pace(self.limits, spec.timeout)
+        self.pace = Pace(spec.batch_texts, spec.concurrency, spec.timeout)
         self._prompts = _prompts(model.prompts)
         self._counter = request_token_counter(model)
         self._endpoint = BackgroundEndpoint(_settings(spec))

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pytest_embedbench.models.protocol import Limits
 
 TIMEOUT_SHARE = 0.5
 """Share of the time-out that a request is expected to take, at most; texts differ in length, and servers in load."""
@@ -25,11 +21,13 @@ class Pace:
     it is recognised, as if it worked on one request after the other.
 
     Args:
-        limits: the limits of the model's definition.
+        most_texts: texts of one request, at most, by the model's definition.
+        most_requests: requests in flight, at most, by the model's definition.
         timeout: seconds for one request.
     """
 
-    limits: Limits
+    most_texts: int
+    most_requests: int
     timeout: float
     in_order: bool = False
     """Whether a probe has shown that vectors stand in the order of the texts, so that wrong indices do not matter."""
@@ -38,24 +36,23 @@ class Pace:
         self._notes: dict[str, str] = {}
         self._lock = threading.Lock()
         self._in_flight = 0
-        self._most_texts, self._most_requests = self.limits.texts, self.limits.requests
         self._seconds = 0.0
         """Seconds for one text with one request in flight."""
 
     @property
     def requests(self) -> int:
         """Requests in flight, at most."""
-        return min(self._most_requests, max(1, int(self._affordable)))
+        return min(self.most_requests, max(1, int(self._affordable)))
 
     @property
     def texts(self) -> int:
         """Texts of one request, at most."""
-        return min(self._most_texts, max(1, int(self._affordable / self.requests)))
+        return min(self.most_texts, max(1, int(self._affordable / self.requests)))
 
     @property
     def _affordable(self) -> float:
         """Texts that may be under way at once, in all requests, so that each is answered in time."""
-        most = self._most_texts * self._most_requests
+        most = self.most_texts * self.most_requests
         return min(most, self.timeout * TIMEOUT_SHARE / self._seconds) if self._seconds else most
 
     def sending(self) -> int:
@@ -88,8 +85,8 @@ class Pace:
             reason: the server's words.
         """
         half = max(1, texts // 2)
-        if half < self._most_texts:
-            self._most_texts = half
+        if half < self.most_texts:
+            self.most_texts = half
             self._notes["size"] = (
                 f"the server refuses {texts:,} texts in one request ({reason}); they are sent {half:,} at a time, and "
                 f"batch_texts = {half} in the model's definition does so from the start"
@@ -98,11 +95,11 @@ class Pace:
     def timed_out(self, texts: int, in_flight: int) -> None:
         """Send fewer texts, and fewer requests at once, from now on, since as many were not answered in time."""
         half, fewer = max(1, texts // 2), max(1, in_flight // 2)
-        if half < self._most_texts or fewer < self._most_requests:
-            self._most_texts, self._most_requests = min(half, self._most_texts), min(fewer, self._most_requests)
+        if half < self.most_texts or fewer < self.most_requests:
+            self.most_texts, self.most_requests = min(half, self.most_texts), min(fewer, self.most_requests)
             self._notes["time"] = (
                 f"the server did not answer {texts:,} texts within {self.timeout:g} s; from then on "
-                f"{self._most_texts:,} were sent in one request, and {self._most_requests:,} requests at once "
+                f"{self.most_texts:,} were sent in one request, and {self.most_requests:,} requests at once "
                 "(keys batch_texts, concurrency and timeout)"
             )
 

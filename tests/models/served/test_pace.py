@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_embedbench.models.protocol import Limits
 from pytest_embedbench.models.served.pace import Pace
-
-LIMITS = Limits(texts=32, tokens=8192, requests=8)
 
 
 @pytest.fixture
 def pace() -> Pace:
-    return Pace(LIMITS, timeout=120)
+    return Pace(32, 8, timeout=120)
 
 
 def test_the_definitions_limits_hold_first(pace: Pace) -> None:
@@ -51,7 +48,7 @@ def test_a_slow_server_gets_no_more_than_it_can_answer_in_half_the_time(pace: Pa
     assert (pace.texts, pace.requests) == (1, 8)
     pace.answered(1, 32.0, in_flight=8)
     assert (pace.texts, pace.requests) == (1, 8)
-    slower = Pace(LIMITS, timeout=20)
+    slower = Pace(32, 8, timeout=20)
     slower.answered(3, 12.0, in_flight=1)
     assert (slower.texts, slower.requests) == (1, 2)
 
