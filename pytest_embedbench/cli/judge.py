@@ -121,6 +121,7 @@ def judge(  # noqa: PLR0913 - click gives each option as an argument
     from pytest_embedbench.cli.data_option import find_datasets
     from pytest_embedbench.core.parsing import parse_at
     from pytest_embedbench.core.thresholds import parse_duration
+    from pytest_embedbench.core.waits import ANNOUNCER
     from pytest_embedbench.rating.judges.data import match_datasets
     from pytest_embedbench.rating.judges.entries import read_entries
     from pytest_embedbench.rating.judges.llm import Account, JudgeSettings, open_questions, questions
@@ -128,7 +129,6 @@ def judge(  # noqa: PLR0913 - click gives each option as an argument
     from pytest_embedbench.rating.judges.log import open_log
     from pytest_embedbench.rating.judges.summary import summary
     from pytest_embedbench.remote.settings import EndpointSettings
-    from pytest_embedbench.remote.waits import ANNOUNCER
 
     if (price_in is None) != (price_out is None):
         raise click.UsageError("--price-in and --price-out go together")

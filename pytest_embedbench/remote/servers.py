@@ -12,8 +12,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from pytest_embedbench.core.waits import ANNOUNCER, SHORTEST_SHOWN_SECONDS
 from pytest_embedbench.remote.errors import EndpointError, NotReadyError
-from pytest_embedbench.remote.waits import ANNOUNCER, SHORTEST_SHOWN_SECONDS
 
 if TYPE_CHECKING:
     from pytest_embedbench.remote.settings import EndpointSettings
@@ -146,12 +146,12 @@ class Server:
         elif self._hopeless and waited < settings.patience:
             reason = "was given up before, and is still not ready"
         else:
-            reason = f"given up after {waited:.0f} s: its patience is {settings.patience:g} s"
+            reason = f"given up after {waited:.3g} s: its patience is {settings.patience:g} s"
         fix = "raise patience in the model's definition, e.g. patience = \"15 min\", or look at the server's own log"
         if error.quota:
             fix = "set requests_per_minute in the model's definition to what the server allows, or raise patience"
         elif error.status is None:
-            fix = "start the server again, then run the same command: what was encoded is in the cache"
+            fix = "start the server again, then run the same command"
         self._verdict = EndpointError(
             f"{error.problem}\n  {reason}", where=error.where, fix=fix, status=error.status, fatal=True
         )

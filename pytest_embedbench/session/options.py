@@ -147,6 +147,11 @@ def _add_run_options(add: Add) -> None:
         "CPU). auto takes the fastest format on this machine that keeps the vectors of the dataset's own texts.",
     )  # fmt: skip
     add(
+        "--embed-patience", dest="embed_patience", default=None, metavar="DURATION",
+        help="How long a server may be loading, out of quota or stopped, e.g. '15 min' (default: as the model's "
+        "definition says, else 5 min).",
+    )  # fmt: skip
+    add(
         "--embed-batch-tokens", dest="embed_batch_tokens", type=int, default=None, metavar="N",
         help="Maximum tokens in a batch while encoding, padding included (default: tuned while a large corpus is "
         "encoded, and remembered in the cache's folder).",

@@ -28,6 +28,7 @@ class TerminalBar:
         self._terminal = terminal
         self._column = 0
         self._bar: Any = None
+        self._label = ""
 
     def write(self, text: str) -> None:
         """Write to the terminal, past pytest's capturing and column count; tqdm uses this object as its file."""
@@ -43,6 +44,7 @@ class TerminalBar:
         if self._column:
             self.write("\n")
         # Load profiles count texts, encoding counts tokens; the label alone tells them apart.
+        self._label = label
         unit = "text" if label.endswith("load") else "tok"
         # ncols is given, since tqdm asks for a terminal's width only if it writes to stdout or stderr itself.
         self._bar = tqdm(
@@ -52,11 +54,19 @@ class TerminalBar:
     def expect(self, total: int) -> None:
         self._bar.total = total
 
+    def relabel(self, line: str) -> bool:
+        """Show a line in place of the label, "" for the label again; False if no bar is shown."""
+        if self._bar is None:
+            return False
+        self._bar.set_description_str(f"{line or self._label}: ")
+        return True
+
     def advance(self, tokens: int) -> None:
         self._bar.update(tokens)
 
     def finish(self) -> None:
         self._bar.close()
+        self._bar = None
         if self._column:
             # ESC[A: one row up. ESC[nC: n columns right, behind pytest's text, whose last row may be a wrapped one.
             self.write(f"\x1b[A\x1b[{(self._column - 1) % self._terminal.width + 1}C")

@@ -88,6 +88,11 @@ class Terminal:
         with self._capturing_suspended():
             write(text, flush=True)
 
+    def write_line(self, text: str) -> None:
+        """Write a line of its own; pytest names the current file again before its next word."""
+        with self._capturing_suspended():
+            self._reporter.write_line(text)
+
     def _capturing_suspended(self) -> AbstractContextManager[None]:
         # Without the method the text may end up in the captured output of a test, where it does no harm.
         suspended = getattr(self._capture, "global_and_fixture_disabled", nullcontext)

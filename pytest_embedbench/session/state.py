@@ -15,6 +15,7 @@ from pytest_embedbench.session.suites import Suites
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_embedbench.encode.progress import Progress
     from pytest_embedbench.engine.comparisons import Family
     from pytest_embedbench.engine.pair_work import WorkSettings
     from pytest_embedbench.engine.workbench import Workbench
@@ -62,7 +63,6 @@ class EmbedSession:
         from pytest_embedbench.encode.cache import DEFAULT_MAX_BYTES
         from pytest_embedbench.engine.pair_work import WorkSettings
         from pytest_embedbench.engine.workbench import Workbench
-        from pytest_embedbench.session.progress_bar import progress_for
 
         # The command line comes before the suite.
         chosen = WorkSettings(
@@ -81,8 +81,23 @@ class EmbedSession:
         # A workbench holds loaded models and evaluations, so suites with the same settings share one.
         if chosen not in self._workbenches:
             ignore_in_git(self.paths.results)
-            self._workbenches[chosen] = Workbench(chosen, progress_for(self.config))
+            self._workbenches[chosen] = Workbench(chosen, self._progress())
         return self._workbenches[chosen]
+
+    def _progress(self) -> Progress:
+        """Return a progress bar, beside which waits are shown until the session ends."""
+        from contextlib import ExitStack
+
+        from pytest_embedbench.core.waits import ANNOUNCER
+        from pytest_embedbench.session.progress_bar import progress_for
+        from pytest_embedbench.session.wait_line import wait_line_for
+
+        progress = progress_for(self.config)
+        if line := wait_line_for(self.config, progress):
+            stack = ExitStack()
+            stack.enter_context(ANNOUNCER.heard_by(line))
+            self.config.add_cleanup(stack.close)
+        return progress
 
 
 KEY = pytest.StashKey[EmbedSession]()

@@ -120,6 +120,7 @@ class Suites:
             datasets=chosen_datasets or tuple(datasets),
             profiles=split_names(option(self._config, "profile")),
             conformance=not option(self._config, "no_conformance"),
+            patience=option(self._config, "patience") or "",
             folder=self._config.invocation_params.dir if on_command_line else self._config.rootpath,
             known_models=self._from_hook("pytest_embedbench_models", ModelSpec),
             known_datasets=self._from_hook("pytest_embedbench_datasets", DatasetSpec),

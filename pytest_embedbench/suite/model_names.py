@@ -10,7 +10,8 @@ import msgspec
 
 from pytest_embedbench import catalog
 from pytest_embedbench.core.files import is_folder, user_path
-from pytest_embedbench.core.parsing import ParseError
+from pytest_embedbench.core.parsing import ParseError, parse_at
+from pytest_embedbench.core.thresholds import parse_duration
 from pytest_embedbench.datasets.spec import DatasetSpec, NamedDataset
 from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
@@ -42,6 +43,8 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     """Compare with a baseline, even if the suite has no table for it."""
     conformance: bool = True
     """Test whether models are what they are said to be."""
+    patience: str = ""
+    """How long servers may be not ready."""
     folder: Path = Path()
     """Folder that relative paths on the command line start from."""
     known_models: dict[str, ModelSpec] = {}
@@ -65,6 +68,8 @@ class Names:
 
     def __init__(self, path: Path, tables: SuiteTables, overrides: Overrides) -> None:
         self.path, self.tables, self.overrides = path, tables, overrides
+        if overrides.patience:
+            parse_at("--embed-patience", parse_duration, overrides.patience)
         self.where = path.name
         in_pyproject = path.name == "pyproject.toml"
         # Names of the tables in messages. In pyproject.toml they are all below tool.embedbench.
@@ -142,6 +147,7 @@ class Names:
             parts.insert(0, part)
             if not stem:
                 raise self._unknown_model(name, where, folder)
+        model = self._patient(model)
         if not parts:
             return model
         try:
@@ -149,6 +155,13 @@ class Names:
         except ParseError as error:
             raise ConfigurationError(where, f"{error.problem} in {name!r}", error.fix) from None
         return _checked_variant(model.as_variant(variant), where)
+
+    def _patient(self, model: NamedModel) -> NamedModel:
+        """Return the model; if it is behind an endpoint, with the command line's patience."""
+        if not self.overrides.patience or model.spec.kind != "endpoint":
+            return model
+        spec = msgspec.structs.replace(model.spec, patience=self.overrides.patience)
+        return msgspec.structs.replace(model, spec=spec)
 
     def _base_model(self, name: str, where: str, folder: Path) -> NamedModel | None:
         """Return the model that a name without a variant stands for; None if the name means nothing.

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from pytest_embedbench.core import waits
 from pytest_embedbench.errors import ConfigurationError
-from pytest_embedbench.remote import servers, waits
+from pytest_embedbench.remote import servers
 from pytest_embedbench.remote.client import Endpoint, Reply
 from pytest_embedbench.remote.errors import EndpointError, NotReadyError
 from pytest_embedbench.remote.servers import Server, pace
@@ -253,7 +254,7 @@ def test_a_server_that_stops_is_waited_for_and_one_error_says_what_to_do(server:
     servers.server_of(limits).worked = True
     error = failure(limits)
     assert "connection refused\n  given up after" in str(error)
-    assert error.fix.startswith("start the server again, then run the same command: what was encoded is in the cache")
+    assert error.fix.startswith("start the server again, then run the same command")
 
 
 @pytest.mark.usefixtures("clock")

@@ -1,4 +1,4 @@
-"""Tell the user what requests wait for. The session, or a command, says where that is shown."""
+"""Tell the user what work waits for. The session, or a command, says where that is shown."""
 
 from __future__ import annotations
 
@@ -53,4 +53,4 @@ class Announcer:
 
 
 ANNOUNCER = Announcer()
-"""The one of this process: requests run in threads that know nothing of the session."""
+"""The one of this process: what waits runs in threads, and in rooms that know nothing of the session."""
