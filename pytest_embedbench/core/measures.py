@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from pytest_embedbench.core.parsing import ParseError, bounded_int, shortened
+from pytest_embedbench.core.parsing import ParseError, bounded_int, refuse_long, shortened
 from pytest_embedbench.errors import closest
 
 ALIASES = {
@@ -65,6 +65,7 @@ def parse_measure(text: str) -> Measure:
     Raises:
         ParseError: the family is unknown, or the cut-off is missing or not a number from 1 to ``MAX_CUTOFF``.
     """
+    refuse_long(text)
     match = _MEASURE.fullmatch(text)
     if not match:
         family = text.partition("@")[0].strip()

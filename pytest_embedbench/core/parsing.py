@@ -23,6 +23,8 @@ class ParseError(ValueError):
         super().__init__(f"{problem}; {fix}" if fix else problem)
 
 
+MAX_TEXT = 1_000
+"""Characters of a limit, a load profile, a name or a pattern."""
 MAX_QUOTED = 80
 """Characters of a user's text that a message quotes."""
 
@@ -30,6 +32,16 @@ MAX_QUOTED = 80
 def shortened(text: str, most: int = MAX_QUOTED) -> str:
     """Return the text for a message: its first ``most`` characters, with an ellipsis where it is longer."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def refuse_long(text: str, most: int = MAX_TEXT) -> None:
+    """Refuse a text of more than ``most`` characters before it is searched, which may take the square of its length.
+
+    Raises:
+        ParseError: the text is longer.
+    """
+    if len(text) > most:
+        raise ParseError(f"{shortened(text)!r} has {len(text):,} characters", f"write at most {most:,}")
 
 
 def bounded_int(digits: str, most: int) -> int | None:

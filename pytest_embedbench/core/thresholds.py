@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_embedbench.core.measures import parse_measure
-from pytest_embedbench.core.parsing import ParseError, shortened
+from pytest_embedbench.core.parsing import ParseError, refuse_long, shortened
 from pytest_embedbench.errors import closest
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -145,6 +145,7 @@ def parse_size(text: str) -> int:
     Raises:
         ParseError: the number is missing or not positive, or the unit is unknown.
     """
+    refuse_long(text)
     value = _NUMBER_AND_UNIT.fullmatch(text.strip())
     size = float(value["number"]) * SIZE_UNITS.get(value["unit"].strip(), 0.0) if value else 0.0
     if not 1 <= size < float("inf"):
@@ -167,6 +168,7 @@ def parse_duration(text: str) -> float:
 
 def _split(text: str, example: str) -> tuple[str, str, float, str]:
     """Split ``"ndcg@10 >= 0.31 "`` into subject, operator, number and unit; ``example`` is what errors show."""
+    refuse_long(text)
     match = _LIMIT.fullmatch(text.strip())
     if not match:
         raise ParseError(f"{text!r} is not a limit", f"write it as {example!r}")
@@ -211,6 +213,7 @@ def parse_budget(text: str) -> Limit:
         ParseError: the quantity, operator or unit is unknown, the number is missing, a max rate has no latency, or
             something else has one.
     """
+    refuse_long(text)
     limit, *latencies = _AT.split(text.strip(), 1)
     subject, op, number, unit = _split(limit, BUDGET_EXAMPLE)
     subject = " ".join(subject.lower().split())

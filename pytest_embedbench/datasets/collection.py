@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from pytest_embedbench.core.decoding import DECODE_ERRORS
+from pytest_embedbench.core.decoding import DECODE_ERRORS, DecodingError, decode_json
 from pytest_embedbench.datasets.files import lines
 from pytest_embedbench.datasets.gather import DatasetContent, collect_judgments, not_a_text, texts_by_id
 from pytest_embedbench.datasets.judgment_tables import raw_judgments, read_judgments
@@ -125,9 +125,9 @@ def _jsonl_texts(file: Traversable, findings: list[Finding]) -> Iterator[TextRec
         except DECODE_ERRORS as error:
             raise _malformed(file, number, line, error) from None
         if record.text is msgspec.UNSET:
-            raise _no_text(msgspec.json.decode(line, type=dict[str, Any]), where)
+            raise _no_text(_record(line, where), where)
         if index == 0:
-            findings += _keys_left_aside(msgspec.json.decode(line, type=dict[str, Any]), file.name)
+            findings += _keys_left_aside(_record(line, where), file.name)
         key = record.plain_id if record.id is msgspec.UNSET else record.id
         if key is msgspec.UNSET:
             raise DatasetError("Object missing required field `_id`, a text or a whole number", where=where)
@@ -138,10 +138,19 @@ def _malformed(file: Traversable, number: int, line: str, error: Exception) -> D
     where = f"{file}:{number}"
     if "$.text" in str(error) or "$.title" in str(error):
         name = "title" if "$.title" in str(error) else "text"
-        value = msgspec.json.decode(line, type=dict[str, Any])[name]
-        if isinstance(value, list):
-            return not_a_text(value, name, where)
+        with suppress(DecodingError):  # what follows the list may be malformed
+            value = decode_json(line, dict[str, Any])[name]
+            if isinstance(value, list):
+                return not_a_text(value, name, where)
     return malformed_line(file, number, line, error)
+
+
+def _record(line: str, where: str) -> dict[str, Any]:
+    """Return all of a line's keys; the decoder of texts passes over values that it does not need."""
+    try:
+        return decode_json(line, dict[str, Any])
+    except DecodingError as error:
+        raise DatasetError(str(error), where=where) from None
 
 
 def _no_text(record: dict[str, Any], where: str) -> DatasetError:

@@ -15,7 +15,7 @@ from typing import IO, cast
 from pytest_embedbench.core.unpacking import UNPACK_ERRORS, TooLargeError, check_unpacked, open_gzip
 from pytest_embedbench.errors import DatasetError
 
-ZIP_ERRORS = (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, struct.error, LZMAError)
+ZIP_ERRORS = (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, UnicodeError, struct.error, LZMAError)
 """What reading a damaged archive raises: NotImplementedError for versions and methods that zipfile does not know."""
 
 MAX_DEPTH = 3

@@ -25,6 +25,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from pytest_embedbench.core.decoding import DecodingError, decode_yaml
+from pytest_embedbench.core.parsing import ParseError, refuse_long
 from pytest_embedbench.datasets.files import opened, walk
 from pytest_embedbench.datasets.tables import SUFFIXES, is_table
 from pytest_embedbench.errors import DatasetError
@@ -125,6 +126,13 @@ def declared_patterns(root: Traversable) -> FilePatterns:
         front_matter = decode_yaml(match[1], _FrontMatter)
     except DecodingError as error:
         raise DatasetError(f"its front matter (configs) cannot be read: {error}", where=str(readme)) from None
+    try:
+        for config in front_matter.configs:
+            for paths in config.patterns.values():
+                for path in paths:
+                    refuse_long(path)  # before it is compared with the names of files
+    except ParseError as error:
+        raise DatasetError(f"its front matter (configs): {error.problem}", where=str(readme), fix=error.fix) from None
     return {config.config_name: config.patterns for config in front_matter.configs}
 
 

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pytest_embedbench.core.parsing import ParseError, bounded_int, shortened
+from pytest_embedbench.core.parsing import ParseError, bounded_int, refuse_long, shortened
 
 MAX_BATCH = 10_000
 """Most texts in a request of a load profile."""
@@ -70,6 +70,7 @@ def parse_shape(text: str) -> Shape:
     Raises:
         ParseError: the text has another form, or one of its numbers is zero or above its maximum.
     """
+    refuse_long(text)
     if match := _PATTERN.fullmatch(text.strip()):
         batch = bounded_int(match[1], MAX_BATCH)
         concurrency, rate = bounded_int(match[2] or "0", MAX_CONCURRENCY), float(match[3] or 0)

@@ -26,6 +26,9 @@ from pytest_embedbench.results.schema import Details, Evidence, ModelRecord, Pai
 from pytest_embedbench.results.store import Store
 from pytest_embedbench.results.trec import COLUMNS
 
+MAX_RANK_DIGITS = 20
+"""Digits of a rank; Python refuses to read thousands of them."""
+
 GZIP_MAGIC = b"\x1f\x8b"
 """First bytes of a gzipped file."""
 
@@ -72,7 +75,7 @@ def read_external(path: Path) -> ExternalRun:
             problem = f"document {row.doc!r} stands twice in the ranking of query {row.query!r}"
             raise ResultError(problem, where=where, fix="keep the line that counts; trec_eval refuses the run too")
         ranking[row.doc] = row.score
-        if row.rank.isdecimal():  # some tools write no number here
+        if row.rank.isdecimal() and len(row.rank) <= MAX_RANK_DIGITS:  # some tools write no number here
             ranks.setdefault(row.query, []).append((int(row.rank), row.score, row.doc))
         if row.more:
             lengthy.append(f"line {number}")

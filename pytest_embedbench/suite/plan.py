@@ -22,7 +22,7 @@ from pytest_embedbench.checks.quality import QualityCheck
 from pytest_embedbench.checks.regression import RegressionCheck
 from pytest_embedbench.checks.slowdown import Side, SlowdownCheck
 from pytest_embedbench.core.measures import DEFAULT_MEASURES, MAIN_MEASURE, Measure, parse_measure
-from pytest_embedbench.core.parsing import parse_at
+from pytest_embedbench.core.parsing import parse_at, refuse_long
 from pytest_embedbench.core.thresholds import Limit, RateLimit, parse_budget, parse_quality
 from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.errors import ConfigurationError, closest
@@ -285,6 +285,7 @@ def _patterns(value: str | list[str], where: str, known: Iterable[str]) -> list[
     patterns = [value] if isinstance(value, str) else value
     folded = {name.casefold() for name in known}
     for pattern in patterns:
+        parse_at(where, refuse_long, pattern)
         if not WILDCARD.search(pattern) and pattern.casefold() not in folded:
             kind = where.rpartition(".")[2]  # the key, model or dataset
             raise ConfigurationError(where, f"no {kind} is called {pattern!r}", closest(pattern, known))

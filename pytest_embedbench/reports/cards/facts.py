@@ -19,14 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # A number as the page prints it: sign, digits (with or without thousands commas), decimals, magnitude, unit.
+# No count and no measured value has more than 30 digits.
 # A magnitude letter is followed by a space or the end ("6.1K tok/s", "4.0B"); in "5MB" the M belongs to the unit.
 NUMBER = (
-    r"(?P<number>-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?)(?P<magnitude>[KMBT](?= |$))?"
+    r"(?P<number>-?(?:[0-9]{1,3}(?:,[0-9]{3}){1,9}|[0-9]{1,30})(?:\.[0-9]{1,30})?)(?P<magnitude>[KMBT](?= |$))?"
     r"(?: ?(?P<unit>[^\W\d_][^\s()]*|%))?"
 )
 _FIGURE = re.compile(NUMBER)
-MAX_DIGITS = 40
-"""Characters of a number on a page; no count and no measured value has more."""
 ValueT = TypeVar("ValueT")
 _MAGNITUDE = {None: 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
@@ -50,7 +49,7 @@ class Figure(Fact, frozen=True, kw_only=True):
 
     def _match(self) -> re.Match[str]:
         match = _FIGURE.fullmatch(self.text)
-        if match is None or len(match["number"]) > MAX_DIGITS:
+        if match is None:
             found = shortened(self.text)
             raise ValueError(f"expected a number such as '0.1447', '57,599' or '6.1K tok/s', found {found!r}")
         return match
