@@ -26,6 +26,9 @@ DEFAULT_CUT_TOKENS = 8192
 
 TOKENIZER_FILE = "tokenizer.json"
 
+ROUTERS = {"Router", "Asym"}
+"""Classes of modules with an encoder for each role."""
+
 MODEL_SETTINGS = "config_sentence_transformers.json"
 """File with a checkpoint's prompts and similarity."""
 
@@ -64,6 +67,9 @@ def checkpoint_token_counter(model: NamedModel) -> TokenCounter:
     folder = settings_folder(model)
     # A checkpoint saved by transformers alone has no modules.json; its files lie in the top folder.
     modules = _read(folder / "modules.json", list[dict[str, Any]]) or [{}]
+    if str(modules[0].get("type", "")).rpartition(".")[2] in ROUTERS:
+        problem = "queries and documents have encoders of their own, so that no one tokenizer counts their tokens"
+        raise ModelError(problem, where=f"model {model.alias!r}", fix="count with one of the two models it was made of")
     # Some checkpoints keep the transformer and its tokenizer in a subfolder, others only the transformer.
     inner = folder / str(modules[0].get("path", ""))
     file = next((path for path in (inner / TOKENIZER_FILE, folder / TOKENIZER_FILE) if path.is_file()), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding, Transformer
@@ -14,9 +14,6 @@ from pytest_embedbench.models.fast.packed import ROW_FEATURE, Packing
 from pytest_embedbench.models.local.text_tokenizer import TextTokenizer, token_ids
 from pytest_embedbench.models.local.transformers_compat import attention_kernel
 from pytest_embedbench.models.protocol import PreparedText
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 
 class FirstModule(Protocol):
@@ -43,14 +40,13 @@ class FirstModule(Protocol):
         ...
 
 
-def first_module(model: SentenceTransformer, max_length: int | None) -> FirstModule | None:
-    """Return the checkpoint's first module; None if it is of a kind unknown here.
+def first_module(first: Any, max_length: int | None) -> FirstModule | None:
+    """Return a checkpoint's first module; None if it is of a kind unknown here.
 
     Args:
-        model: the checkpoint, loaded.
+        first: sentence-transformers' module.
         max_length: tokens at which texts are cut; None for the checkpoint's own limit.
     """
-    first = model[0]
     if isinstance(first, StaticEmbedding):
         return Static(first, max_length)
     if isinstance(first, Transformer) and set(first.modality_config) == {"text"}:

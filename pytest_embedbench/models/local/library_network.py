@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Router, Transformer
 
+from pytest_embedbench.datasets.types import ROLES, Role
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.fast.packed import Packing, can_pack
-from pytest_embedbench.models.local.first_module import Static, TextTransformer, first_module
+from pytest_embedbench.models.local.first_module import FirstModule, Static, TextTransformer, first_module
 from pytest_embedbench.models.local.progress_bars import without_progress_bars
+from pytest_embedbench.models.local.sentence_transformers_compat import route_modules
 from pytest_embedbench.models.sample_texts import SAMPLE_TEXTS
 
 if TYPE_CHECKING:
@@ -45,17 +48,32 @@ class LibraryNetwork:
                 )
         except Exception as error:
             raise ModelError(f"{folder} does not load: {error}", where=f"model {model.alias!r}") from error
-        first = first_module(self.model, spec.max_seq_length)
-        if first is None:
+        try:
+            self._modules = {role: _modules(self.model, role) for role in ROLES}
+        except ValueError as error:
+            raise ModelError(f"{folder}: {error}", where=f"model {model.alias!r}") from None
+        firsts = {role: first_module(modules[0], spec.max_seq_length) for role, modules in self._modules.items()}
+        self._firsts: dict[Role, FirstModule] = {role: first for role, first in firsts.items() if first}
+        if len(self._firsts) < len(ROLES):
             problem = "its first module is neither a plain text transformer nor a static embedding"
             raise ModelError(problem, where=f"model {model.alias!r}")
-        if isinstance(first, Static):
+        if any(isinstance(first, Static) for first in self._firsts.values()):
             self.model.to(dtype)  # its loader takes no number format
         self.model.eval()
-        self._first = first
+        self._role: Role = "document"
         self.declared: Mapping[str, str | None] = self.model.prompts
         self.default_prompt_name: str | None = self.model.default_prompt_name
-        self.notice = first.notice
+        self.notice = "; ".join(dict.fromkeys(first.notice for first in self._firsts.values() if first.notice))
+
+    def for_role(self, role: Role) -> LibraryNetwork:
+        """Return the network for texts of a role, which a router may send through modules of their own."""
+        network = copy(self)
+        network._role = role  # noqa: SLF001 - our own class's
+        return network
+
+    @property
+    def _first(self) -> FirstModule:
+        return self._firsts[self._role]
 
     def pack(self) -> None:
         """Leave padding out from now on where the modules allow it, unless that changes vectors."""
@@ -71,12 +89,27 @@ class LibraryNetwork:
 
     @property
     def facts(self) -> dict[str, Any]:
-        pooling = next((str(m.pooling_mode) for m in self.model if hasattr(m, "pooling_mode")), "")
+        """Return the facts; where a router makes them differ by role, texts name both and numbers are documents'."""
+        query, document = (self._facts(role) for role in ROLES)
+        differing = {
+            key: f"query: {query.get(key) or 'none'}, document: {value or 'none'}"
+            for key, value in document.items()
+            if isinstance(value, str) and query.get(key, "") != value
+        }
         return {
+            **document,
+            **differing,
             "dimensions": self.model.get_embedding_dimension(),
-            "normalized": isinstance(self.model[-1], Normalize) and self.model.truncate_dim is None,
+            "normalized": query["normalized"] and document["normalized"],
+        }
+
+    def _facts(self, role: Role) -> dict[str, Any]:
+        modules = self._modules[role]
+        pooling = next((str(m.pooling_mode) for m in modules if hasattr(m, "pooling_mode")), "")
+        return {
+            "normalized": isinstance(modules[-1], Normalize) and self.model.truncate_dim is None,
             "pooling": pooling,
-            **self._first.facts,  # last: static vectors have no pooling module, and state their own pooling
+            **self._firsts[role].facts,  # last: static vectors have no pooling module, and state their own pooling
         }
 
     def parameters(self) -> Iterable[torch.Tensor]:
@@ -94,8 +127,21 @@ class LibraryNetwork:
         if prompt_length:
             features["prompt_length"] = prompt_length
         # A checkpoint may declare that only the first dimensions are to be used.
-        vectors: torch.Tensor = self.model(features)["sentence_embedding"][:, : self.model.truncate_dim]
+        # The role is for routers, as in encode_query and encode_document; other modules do not get it.
+        output = self.model(features, task=self._role, modality="text")
+        vectors: torch.Tensor = output["sentence_embedding"][:, : self.model.truncate_dim]
         return vectors
+
+
+def _modules(model: SentenceTransformer, role: Role) -> list[Any]:
+    """Return the modules that texts of a role go through, those of routers in their place.
+
+    Raises:
+        ValueError: a router has no route for the role.
+    """
+    return [
+        inner for module in model for inner in (route_modules(module, role) if isinstance(module, Router) else [module])
+    ]
 
 
 def _packable(model: SentenceTransformer) -> bool:

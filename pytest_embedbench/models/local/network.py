@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import torch
 
+    from pytest_embedbench.datasets.types import Role
     from pytest_embedbench.models.protocol import PreparedText
 
 
@@ -28,6 +29,10 @@ class Network(Protocol):
     @property
     def facts(self) -> dict[str, Any]:
         """Return fields of ``ModelFacts`` that the checkpoint's files and modules determine."""
+        ...
+
+    def for_role(self, role: Role) -> Network:
+        """Return the network for texts of a role; the weights are shared."""
         ...
 
     def parameters(self) -> Iterable[torch.Tensor]:

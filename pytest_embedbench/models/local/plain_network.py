@@ -28,6 +28,7 @@ from pytest_embedbench.models.local.text_tokenizer import TextTokenizer, token_i
 from pytest_embedbench.models.sample_texts import SAMPLE_TEXTS
 
 if TYPE_CHECKING:
+    from pytest_embedbench.datasets.types import Role
     from pytest_embedbench.models.protocol import PreparedText
 
 
@@ -118,6 +119,9 @@ class PlainNetwork:
             "padding_side": self._tokenizer.padding_side,
             "attention": packed_attention(self._dtype),
         }
+
+    def for_role(self, role: Role) -> PlainNetwork:  # noqa: ARG002 - all texts go through the same modules
+        return self
 
     def parameters(self) -> Iterable[torch.Tensor]:
         return chain(self._body.parameters(), self._layers_after.parameters())

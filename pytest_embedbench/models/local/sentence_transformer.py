@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from pytest_embedbench.core.similarity import DEFAULT_SIMILARITY
-from pytest_embedbench.datasets.types import Role
+from pytest_embedbench.datasets.types import ROLES, Role
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.machine import threads
 from pytest_embedbench.models.backend import Backend, find_backend
@@ -85,6 +85,7 @@ class SentenceTransformerModel:
         if spec.backend != "torch":
             backend, dtype = find_backend(model, folder, device, dtype), ""
         self._network = _network(model, folder, backend, TORCH_DTYPES.get(dtype), memory, packed=packed)
+        self._by_role: dict[Role, Network] = {role: self._network.for_role(role) for role in ROLES}
         self._prompt_with(model.prompts)
         network = self._network
         notices = (
@@ -132,7 +133,7 @@ class SentenceTransformerModel:
         }
         # Only pooling that leaves the prompt out uses these lengths, which include the leading special token.
         self._prompt_lengths = {
-            role: self._network.prompt_length(prompt) for role, prompt in self._prompts.items() if prompt
+            role: self._by_role[role].prompt_length(prompt) for role, prompt in self._prompts.items() if prompt
         }
 
     def _parameters(self) -> int:
@@ -149,12 +150,12 @@ class SentenceTransformerModel:
 
     def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
         """Tokenize in bulk with the role's prompt in front, truncated at the model's maximal length."""
-        return self._network.prepare(texts, self._prompts[role])
+        return self._by_role[role].prepare(texts, self._prompts[role])
 
     @torch.inference_mode()
     def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
         """Return the batch's vectors, shape (texts, dimensions), float32."""
-        vectors = self._network.vectors(batch, self._prompt_lengths.get(role))
+        vectors = self._by_role[role].vectors(batch, self._prompt_lengths.get(role))
         if self._facts.normalized and vectors.dtype != torch.float32:
             # Normalizing in 16 bits leaves lengths up to 0.4% from 1, and so inner products that far off.
             vectors = torch.nn.functional.normalize(vectors.float(), dim=1)
