@@ -52,7 +52,9 @@ class LibraryNetwork:
             self._modules = {role: _modules(self.model, role) for role in ROLES}
         except ValueError as error:
             raise ModelError(f"{folder}: {error}", where=f"model {model.alias!r}") from None
-        firsts = {role: first_module(modules[0], spec.max_seq_length) for role, modules in self._modules.items()}
+        # One for each module: without a router both roles have the same.
+        by_module = {modules[0]: first_module(modules[0], spec.max_seq_length) for modules in self._modules.values()}
+        firsts = {role: by_module[modules[0]] for role, modules in self._modules.items()}
         self._firsts: dict[Role, FirstModule] = {role: first for role, first in firsts.items() if first}
         if len(self._firsts) < len(ROLES):
             problem = "its first module is neither a plain text transformer nor a static embedding"

@@ -17,6 +17,7 @@ class TextTokenizer:
     def __init__(self, tokenizer: Any, max_length: int | None) -> None:
         self._tokenizer = tokenizer
         self._lock = threading.Lock()
+        self._counted: dict[str, int] = {}
         self.notice = self._set_max_length(max_length)
 
     def _set_max_length(self, max_length: int | None) -> str:
@@ -53,16 +54,30 @@ class TextTokenizer:
                 return_attention_mask=False,
                 return_token_type_ids=False,
                 return_special_tokens_mask=True,
-                return_offsets_mapping=bool(prompt),
+                return_offsets_mapping=bool(prompt) and self._has_offsets,
             )
         prepared = []
         for index, ids in enumerate(encoded["input_ids"]):
             own = len(ids) - sum(encoded["special_tokens_mask"][index])
             # A token that spans the prompt's end counts as the text's own.
-            if prompt:
+            if prompt and self._has_offsets:
                 own = sum(end > len(prompt) for _, end in encoded["offset_mapping"][index])
+            elif prompt:
+                own = max(0, own - self._prompt_tokens(prompt))
             prepared.append(PreparedText(ids, len(ids), own))
         return prepared
+
+    @property
+    def _has_offsets(self) -> bool:
+        """Whether the tokenizer tells which characters a token is from; those written in Python do not."""
+        return bool(getattr(self._tokenizer, "is_fast", True))
+
+    def _prompt_tokens(self, prompt: str) -> int:
+        """Return the number of a prompt's tokens, without special ones; at its end a token may join prompt and text."""
+        if prompt not in self._counted:
+            with self._lock:
+                self._counted[prompt] = len(self._tokenizer(prompt, add_special_tokens=False)["input_ids"])
+        return self._counted[prompt]
 
     def prompt_length(self, prompt: str) -> int:
         """Return the number of tokens of a prompt at the head of a text, leading special tokens counted in.

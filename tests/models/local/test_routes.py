@@ -15,7 +15,6 @@ from sentence_transformers.sentence_transformer.modules import (
     Normalize,
     Pooling,
     Router,
-    StaticEmbedding,
     Transformer,
 )
 
@@ -28,11 +27,11 @@ from pytest_embedbench.models.spec import ModelSpec, NamedModel
 TEXTS = ["how do whales breathe", "", "A volcano erupts when molten rock escapes.", "x " * 300]
 
 
-def static(folder: Path) -> list[torch.nn.Module]:
+def static(folder: Path) -> list[Any]:
     return list(SentenceTransformer(str(folder), device="cpu"))
 
 
-def encoder(folder: Path, width: int = 48) -> list[torch.nn.Module]:
+def encoder(folder: Path, width: int = 48) -> list[Any]:
     torch.manual_seed(3)
     return [Transformer(str(folder)), Pooling(32, "cls"), Dense(32, width)]
 
@@ -63,10 +62,8 @@ MODELS: Builders = {
 }  # fmt: skip
 
 
-def save(modules: list[torch.nn.Module], folder: Path, **settings: Any) -> SentenceTransformer:
-    SentenceTransformer(modules=modules, device="cpu", **settings).save_pretrained(
-        str(folder), create_model_card=False
-    )
+def save(modules: list[Any], folder: Path, **settings: Any) -> SentenceTransformer:
+    SentenceTransformer(modules=modules, device="cpu", **settings).save_pretrained(str(folder), create_model_card=False)
     return SentenceTransformer(str(folder), device="cpu")
 
 
