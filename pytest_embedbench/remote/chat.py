@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -40,11 +41,24 @@ class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _RequestForm(msgspec.Struct, frozen=True):
-    """The parts of a request that a server may refuse with 400."""
+    """The parts of a request that a server may refuse."""
 
     response_format: str = "json_schema"
     temperature: bool = True
 
+
+FORM_STATUSES = {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_IMPLEMENTED}
+"""Statuses of a request that the server does not accept, whether or not it says what it does not accept."""
+
+NEVER_FORM_STATUSES = {HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+"""Statuses that concern no form of a request, whatever their message says."""
+
+_FORM_WORDS = re.compile(
+    r"response[_ -]?format|json[_ -]?(?:schema|object|mode)|structured[_ -]?outputs?|guided[_ -]?(?:json|decoding)"
+    r"|\bgrammar\b|temperature",
+    re.IGNORECASE,
+)
+"""Words of a message that speaks of the form of a request."""
 
 _WEAKER_FORMAT = {"json_schema": "json_object", "json_object": "plain"}
 """Response format -> the weaker format to try if the server refuses it."""
@@ -53,9 +67,10 @@ _WEAKER_FORMAT = {"json_schema": "json_object", "json_object": "plain"}
 class Chat:
     """A chat model behind ``/chat/completions``, at temperature 0 if the server accepts that.
 
-    Structured output by JSON schema is tried first. If the server answers 400 before any request has succeeded,
-    ``json_object`` and then plain text are tried, and all further requests use what has worked. After that, a 400
-    is the fault of the single request.
+    Structured output by JSON schema is tried first. If the server refuses that before any request has succeeded,
+    ``json_object`` and then plain text are tried, and all further requests use what has worked. It refuses with 400,
+    422 or 501, or with any other error, also under status 200, whose message speaks of the form. After a success, an
+    error is the fault of the single request.
 
     Args:
         endpoint: the server.
@@ -89,7 +104,7 @@ class Chat:
             try:
                 reply = await self._post(messages, form)
             except EndpointError as error:
-                if error.status != HTTPStatus.BAD_REQUEST:
+                if not self._concerns_form(error):
                     raise
                 # Requests run at the same time: another one may have found a form that works.
                 other = self._form if self._form_works else _weaker(form, error.problem)
@@ -110,6 +125,14 @@ class Chat:
             headers=reply.headers,
         )
 
+    def _concerns_form(self, error: EndpointError) -> bool:
+        """Whether the server refuses the form of the request, e.g. knows no ``json_schema``."""
+        if error.status in NEVER_FORM_STATUSES:
+            return False
+        # The model's own name may hold such words, and the message that there is no such model names it.
+        message = error.problem.replace(self._model, "")
+        return error.status in FORM_STATUSES or bool(_FORM_WORDS.search(message))
+
     async def _post(self, messages: Sequence[Message], form: _RequestForm) -> Reply[_Completion]:
         payload: dict[str, Any] = {"model": self._model, "messages": list(messages)}
         if form.temperature:
@@ -123,7 +146,7 @@ class Chat:
 
 
 def _weaker(form: _RequestForm, problem: str) -> _RequestForm | None:
-    """Return the form to try after a 400 with this message; None if there is no weaker one."""
+    """Return the form to try after a refusal with this message; None if there is no weaker one."""
     # Some reasoning models refuse any temperature but their own; the message then names the field.
     if form.temperature and "temperature" in problem:
         return msgspec.structs.replace(form, temperature=False)

@@ -119,6 +119,43 @@ def test_other_errors_change_no_form(server: FakeServer) -> None:
     assert len(server.seen()) == 1
 
 
+REFUSALS = {
+    "422": {"kind": "status", "status": 422, "body": "Extra inputs are not permitted"},
+    "404": {"kind": "status", "status": 404, "body": "response_format: json_schema is not available"},
+    "501": {"kind": "status", "status": 501, "body": "not implemented"},
+    "500": {"kind": "status", "status": 500, "body": "unsupported: structured output"},
+    "403": {"kind": "status", "status": 403, "body": "your plan has no JSON mode"},
+    "200": {"kind": "raw", "body": '{"error": {"message": "unknown response_format"}}'},
+    "200 with a code": {"kind": "raw", "body": '{"error": "guided_json failed", "choices": null}'},
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS)
+def test_a_form_may_be_refused_with_any_status(server: FakeServer, refusal: dict[str, Any]) -> None:
+    times = 3 if refusal["status" if "status" in refusal else "kind"] == 500 else 1  # 500 may pass
+    server.behave(*[refusal] * times, default=says("ok"))
+    answers, fallback = ask(server, 2)
+    assert [answer.text for answer in answers] == ["ok", "ok"]
+    assert forms(server) == [*[("json_schema", True)] * times, ("json_object", True), ("json_object", True)]
+    assert "json_object was used" in fallback
+
+
+@pytest.mark.parametrize("status", [404, 500, 200])
+def test_an_unknown_model_is_final_whatever_its_name(server: FakeServer, status: int) -> None:
+    message = "The model `json_schema-judge` does not exist"
+    body = f'{{"error": {{"message": "{message}"}}}}'
+    failing = {"kind": "raw", "body": body} if status == 200 else {"kind": "status", "status": status, "body": body}
+    server.behave(default=failing)
+
+    async def run() -> None:
+        async with Endpoint(EndpointSettings(url=server.url, attempts=1)) as endpoint:
+            await Chat(endpoint, "json_schema-judge", SCHEMA).ask([{"role": "user", "content": "x"}])
+
+    with pytest.raises(EndpointError, match="does not exist"):
+        asyncio.run(run())
+    assert len(server.seen()) == 1
+
+
 @pytest.mark.parametrize(
     "body", ['{"choices": []}', '{"choices": [{"message": {"content": null, "refusal": "I will not"}}]}']
 )
@@ -129,6 +166,9 @@ def test_a_server_that_says_nothing(server: FakeServer, body: str) -> None:
 
 
 def test_what_is_no_completion_is_an_error(server: FakeServer) -> None:
-    server.behave({"kind": "raw", "body": '{"error": {"message": "overloaded"}}'})
-    with pytest.raises(AnswerError, match=r"`choices`.*overloaded"):
+    server.behave(default={"kind": "raw", "body": '{"error": {"message": "no such thing"}}'})
+    with pytest.raises(EndpointError, match="the answer is an error: no such thing"):
+        ask(server)
+    server.behave(default={"kind": "raw", "body": '{"text": "hello"}'})
+    with pytest.raises(AnswerError, match="`choices`"):
         ask(server)
