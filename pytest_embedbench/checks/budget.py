@@ -6,10 +6,10 @@ import math
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_embedbench.checks.check import NO_LOAD_PROFILE, Check
-from pytest_embedbench.checks.margin import compare_to_limit
+from pytest_embedbench.checks.margin import AT_LEAST, CLIENT_LIMITED, compare_to_limit
 from pytest_embedbench.checks.verdict import PairNames, Status, Verdict
 from pytest_embedbench.core.thresholds import SIDES, Limit
-from pytest_embedbench.load.notes import overload_note
+from pytest_embedbench.load.notes import busy_note, is_client_limited, overload_note
 from pytest_embedbench.load.quantiles import PERCENTILES, min_samples
 from pytest_embedbench.load.shape import Shape
 from pytest_embedbench.load.statistics import TOKENS_FROM
@@ -104,9 +104,11 @@ def judge_load(pair: PairNames, check: BudgetCheck, load: LoadEvidence) -> Verdi
         measured, holds = OVERLOAD, False
         explanation = f"{check.title} must be {limit.show_bound()}: {overload}"
     elif value is not None and not refusal:
-        measured, holds = limit.show(value), limit.holds(value)
-        explanation = compare_to_limit(check.title, value, limit, measured_interval(limit, profile))
-        explanation += _sent_again(limit, profile)
+        at_least = _is_lower_bound(limit, profile)
+        measured, holds = (AT_LEAST if at_least else "") + limit.show(value), limit.holds(value)
+        interval = measured_interval(limit, profile)
+        explanation = compare_to_limit(check.title, value, limit, interval, at_least=at_least)
+        explanation += (CLIENT_LIMITED if at_least else "") + _sent_again(limit, profile) + _busy(limit, profile)
     else:
         holds, reason = False, refusal or f"{limit.subject} was not measured here"
         explanation = f"{check.title} must be {limit.show_bound()}, which cannot be decided: {reason}"
@@ -157,7 +159,8 @@ def _speed(side: SideStatistics) -> str:
     if side.arrivals:
         return _latency(side)
     source = TOKENS_FROM[side.tokens_from or "tokenizer"]
-    return f"{side.tokens_per_s:,.0f} tok/s{source and f' ({source})'}"
+    at_least = AT_LEAST if is_client_limited(side) else ""
+    return f"{at_least}{side.tokens_per_s:,.0f} tok/s{source and f' ({source})'}"
 
 
 def _overload(limit: Limit, profile: ProfileResult) -> str:
@@ -193,6 +196,18 @@ def _enough_seconds(side: SideStatistics, share: float) -> int:
     """Return the ``--embed-profile-seconds`` within which a side gets the samples of the ``share`` quantile."""
     rate = side.arrivals.rate_per_s if side.arrivals else side.requests_per_s
     return max(1, math.ceil(min_samples(share) / rate))
+
+
+def _is_lower_bound(limit: Limit, profile: ProfileResult) -> bool:
+    """Whether the budget is on a rate that the load client has limited."""
+    side_name, _, statistic = limit.subject.partition(" ")
+    return statistic == "throughput" and is_client_limited(_side(side_name, profile))
+
+
+def _busy(limit: Limit, profile: ProfileResult) -> str:
+    """Return what else the machine did during the load, to follow an explanation; "" if nothing disturbed it."""
+    note = busy_note(profile.circumstances) if limit.subject.partition(" ")[0] in SIDES else ""
+    return note and f"; {note}"
 
 
 def _sent_again(limit: Limit, profile: ProfileResult) -> str:

@@ -15,12 +15,20 @@ MIN_MULTIPLE = 2.0
 """Ratio to the limit; from here on a value is shown as a multiple of the limit, below it in percent above or below."""
 
 
-def compare_to_limit(name: str, value: float, limit: Limit, interval: Interval | None) -> str:
+AT_LEAST = "at least "
+"""Words before a rate that the load client or the search has limited, and not the model."""
+
+CLIENT_LIMITED = "; the load client was the limit, so the server may do more"
+
+
+def compare_to_limit(
+    name: str, value: float, limit: Limit, interval: Interval | None, *, at_least: bool = False
+) -> str:
     """Return e.g. ``b1 c16 query p99 is 210.0 ms (95% interval 190.0 to 240.0 ms), must be <= 300 ms: 30% below``.
 
-    ``value`` and ``interval`` are in the limit's base unit.
+    ``value`` and ``interval`` are in the limit's base unit. ``at_least`` says that the value is a lower bound.
     """
-    measured = limit.show(value) + show_interval(limit, interval)
+    measured = (AT_LEAST if at_least else "") + limit.show(value) + show_interval(limit, interval)
     return f"{name} is {measured}, must be {limit.show_bound()}: {margin(value, limit.bound)}{doubt(limit, interval)}"
 
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from pytest_embedbench.checks.budget import BudgetCheck
 from pytest_embedbench.checks.evidence import MaxRateSearch
-from pytest_embedbench.checks.margin import margin, show_interval
+from pytest_embedbench.checks.margin import AT_LEAST, CLIENT_LIMITED, margin, show_interval
 from pytest_embedbench.core.thresholds import RateLimit
+from pytest_embedbench.load.notes import busy_note
 from pytest_embedbench.load.rates import SEARCH_END_TEXTS
 
 if TYPE_CHECKING:
@@ -49,18 +50,22 @@ def judge_max_rate(pair: PairNames, check: MaxRateCheck, result: RateResult) -> 
     return check.verdict(
         pair,
         status,
-        measured=limit.show(result.found.rate),
+        measured=_show_rate(limit, result),
         limit=limit.show_bound(),
         value=result.found.rate,
         explanation=explanation,
     )
 
 
+def _show_rate(limit: RateLimit, result: RateResult) -> str:
+    return (AT_LEAST if result.found.is_lower_bound else "") + limit.show(result.found.rate)
+
+
 def explain(title: str, limit: RateLimit, result: RateResult) -> str:
     """Describe the search in one line: the rate, the bracket, the margin, p99 at the rate, and why the search ended."""
     search = result.found
     refuted = "no rate failed" if search.refuted is None else f"{limit.show(search.refuted)} did not hold"
-    text = f"{title} is {limit.show(search.rate)} ({refuted}), must be {limit.show_bound()}: "
+    text = f"{title} is {_show_rate(limit, result)} ({refuted}), must be {limit.show_bound()}: "
     text += margin(search.rate, limit.bound)
     high = float("inf") if search.refuted is None else search.refuted
     # The bracket's ends are decided, since they were tried: only a limit strictly inside is uncertain.
@@ -73,4 +78,7 @@ def explain(title: str, limit: RateLimit, result: RateResult) -> str:
     # A server may answer texts from a cache, so the reader is told when texts were sent again.
     sent = sum(probe.requests for probe in search.probes) * result.batch
     again = f" with {result.distinct_texts:,} distinct texts, sent again" if sent > result.distinct_texts else ""
-    return f"{text}; {search.tried}{again}, {SEARCH_END_TEXTS[search.ended]}"
+    text += f"; {search.tried}{again}, {SEARCH_END_TEXTS[search.ended]}"
+    text += CLIENT_LIMITED if search.client_limited else ""
+    busy = busy_note(result.circumstances)
+    return f"{text}; {busy}" if busy else text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pytest_embedbench.checks.check import NO_LOAD_PROFILE, Check
+from pytest_embedbench.load.notes import busy_note
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.models.spec import NamedModel
 
@@ -78,9 +79,10 @@ def explain(check: SlowdownCheck, side: SideSlowdown, result: SlowdownResult) ->
     else:
         finding = f"within {limit}"
     again = f", of {side.distinct_texts:,} distinct texts" if side.distinct_texts < side.texts else ""
+    busy = busy_note(result.circumstances)
     return (
         f"{check.side} under {result.shape} takes {side.ratio:.3f} times as long as with {result.against} "
         f"({100 * side.confidence:g}% interval {side.low:.3f} to {side.high:.3f}): {finding}; "
         f"medians {side.model_ms:.2f} ms and {side.baseline_ms:.2f} ms, {side.pairs:,} pairs{again} "
-        f"in {side.seconds:.1f} s ({STOPPED[side.stopped]}), on {result.hardware}"
+        f"in {side.seconds:.1f} s ({STOPPED[side.stopped]}), on {result.hardware}{busy and f'; {busy}'}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -14,9 +15,9 @@ import msgspec
 from pytest_embedbench.core.files import distinct_file_name, write_atomically
 from pytest_embedbench.core.thresholds import SIDES
 from pytest_embedbench.engine.pair_results import amend
-from pytest_embedbench.load.circumstances import record_circumstances
+from pytest_embedbench.load.circumstances import CircumstancesRecorder, record_circumstances
 from pytest_embedbench.load.closed_loop import profile_side, shuffled_texts
-from pytest_embedbench.load.notes import notes
+from pytest_embedbench.load.notes import busy_note, notes
 from pytest_embedbench.load.open_loop import OpenLoop, profile_open_side
 from pytest_embedbench.load.rate_search import max_rate
 from pytest_embedbench.load.rates import RateResult
@@ -25,6 +26,7 @@ from pytest_embedbench.load.shape import OpenShape
 from pytest_embedbench.load.side_by_side import Conditions, compare_side
 from pytest_embedbench.load.statistics import ProfileResult, SideStatistics
 from pytest_embedbench.machine.environment import hardware_name, peak_memory_bytes
+from pytest_embedbench.models.served.wire import Wired
 
 if TYPE_CHECKING:
     from pytest_embedbench.checks.evidence import MaxRateSearch
@@ -61,7 +63,7 @@ class Profiler:
             if isinstance(shape, OpenShape)
             else partial(profile_side, shape=shape)
         )
-        with record_circumstances(model.facts, energy=self.settings.energy) as watch:
+        with self._watched(model) as watch:
             for side in SIDES:
                 texts, role = side_texts(work.dataset, side)
                 measured = measure(
@@ -81,7 +83,7 @@ class Profiler:
             hardware=hardware_name(self.loader.device),
             query=sides["query"],
             corpus=sides["corpus"],
-            note=notes(sides),
+            note="; ".join(filter(None, (notes(sides), busy_note(watch.circumstances)))),
             circumstances=watch.circumstances,
         )
 
@@ -98,6 +100,11 @@ class Profiler:
 
         return amend(self.store, work, add)
 
+    def _watched(self, model: Encoder) -> AbstractContextManager[CircumstancesRecorder]:
+        """Return a context manager that records the circumstances of a measurement of the model."""
+        wire = model.wire() if isinstance(model, Wired) else None
+        return record_circumstances(model.facts, energy=self.settings.energy, server_url=wire.url if wire else "")
+
     def max_rate(self, work: PairWork, model: Encoder, search: MaxRateSearch, bounds: Iterable[float]) -> RateResult:
         """Search for the highest rate (requests a second) under a latency.
 
@@ -105,7 +112,7 @@ class Profiler:
         """
         texts, role = side_texts(work.dataset, search.side)
         loop = OpenLoop(model, texts, role, search.batch, self.loader.budget(model).tokens)
-        with record_circumstances(model.facts, energy=self.settings.energy) as watch, loop:
+        with self._watched(model) as watch, loop:
             highest, sides = max_rate(
                 loop,
                 limit_ms=search.latency_ms,
@@ -163,12 +170,15 @@ class Profiler:
             tokens = self.loader.budget(model).tokens
             conditions = Conditions(self.settings.profile_seconds, confidence, tokens, self.progress)
             sides: dict[str, SideSlowdown] = {}
-            for side in SIDES:
-                texts, role = side_texts(work.dataset, side)
-                measured = compare_side(models, texts, role, shape, conditions)
-                file = work.path.with_suffix(f".{shape.slug}.against-{distinct_file_name(against.alias)}.{side}.csv")
-                write_atomically(file, dump_pairs(measured.pairs))
-                sides[side] = msgspec.structs.replace(measured.statistics, samples=file.name)
+            with self._watched(model) as watch:
+                for side in SIDES:
+                    texts, role = side_texts(work.dataset, side)
+                    measured = compare_side(models, texts, role, shape, conditions)
+                    file = work.path.with_suffix(
+                        f".{shape.slug}.against-{distinct_file_name(against.alias)}.{side}.csv"
+                    )
+                    write_atomically(file, dump_pairs(measured.pairs))
+                    sides[side] = msgspec.structs.replace(measured.statistics, samples=file.name)
         result = SlowdownResult(
             shape=str(shape),
             against=against.alias,
@@ -178,6 +188,7 @@ class Profiler:
             measured_on=datetime.now(UTC).date().isoformat(),
             query=sides["query"],
             corpus=sides["corpus"],
+            circumstances=watch.circumstances,
         )
         name = f"{shape} against {against.alias}"
         amend(

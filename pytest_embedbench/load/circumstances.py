@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pytest_embedbench.machine.energy import Energy, metered_energy
+from pytest_embedbench.machine.other_work import watched_others
 
 if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import ModelFacts
@@ -51,6 +52,12 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     most_mhz: float | None = None
     throttled: int | None = None
     withheld_ms: float | None = None
+    busy_cores: float | None = None
+    """Cores that other processes kept busy meanwhile, of ``cores``; without the measured server's."""
+    cores: int | None = None
+    """Processors that this process may use."""
+    stolen_share: float | None = None
+    """Share of these processors' time that the hypervisor gave to other machines."""
     gpu: GpuState | None = None
     energy: Energy | None = None
     """Energy that the machine took; None where the user did not ask for it."""
@@ -65,7 +72,7 @@ class CircumstancesRecorder:
 
 @contextmanager
 def record_circumstances(
-    facts: ModelFacts, root: Path = Path("/"), *, energy: bool = False
+    facts: ModelFacts, root: Path = Path("/"), *, energy: bool = False, server_url: str = ""
 ) -> Iterator[CircumstancesRecorder]:
     """Record the circumstances of the profile that runs in the ``with`` block.
 
@@ -73,6 +80,7 @@ def record_circumstances(
         facts: the model's facts about itself.
         root: root of the system's files.
         energy: whether to measure energy too.
+        server_url: address of the server that is measured; "" for a model in this process.
     """
     recorder, system = CircumstancesRecorder(facts), _SystemFiles(root)
     before = msgspec.structs.replace(
@@ -85,14 +93,18 @@ def record_circumstances(
     )
     with metered_energy() if energy else nullcontext(lambda: None) as used:
         throttled, withheld = system.throttled(), system.withheld_ms()
-        with _gpu(facts.device) as gpu:
+        with _gpu(facts.device) as gpu, watched_others(server_url, root / "proc") as others:
             yield recorder
+        other = others()
         # The clock is read first, while the cores are still at the speed of the work.
         after = msgspec.structs.replace(
             before,
             mhz_after=system.mhz(),
             throttled=_since(throttled, system.throttled()),
             withheld_ms=_since(withheld, system.withheld_ms()),
+            busy_cores=other and other.busy_cores,
+            cores=other and other.cores,
+            stolen_share=other and other.stolen_share,
             gpu=gpu(),
         )
     recorder.circumstances = msgspec.structs.replace(after, energy=used())

@@ -83,13 +83,15 @@ class OpenSide(NamedTuple):
     """Statistics of one side at one rate, with the samples behind them.
 
     A sample's ``sent_s`` is when its request was due. ``gave_up`` says that the load ended early because it was
-    hopeless; then ``statistics`` are of the requests until its end.
+    hopeless; then ``statistics`` are of the requests until its end. ``client_share`` is the share of one core that the
+    load client used; None where it shares a process with the model.
     """
 
     rate: float
     statistics: SideStatistics
     samples: list[Sample]
     gave_up: bool
+    client_share: float | None = None
 
 
 class OpenLoop:
@@ -150,7 +152,7 @@ class OpenLoop:
         outcome = self._running.open(timed, LoadControl(is_enough=is_hopeless, advance=advance))
         statistics = statistics_of(outcome.answered, self.batch, self._running.batches[formed:])
         samples = [request.sample for request in outcome.answered]
-        return OpenSide(rate, statistics, samples, gave_up=outcome.ended is not None)
+        return OpenSide(rate, statistics, samples, outcome.ended is not None, outcome.cpu_share)
 
     def _requests(self, count: int) -> Iterator[list[str]]:
         return ([next(self._texts) for _ in range(self.batch)] for _ in range(count))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from pytest_embedbench.load.notes import MAX_CLIENT_SHARE
 from pytest_embedbench.load.open_loop import OpenLoop, OpenSide
 from pytest_embedbench.load.quantiles import PERCENTILES, min_samples
 from pytest_embedbench.load.rates import MAX_PROBES, MaxRate, RateProbe, SearchEnded
@@ -74,17 +75,25 @@ def allowed_over_limit(requests: int) -> int:
 
 
 def judge_rate(side: OpenSide, limit_ms: float) -> RateProbe:
-    """Return the result of one rate: it held if its p99 is within the limit and it was not given up early."""
+    """Return the result of one rate: it held if its p99 is within the limit and it was not given up early.
+
+    A rate at which the load client used most of its core and sent requests late failed for the client, not for the
+    server.
+    """
     statistics = side.statistics
     p99 = None if side.gave_up else statistics.p99_ms
+    holds = p99 is not None and p99 <= limit_ms
+    lag_ms = lateness_ms(side.samples)
+    late = lag_ms > MAX_CLIENT_SHARE * limit_ms and (side.client_share or 0.0) > MAX_CLIENT_SHARE
     return RateProbe(
         rate=side.rate,
         requests=statistics.requests,
-        holds=p99 is not None and p99 <= limit_ms,
+        holds=holds,
         p50_ms=None if side.gave_up else statistics.p50_ms,
         p99_ms=p99,
         p99_interval_ms=None if side.gave_up else statistics.intervals_ms.get("p99"),
-        lag_ms=lateness_ms(side.samples),
+        lag_ms=lag_ms,
+        client_limited=late and not holds,
     )
 
 

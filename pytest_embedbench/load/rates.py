@@ -37,6 +37,8 @@ class RateProbe(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float | None = None
     p99_interval_ms: Interval | None = None
     lag_ms: float = 0.0
+    client_limited: bool = False
+    """Whether the rate failed since the load client could not send it; the server may hold it."""
 
 
 class MaxRate(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +52,16 @@ class MaxRate(msgspec.Struct, frozen=True, kw_only=True):
     refuted: float | None
     ended: SearchEnded
     probes: list[RateProbe]
+
+    @property
+    def client_limited(self) -> bool:
+        """Whether the lowest rate that failed did so for the load client."""
+        return any(probe.client_limited for probe in self.probes if probe.rate == self.refuted)
+
+    @property
+    def is_lower_bound(self) -> bool:
+        """Whether the server may hold more than ``rate``: no rate failed, or one that the client could not send."""
+        return self.rate > 0 and (self.refuted is None or self.client_limited)
 
     @property
     def tried(self) -> str:

@@ -12,6 +12,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from pytest_embedbench.load.circumstances import Circumstances
+
 MAX_LOGARITHM = 700.0
 """Natural logarithm; a larger one counts as that of infinity, since double precision ends at e^709."""
 
@@ -80,6 +82,7 @@ class SlowdownResult(msgspec.Struct, frozen=True, kw_only=True):
     measured_on: str
     query: SideSlowdown
     corpus: SideSlowdown
+    circumstances: Circumstances | None = None
 
 
 def ratio_of(pairs: Sequence[TimedPair], confidence: float) -> Ratio:

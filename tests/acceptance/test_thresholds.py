@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import re
 from typing import TYPE_CHECKING
@@ -9,8 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_embedbench.load.quantiles import percentile
+from pytest_embedbench.machine.other_work import OtherWork
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from tests.acceptance.conftest import Project
 
 
@@ -119,10 +123,38 @@ def test_budgets_on_this_hardware_pass_and_fail(project: Project) -> None:
         ("b2 c1 memory", "<= 1 MB", "FAIL"),
     ]
     result.stdout.fnmatch_lines(
-        ["b2 c1 corpus throughput is * tok/s, must be >= 1,000,000,000,000 tok/s: less than 1% of the limit"]
+        ["b2 c1 corpus throughput is * tok/s, must be >= 1,000,000,000,000 tok/s: less than 1% of the limit*"]
     )
     assert "query p99 is " in project.text(result)
     assert re.search(r"must be <= 100 s: .*; from \d texts, each sent \d+( or \d+)? times", project.text(result))
+
+
+def test_other_work_on_the_machine_is_a_note_everywhere(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the verdict, in the result, on the card and on the leaderboard; the budget itself is judged as always."""
+
+    @contextlib.contextmanager
+    def busy(*_: object) -> Iterator[Callable[[], OtherWork]]:
+        yield lambda: OtherWork(1.25, 4, 0.5)
+
+    monkeypatch.setattr("pytest_embedbench.load.circumstances.watched_others", busy)
+    budget = '["query p50 <= 100 s", "memory <= 1000 GB", "max rate >= 0.001 /s at p99 <= 100 ms"]'
+    project.suite(more=f"[[checks]]\nprofile = 'b1 c1'\nbudget = {budget}\n")
+    result = project.run("-k", "budget", "--embed-profile-seconds=0.1", "--embed-leaderboard=board")
+    result.assert_outcomes(passed=3, deselected=1)
+    said = "the machine was busy: other processes used 1.2 of 4 cores and the hypervisor gave 50% of its time to others"
+    told = [line for line in project.text(result).splitlines() if line.startswith("minilm on facts: b1")]
+    assert [line.endswith(f"; {said}") for line in told] == [True, False, True]
+    details = project.result().embedbench
+    assert details.profiles["b1 c1"].note.endswith(said)
+    circumstances = details.profiles["b1 c1"].circumstances
+    assert circumstances is not None
+    assert (circumstances.busy_cores, circumstances.cores, circumstances.stolen_share) == (1.25, 4, 0.5)
+    (card,) = (project.folder / "embedbench-out" / "cards").glob("*.md")
+    page = card.read_text("utf-8")
+    assert f"b1 c1: {said}" in page
+    assert f"Highest rate of query at 1: {said}" in page
+    board = (project.folder / "board" / "index.md").read_text("utf-8")
+    assert f"minilm on facts: its latency was measured while {said}" in board
 
 
 def test_a_percentile_without_its_samples_is_no_green_gate(project: Project) -> None:

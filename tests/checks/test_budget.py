@@ -18,7 +18,7 @@ from pytest_embedbench.core.thresholds import OPERATORS, Limit, RateLimit, parse
 from pytest_embedbench.load.quantiles import Interval
 from pytest_embedbench.load.rates import MaxRate, RateProbe, RateResult
 from pytest_embedbench.load.shape import LoadShape, OpenShape
-from pytest_embedbench.load.statistics import Arrivals, ProfileResult, summarize
+from pytest_embedbench.load.statistics import Arrivals, ClientCost, ProfileResult, summarize
 
 if TYPE_CHECKING:
     from pytest_embedbench.checks.verdict import Verdict
@@ -309,7 +309,8 @@ def test_a_bracket_around_the_limit_is_not_certain(bound: float, status: str, ce
 
 def test_where_no_rate_failed_or_none_held() -> None:
     none_failed = searched(TEXT, msgspec.structs.replace(FOUND, refuted=None, ended="time"))
-    assert "(no rate failed)" in none_failed.explanation
+    assert none_failed.measured == "at least 70.0 /s"
+    assert "b4 query max rate is at least 70.0 /s (no rate failed), must be " in none_failed.explanation
     assert none_failed.explanation.endswith("time was up")
     one = searched(TEXT, msgspec.structs.replace(FOUND, refuted=None, ended="time", probes=FOUND.probes[:1]))
     assert one.explanation.endswith("; 1 rate tried, time was up")
@@ -317,6 +318,33 @@ def test_where_no_rate_failed_or_none_held() -> None:
     assert none_held.status == "failed"
     assert "is 0.000 /s (2.00 /s did not hold)" in none_held.explanation
     assert "there p99" not in none_held.explanation
+
+
+def test_a_rate_that_the_client_could_not_send_is_no_upper_bound() -> None:
+    probes = [FOUND.probes[0], msgspec.structs.replace(FOUND.probes[1], client_limited=True)]
+    verdict = searched("max rate >= 90 /s at p99 <= 500 ms", msgspec.structs.replace(FOUND, probes=probes))
+    assert (verdict.status, verdict.measured) == ("failed", "at least 70.0 /s")
+    assert verdict.explanation.endswith(
+        "bracket narrow enough; the load client was the limit, so the server may do more"
+    )
+    none_held = searched(TEXT, msgspec.structs.replace(FOUND, rate=0.0, probes=probes[1:]))
+    assert none_held.measured == "0.000 /s"
+
+
+def test_a_throughput_that_the_client_has_limited_is_at_least_that() -> None:
+    side = msgspec.structs.replace(SIDE, client=ClientCost(cpu_share=0.9, capacity_per_s=9000))
+    load = LoadEvidence(msgspec.structs.replace(PROFILE, query=side, corpus=side), 30.0, {})
+    check = BudgetCheck(shape=LoadShape(1, 16), limit=parse_budget("corpus throughput >= 300 requests/s"))
+    verdict = judge_load(PAIR, check, load)
+    assert (verdict.status, verdict.measured, verdict.value) == ("failed", "at least 250.0 requests/s", 250)
+    assert verdict.explanation == (
+        "b1 c16 corpus throughput is at least 250.0 requests/s, must be >= 300 requests/s: 17% below; the load client was "
+        "the limit, so the server may do more"
+    )
+    latency = judge_load(PAIR, msgspec.structs.replace(check, limit=parse_budget("query p99 <= 300 ms")), load)
+    assert latency.measured == "210.0 ms"
+    reported = judge_load(PAIR, BudgetCheck(shape=LoadShape(1, 16)), load)
+    assert reported.measured == "query p50 100.0 ms, corpus at least 2,500 tok/s"
 
 
 def test_texts_that_are_sent_again_are_told() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from pytest_embedbench.load.notes import notes
+from pytest_embedbench.load.circumstances import Circumstances
+from pytest_embedbench.load.notes import busy_note, is_client_limited, notes
 from pytest_embedbench.load.statistics import Arrivals, ClientCost, SideStatistics, summarize
 
 
@@ -27,7 +28,25 @@ def test_texts_that_were_sent_again() -> None:
 def test_a_client_that_may_be_what_was_measured(share: float, capacity: float) -> None:
     result = notes({"query": side(client=ClientCost(cpu_share=share, capacity_per_s=capacity)), "corpus": side()})
     part = f"{share:.0%} of a core; 2,000 of the {capacity:,.0f} requests/s that it can send"
-    assert result == f"query: the load client itself was busy ({part})"
+    assert result == f"query: the load client itself was busy ({part}), so that rates are lower bounds"
+    assert is_client_limited(side(client=ClientCost(cpu_share=share, capacity_per_s=capacity)))
+    assert not is_client_limited(side(client=ClientCost(cpu_share=0.4, capacity_per_s=9000)))
+    assert not is_client_limited(side())
+
+
+@pytest.mark.parametrize(
+    ("busy", "cores", "stolen", "said"),
+    [
+        (0.2, 2, 0.05, ""),
+        (0.25, 2, 0.0, "the machine was busy: other processes used 0.2 of 2 cores"),
+        (1.0, 1, 0.0, "the machine was busy: other processes used 1.0 of 1 core"),
+        (None, 2, 0.06, "the machine was busy: the hypervisor gave 6% of its time to others"),
+        (None, None, None, ""),
+    ],
+)
+def test_what_else_the_machine_did(busy: float | None, cores: int | None, stolen: float | None, said: str) -> None:
+    assert busy_note(Circumstances(busy_cores=busy, cores=cores, stolen_share=stolen)) == said
+    assert busy_note(None) == ""
 
 
 def arrived(*, kept_up: bool | None, lag_ms: float = 0.1, unanswered: int = 0) -> SideStatistics:

@@ -9,20 +9,24 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_embedbench.encode.progress import SilentProgress
-from pytest_embedbench.load.open_loop import OpenLoop, arrivals
+from pytest_embedbench.load.open_loop import OpenLoop, OpenSide, arrivals
 from pytest_embedbench.load.quantiles import min_samples, percentile
 from pytest_embedbench.load.rate_search import (
     PRECISION,
     allowed_over_limit,
+    judge_rate,
     max_rate,
     requests_needed,
     search,
 )
 from pytest_embedbench.load.rates import MAX_PROBES, MaxRate, RateProbe
+from pytest_embedbench.load.samples import Sample
+from pytest_embedbench.load.statistics import summarize
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
 if TYPE_CHECKING:
@@ -147,6 +151,17 @@ def test_a_probe_is_long_enough_for_a_p99_and_for_an_overload_to_show(rate: floa
     capacity = rate / (1 + PRECISION)
     wait_at_the_end_s = requests / capacity - requests / rate
     assert wait_at_the_end_s * 1000 >= limit_ms * (1 - 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("late_ms", "share", "limited"), [(60.0, 0.9, True), (40.0, 0.9, False), (60.0, 0.4, False), (60.0, None, False)]
+)
+def test_a_rate_that_the_client_could_not_send_is_told(late_ms: float, share: float | None, limited: bool) -> None:
+    samples = [Sample(0.01 * number, 150.0, None, late_ms) for number in range(400)]
+    statistics = summarize([150.0] * 400, batch=1, own_tokens=1, tokens=1, seconds=4.0, distinct_texts=400)
+    side = OpenSide(100.0, statistics, samples, gave_up=False, client_share=share)
+    assert judge_rate(side, 100).client_limited is limited
+    assert not judge_rate(side, 200).client_limited, "it held"
 
 
 class Model:

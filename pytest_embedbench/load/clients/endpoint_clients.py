@@ -109,7 +109,7 @@ class EndpointClients:
                         group.create_task(client(start))
 
         self._run_monitored(clients(), LoadMonitor(answered, ended, control))
-        return LoadOutcome(answered, ended[0] if ended else None)
+        return LoadOutcome(answered, ended[0] if ended else None, cpu_share=self._cpu_share)
 
     @cached_property
     def cost(self) -> ClientCost | None:
@@ -173,7 +173,7 @@ class EndpointClients:
                         task.cancel()
 
         self._run_monitored(clients(), LoadMonitor(answered, ended, control))
-        return LoadOutcome(answered, ended[0] if ended else None, len(in_flight) - len(answered))
+        return LoadOutcome(answered, ended[0] if ended else None, len(in_flight) - len(answered), self._cpu_share)
 
     @contextmanager
     def _accounted(self) -> Iterator[None]:

@@ -32,6 +32,8 @@ class LoadOutcome(NamedTuple):
     answered: list[AnsweredRequest]
     ended: Ended | None
     unanswered: int = 0
+    cpu_share: float | None = None
+    """Share of one core that the client used; None where it shares a process with the model."""
 
 
 class LoadControl(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pytest_embedbench.load.notes import overload_note
+from pytest_embedbench.load.notes import busy_note, is_client_limited, overload_note
 from pytest_embedbench.load.rates import SEARCH_END_TEXTS, RateResult
 from pytest_embedbench.load.statistics import TOKENS_FROM, ProfileResult
 from pytest_embedbench.machine.environment import short_hardware_name
@@ -156,6 +156,9 @@ def _section(result: PairResult, plots: Sequence[Plot]) -> Section:
         blocks += _performance(profile)
     if details.max_rates:
         blocks.append(Rates(rows=tuple(map(_highest_rate, details.max_rates.values()))))
+        for search in details.max_rates.values():
+            if busy := busy_note(search.circumstances):
+                blocks.append(TextBlock(text=one_line(f"Highest rate of {search.side} at {search.batch}: {busy}")))
     blocks += plots
     if dataset.facts.reference:
         blocks.append(Reference(url=link_url(dataset.facts.reference)))
@@ -182,7 +185,9 @@ def _performance(profile: ProfileResult) -> Iterator[Block]:
         p50 = _latency(statistics.p50_ms)
         # A closed loop has a throughput of its own; in an open loop it is only the rate that was asked for.
         if statistics.arrivals is None:
-            values |= {side: fmt.rate(statistics.tokens_per_s), f"{side} p50": p50}
+            # The name and the figure are printed one after the other: "Corpus at least 6.1K tok/s".
+            rate = f"{side} at least" if is_client_limited(statistics) else side
+            values |= {rate: fmt.rate(statistics.tokens_per_s), f"{side} p50": p50}
         elif statistics.arrivals.kept_up:
             values |= {f"{side} p50": p50, f"{side} p99": _latency(statistics.p99_ms)}
     measures = tuple(NamedFigure(name=name, figure=Figure(text=text)) for name, text in values.items() if text)
@@ -199,6 +204,8 @@ def _performance(profile: ProfileResult) -> Iterator[Block]:
     for side, statistics in sides.items():
         if reason := overload_note(statistics):
             yield TextBlock(text=one_line(f"{side} under {name}: {reason}"))
+    if busy := busy_note(profile.circumstances):
+        yield TextBlock(text=one_line(f"{name}: {busy}"))
 
 
 def _highest_rate(search: RateResult) -> HighestRate:
@@ -208,6 +215,7 @@ def _highest_rate(search: RateResult) -> HighestRate:
         batch=Figure(text=fmt.count(search.batch)),
         limit=Figure(text=fmt.latency(outcome.limit_ms)),
         held=Figure(text=fmt.request_rate(outcome.rate)) if outcome.rate else None,
+        at_least=outcome.is_lower_bound,
         failed=None if outcome.refuted is None else Figure(text=fmt.request_rate(outcome.refuted)),
         ended=f"{outcome.tried}, {SEARCH_END_TEXTS[outcome.ended]}",
         hardware=one_line(short_hardware_name(search.hardware), cell=True),

@@ -156,13 +156,15 @@ class HighestRate(Fact, frozen=True, kw_only=True):
     """A search for the highest rate at which p99 is at most ``limit``.
 
     ``batch`` is the number of texts per request. ``held`` is the highest rate that held, ``failed`` the lowest that
-    failed; None if there is none. ``ended`` says how and why the search ended.
+    failed; None if there is none. ``at_least`` says that the server may hold more, since no rate failed or the load
+    client could not send more. ``ended`` says how and why the search ended.
     """
 
     side: str
     batch: Figure
     limit: Figure
     held: Figure | None = None
+    at_least: bool = False
     failed: Figure | None = None
     ended: str
     hardware: str

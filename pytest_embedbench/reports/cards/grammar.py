@@ -43,6 +43,7 @@ RATES_HEAD = (
     "|------|-----------------|-------------|-------------------|--------------------|--------------|----------|",
 )
 NO_RATE = "none"
+AT_LEAST = "at least "
 
 # A link's text may hold brackets, but no "](" that would end it.
 _SHOWN = r"(?P<text>(?:\\.|(?!\]\()[^\\])*)"
@@ -227,7 +228,8 @@ def _rates(paragraph: Paragraph) -> Rates:
                     side=side,
                     batch=Figure(text=batch),
                     limit=Figure(text=limit),
-                    held=None if held == NO_RATE else Figure(text=held),
+                    held=None if held == NO_RATE else Figure(text=held.removeprefix(AT_LEAST)),
+                    at_least=held.startswith(AT_LEAST),
                     failed=None if failed == NO_RATE else Figure(text=failed),
                     ended=ended,
                     hardware=hardware,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from pytest_embedbench.errors import ConfigurationError, closest
-from pytest_embedbench.load.notes import overload_note
+from pytest_embedbench.load.notes import busy_note, overload_note
 from pytest_embedbench.load.shape import parse_shape
 from pytest_embedbench.load.statistics import ProfileResult, SideStatistics
 from pytest_embedbench.machine.environment import short_hardware_name
@@ -125,7 +125,18 @@ def choose_profile(chosen: Chosen, wanted: str = "") -> tuple[Profile | None, li
     best = min(fitting, key=lambda profile: (-len(models[profile]), profile))
     without = sorted(set().union(*tried.values()) - models[best])
     why = {name: "has not shown that it keeps up" if name in tried[best] else "was not measured" for name in without}
-    return best, [f"{name}: no latency, since it {why[name]} with {best.label}" for name in without]
+    notes = [f"{name}: no latency, since it {why[name]} with {best.label}" for name in without]
+    return best, [*notes, *_busy_notes(chosen, best)]
+
+
+def _busy_notes(chosen: Chosen, profile: Profile) -> Iterator[str]:
+    """Yield a note for each latency that was measured on a busy machine."""
+    for name, by_dataset in chosen.items():
+        for dataset, measured in by_dataset.items():
+            for result in measured.details.profiles.values():
+                busy = busy_note(result.circumstances)
+                if busy and Profile(result.shape, result.hardware) == profile:
+                    yield f"{name} on {dataset}: its latency was measured while {busy}"
 
 
 def _fits(profile: Profile, wanted: str) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_embedbench.load.quantiles import Interval
 from pytest_embedbench.load.rates import MaxRate, RateProbe, RateResult
-from pytest_embedbench.load.statistics import Arrivals, ProfileResult, SideStatistics, summarize
+from pytest_embedbench.load.statistics import Arrivals, ClientCost, ProfileResult, SideStatistics, summarize
 from pytest_embedbench.models.protocol import TokenSource
 from pytest_embedbench.models.spec import ModelSpec
 from pytest_embedbench.reports.cards import HighestRate, parse, render
@@ -95,7 +95,7 @@ def test_the_highest_rates_are_a_table() -> None:
         "|------|-----------------|-------------|-------------------|--------------------|--------------|----------|\n"
         "| Query | 1 | 500.0ms | 70.0 requests/s | 75.2 requests/s | 2 rates tried, bracket narrow enough | L4 |\n"
         "| Corpus | 8 | 20.0ms | none | 2.00 requests/s | 1 rate tried, time was up | Some \\| Chip |\n"
-        "| Query | 1 | 20.0ms | 1,200.0 requests/s | none | 16 rates tried, limit of 16 rates | L4 |\n"
+        "| Query | 1 | 20.0ms | at least 1,200.0 requests/s | none | 16 rates tried, limit of 16 rates | L4 |\n"
     )
     rates = parse(text).sections[0].rates
     assert rates[0] == HighestRate(
@@ -108,6 +108,14 @@ def test_the_highest_rates_are_a_table() -> None:
         hardware="L4",
     )
     assert [rate.held.value if rate.held else None for rate in rates] == [70.0, None, 1200.0]
+    assert [rate.at_least for rate in rates] == [False, False, True]
+
+
+def test_a_throughput_that_the_client_has_limited_is_at_least_that() -> None:
+    side = msgspec.structs.replace(SIDE, client=ClientCost(cpu_share=0.9, capacity_per_s=9000))
+    text = page(profile("b1 c16", SIDE, side))
+    assert "**Performance (L4 b1 c16):** Corpus at least 2.5K tok/s · Corpus p50 100.0ms · Query 2.5K tok/s ·" in text
+    assert parse(text).sections[0].performance[0].figures["Corpus at least"].value == 2500
 
 
 def test_the_table_can_be_computed_from_the_samples(searched: tuple[Path, PairResult]) -> None:
