@@ -61,8 +61,11 @@ def _check_ranking(row: ReportedRow) -> Iterator[PlausibilityFinding]:
     # Such a zero is reported once, above; left in, it would break most bounds and hide real contradictions.
     zeros = contradicted_zeros(row.scores)
     row = replace(row, scores={measure: value for measure, value in row.scores.items() if measure not in zeros})
+    broken: list[Bound] = []
     for bound in graded_bounds(row.scores):
-        if bound.violated(row.scores):
+        # A contradiction between neighbouring cuts shows in wider pairs too, and is told once.
+        if bound.violated(row.scores) and not any(bound.covers(other) for other in broken):
+            broken.append(bound)
             yield _broken(row, bound, "error")
     yield from _check_first_rank(row)
     grading = _grading(row)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from itertools import accumulate, pairwise
+from itertools import accumulate, combinations
 from math import inf, log2
 from typing import NamedTuple
 
@@ -74,6 +74,16 @@ class Bound(NamedTuple):
     def violated(self, scores: ReportedScores) -> bool:
         """Whether the inequality fails for all numbers that round to the printed ones."""
         return scores[self.left].low > self.factor * scores[self.right].high + self.offset
+
+    def covers(self, other: Bound) -> bool:
+        """Whether both are between cuts of one family, and the other's cuts lie within these."""
+        if {self.left.family, self.right.family, other.left.family, other.right.family} != {self.left.family}:
+            return False
+        (low, high), (inner_low, inner_high) = (
+            sorted((self.left.k, self.right.k)),
+            sorted((other.left.k, other.right.k)),
+        )
+        return low <= inner_low and inner_high <= high
 
     def limit(self, scores: ReportedScores) -> float:
         """Return the right side with the numbers as printed."""
@@ -157,13 +167,16 @@ def _by_cut(scores: ReportedScores) -> Iterator[Bound]:
     nDCG@j <= D_k/D_j nDCG@k: the gain sum grows, and the ideal at most from D_j to D_k (all gains equal).
     nDCG@k <= nDCG@j + (D_k - D_j)/D_{k-j}: the ideal grows, and by the argument of ``ndcg_over_rr`` the k-j documents
     at ranks j+1 to k add at most that share of it. k P@k counts hits, so it never falls as k grows.
+
+    All pairs, not only neighbours: rounding adds up over a chain of neighbours, and the second inequality is tighter
+    from 1 to 5 than from 1 to 3 and then to 5. Neighbours come first.
     """
     for family in GROWING:
-        for low, high in pairwise(_cuts(scores, family)):
+        for low, high in _pairs(scores, family):
             yield Bound(low, 1.0, high)
-    for low, high in pairwise(_cuts(scores, "precision")):
+    for low, high in _pairs(scores, "precision"):
         yield Bound(low, high.k / low.k, high)
-    for low, high in pairwise(_cuts(scores, "ndcg")):
+    for low, high in _pairs(scores, "ndcg"):
         total = discounts(high.k)
         yield Bound(low, total[high.k] / total[low.k], high)
         yield Bound(high, 1.0, low, (total[high.k] - total[low.k]) / total[high.k - low.k])
@@ -182,6 +195,12 @@ def _at_the_top(scores: ReportedScores) -> Iterator[Bound]:
         for reciprocal in _cuts(scores, "mrr"):
             if reciprocal.k > 1:
                 yield Bound(reciprocal, 0.5, PRECISION_AT_1, 0.5)
+
+
+def _pairs(scores: ReportedScores, family: str) -> list[tuple[Measure, Measure]]:
+    """Return all pairs of cuts of a family, nearest ones (in the order of the cuts) first."""
+    cuts = _cuts(scores, family)
+    return sorted(combinations(cuts, 2), key=lambda pair: cuts.index(pair[1]) - cuts.index(pair[0]))
 
 
 def _cuts(scores: ReportedScores, family: str) -> list[Measure]:

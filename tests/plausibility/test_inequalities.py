@@ -146,6 +146,27 @@ def test_a_broken_bound_is_an_error_with_the_inequality_and_the_numbers(
 
 
 @pytest.mark.parametrize(
+    ("scores", "broken"),
+    [
+        # From 1 to 3 and from 3 to 5 these are possible, but not from 1 to 5.
+        ({"ndcg@1": "0.1000", "ndcg@3": "0.7930", "ndcg@5": "0.9600"}, "ndcg@5 <= ndcg@1 + "),
+        # Rounding adds up over neighbours.
+        ({"recall@1": "0.5040", "recall@5": "0.50", "recall@10": "0.5000"}, "recall@1 <= recall@10"),
+        ({"precision@1": "0.5040", "precision@5": "0.1", "precision@10": "0.0500"}, "precision@1 <= 10 precision@10"),
+    ],
+)
+def test_wider_pairs_of_cuts_can_be_tighter(scores: dict[str, str], broken: str, make_row: MakeRow) -> None:
+    (found,) = check_row(make_row(scores, "graded"))
+    assert found.message.startswith(f"impossible: {broken}")
+
+
+def test_a_contradiction_is_told_of_its_nearest_cuts(make_row: MakeRow) -> None:
+    scores = {"recall@1": "0.9000", "recall@5": "0.3000", "recall@10": "0.3000", "recall@100": "0.3500"}
+    (found,) = check_row(make_row(scores, "graded"))
+    assert found.message.startswith("impossible: recall@1 <= recall@5 fails")
+
+
+@pytest.mark.parametrize(
     "scores",
     [
         {"ndcg@10": "0.5", "map@10": "0.5002"},
