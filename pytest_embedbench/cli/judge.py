@@ -123,7 +123,7 @@ def judge(  # noqa: PLR0913 - click gives each option as an argument
     from pytest_embedbench.core.thresholds import parse_duration
     from pytest_embedbench.core.waits import ANNOUNCER
     from pytest_embedbench.rating.judges.data import match_datasets
-    from pytest_embedbench.rating.judges.entries import read_entries
+    from pytest_embedbench.rating.judges.entries import one_of_each, read_entries
     from pytest_embedbench.rating.judges.llm import Account, JudgeSettings, open_questions, questions
     from pytest_embedbench.rating.judges.llm import judge as ask
     from pytest_embedbench.rating.judges.log import open_log
@@ -146,7 +146,9 @@ def judge(  # noqa: PLR0913 - click gives each option as an argument
         retries=retries,
     )
     settings = JudgeSettings(model=model, k=k, max_chars=max_chars, queries=queries or None, seed=seed)
-    entries = _without(read_entries(results), exclude)
+    entries, notes = one_of_each(_without(read_entries(results), exclude))
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
     all_questions = list(questions(entries, match_datasets(entries, find_datasets(data)), settings))
     if not all_questions:
         raise RatingError("nothing to compare: no two models have results on the same data")

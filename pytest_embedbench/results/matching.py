@@ -72,7 +72,7 @@ def read_side(text: str, where: str) -> list[ResultSide]:
         where: the argument's name, for messages.
 
     Raises:
-        ConfigurationError: there is no result, or there are two results of one pair.
+        ConfigurationError: there is no result, or there are two results of one pair that differ.
         ResultError: a file is not a result of this package, or its per-query scores are missing.
     """
     path = Path(text)
@@ -86,14 +86,17 @@ def read_side(text: str, where: str) -> list[ResultSide]:
         sides = [_of_entry(entry, text) for entry in BaselineSource(text, Path(), where).read().pairs]
     if not sides:
         raise ConfigurationError(where, f"{text} holds no results", "give a results folder, a result or a baseline")
-    # A folder may hold several revisions of a model, and it must be clear which one is compared.
+    # A folder may hold several revisions of a model, and it must be clear which one is compared. Two with the same
+    # values on the same data, as revisions of the same weights have, give the same comparison.
     seen: dict[tuple[str, str], ResultSide] = {}
     for side in sides:
-        if other := seen.get((side.model, side.dataset)):
+        other = seen.setdefault((side.model, side.dataset), side)
+        same = (other.fingerprint, other.scores, other.means) == (side.fingerprint, side.scores, side.means)
+        if other is not side and not same:
             problem = f"two results of {side.model} on {side.dataset}: {other.origin} and {side.origin}"
-            raise ConfigurationError(where, problem, "give the folder of one revision, or one file")
-        seen[side.model, side.dataset] = side
-    return sides
+            folders = f"{Path(other.origin).parent} or {Path(side.origin).parent}"
+            raise ConfigurationError(where, problem, f"give the folder of one revision ({folders}), or one file")
+    return list(seen.values())
 
 
 def _is_baseline(path: Path) -> bool:

@@ -184,6 +184,19 @@ def test_another_similarity_is_said(tmp_path: Path) -> None:
     assert environment_of(before)["similarity"] == "dot", "so that a regression names the change"
 
 
+def test_two_revisions_with_the_same_scores_are_one(tmp_path: Path) -> None:
+    a = tmp_path / "a"
+    put(a, "x", HIGH)
+    put(a, "x", HIGH, revision="main")
+    put(tmp_path / "b", "x", LOW)
+    assert rows(compare(a, tmp_path / "b"))[0][-1].strip() == "worse"
+    put(a, "x", LOW, revision="r2")
+    done = compare(a, tmp_path / "b")
+    assert done.exit_code == 1
+    assert "A: two results of org/x on facts: " in done.output
+    assert f"fix: give the folder of one revision ({a}/org__x/main or {a}/org__x/r2), or one file" in done.output
+
+
 def test_errors_are_one_message(tmp_path: Path) -> None:
     a, b = tmp_path / "a", tmp_path / "b"
     put(a, "x", HIGH)

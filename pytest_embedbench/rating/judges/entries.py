@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from pytest_embedbench.core.runs import Run
 from pytest_embedbench.errors import ResultError
-from pytest_embedbench.results.schema import DatasetRecord, ModelRecord, PairResult
+from pytest_embedbench.results.same_model import identity, weights
+from pytest_embedbench.results.schema import DatasetRecord, Details, ModelRecord, PairResult
 from pytest_embedbench.results.store import Store, read_per_query
 
 if TYPE_CHECKING:
@@ -34,6 +35,14 @@ class Entry:
     @property
     def model(self) -> str:
         return self.result.embedbench.model.alias
+
+    @property
+    def details(self) -> Details:
+        return self.result.embedbench
+
+    @property
+    def record(self) -> ModelRecord:
+        return self.result.embedbench.model
 
     @property
     def dataset(self) -> DatasetRecord:
@@ -119,14 +128,11 @@ def by_dataset(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
             problem = f"the data called {entry.dataset.name!r} differ between {_label(other)} and {_label(entry)}"
             raise ResultError(f"{problem}: they cannot be compared", fix="evaluate both models on the same files")
         other = models.setdefault(entry.model, entry)
-        if _identity(other.result.embedbench.model) != _identity(entry.result.embedbench.model):
-            problem = f"two different models are called {entry.model!r}: {_label(other)} and {_label(entry)}"
-            raise ResultError(problem, fix="give one of them another name in the suite, and evaluate it again")
+        refuse_other_model(other, entry)
         group = groups.setdefault(entry.dataset.fingerprint, {})
         other = group.setdefault(entry.model, entry)
         if other is not entry:
-            problem = f"model {entry.model!r} has two results on the same data: {_label(other)} and {_label(entry)}"
-            raise ResultError(problem, fix="give only one of them")
+            raise _twice(other, entry)
     return {next(iter(group.values())).dataset.name: list(_sorted(group)) for group in groups.values()}
 
 
@@ -138,9 +144,61 @@ def _label(entry: Entry) -> str:
     return f"{entry.model} ({entry.where})"
 
 
-def _identity(record: ModelRecord) -> tuple[str | None, ...]:
-    spec = record.spec
-    return (record.name, record.revision, record.fingerprint, spec.query_prompt, spec.document_prompt)
+def refuse_other_model(first: Entry, second: Entry) -> None:
+    """Refuse two results that have one name for the model and are of different ones, so that no rating mixes them.
+
+    Raises:
+        ResultError: their weights or settings differ; the message says which, where they lie, and what to do.
+    """
+    a, b = first.record, second.record
+    if identity(a) == identity(b):
+        return
+    if a.name == b.name and weights(a) != weights(b) and a.revision != b.revision:
+        states = " and ".join(
+            f"{record.revision or 'no revision'} ({entry.where})" for record, entry in ((a, first), (b, second))
+        )
+        problem = f"results of two revisions of {a.name} with different weights: {states}"
+        fix = f"move the folder of one of them away ({first.where.parent} or {second.where.parent})"
+        both = "to rank both, define one under a name of its own in the suite, and evaluate it again"
+        raise ResultError(problem, fix=f"{fix}; {both}")
+    problem = f"two different models are called {first.model!r}: {_label(first)} and {_label(second)}"
+    raise ResultError(problem, fix="give one of them another name in the suite, and evaluate it again")
+
+
+def one_of_each(entries: Iterable[Entry]) -> tuple[list[Entry], list[str]]:
+    """Return one result for each model and data, and notes on those that are left out.
+
+    Of the same weights under two revisions, the result measured last counts.
+
+    Raises:
+        ResultError: one name stands for different models, or a model has two results of one revision that differ.
+    """
+    # Measured last, first; by path where that was on one day, so that the same files always give the same board.
+    latest_first = sorted(entries, key=lambda entry: (entry.details.measured_on, str(entry.where)), reverse=True)
+    models: dict[str, Entry] = {}
+    kept: dict[tuple[str, str], Entry] = {}
+    notes = []
+    for entry in latest_first:
+        refuse_other_model(models.setdefault(entry.model, entry), entry)
+        other = kept.setdefault((entry.model, entry.dataset.fingerprint), entry)
+        if other is entry:
+            continue
+        if other.record.revision == entry.record.revision and other.run_sha256 != entry.run_sha256:
+            raise _twice(other, entry)
+        revisions = " and ".join(dict.fromkeys(e.record.revision or "none" for e in (other, entry)))
+        same = "the same ranking" if other.run_sha256 == entry.run_sha256 else "another ranking"
+        notes.append(
+            f"{entry.model} on {entry.dataset.name}: two results of the same weights (revision {revisions}): "
+            f"{other.where} counts, {entry.where} has {same} and is left out"
+        )
+    # In the order of the results, so that nothing depends on days.
+    ids = {id(entry) for entry in kept.values()}
+    return sorted((entry for entry in latest_first if id(entry) in ids), key=lambda entry: str(entry.where)), notes
+
+
+def _twice(first: Entry, second: Entry) -> ResultError:
+    problem = f"model {first.model!r} has two results on the same data: {_label(first)} and {_label(second)}"
+    return ResultError(problem, fix="give only one of them")
 
 
 def sample_queries(queries: Sequence[str], count: int | None, seed: int, fingerprint: str) -> list[str]:

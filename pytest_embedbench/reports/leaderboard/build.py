@@ -39,6 +39,7 @@ def build_leaderboard(
     ratings: Ratings | None,
     judgments: Sequence[Judgment],
     *,
+    notes: Sequence[str] = (),
     texts: Mapping[str, Dataset] | None = None,
     profile: str = "",
     queries_shown: int = DEFAULT_QUERIES_SHOWN,
@@ -52,6 +53,7 @@ def build_leaderboard(
         results: result files with their paths; runs and per-query scores are read from beside them when needed.
         ratings: the ratings that ``rate`` computed from the judgments, or None.
         judgments: the judgments themselves, for the pages that compare two models.
+        notes: notes on the results, for the board's own.
         texts: datasets by name, for the words of queries and documents.
         profile: load to take latencies from, ``b1 c16`` or ``L4 b1 c16``; empty for the one that most models have.
         queries_shown: maximum queries of a dataset on a page that compares two models; those that differ most are kept.
@@ -60,7 +62,7 @@ def build_leaderboard(
         ConfigurationError: the results have load profiles, but not this one.
         ResultError: a file beside a result is malformed.
     """
-    chosen, notes = choose_results(results)
+    chosen, passed_over = choose_results(results)
     full_names = _full_names(chosen)  # judgments and ratings may use them; from here on there are only aliases
     load, left_out = choose_profile(chosen, profile)
     material = Material(
@@ -99,7 +101,7 @@ def build_leaderboard(
         timed=tuple(dataset.name for dataset in datasets if dataset.timed),
         ratings=material.ratings,
         sources=list_sources(chosen),
-        notes=(*notes, *differing_datasets(chosen).values(), *left_out, *_other_runs(material)),
+        notes=(*notes, *passed_over, *differing_datasets(chosen).values(), *left_out, *_other_runs(material)),
     )
 
 

@@ -13,7 +13,7 @@ from pytest_embedbench.datasets.spec import NamedDataset
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.rating.files import write_judgments
 from pytest_embedbench.rating.judges.data import find_texts
-from pytest_embedbench.rating.judges.entries import Entry
+from pytest_embedbench.rating.judges.entries import Entry, one_of_each
 from pytest_embedbench.rating.judges.qrels import judge_by_qrels
 from pytest_embedbench.rating.judgments import Judgment
 from pytest_embedbench.rating.rate import rate
@@ -37,8 +37,8 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     exclude: tuple[str, ...] = ()
 
 
-def rate_judgments(judgments: Iterable[Judgment], folder: Path, choices: Choices) -> Ratings:
-    """Rate the judgments and write ``ratings.json`` into the folder.
+def rate_judgments(judgments: Iterable[Judgment], folder: Path, choices: Choices, notes: Sequence[str] = ()) -> Ratings:
+    """Rate the judgments and write ``ratings.json`` into the folder, with these ``notes`` before its own.
 
     Raises:
         RatingError: the judgments cannot be rated.
@@ -52,6 +52,7 @@ def rate_judgments(judgments: Iterable[Judgment], folder: Path, choices: Choices
         seed=choices.seed,
         exclude=choices.exclude,
     )
+    ratings = msgspec.structs.replace(ratings, notes=[*notes, *ratings.notes])
     path = folder / RATINGS_FILE
     try:
         write_atomically(path, msgspec.json.format(msgspec.json.encode(ratings), indent=2).decode() + "\n")
@@ -88,16 +89,18 @@ def make_leaderboard(
     Raises:
         ConfigurationError: the profile or the template folder does not fit.
         RatingError: the judgments cannot be rated.
-        ResultError: results cannot be compared, or a file cannot be read or written.
+        ResultError: results cannot be compared (two revisions of one model, other data), or a file cannot be read or
+            written.
         DatasetError: a file of the data is malformed.
         CardError: a user's template does not work.
     """
+    entries, notes = one_of_each(entries)
     if judgments is None:
         judgments = judge_by_qrels(
             entries, measure=choices.measure, margin=choices.margin, queries=choices.queries, seed=choices.seed
         )
         write_judgments(folder / JUDGMENTS_FILE, judgments)
-    ratings = rate_judgments(judgments, folder, choices) if judgments else None
+    ratings = rate_judgments(judgments, folder, choices, notes) if judgments else None
     texts = find_texts(entries, data)
     # Excluded models have no rating, so they get no pages either.
     shown = [entry for entry in entries if entry.model not in choices.exclude]
@@ -105,6 +108,7 @@ def make_leaderboard(
         [(entry.where, entry.result) for entry in shown],
         ratings,
         [judgment for judgment in judgments if not {judgment.model_a, judgment.model_b} & set(choices.exclude)],
+        notes=notes,
         texts={
             entry.dataset.name: texts[entry.dataset.fingerprint]
             for entry in shown

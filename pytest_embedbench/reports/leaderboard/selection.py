@@ -12,6 +12,7 @@ from pytest_embedbench.load.notes import busy_note, overload_note
 from pytest_embedbench.load.shape import parse_shape
 from pytest_embedbench.load.statistics import ProfileResult, SideStatistics
 from pytest_embedbench.machine.environment import short_hardware_name
+from pytest_embedbench.results.same_model import weights
 from pytest_embedbench.results.schema import Details, PairResult
 
 MEASURE = "ndcg@10"
@@ -41,8 +42,8 @@ Chosen = dict[str, dict[str, Measured]]
 def choose_results(results: Iterable[tuple[Path, PairResult]]) -> tuple[Chosen, list[str]]:
     """Return one result for each model and dataset, and notes on the results that are left out.
 
-    If a model has results of several revisions, only those of the revision measured last count, so that no row mixes
-    two models.
+    If a model has results of several revisions with different weights, only those of the revision measured last count,
+    so that no row mixes two models.
     """
     by_model: dict[str, list[Measured]] = defaultdict(list)
     for path, result in results:
@@ -58,14 +59,13 @@ def choose_results(results: Iterable[tuple[Path, PairResult]]) -> tuple[Chosen, 
         if left_out := len(ordered) - len(chosen[name]):
             notes.append(
                 f"{name}: {left_out} result(s) of another revision, or older ones of the same dataset, left out;"
-                f" revision {last[0] or 'unknown'} was measured last"
+                f" revision {ordered[-1].details.model.revision or 'unknown'} was measured last"
             )
     return chosen, notes
 
 
-def _state(measured: Measured) -> tuple[str, str]:
-    model = measured.details.model
-    return model.revision, model.fingerprint
+def _state(measured: Measured) -> str:
+    return weights(measured.details.model)
 
 
 def differing_datasets(chosen: Chosen) -> dict[str, str]:

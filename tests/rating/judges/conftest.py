@@ -94,7 +94,10 @@ class Lab:
         store = Store(path.parent)
         content = msgspec.json.decode(path.read_bytes())
         for part, values in fields.items():
-            content["embedbench"][part].update(values)
+            if isinstance(values, dict):
+                content["embedbench"][part].update(values)
+            else:
+                content["embedbench"][part] = values
         path.write_bytes(msgspec.json.encode(content))
         assert store.load(path)
 

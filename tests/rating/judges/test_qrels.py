@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
+from pytest_embedbench.cli import main
 from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.errors import EmbedbenchError, ResultError
 from pytest_embedbench.rating.files import read_judgments, write_judgments
-from pytest_embedbench.rating.judges.entries import read_entries, sample_queries
+from pytest_embedbench.rating.judges.entries import one_of_each, read_entries, sample_queries
 from pytest_embedbench.rating.judges.qrels import judge_by_qrels
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.rating.judges.conftest import Lab
 
 
@@ -157,9 +159,52 @@ def test_two_models_of_one_name_are_an_error(lab: Lab) -> None:
 def test_one_model_twice_on_the_same_data_is_an_error(lab: Lab) -> None:
     data = lab.data()
     lab.evaluate("alpha", 1, data)
-    lab.evaluate("alpha", 1, data, results="more")
-    with pytest.raises(ResultError, match="model 'alpha' has two results on the same data"):
-        judge_by_qrels(read_entries([lab.results, lab.folder / "more"]))
+    lab.evaluate("alpha", 2, data, results="more")
+    entries = read_entries([lab.results, lab.folder / "more"])
+    for use in (judge_by_qrels, one_of_each):
+        with pytest.raises(ResultError, match="model 'alpha' has two results on the same data"):
+            use(entries)
+
+
+def test_two_revisions_of_the_same_weights_are_one_model(lab: Lab) -> None:
+    one, other = lab.data("one"), lab.data("other", queries=3)
+    lab.evaluate("alpha", 1, one, revision="main")
+    newer = lab.evaluate("alpha", 1, one, revision="4f2a")
+    lab.evaluate("alpha", 2, other, revision="main")
+    lab.evaluate("beta", 2, one)
+    lab.change(newer, measured_on="2026-02-01")
+    entries, notes = one_of_each(read_entries([lab.results]))
+    kept = {(entry.model, entry.dataset.name, entry.record.revision) for entry in entries}
+    assert kept == {("alpha", "one", "4f2a"), ("alpha", "other", "main"), ("beta", "one", "r1")}
+    (note,) = notes
+    assert note.startswith("alpha on one: two results of the same weights (revision 4f2a and main): ")
+    assert note.endswith("main/one.json has the same ranking and is left out")
+    assert {(j.dataset, j.model_a, j.model_b) for j in judge_by_qrels(entries)} == {("one", "alpha", "beta")}
+    board = CliRunner().invoke(main, ["leaderboard", str(lab.results), "--out", str(lab.folder / "board")])
+    assert board.exit_code == 0, board.output
+    assert f"note: {note}" in board.output
+    assert "revision 4f2a and main" in (lab.folder / "board" / "index.md").read_text("utf-8")
+
+
+def test_two_revisions_of_different_weights_are_an_error_that_says_what_to_do(lab: Lab) -> None:
+    one, other = lab.data("one"), lab.data("other", queries=3)
+    lab.evaluate("alpha", 1, one, revision="old")
+    path = lab.evaluate("alpha", 2, other, revision="new")
+    lab.change(path, model={"fingerprint": "weights trained further"})
+    entries = read_entries([lab.results])
+    for use in (judge_by_qrels, one_of_each):
+        with pytest.raises(
+            ResultError, match="results of two revisions of org/alpha with different weights: "
+        ) as error:
+            use(entries)
+        assert {"old", "new"} <= {
+            path.parent.name for path in map(Path, re.findall(r"\((\S+json)\)", str(error.value)))
+        }
+        assert "move the folder of one of them away" in str(error.value)
+    board = CliRunner().invoke(main, ["leaderboard", str(lab.results), "--out", str(lab.folder / "board")])
+    assert board.exit_code == 1
+    assert "Error: results of two revisions of org/alpha with different weights: " in board.output
+    assert not (lab.folder / "board").exists()
 
 
 # Reading
