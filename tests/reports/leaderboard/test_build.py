@@ -333,7 +333,7 @@ def test_broken_per_query_scores_are_an_error_that_names_the_file(make_result: M
     results = [make_result("a", "d", {"q1": 0.4}), make_result("b", "d", {"q1": 0.5})]
     path = results[0][0].with_suffix(".per-query.jsonl")
     path.write_text("no JSON\n")
-    with pytest.raises(ResultError, match=r"d\.per-query\.jsonl: no per-query scores"):
+    with pytest.raises(ResultError, match=r"d\.per-query\.jsonl: holds no per-query scores"):
         build_leaderboard(results, None, [])
 
 
