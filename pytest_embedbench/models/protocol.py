@@ -151,8 +151,14 @@ class ServedEncoder(Encoder, Protocol):
     where: str
     """Name of the model in errors."""
 
-    def submit(self, batch: Sequence[PreparedText], role: Role) -> Future[AnsweredBatch]:
-        """Send one batch; the future raises ModelError on failure, and cancelling it stops the request."""
+    def submit(self, batch: Sequence[PreparedText], role: Role, *, tries: int | None = None) -> Future[AnsweredBatch]:
+        """Send one batch; the future raises ModelError on failure, and cancelling it stops the request.
+
+        Args:
+            batch: the texts.
+            role: their role.
+            tries: how often a batch that the server fails on (HTTP 500) is sent, at most; None for the usual number.
+        """
         ...
 
     def stand_in(self, text: PreparedText, characters: int) -> PreparedText:

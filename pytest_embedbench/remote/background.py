@@ -29,9 +29,11 @@ class BackgroundEndpoint:
         # A function, not a bound method: finalize would then keep this object alive.
         self.close = weakref.finalize(self, _close, self._endpoint, self._loop, thread)
 
-    def submit(self, path: str, payload: Any, kind: type[T], *, divisible: bool = False) -> Future[Reply[T]]:
+    def submit(
+        self, path: str, payload: Any, kind: type[T], *, divisible: bool = False, tries: int | None = None
+    ) -> Future[Reply[T]]:
         """Start a request; the future has the result of ``Endpoint.post``, and cancelling it stops the request."""
-        request = self._endpoint.post(path, payload, kind, divisible=divisible)
+        request = self._endpoint.post(path, payload, kind, divisible=divisible, tries=tries)
         return asyncio.run_coroutine_threadsafe(request, self._loop)
 
 

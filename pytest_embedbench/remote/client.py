@@ -83,7 +83,9 @@ class Endpoint:
     ) -> None:
         await self._client.aclose()
 
-    async def post(self, path: str, payload: Any, kind: type[T], *, divisible: bool = False) -> Reply[T]:
+    async def post(
+        self, path: str, payload: Any, kind: type[T], *, divisible: bool = False, tries: int | None = None
+    ) -> Reply[T]:
         """Send ``payload`` as JSON to a path of the endpoint, and decode the answer as ``kind``.
 
         Args:
@@ -91,7 +93,9 @@ class Endpoint:
             payload: the body.
             kind: type of the answer's body.
             divisible: whether the caller can send less at a time: then a request that timed out is not sent again, and
-                the error has ``timed_out``; and one that the server fails on (HTTP 500) is sent again only once.
+                the error has ``timed_out``.
+            tries: how often a request that the server fails on (HTTP 500) is sent, at most; None for the settings'
+                ``attempts``.
 
         Raises:
             EndpointError: the request was refused, or no usable answer came within the limits of the settings.
@@ -111,7 +115,7 @@ class Endpoint:
             return Reply(value, headers, seconds, attempts)
 
         async with self._slots:
-            return await self._policy.call(attempt, divisible=divisible)
+            return await self._policy.call(attempt, divisible=divisible, tries=tries)
 
     async def _send(self, url: str, body: bytes) -> httpx2.Response:
         try:

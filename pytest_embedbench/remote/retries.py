@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import re
 from collections.abc import Awaitable, Callable
@@ -76,13 +77,16 @@ class RetryPolicy:
         """Whether the server has answered before."""
         return self._server.worked
 
-    async def call(self, attempt: Callable[[], Awaitable[T]], *, divisible: bool = False) -> T:
+    async def call(
+        self, attempt: Callable[[], Awaitable[T]], *, divisible: bool = False, tries: int | None = None
+    ) -> T:
         """Return what ``attempt`` returns, called again while it fails in a way that may pass.
 
         Args:
             attempt: sends the request once.
-            divisible: whether the caller can send less at a time: then a request that timed out is not sent again, and
-                one that the server fails on (HTTP 500) only once.
+            divisible: whether the caller can send less at a time: then a request that timed out is not sent again.
+            tries: how often a request that the server fails on (HTTP 500) is sent, at most; None for the settings'
+                ``attempts``.
 
         Raises:
             EndpointError: an attempt failed for good, or no retries or no patience are left.
@@ -105,8 +109,8 @@ class RetryPolicy:
             except PassingError as error:
                 self._server.left(turn)
                 failed += 1
-                breaks = error.status == HTTPStatus.INTERNAL_SERVER_ERROR and failed > 1
-                if divisible and (error.timed_out or breaks):
+                breaks = error.status == HTTPStatus.INTERNAL_SERVER_ERROR and failed >= (tries or math.inf)
+                if breaks or (divisible and error.timed_out):
                     raise _final(error) from None
                 await self._before_next(failed, error)
             except EndpointError:

@@ -62,7 +62,7 @@ class Server(ServedFake):
     def prepare(self, texts: Sequence[str], _: Role) -> list[PreparedText]:
         return [PreparedText(text, len(text.split()), len(text.split())) for text in texts]
 
-    def submit(self, batch: Sequence[PreparedText], _: Role) -> Future[AnsweredBatch]:
+    def submit(self, batch: Sequence[PreparedText], _: Role, **__: object) -> Future[AnsweredBatch]:
         self.busy += len(batch)
         future: Future[AnsweredBatch] = Future()
         try:
@@ -262,11 +262,11 @@ class Failing(Server):
         super().__init__(serve, requests=1)
         self.alive, self.refused = alive, False
 
-    def submit(self, batch: Sequence[PreparedText], role: Role) -> Future[AnsweredBatch]:
+    def submit(self, batch: Sequence[PreparedText], _: Role, **__: object) -> Future[AnsweredBatch]:
         refuses = any("text800 " in text.payload for text in batch)
         self.refused = self.refused or refuses
         if not refuses and (self.alive or not self.refused):
-            return super().submit(batch, role)
+            return super().submit(batch, _)
         future: Future[AnsweredBatch] = Future()
         future.set_exception(ModelError("HTTP 400: no"))
         return future

@@ -172,7 +172,7 @@ class Served(Letters, ServedFake):
         Letters.__init__(self)
         ServedFake.__init__(self, Limits(texts=2, tokens=1000, requests=2))
 
-    def submit(self, batch: Sequence[PreparedText], role: Role) -> Future[AnsweredBatch]:
+    def submit(self, batch: Sequence[PreparedText], role: Role, **_: object) -> Future[AnsweredBatch]:
         future: Future[AnsweredBatch] = Future()
         if not all(text.payload.strip() for text in batch):
             future.set_exception(RequestError(EndpointError("HTTP 400: blank input", status=400)))

@@ -261,3 +261,48 @@ def test_the_highest_rate_of_an_endpoint(server: Server, model: VariantEncoder) 
         result, sides = max_rate(loop, limit_ms=30, seconds=2, progress=SilentProgress())
     assert [len(side.samples) for side in sides] == [probe.requests for probe in result.probes]
     assert result.ended in {"time", "precise"}
+
+
+@pytest.mark.parametrize(
+    ("reply", "said", "fix"),
+    [
+        (answer(b'{"detail": "batch size 4 > 2"}', status="413 No"), "HTTP 413: batch size 4 > 2", "such as b1"),
+        (answer(b'{"detail": "no"}', status="422 No"), "HTTP 422: no", "all of its 4 texts in one request"),
+        (
+            answer(b'{"error": {"message": "at most 512 tokens"}}', status="400 No"),
+            "at most 512 tokens",
+            "max_seq_length",
+        ),
+        (
+            answer(b'{"error": {"message": "no", "code": 400}}'),
+            "HTTP 200, but the answer is an error: no",
+            "such as b1",
+        ),
+        (answer(b'{"data": [{"index": 0, "embedding": [1, 2, 3]}]}'), "1 vectors came for 4 texts", "such as b1"),
+    ],
+    ids=["batch", "no words", "length", "under 200", "one vector"],
+)
+def test_a_load_is_not_made_smaller_but_ends_with_a_fix(
+    server: Server, model: VariantEncoder, reply: bytes, said: str, fix: str
+) -> None:
+    calls = itertools.count()
+    server.reply = lambda request: embeddings(request) if next(calls) < 10 else reply
+    with pytest.raises(ModelError) as caught:
+        profile(model, LoadShape(4, 2))
+    assert said in caught.value.problem
+    assert fix in caught.value.fix
+
+
+def test_requests_that_the_definition_spreads_are_not_made_smaller_either(
+    server: Server, model: VariantEncoder
+) -> None:
+    """``batch_texts`` spreads a profile's request over several, which the server still refuses."""
+    refusal = answer(b'{"detail": "batch size too large"}', status="413 No")
+
+    def reply(request: dict[str, Any]) -> bytes:
+        return refusal if len(request["input"]) > 16 else embeddings(request)
+
+    server.reply = reply
+    with pytest.raises(ModelError, match="HTTP 413: batch size too large") as caught:
+        profile(model, LoadShape(64, 1))
+    assert "such as b1" in caught.value.fix

@@ -196,7 +196,7 @@ class EndpointClients:
             async with asyncio.timeout(self._wire.timeout):
                 answer = await self._client.post(request.body)
         except TimeoutError:
-            raise self._wire.failure(f"no answer within {self._wire.timeout:g} s") from None
+            raise self._wire.timed_out(request.texts) from None
         except (OSError, ConnectionLostError) as error:
             raise self._wire.failure(str(error)) from None
         latency_ms = (time.perf_counter() - start - since) * 1000

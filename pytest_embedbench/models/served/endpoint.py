@@ -128,13 +128,19 @@ class EndpointModel:
     def too_long_fix(self, message: str) -> str:
         return too_long_fix(self._spec, message)
 
-    def submit(self, batch: Sequence[PreparedText], role: Role, *, unsent: Sequence[str] = ()) -> Future[AnsweredBatch]:
+    def submit(
+        self, batch: Sequence[PreparedText], role: Role, *, tries: int | None = None, unsent: Sequence[str] = ()
+    ) -> Future[AnsweredBatch]:
         """Send one request with this batch; ``unsent`` names further fields that are left out of it."""
+        several = len(batch) > 1
+        tries = tries or (2 if several else None)
         outcome: Future[AnsweredBatch] = Future()
         fields = request_fields(self._spec, [text.payload for text in batch], role)
         body = {field: value for field, value in fields.items() if field not in unsent}
         sending = self.pace.sending()
-        request = self._endpoint.submit(EMBEDDINGS_PATH, body, Embeddings, divisible=len(batch) > 1)
+        request = self._endpoint.submit(
+            EMBEDDINGS_PATH, body, Embeddings, divisible=several, tries=tries or (2 if several else None)
+        )
 
         def finish(done: Future[Reply[Embeddings]]) -> None:
             in_flight = self.pace.ended(sending)
@@ -159,20 +165,14 @@ class EndpointModel:
         request.add_done_callback(finish)
         return outcome
 
-    def forward(self, batch: Sequence[PreparedText], role: Role, *, as_given: bool = False) -> Vectors:
-        """Return the batch's vectors, shape (texts, dimensions), float32, by as many requests as the limits require.
-
-        Args:
-            batch: the texts.
-            role: their role.
-            as_given: whether requests of the definition's size are sent as they are, so that a refused one is an error.
-        """
+    def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
+        """Return the batch's vectors, shape (texts, dimensions), float32, by as many requests as the limits require."""
         if not batch:
             return np.empty((0, self._dimensions or 0), np.float32)
         plan = batches([text.length for text in batch], lambda: self.limits.tokens, self.limits.texts)
         parts = (_RequestPart(positions, [batch[index] for index in positions]) for positions in plan)
         vectors: Vectors | None = None
-        for part, answer in answers(self, parts, role, as_given=as_given):
+        for part, answer in answers(self, parts, role):
             if vectors is None:
                 vectors = np.empty((len(batch), answer.vectors.shape[1]), np.float32)
             vectors[part.positions] = answer.vectors

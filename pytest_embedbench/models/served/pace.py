@@ -29,6 +29,8 @@ class Pace:
     most_texts: int
     most_requests: int
     timeout: float
+    splits: bool = True
+    """Whether requests may be cut to what the server takes; not while their size is what is measured."""
     in_order: bool = False
     """Whether a probe has shown that vectors stand in the order of the texts, so that wrong indices do not matter."""
 

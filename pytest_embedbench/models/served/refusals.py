@@ -6,7 +6,7 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from pytest_embedbench.remote.errors import EndpointError, ReportedError
+from pytest_embedbench.remote.errors import CountError, EndpointError, OrderError, ReportedError
 
 if TYPE_CHECKING:
     from pytest_embedbench.models.spec import ModelSpec
@@ -70,6 +70,29 @@ def too_long_fix(spec: ModelSpec, message: str) -> str:
         "let the server cut them: text-embeddings-inference --auto-truncate, vLLM document_parameters = "
         f"{{ truncate_prompt_tokens = {shown} }}"
     )
+
+
+def whole_request_fix(texts: int, error: EndpointError, too_long: str = "") -> str:
+    """Return what to do about a load profile's request, which is sent as it is, when it fails.
+
+    Args:
+        texts: texts of the request.
+        error: the failure.
+        too_long: what to do about texts that are too long.
+    """
+    many = texts > 1 and (isinstance(error, (CountError, OrderError)) or is_refusal(error) or error.timed_out)
+    long = is_refusal(error) and says_too_long(error) and not (many and says_too_many(error))
+    ways = []
+    if many:
+        ways.append(
+            f"a profile sends all of its {texts:,} texts in one request: choose one with fewer, such as b1, or set "
+            "batch_texts in the model's definition to what the server takes, which spreads them over several requests"
+        )
+    if long and too_long:
+        ways.append(too_long)
+    if error.timed_out:
+        ways.append("choose fewer clients, such as c1, or raise timeout")
+    return "; ".join(ways)
 
 
 BREAKS_FIX = (

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import AnsweredBatch
 from pytest_embedbench.models.served.broken_texts import BrokenTexts
-from pytest_embedbench.models.served.refusals import is_refusal, says_too_many
+from pytest_embedbench.models.served.refusals import is_refusal, says_too_many, whole_request_fix
 from pytest_embedbench.models.text_errors import BROKEN_VECTOR
 from pytest_embedbench.remote.errors import CountError, EndpointError, OrderError
 
@@ -70,6 +71,7 @@ class _Split:
     by_size: bool
     """Whether the server's words, or its status, say that the number of texts was too large."""
     left: int
+    server_error: bool = False
     whole: bool = True
 
 
@@ -88,25 +90,25 @@ class _Request(Generic[RequestBatchT]):
 
 
 def answers(
-    model: ServedEncoder, batches: Iterable[RequestBatchT], role: Role, *, as_given: bool = False
+    model: ServedEncoder, batches: Iterable[RequestBatchT], role: Role
 ) -> Iterator[tuple[RequestBatchT, AnsweredBatch]]:
     """Yield batches with their answers, in the order in which answers arrive; batches are drawn as they are needed.
 
     A batch that the server refuses, or does not answer in time, is sent in halves, and a text that fails alone is left
-    out, so that the other texts get their vectors. What the server takes is remembered in the model's pace. After any
-    other failure no more requests are sent, but those in flight are awaited and yielded, since they were paid for.
+    out, so that the other texts get their vectors. What the server takes is remembered in the model's pace; while its
+    ``splits`` is false, each of these is a failure. After any other failure no more requests are sent, but those in
+    flight are awaited and yielded, since they were paid for.
 
     Args:
         model: the model.
         batches: what to send.
         role: role of all texts.
-        as_given: whether each batch must be sent as it is: then any failure is an error.
 
     Raises:
         UnusableTextsError: some texts have no usable vector; all others were yielded.
         ModelError: the first other failure, once nothing is in flight.
     """
-    delivery = _Delivery(model, batches, role, as_given=as_given)
+    delivery = _Delivery(model, batches, role)
     try:
         yield from delivery.run()
     finally:
@@ -117,8 +119,8 @@ def answers(
 class _Delivery(Generic[RequestBatchT]):
     """The requests for some batches; ``run`` sends them once."""
 
-    def __init__(self, model: ServedEncoder, batches: Iterable[RequestBatchT], role: Role, *, as_given: bool) -> None:
-        self._model, self._pace, self._role, self._as_given = model, model.pace, role, as_given
+    def __init__(self, model: ServedEncoder, batches: Iterable[RequestBatchT], role: Role) -> None:
+        self._model, self._pace, self._role = model, model.pace, role
         self._waiting = iter(batches)
         self._parts: deque[_Request[RequestBatchT]] = deque()
         """Parts of batches, which are sent before the next batch."""
@@ -151,13 +153,15 @@ class _Delivery(Generic[RequestBatchT]):
             future.cancel()
 
     def _send(self) -> None:
-        most = self._model.limits.requests if self._as_given else self._pace.requests
+        most = self._pace.requests if self._pace.splits else self._model.limits.requests
         while not self._failure and not self._broken.enough and len(self._in_flight) < most:
             request = self._next()
             if request is None:
                 return
             sent = _Request(request.batch, request.splits, request.again, most)
-            self._in_flight[self._model.submit(sent.batch.prepared, self._role)] = sent
+            # A part of a request on which the server failed is not sent over and over.
+            tries = (1 if sent.texts > 1 else 2) if any(split.server_error for split in sent.splits) else None
+            self._in_flight[self._model.submit(sent.batch.prepared, self._role, tries=tries)] = sent
 
     def _next(self) -> _Request[RequestBatchT] | None:
         """Return the next request, cut to the number of texts that the server takes."""
@@ -168,7 +172,7 @@ class _Delivery(Generic[RequestBatchT]):
         else:
             return None
         most = self._pace.texts
-        if self._as_given or request.texts <= most:
+        if not self._pace.splits or request.texts <= most:
             return request
         # In equal parts, lest the last is much smaller than the others.
         count = -(-request.texts // most)
@@ -204,7 +208,10 @@ class _Delivery(Generic[RequestBatchT]):
     def _failed(self, request: _Request[RequestBatchT], error: RequestError) -> None:
         cause = error.cause
         one_vector = isinstance(cause, CountError) and cause.came == 1
-        if self._as_given or cause.fatal:
+        if not self._pace.splits:
+            fix = error.fix or whole_request_fix(request.texts, cause)
+            self._fail(ModelError(error.problem, where=error.where, fix=fix))
+        elif cause.fatal:
             self._fail(error)
         elif isinstance(cause, OrderError):
             self._wrong_order(request, error, cause)
@@ -220,8 +227,9 @@ class _Delivery(Generic[RequestBatchT]):
             self._pace.timed_out(request.texts, request.in_flight)
             self._halve(request, request.splits)
         else:
-            by_size = says_too_many(cause) or cause.status != HTTP_SERVER_ERROR
-            split = _Split(request.texts, cause.problem, by_size, left=request.texts)
+            server_error = cause.status == HTTPStatus.INTERNAL_SERVER_ERROR
+            by_size = says_too_many(cause) or not server_error
+            split = _Split(request.texts, cause.problem, by_size, request.texts, server_error)
             self._halve(request, (*request.splits, split))
 
     def _halve(self, request: _Request[RequestBatchT], splits: tuple[_Split, ...]) -> None:
@@ -276,9 +284,6 @@ class _Delivery(Generic[RequestBatchT]):
 
     def _fail(self, error: ModelError) -> None:
         self._failure = self._failure or error
-
-
-HTTP_SERVER_ERROR = 500
 
 
 def _units(vectors: Vectors) -> Vectors:

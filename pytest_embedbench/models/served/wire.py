@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import msgspec
@@ -11,6 +12,7 @@ import numpy as np
 from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import AnsweredBatch, PreparedText
+from pytest_embedbench.models.served.refusals import too_long_fix, whole_request_fix
 from pytest_embedbench.remote.answers import HttpAnswer, decode_answer, server_message
 from pytest_embedbench.remote.embeddings import EMBEDDINGS_PATH, Embeddings, request_body, server_times
 from pytest_embedbench.remote.errors import EndpointError
@@ -93,16 +95,15 @@ class Wire:
         Raises:
             ModelError: the server reports an error (redirects are not followed), or does not answer this request.
         """
-        if answer.status not in SUCCESS:
-            raise self.failure(f"HTTP {answer.status}: {server_message(answer, self._key)}")
         try:
+            if answer.status not in SUCCESS:
+                problem = f"HTTP {answer.status}: {server_message(answer, self._key)}"
+                raise EndpointError(problem, status=answer.status)  # noqa: TRY301 - refusals under 200 end here too
             embeddings = decode_answer(self.url, answer, Embeddings, self._key)
-        except EndpointError as error:
-            raise ModelError(str(error), where=f"model {self._alias!r}") from None
-        try:
             vectors = embeddings.vectors(len(batch), self._dimensions, in_order=self._pace.in_order)
         except EndpointError as error:
-            raise self.failure(str(error)) from None
+            too_long = too_long_fix(self._spec, error.problem)
+            raise self.failure(error.problem, error.fix or whole_request_fix(len(batch), error, too_long)) from None
         broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(broken):
             text = batch[broken[0]].payload.text
@@ -110,6 +111,20 @@ class Wire:
         texts = self._counter.counted(batch, server_count(embeddings.usage, answer.headers))
         return AnsweredBatch(vectors, texts, server_times(answer.headers))
 
-    def failure(self, problem: str) -> ModelError:
+    def timed_out(self, batch: Sequence[PreparedText]) -> ModelError:
+        """Return the error for a request without an answer in time."""
+        error = EndpointError(f"no answer within {self.timeout:g} s", timed_out=True)
+        return self.failure(error.problem, whole_request_fix(len(batch), error))
+
+    def failure(self, problem: str, fix: str = "") -> ModelError:
         """Return an error that names model and address, with the key taken out."""
-        return ModelError(f"{self.url}: {self._key.redacted(problem)}", where=f"model {self._alias!r}")
+        return ModelError(f"{self.url}: {self._key.redacted(problem)}", where=f"model {self._alias!r}", fix=fix)
+
+    @contextmanager
+    def whole_requests(self) -> Iterator[None]:
+        """Let the model send its requests as they are, so that one that the server does not take is an error."""
+        before, self._pace.splits = self._pace.splits, False
+        try:
+            yield
+        finally:
+            self._pace.splits = before
