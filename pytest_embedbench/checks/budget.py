@@ -51,6 +51,11 @@ class BudgetCheck(Check, frozen=True, kw_only=True):
     def title(self) -> str:
         return f"{self.shape} {self.limit.subject}" if self.limit else str(self.shape)
 
+    @property
+    def needs_ranking(self) -> bool:
+        # The peak of memory may be reached while the corpus is encoded; a load needs only its own texts.
+        return self.limit is not None and self.limit.subject == "memory"
+
     def judge(self, evidence: CheckEvidence) -> Verdict:
         """Measure the load and compare it with the budget; a model without vectors has no load, so it is skipped."""
         if not evidence.has_vectors:

@@ -55,6 +55,11 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
         """A limit on a mean that, once proven missed, may end the evaluation (``--embed-fail-fast``)."""
         return None
 
+    @property
+    def needs_ranking(self) -> bool:
+        """Whether the corpus must be encoded and searched before the check can be judged."""
+        return True
+
     def judge(self, evidence: CheckEvidence) -> Verdict:
         """Return the verdict on the pair that ``evidence`` measures.
 

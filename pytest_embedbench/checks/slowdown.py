@@ -45,6 +45,10 @@ class SlowdownCheck(Check, frozen=True, kw_only=True):
     def title(self) -> str:
         return f"slowdown {self.shape} {self.side}"
 
+    @property
+    def needs_ranking(self) -> bool:
+        return False
+
     def judge(self, evidence: CheckEvidence) -> Verdict:
         """Time both models and compare the ratio with the limit; a model without vectors is skipped."""
         if not evidence.has_vectors:

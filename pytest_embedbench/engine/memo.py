@@ -19,6 +19,10 @@ class Memo(Generic[K, V]):
         self._results: dict[K, V] = {}
         self._errors: dict[K, Exception] = {}
 
+    def __contains__(self, key: K) -> bool:
+        """Whether the key was asked for, whatever came of it."""
+        return key in self._results or key in self._errors
+
     def get(self, key: K, compute: Callable[[], V]) -> V:
         """Return the result for a key; compute it if there is none yet.
 

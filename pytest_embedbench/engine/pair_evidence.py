@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
 
 class PairEvidence:
-    """The ``CheckEvidence`` of a pair; making it evaluates the pair.
+    """The ``CheckEvidence`` of a pair; making it evaluates the pair, if its ranking is wanted.
 
     Args:
         bench: does the pair's work.
         pair: the pair that is judged.
         measures: all measures of the suite, so that they are computed together.
         compare: looks a measure of the pair up in the suite's baseline; called at most once.
+        ranked: whether the check needs the pair's ranking; without it, no corpus is encoded for a check on load.
 
     Raises:
         ModelError, DatasetError: model or data cannot be used.
@@ -40,10 +41,17 @@ class PairEvidence:
         pair: Pair,
         measures: Sequence[Measure],
         compare: Callable[[PairWork, Measure], Comparison],
+        *,
+        ranked: bool = True,
     ) -> None:
         self._bench, self._pair, self._measures, self._compare = bench, pair, measures, compare
-        # Even a check on load alone evaluates the pair, since loads are stored in the evaluation's result.
-        self.work = bench.evaluation(pair, measures)
+        if ranked:
+            bench.evaluation(pair, measures)
+
+    @property
+    def work(self) -> PairWork:
+        """The pair's evaluation; the pair without its ranking where that was not wanted."""
+        return self._bench.unranked(self._pair, self._measures)
 
     @property
     def names(self) -> PairNames:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from pytest_embedbench.core.runs import Run
 from pytest_embedbench.engine.pair_work import PairWork
 from pytest_embedbench.evaluate.metrics import score
 from pytest_embedbench.machine.environment import describe_environment, installed, peak_memory_bytes
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_embedbench.core.measures import Measure
-    from pytest_embedbench.core.runs import Run
     from pytest_embedbench.datasets.types import Dataset
     from pytest_embedbench.engine.loader import Loader
     from pytest_embedbench.evaluate.evaluation import Evaluation
@@ -89,18 +89,14 @@ def save(
 
     Loads measured earlier stay with it if ``earlier`` has the same key: they are of the same model and data.
     """
-    path, record, key, software = destination
-    unchanged = earlier.embedbench if earlier and earlier.embedbench.key == key else None
+    unchanged = earlier.embedbench if earlier and earlier.embedbench.key == destination.key else None
     evidence = Evidence(
         samples=unchanged.evidence.samples if unchanged else {},
-        **store.save_ranking(path, evaluation.run, evaluation.scores, record.name),
+        **store.save_ranking(destination.path, evaluation.run, evaluation.scores, destination.record.name),
     )
-    details = Details(
-        key=key,
-        model=record,
-        dataset=dataset_record(dataset),
-        environment=describe_environment(loader.device, software),
-        measured_on=datetime.now(UTC).date().isoformat(),
+    result = _without_ranking(loader, destination, dataset)
+    details = msgspec.structs.replace(
+        result.embedbench,
         depth=evaluation.depth,
         effort=evaluation.encode,
         load_seconds=loader.seconds,
@@ -110,27 +106,55 @@ def save(
         max_rates=unchanged.max_rates if unchanged else {},
         evidence=evidence,
     )
-    blank = PairResult(
+    result = msgspec.structs.replace(result, evaluation_time=evaluation.seconds, embedbench=details)
+    result = with_scores(result, evaluation.scores, dataset)
+    store.save(destination.path, result)
+    return PairWork(
+        path=destination.path,
+        result=result,
+        run=evaluation.run,
+        scores=evaluation.scores,
+        dataset=dataset,
+        reused=False,
+    )
+
+
+def unranked(loader: Loader, destination: Destination, dataset: Dataset, stored: PairResult | None) -> PairWork:
+    """Return a pair without its ranking, for measurements of load; nothing is written until one is there.
+
+    The result is the stored one, if it has the same key.
+    """
+    if stored is None or stored.embedbench.key != destination.key:
+        stored = _without_ranking(loader, destination, dataset)
+    return PairWork(path=destination.path, result=stored, run=Run({}), scores={}, dataset=dataset, reused=False)
+
+
+def _without_ranking(loader: Loader, destination: Destination, dataset: Dataset) -> PairResult:
+    """Return the result of a pair of which nothing has been measured."""
+    details = Details(
+        key=destination.key,
+        model=destination.record,
+        dataset=dataset_record(dataset),
+        environment=describe_environment(loader.device, destination.software),
+        measured_on=datetime.now(UTC).date().isoformat(),
+    )
+    return PairResult(
         # MTEB requires a revision. Local data has none: its fingerprint stands in, cut to a git hash's length.
         dataset_revision=dataset.revision or dataset.fingerprint[:40],
         task_name=dataset.facts.mteb_task or dataset.name,
-        evaluation_time=evaluation.seconds,
         embedbench=details,
-    )
-    result = with_scores(blank, evaluation.scores, dataset)
-    store.save(path, result)
-    return PairWork(
-        path=path, result=result, run=evaluation.run, scores=evaluation.scores, dataset=dataset, reused=False
     )
 
 
 def amend(store: Store, work: PairWork, change: Callable[[Details], Details]) -> PairResult:
     """Change the stored result of a pair.
 
-    It is read again first: since the evaluation, other checks or processes may have added to it.
+    It is read again first: since the evaluation, other checks or processes may have added to it. A stored result with
+    another key is of something else, and is replaced.
     """
     with store.locked(work.path):
-        result = store.load(work.path) or work.result
+        stored = store.load(work.path)
+        result = stored if stored and stored.embedbench.key == work.result.embedbench.key else work.result
         result = msgspec.structs.replace(result, embedbench=change(result.embedbench))
         store.save(work.path, result)
     return result

@@ -21,7 +21,7 @@ from pytest_embedbench.encode.variant_encoder import describe_variant, variant_e
 from pytest_embedbench.encode.vector_form import VectorForm, calibration_documents, fit_form
 from pytest_embedbench.engine.loader import Loader
 from pytest_embedbench.engine.memo import Memo
-from pytest_embedbench.engine.pair_results import Destination, reuse, save
+from pytest_embedbench.engine.pair_results import Destination, reuse, save, unranked
 from pytest_embedbench.engine.probing import Examiner
 from pytest_embedbench.engine.profiles import Profiler
 from pytest_embedbench.engine.tuning import Tuning
@@ -86,6 +86,7 @@ class Workbench:
         self._profiler = Profiler(self.loader, self.store, settings, progress)
         self._datasets: Memo[DatasetKey, Dataset] = Memo()
         self._evaluations: Memo[tuple[PairKey, tuple[Measure, ...]], PairWork] = Memo()
+        self._unranked: Memo[PairKey, PairWork] = Memo()
         self._forms: Memo[PairKey, VectorForm] = Memo()
         self._profiles: Memo[tuple[PairKey, Shape, tuple[tuple[str, int], ...]], PairResult] = Memo()
         self._max_rates: Memo[tuple[PairKey, MaxRateSearch], RateResult] = Memo()
@@ -104,6 +105,8 @@ class Workbench:
 
     def profile(self, pair: Pair, shape: Shape, measures: Sequence[Measure]) -> PairResult:
         """Measure the load profile and add it to the pair's stored result.
+
+        The pair is not evaluated for that: a load needs no ranking.
 
         Raises:
             ModelError: the model cannot be used, or makes no vectors.
@@ -248,10 +251,45 @@ class Workbench:
             self._cache.notes = []
         return notes
 
+    def unranked(self, pair: Pair, measures: Sequence[Measure]) -> PairWork:
+        """Return the pair's evaluation, if this session has tried it; else the pair without a ranking, at no cost.
+
+        Raises:
+            EmbedbenchError: the evaluation has failed.
+        """
+        if (key := (_key(pair), tuple(measures))) in self._evaluations:
+            return self.evaluation(pair, measures)
+        return self._unranked.get(key[0], lambda: self._without_ranking(pair))
+
     def _work_as_given(self, pair: Pair, measures: Sequence[Measure]) -> PairWork:
-        """Return the pair's evaluation with the dataset as the model gets it, for loads."""
-        work = self.evaluation(pair, measures)
+        """Return the pair with the dataset as the model gets it, for loads."""
+        work = self.unranked(pair, measures)
         return replace(work, dataset=pair.model.as_given(work.dataset))
+
+    def _without_ranking(self, pair: Pair) -> PairWork:
+        self.store.check_writable()
+        dataset = self.dataset(pair.dataset)
+        path = self._path(pair, dataset)
+        with self.store.locked(path):
+            now = self._conditions(pair, dataset)
+            take_over(self.store, path, dataset.name)
+            stored = self.store.load(path)
+            if stored and stored.embedbench.key != now.key:
+                self._replace(path, stored, now)
+        record = msgspec.structs.replace(now.record, facts=self.facts(pair))
+        return unranked(self.loader, Destination(path, record, now.key, now.software), dataset, stored)
+
+    def _path(self, pair: Pair, dataset: Dataset) -> Path:
+        """Return the path of the pair's result."""
+        return self.store.pair_path(model_record(pair.model, self.loader.sources.locate(pair.model)), dataset)
+
+    def _conditions(self, pair: Pair, dataset: Dataset) -> Conditions:
+        """Return everything that decides the pair's ranking."""
+        source = self.loader.sources.locate(pair.model)
+        dtype = self.loader.dtype(pair.model, lambda: dataset)
+        similarity = kind_of(pair.model).similarity(pair.model, self.loader.sources)
+        record, given = model_record(pair.model, source), pair.model.as_given(dataset)
+        return Conditions(pair.model, record, dataset, given, self.loader.device, dtype, source.software, similarity)
 
     def _form(self, pair: Pair, model: Encoder) -> VectorForm:
         def sample() -> Vectors:
@@ -267,15 +305,10 @@ class Workbench:
     def _evaluate(self, pair: Pair, measures: Sequence[Measure]) -> PairWork:
         self.store.check_writable()
         dataset = self.dataset(pair.dataset)
-        source = self.loader.sources.locate(pair.model)
-        record = model_record(pair.model, source)
-        path = self.store.pair_path(record, dataset)
+        path = self._path(pair, dataset)
         # Locked while evaluating: another worker that wants the same pair waits and then uses what is stored.
         with self.store.locked(path):
-            dtype = self.loader.dtype(pair.model, lambda: dataset)
-            given = pair.model.as_given(dataset)
-            similarity = kind_of(pair.model).similarity(pair.model, self.loader.sources)
-            now = Conditions(pair.model, record, dataset, given, self.loader.device, dtype, source.software, similarity)
+            now = self._conditions(pair, dataset)
             take_over(self.store, path, dataset.name)
             stored = self.store.load(path)
             # The time is the file's own, since another worker of this session may have written it.
@@ -290,7 +323,7 @@ class Workbench:
             with self._encoding(pair.model, model) as encoding:
                 evaluation = evaluate(
                     model,
-                    given,
+                    now.given,
                     measures,
                     variant=pair.model.variant,
                     encoding=encoding,
@@ -299,7 +332,7 @@ class Workbench:
             if evaluation.form:
                 # A load on this variant needs the same ranges of int8, without encoding the sample again.
                 self._forms.put(_key(pair), evaluation.form)
-            destination = Destination(path, msgspec.structs.replace(record, facts=facts), now.key, source.software)
+            destination = Destination(path, msgspec.structs.replace(now.record, facts=facts), now.key, now.software)
             return save(self.store, self.loader, destination, dataset, evaluation, stored)
 
     def _replace(self, path: Path, stored: PairResult, now: Conditions) -> None:

@@ -178,10 +178,15 @@ class CheckItem(VerdictItem):
         if decided := self.verdict_without_model(session):
             return decided
         try:
-            evidence = PairEvidence(bench, self.pair, self.suite.measures, self._compare)
+            evidence = PairEvidence(
+                bench, self.pair, self.suite.measures, self._compare, ranked=self.check.needs_ranking
+            )
+            verdict = self.check.judge(evidence)
         except ProvenFailure as failure:
             return ItemVerdict(self.check.judge_ended(names, failure))
-        verdict, work = self.check.judge(evidence), evidence.work
+        if not self.pair.model.spec.has_vectors and not self.check.needs_ranking:
+            return ItemVerdict(verdict)  # nothing was measured
+        work = evidence.work
         return ItemVerdict(verdict, str(work.path), work.reused if self.check.judges_ranking else None)
 
     def _compare(self, work: PairWork, measure: Measure) -> Comparison:
