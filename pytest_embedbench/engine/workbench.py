@@ -315,7 +315,7 @@ class Workbench:
             if stored and self._may_reuse(path.stat().st_mtime) and stored.embedbench.key == now.key:
                 run = self.store.load_run(path, stored)
                 if run is not None and stored.embedbench.depth >= depth_for(measures):
-                    return reuse(self.store, path, stored, run, record=record, dataset=dataset, measures=measures)
+                    return reuse(self.store, path, stored, run, record=now.record, dataset=dataset, measures=measures)
             if stored and stored.embedbench.key != now.key:
                 self._replace(path, stored, now)
             # Facts first: they refuse a variant with too many dimensions before anything is encoded.
