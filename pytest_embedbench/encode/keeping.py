@@ -9,7 +9,7 @@ from concurrent.futures import TimeoutError as TookTooLongError
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from pytest_embedbench.encode.verification import SEED, DifferentVectorsError, Received, Verifier
+from pytest_embedbench.encode.verification import SEED, DifferentVectorsError, Received, Setting, Verifier
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import ServedEncoder, is_foreign
 
@@ -40,6 +40,11 @@ FIRST_ALONE, ALONE = 4, 1
 
 SALVAGE_SECONDS = 30.0
 """Seconds in which a server must answer after a failure, for the texts that came before it to be verified and kept."""
+
+MIXED_UP_FIX = (
+    "requests that are in flight together are mixed up: concurrency = 1 in the model's definition, or another version "
+    "of the server"
+)
 
 
 class Keeping(Protocol):
@@ -124,7 +129,7 @@ class KeepVerified:
             busy = f"in a request of up to {limits.texts} texts"
         elif limits:
             busy = f"while up to {limits.requests} requests of up to {limits.texts} texts were in flight"
-        self._verifier = Verifier(model, role, busy)
+        self._verifier = Verifier(model, role, Setting(busy, "none is kept", MIXED_UP_FIX))
         self._chance = random.Random(SEED)
         self._held: list[_Held] = []
         self._kept: list[str] = []

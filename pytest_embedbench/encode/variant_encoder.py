@@ -67,6 +67,15 @@ class VariantEncoder:
         self._model, self._form, self._facts = model, form, facts
 
     @property
+    def whole(self) -> Encoder:
+        """The model, which gives whole vectors."""
+        return self._model
+
+    @property
+    def form(self) -> VectorForm:
+        return self._form
+
+    @property
     def facts(self) -> ModelFacts:
         return self._facts
 

@@ -59,6 +59,14 @@ class Received(NamedTuple):
     request: Sequence[PreparedText]
 
 
+class Setting(NamedTuple):
+    """Words of the error: how the vectors came, what is not kept, and what to do about requests that are mixed up."""
+
+    busy: str
+    unkept: str
+    fix: str
+
+
 class DifferentVectorsError(ModelError):
     """A model gave a text another vector than when it was asked again with nothing else in flight."""
 
@@ -72,11 +80,11 @@ class Verifier:
     Args:
         model: the model, which does nothing else meanwhile.
         role: role of all texts.
-        busy: words for how the vectors were asked for, e.g. ``with 8 requests of up to 32 texts in flight``.
+        setting: words for how the vectors came.
     """
 
-    def __init__(self, model: Encoder, role: Role, busy: str) -> None:
-        self._model, self._role, self._busy = model, role, busy
+    def __init__(self, model: Encoder, role: Role, setting: Setting) -> None:
+        self._model, self._role, self._setting = model, role, setting
         self._chance = random.Random(SEED)
         self.limit = ROUNDING
 
@@ -113,17 +121,20 @@ class Verifier:
         given = np.stack([received.vector for received in texts])
         answers = [again[rows], alone, mixed]
         distances[rows] = np.min([apart(given, answer) for answer in answers], axis=0)
-        call_noise = float(apart(alone[: len(repeated)], repeated).max())
+        call_noise = apart(alone[: len(repeated)], repeated)
         pairs = ((alone, answers[0]), (alone, mixed), (answers[0], mixed))
-        noise = max(call_noise, *(float(apart(*pair).max()) for pair in pairs))
-        if call_noise > COARSE_ROUNDING:
-            problem = "asked for one text twice, with nothing else in flight, it gives vectors that differ"
-            raise self._unusable(problem, call_noise, "see to it that all replicas serve one model, in eval mode")
-        if noise > LARGEST_NOISE or (noise > COARSE_ROUNDING and not self._is_coarse(texts, alone)):
-            problem = "a text's vector depends on the other texts of its request, also with nothing else in flight"
-            fix = "mask the padding, and put vectors back in the order of the texts; batch_texts = 1 avoids it"
-            raise self._unusable(problem, noise, fix)
-        self.limit = max(self.limit, largest_difference(noise))
+        noise = np.max([apart(*pair) for pair in pairs], axis=0)
+        if call_noise.max() > COARSE_ROUNDING:
+            problem = "asked for one text twice, with nothing else in flight, it gives vectors that are"
+            fix = "see to it that all replicas serve one model, in eval mode"
+            raise _unusable(problem, texts[int(call_noise.argmax())], call_noise.max(), fix)
+        if noise.max() > LARGEST_NOISE or (noise.max() > COARSE_ROUNDING and not self._is_coarse(texts, alone)):
+            problem = "alone and beside other texts, with nothing else in flight, it gives a text vectors that are"
+            fix = self._advice(
+                "mask the padding, and put vectors back in the order of the texts; batch_texts = 1 avoids it"
+            )
+            raise _unusable(problem, texts[int(noise.argmax())], noise.max(), fix)
+        self.limit = max(self.limit, largest_difference(float(max(noise.max(), call_noise.max()))))
 
     def _is_coarse(self, texts: Sequence[Received], alone: Vectors) -> bool:
         """Whether vectors move beside a text of as many tokens too, as they do where a batch is quantized as a whole.
@@ -177,26 +188,30 @@ class Verifier:
         alone = self._alone([worst])
         before, now = float(np.linalg.norm(worst.vector)), float(np.linalg.norm(alone[0]))
         length = "" if math.isclose(before, now, rel_tol=0.01) else f", length {before:.3g} and not {now:.3g}"
+        busy, unkept, mixed_up = self._setting
         problem = (
-            f"a {self._role}'s vector that came {self._busy} is {distances[row]:.2g} apart (1 - cosine{length}) from "
-            f"the one that came with nothing else in flight; rounding explains {self.limit:.1g}: {worst.text[:200]!r}\n"
-            f"  {wrong:,} of {len(sample):,} texts that were asked for again got another vector; none is kept"
+            f"a {self._role}'s vector that came {busy} is {distances[row]:.2g} apart (1 - cosine{length}) from the one "
+            "that came with nothing else in flight; "
+            f"rounding explains {self.limit:.1g}: {worst.text[:200]!r}\n"
+            f"  {wrong:,} of {len(sample):,} texts that were asked for again got another vector; {unkept}"
         )
         position = next(index for index, text in enumerate(worst.request) if text is worst.prepared)
         same_request = self._model.forward(worst.request, self._role)[position : position + 1]
         if apart(same_request, alone)[0] > self.limit:
             fix = "the vector depends on the other texts of its request: batch_texts = 1 in the model's definition"
         else:
-            fix = (
-                "the same request alone gives the right vector, so requests in flight together are mixed up: "
-                "concurrency = 1 in the model's definition, or another version of the server"
-            )
-        if not isinstance(self._model, ServedEncoder) and self._model.facts.device != SERVED_DEVICE:
-            fix = "let the function treat each text alone, whatever else is in its batch"
-        return DifferentVectorsError(problem, fix=fix)
+            fix = f"the same request alone gives the right vector; {mixed_up}"
+        return DifferentVectorsError(problem, fix=self._advice(fix))
 
-    def _unusable(self, problem: str, noise: float, fix: str) -> DifferentVectorsError:
-        return DifferentVectorsError(f"{problem}: {noise:.2g} apart (1 - cosine)", fix=fix)
+    def _advice(self, fix: str) -> str:
+        """Return the fix for a server; for a function, another one."""
+        if isinstance(self._model, ServedEncoder) or self._model.facts.device == SERVED_DEVICE:
+            return fix
+        return "let the function treat each text alone, whatever else is in its batch: mask padding, keep the order"
+
+
+def _unusable(problem: str, received: Received, distance: float, fix: str) -> DifferentVectorsError:
+    return DifferentVectorsError(f"{problem} {distance:.2g} apart (1 - cosine): {received.text[:200]!r}", fix=fix)
 
 
 def largest_difference(noise: float) -> float:

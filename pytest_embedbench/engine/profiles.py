@@ -120,6 +120,7 @@ class Profiler:
                 progress=self.progress,
                 required=sorted(set(bounds)),
             )
+            loop.verify()
         result = RateResult(
             side=search.side,
             batch=search.batch,

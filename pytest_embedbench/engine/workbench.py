@@ -17,7 +17,7 @@ from pytest_embedbench.checks.max_rate import MaxRateCheck
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.encode.cache import VectorCache
 from pytest_embedbench.encode.loop import encode
-from pytest_embedbench.encode.variant_encoder import describe_variant, variant_encoder
+from pytest_embedbench.encode.variant_encoder import VariantEncoder, describe_variant, variant_encoder
 from pytest_embedbench.encode.vector_form import VectorForm, calibration_documents, fit_form
 from pytest_embedbench.engine.loader import Loader
 from pytest_embedbench.engine.memo import Memo
@@ -205,7 +205,7 @@ class Workbench:
         facts = describe_variant(pair.model, self.model(pair).facts)
         return msgspec.structs.replace(facts, prompts=pair.model.stated_prompts(facts.prompts))
 
-    def encoder(self, pair: Pair) -> Encoder:
+    def encoder(self, pair: Pair) -> VariantEncoder:
         """Return the pair's model, giving vectors in its variant's form; int8's ranges are from the pair's dataset.
 
         Raises:
@@ -225,8 +225,9 @@ class Workbench:
         pair = msgspec.structs.replace(pair, model=msgspec.structs.replace(pair.model, titled=False))
         model = self.encoder(pair)
         # Without the cache, since a test in Python asks for the vectors that the model gives now.
-        encoded = encode(model, texts, role, batch_tokens=self.loader.budget(model), progress=self.progress)
-        return encoded.vectors[encoded.indices]
+        budget = self.loader.budget(model)
+        encoded = encode(model.whole, texts, role, batch_tokens=budget, progress=self.progress)
+        return model.form(encoded.vectors)[encoded.indices]
 
     def cause(self, error: Exception, model: NamedModel) -> str:
         """Return a name for the cause of an error; errors of the same cause have the same name.

@@ -135,6 +135,9 @@ def measure_side(  # noqa: PLR0913 - by keyword, what decides how long a side ta
         seconds: time that the side may take.
         progress: callbacks for the texts done.
         least: requests for which texts are sent again if there are too few.
+
+    Raises:
+        ModelError: a vector came that is wrong, as asking for it again shows; no latency counts then.
     """
     unique = shuffled_texts(texts)
     batches = [unique[start : start + shape.batch] for start in range(0, len(unique), shape.batch)]
@@ -154,6 +157,7 @@ def measure_side(  # noqa: PLR0913 - by keyword, what decides how long a side ta
         outcome = send(counted)
     finally:
         progress.finish()
+    clients.verify()
     statistics = msgspec.structs.replace(
         statistics_of(outcome.answered, shape.batch, clients.batches[formed:]),
         unanswered=outcome.unanswered,

@@ -154,6 +154,14 @@ class OpenLoop:
         samples = [request.sample for request in outcome.answered]
         return OpenSide(rate, statistics, samples, outcome.ended is not None, outcome.cpu_share)
 
+    def verify(self) -> None:
+        """Verify a sample of the vectors that came at all rates.
+
+        Raises:
+            ModelError: a text got another vector under load, or the model failed.
+        """
+        self._running.verify()
+
     def _requests(self, count: int) -> Iterator[list[str]]:
         return ([next(self._texts) for _ in range(self.batch)] for _ in range(count))
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_embedbench.load.closed_loop import LOAD_SEED, WARM_UP_ROUNDS, shuffled_texts
 from pytest_embedbench.load.ratio import SideSlowdown, Stopped, TimedPair, ratio_of
+from pytest_embedbench.load.received import ReceivedSample
 from pytest_embedbench.load.server import MicroBatcher
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.models.protocol import ParallelEncoder
@@ -118,6 +119,7 @@ def compare_side(
     endless = itertools.cycle(unique)
     alternating = _AlternatingEncoder(models)
     pairs: list[TimedPair] = []
+    received = [ReceivedSample(model, role, formed=True) for model in models]
     # The total is unknown: the interval decides how many pairs are measured.
     progress.start(f"{role} speed load", 0)
     try:
@@ -132,7 +134,9 @@ def compare_side(
                 times_ms = [0.0, 0.0]
                 # The loop sets the attribute itself, so that the server runs the model whose turn it is.
                 for alternating.turn in (0, 1) if model_first else (1, 0):
-                    times_ms[alternating.turn] = _time_ms(server, window, role, clients, clock)
+                    times_ms[alternating.turn] = _time_ms(
+                        server, window, role, clients, clock, received[alternating.turn]
+                    )
                 progress.advance(2 * shape.batch * shape.concurrency)
                 return TimedPair(round(sent, 6), times_ms[0], times_ms[1], int(model_first))
 
@@ -147,6 +151,8 @@ def compare_side(
             wall = clock() - start
     finally:
         progress.finish()
+    for sample in received:
+        sample.verify()
     result = ratio_of(pairs, confidence)
     texts_sent = len(pairs) * shape.batch * shape.concurrency
     statistics = SideSlowdown(
@@ -178,13 +184,16 @@ def _time_ms(
     role: Role,
     clients: ThreadPoolExecutor,
     clock: Callable[[], float],
+    sample: ReceivedSample,
 ) -> float:
-    """Return the milliseconds from the first send of a window to its last answer."""
+    """Return the milliseconds from the first send of a window to its last answer; ``sample`` gets its vectors."""
 
     def send(batch: Sequence[str]) -> tuple[float, float]:
         sent = clock()
-        server.embed(batch, role)
-        return sent, clock()
+        reply = server.serve(batch, role)
+        answered = clock()
+        sample.add(batch, reply.texts, reply.vectors)
+        return sent, answered
 
     times = list(clients.map(send, window))
     elapsed = max(answered for _, answered in times) - min(sent for sent, _ in times)

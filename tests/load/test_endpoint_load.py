@@ -62,9 +62,10 @@ def test_so_many_requests_are_in_flight_over_as_many_connections(
     assert server.peak == server.connections == shape.concurrency
     warm_up = result.statistics.warm_up
     assert warm_up is not None
-    assert len(server.requests) == warm_up.requests + 100
-    sent = [text for request in server.requests for text in request["input"]]
-    assert len(sent) == len(set(sent)) == shape.batch * len(server.requests)
+    loaded = server.requests[: warm_up.requests + 100]  # after these a sample is asked for again
+    sent = [text for request in loaded for text in request["input"]]
+    assert len(sent) == len(set(sent)) == shape.batch * len(loaded)
+    assert {text for request in server.requests for text in request["input"]} == set(sent)
     assert all(text.startswith("find: text number ") for text in sent)
     assert all(sample.latency_ms >= 2 for sample in result.samples)
     assert result.statistics.serving is None
@@ -221,7 +222,9 @@ def test_a_profile_at_one_rate(server: Server, model: VariantEncoder, monkeypatc
     monkeypatch.setattr("pytest_embedbench.load.open_loop.is_precise", lambda _: False)
     side = open_profile(model, OpenShape(1, 1000)).statistics
     assert (side.ended, side.unanswered, side.distinct_texts) == ("texts", 0, side.requests)
-    sent = [text for request in server.requests for text in request["input"]]
+    assert side.warm_up is not None
+    loaded = server.requests[: side.warm_up.requests + side.requests]
+    sent = [text for request in loaded for text in request["input"]]
     assert len(sent) == len(set(sent)), "none is sent twice"
     assert side.arrivals is not None
     assert side.arrivals.rate_per_s == 1000

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 
 DIMENSIONS = 64
-TOGETHER_SECONDS = 0.04
+TOGETHER_SECONDS = 0.02
 """Seconds that a request waits for another one to come, so that requests sent together are in flight together."""
 
 Rows = list[np.ndarray]

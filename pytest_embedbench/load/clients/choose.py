@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from pytest_embedbench.load.clients.interface import Clients
+from pytest_embedbench.load.received import ReceivedSample
 from pytest_embedbench.models.served.wire import Wired
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def clients_for(model: Encoder, role: Role, shape: LoadShape, batch_tokens: int)
         # Imported late: the HTTP client needs the libraries of an extra.
         from pytest_embedbench.load.clients.endpoint_clients import EndpointClients
 
-        return EndpointClients(wire, model.prepare, role, shape)
+        return EndpointClients(wire, model.prepare, role, shape, ReceivedSample(model, role, formed=False))
     from pytest_embedbench.load.clients.thread_clients import ThreadClients
 
     clients = ThreadClients(model, role, shape.concurrency, batch_tokens)

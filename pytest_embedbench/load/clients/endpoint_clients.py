@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pytest_embedbench.datasets.types import Role
+    from pytest_embedbench.load.received import ReceivedSample
     from pytest_embedbench.load.shape import LoadShape
     from pytest_embedbench.models.protocol import PreparedText
     from pytest_embedbench.models.served.wire import Wire
@@ -58,14 +59,21 @@ class EndpointClients:
         prepare: tokenizes texts of a role.
         role: role of all texts.
         shape: texts a request, and clients in a closed loop.
+        sample: takes note of vectors, to verify some of them.
     """
 
     batches: Sequence[ServedBatch] = ()
 
     def __init__(
-        self, wire: Wire, prepare: Callable[[Sequence[str], Role], list[PreparedText]], role: Role, shape: LoadShape
+        self,
+        wire: Wire,
+        prepare: Callable[[Sequence[str], Role], list[PreparedText]],
+        role: Role,
+        shape: LoadShape,
+        sample: ReceivedSample,
     ) -> None:
         self._wire, self._prepare, self._role, self._shape = wire, prepare, role, shape
+        self._sample = sample
         self._client = HttpClient(wire.url, wire.headers, wire.query)
         self._cpu_share: float | None = None
         self._first_request: _PreparedRequest | None = None
@@ -83,6 +91,9 @@ class EndpointClients:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    def verify(self) -> None:
+        self._sample.verify()
 
     def closed(self, requests: Sequence[list[str]], control: LoadControl = SEND_ALL) -> LoadOutcome:
         written = [self._prepared(raw) for raw in requests]
@@ -201,6 +212,7 @@ class EndpointClients:
             raise self._wire.failure(str(error)) from None
         latency_ms = (time.perf_counter() - start - since) * 1000
         result = self._wire.read(answer, request.texts)
+        self._sample.add(request.raw, request.texts, result.vectors)
         return AnsweredRequest(Sample(since, latency_ms), request.raw, result.texts, result.server_ms)
 
     def _run(self, work: Coroutine[Any, Any, T], poll: Callable[[], None] = lambda: None) -> T:

@@ -71,6 +71,14 @@ class Clients(Protocol):
         """Cost of the client itself in the last load; None where it cannot be separated from the model's."""
         ...
 
+    def verify(self) -> None:
+        """Ask for a sample of the texts again, now that the loads are over, where vectors may have been mixed up.
+
+        Raises:
+            ModelError: a text got another vector under load, or the model failed.
+        """
+        ...
+
     def closed(self, requests: Sequence[list[str]], control: LoadControl = SEND_ALL) -> LoadOutcome:
         """Run a closed loop: each client sends its next request when its last one was answered.
 

@@ -17,6 +17,7 @@ from pytest_embedbench.load.clients.interface import (
     LoadOutcome,
 )
 from pytest_embedbench.load.clients.monitor import POLL_SECONDS, LoadMonitor
+from pytest_embedbench.load.received import ReceivedSample
 from pytest_embedbench.load.samples import AnsweredRequest, Sample
 from pytest_embedbench.load.server import MicroBatcher, ServedBatch
 from pytest_embedbench.load.statistics import Ended
@@ -42,6 +43,7 @@ class ThreadClients:
 
     def __init__(self, model: Encoder, role: Role, count: int, batch_tokens: int) -> None:
         self._server, self._role, self._count = MicroBatcher(model, batch_tokens), role, count
+        self._sample = ReceivedSample(model, role, formed=True)
 
     def __enter__(self) -> Self:
         self._server.__enter__()
@@ -55,6 +57,9 @@ class ThreadClients:
     @property
     def batches(self) -> Sequence[ServedBatch]:
         return self._server.batches
+
+    def verify(self) -> None:
+        self._sample.verify()
 
     def closed(self, requests: Sequence[list[str]], control: LoadControl = SEND_ALL) -> LoadOutcome:
         answered: list[AnsweredRequest] = []
@@ -81,6 +86,7 @@ class ThreadClients:
                     errors.append(error)
                     return
                 latency_ms = (time.perf_counter() - sent) * 1000
+                self._sample.add(batch, reply.texts, reply.vectors)
                 with lock:
                     sample = Sample(sent - start, latency_ms, reply.queue_ms)
                     answered.append(AnsweredRequest(sample, batch, reply.texts))
@@ -97,14 +103,14 @@ class ThreadClients:
         return LoadOutcome(answered, ended[0] if ended else None)
 
     def open(self, requests: Iterable[tuple[float, list[str]]], control: LoadControl = SEND_ALL) -> LoadOutcome:
-        return _OpenLoad(self._server, self._role, control).run(requests)
+        return _OpenLoad(self._server, self._role, control, self._sample).run(requests)
 
 
 class _OpenLoad:
     """One open loop, which ``run`` runs once: a thread that sends, and a pool of threads that wait for answers."""
 
-    def __init__(self, server: MicroBatcher, role: Role, control: LoadControl) -> None:
-        self._server, self._role, self._control = server, role, control
+    def __init__(self, server: MicroBatcher, role: Role, control: LoadControl, sample: ReceivedSample) -> None:
+        self._server, self._role, self._control, self._sample = server, role, control, sample
         self._answered: list[AnsweredRequest] = []
         self._ended: list[Ended] = []
         self._errors: list[BaseException] = []
@@ -165,6 +171,7 @@ class _OpenLoad:
             self._over.set()
             return
         latency_ms = (time.perf_counter() - start - due) * 1000
+        self._sample.add(batch, reply.texts, reply.vectors)
         self._answered.append(AnsweredRequest(Sample(due, latency_ms, reply.queue_ms, lag_ms), batch, reply.texts))
 
     def _wait(self, give_up: float, monitor: LoadMonitor) -> None:
