@@ -85,8 +85,11 @@ def test_the_dataset_may_be_a_name_and_paths_are_relative(make_beir: MakeBeir, m
     folder = make_beir("mine", docs=DOCS, queries=QUERIES, qrels=QRELS)
     monkeypatch.chdir(folder.parent)
     assert evaluate_model(bag, "mine@test").means == evaluate_model(bag, folder).means
-    rng = np.random.default_rng(1)
-    random = evaluate_model(lambda texts, role: rng.normal(size=(len(texts), 8)), metrics=["ndcg@10"])
+
+    def meaningless(texts: Sequence[str], role: Role) -> list[np.ndarray]:
+        return [np.random.default_rng(list(f"{role} {text}".encode())).normal(size=8) for text in texts]
+
+    random = evaluate_model(meaningless, metrics=["ndcg@10"])
     assert 0 <= random.means["ndcg@10"] < 0.2
 
 

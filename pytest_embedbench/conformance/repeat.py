@@ -13,7 +13,7 @@ SHORT_TEXT = "tea"
 
 def _determinism(subject: Subject) -> ProbeOutcome:
     first, second = (subject.together(REPEATED_TEXTS, "document") for _ in range(2))
-    return _judge_distances(
+    return judge_distances(
         subject,
         dict(zip(REPEATED_TEXTS, distances(first, second).tolist(), strict=True)),
         "the same batch twice",
@@ -39,7 +39,7 @@ def _batch_invariance(subject: Subject) -> ProbeOutcome:
     short_alone = subject.alone([SHORT_TEXT], "document")
     short_beside = subject.together([SHORT_TEXT, LONG_TEXT], "document")[:1]
     apart[f"beside longer: {SHORT_TEXT}"] = distances(short_alone, short_beside)[0]
-    return _judge_distances(
+    return judge_distances(
         subject,
         {text: float(distance) for text, distance in apart.items()},
         "alone, and beside other texts",
@@ -70,7 +70,7 @@ def _order(subject: Subject) -> ProbeOutcome:
     )
 
 
-def _judge_distances(subject: Subject, apart: dict[str, float], what: str, *, cause: str, fix: str) -> ProbeOutcome:
+def judge_distances(subject: Subject, apart: dict[str, float], what: str, *, cause: str, fix: str) -> ProbeOutcome:
     """Judge distances that should be zero up to rounding."""
     text, worst = max(apart.items(), key=lambda pair: pair[1])
     limit = subject.tolerance

@@ -50,6 +50,9 @@ WORDS_TO_REVERSE = 4
 """Words of a text, at least, that is reversed to give another text of as many tokens."""
 
 
+FUNCTION_FIX = "let the function treat each text alone, whatever else is in its batch: mask padding, keep the order"
+
+
 class Received(NamedTuple):
     """A text, as given and as tokenized, the vector that came for it, and all texts of the request that it was in."""
 
@@ -126,12 +129,16 @@ class Verifier:
         noise = np.max([apart(*pair) for pair in pairs], axis=0)
         if call_noise.max() > COARSE_ROUNDING:
             problem = "asked for one text twice, with nothing else in flight, it gives vectors that are"
-            fix = "see to it that all replicas serve one model, in eval mode"
+            fix = self._advice(
+                "see to it that all replicas serve one model, in eval mode",
+                "let the function give a text one vector: put the model into eval mode, fix the seed",
+            )
             raise _unusable(problem, texts[int(call_noise.argmax())], call_noise.max(), fix)
         if noise.max() > LARGEST_NOISE or (noise.max() > COARSE_ROUNDING and not self._is_coarse(texts, alone)):
             problem = "alone and beside other texts, with nothing else in flight, it gives a text vectors that are"
             fix = self._advice(
-                "mask the padding, and put vectors back in the order of the texts; batch_texts = 1 avoids it"
+                "mask the padding, and put vectors back in the order of the texts; batch_texts = 1 avoids it",
+                FUNCTION_FIX,
             )
             raise _unusable(problem, texts[int(noise.argmax())], noise.max(), fix)
         self.limit = max(self.limit, largest_difference(float(max(noise.max(), call_noise.max()))))
@@ -167,7 +174,8 @@ class Verifier:
     def _groups(self, order: Sequence[int], texts: Sequence[Received]) -> Iterator[list[int]]:
         most_texts, most_tokens = GROUP_TEXTS, GROUP_TOKENS
         if isinstance(self._model, ServedEncoder):
-            most_texts, most_tokens = min(most_texts, self._model.limits.texts), self._model.limits.tokens
+            limits = self._model.limits
+            most_texts, most_tokens = min(most_texts, limits.texts, self._model.pace.texts), limits.tokens
         elif self._model.facts.device == SERVED_DEVICE:
             most_texts = 1  # it would spread a group over requests that are in flight together
         group: list[int] = []
@@ -201,13 +209,12 @@ class Verifier:
             fix = "the vector depends on the other texts of its request: batch_texts = 1 in the model's definition"
         else:
             fix = f"the same request alone gives the right vector; {mixed_up}"
-        return DifferentVectorsError(problem, fix=self._advice(fix))
+        return DifferentVectorsError(problem, fix=self._advice(fix, FUNCTION_FIX))
 
-    def _advice(self, fix: str) -> str:
-        """Return the fix for a server; for a function, another one."""
-        if isinstance(self._model, ServedEncoder) or self._model.facts.device == SERVED_DEVICE:
-            return fix
-        return "let the function treat each text alone, whatever else is in its batch: mask padding, keep the order"
+    def _advice(self, of_server: str, of_function: str) -> str:
+        """Return the fix that holds for the model."""
+        served = isinstance(self._model, ServedEncoder) or self._model.facts.device == SERVED_DEVICE
+        return of_server if served else of_function
 
 
 def _unusable(problem: str, received: Received, distance: float, fix: str) -> DifferentVectorsError:

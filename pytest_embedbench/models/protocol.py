@@ -171,6 +171,20 @@ class ServedEncoder(Encoder, Protocol):
 
 
 @runtime_checkable
+class TransformerEncoder(Encoder, Protocol):
+    """An ``Encoder`` whose transformer can be looked into."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Settings of the transformer, as its ``config.json`` names them; empty if there is none."""
+        ...
+
+    def token_states(self, text: PreparedText) -> Vectors | None:
+        """Return the states of a text's tokens after the last layer, shape (tokens, width); None if it has none."""
+        ...
+
+
+@runtime_checkable
 class ForeignEncoder(Encoder, Protocol):
     """An ``Encoder`` that may run code of others, such as a Python function."""
 

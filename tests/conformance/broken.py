@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import msgspec
 import numpy as np
@@ -11,7 +14,8 @@ import numpy as np
 from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
-from pytest_embedbench.models.protocol import SERVED_DEVICE, ModelFacts, PreparedText
+from pytest_embedbench.models.protocol import SERVED_DEVICE, AnsweredBatch, Limits, ModelFacts, PreparedText
+from tests.support.served_fake import ServedFake
 
 Change = Callable[["Broken", np.ndarray, Sequence[PreparedText], Role], np.ndarray]
 
@@ -119,3 +123,69 @@ class RefusesEmpty(Broken):
         if any(not text.own_tokens for text in batch):
             raise ModelError("the server says 400: input cannot be empty")
         return self.sound.forward(batch, role)
+
+
+class ExchangesRequests(Broken, ServedFake):
+    """A server that gives a text its neighbour's vector, but only beside other requests."""
+
+    def __init__(self, model: SentenceTransformerModel) -> None:
+        Broken.__init__(self, model, device=SERVED_DEVICE, dtype="")
+        ServedFake.__init__(self, Limits(texts=8, tokens=4096, requests=4))
+
+    def submit(self, batch: Sequence[PreparedText], role: Role) -> Future[AnsweredBatch]:
+        vectors = self.forward(batch, role)
+        # Only one in three requests is hit.
+        if next(self.calls) % 3 == 0:
+            vectors = np.roll(vectors, 1, axis=0)
+        answer: Future[AnsweredBatch] = Future()
+        answer.set_result(AnsweredBatch(vectors, batch, {}))
+        return answer
+
+
+class SharesABuffer(Broken):
+    """A model whose two threads write into one buffer."""
+
+    workers = 2
+
+    def __init__(self, model: SentenceTransformerModel) -> None:
+        super().__init__(model)
+        self._both = threading.Barrier(2)
+        self._parallel = False
+
+    @contextmanager
+    def side_by_side(self) -> Iterator[Executor]:
+        self._parallel = True
+        with ThreadPoolExecutor(2) as pool:
+            yield pool
+        self._parallel = False
+
+    def forward(self, batch: Sequence[PreparedText], role: Role) -> np.ndarray:
+        vectors = super().forward(batch, role)
+        if self._parallel:
+            self._both.wait(10)
+            self._shared = vectors
+            self._both.wait(10)
+            return self._shared[: len(batch)]
+        return vectors
+
+
+class WrongAtEqualLength(Broken):
+    """Texts of equal length need no padding, and take a path on which they are exchanged."""
+
+    def forward(self, batch: Sequence[PreparedText], role: Role) -> np.ndarray:
+        vectors = super().forward(batch, role)
+        return vectors[::-1].copy() if len({text.length for text in batch}) == 1 else vectors
+
+
+class Remembers(Broken):
+    """Behind the end of a text stands what a longer one before it left there."""
+
+    before: Sequence[PreparedText] = ()
+
+    def forward(self, batch: Sequence[PreparedText], role: Role) -> np.ndarray:
+        vectors = super().forward(batch, role)
+        longest = max(text.length for text in batch)
+        if self.before and max(text.length for text in self.before) > longest:
+            vectors = vectors + 0.3 * super().forward(self.before[:1], role)
+        self.before = batch
+        return vectors

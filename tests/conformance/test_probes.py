@@ -82,6 +82,10 @@ CASES: dict[str, tuple[str, Callable[[Any, Any], Any], str]] = {
     "weights mean nothing": ("sanity", lambda b, m: b.forgets_everything(m), "easy questions are not answered"),
     "a server cuts in silence": ("context", lambda b, m: b.Cut(m, 128), "does not move the vector"),
     "empty texts are refused": ("odd-texts", lambda b, m: b.RefusesEmpty(m), "empty: the server says 400"),
+    "requests exchange vectors": ("concurrency", lambda b, m: b.ExchangesRequests(m), "with 4 requests in flight"),
+    "threads share a buffer": ("concurrency", lambda b, m: b.SharesABuffer(m), "with 2 requests in flight"),
+    "equal lengths go wrong": ("equal-length", lambda b, m: b.WrongAtEqualLength(m), "texts of equal length"),
+    "a buffer is not cleared": ("state", lambda b, m: b.Remembers(m), "after a short text, and after a long one"),
     "an endpoint serves another model": ("parity", lambda b, m: b.Cut(m, 6), "(1 - cosine); worst:"),
 }
 

@@ -114,6 +114,11 @@ class LibraryNetwork:
             **self._firsts[role].facts,  # last: static vectors have no pooling module, and state their own pooling
         }
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        config = getattr(self._modules[self._role][0], "config", None)
+        return config.to_dict() if config is not None else {}
+
     def parameters(self) -> Iterable[torch.Tensor]:
         return self.model.parameters()
 
@@ -133,6 +138,12 @@ class LibraryNetwork:
         output = self.model(features, task=self._role, modality="text")
         vectors: torch.Tensor = output["sentence_embedding"][:, : self.model.truncate_dim]
         return vectors
+
+    @torch.inference_mode()
+    def states(self, text: PreparedText) -> torch.Tensor | None:
+        features = {key: value.to(self.model.device) for key, value in self._first.features([text]).items()}
+        states: torch.Tensor | None = self._modules[self._role][0](features).get("token_embeddings")
+        return None if states is None else states[0]
 
 
 def _modules(model: SentenceTransformer, role: Role) -> list[Any]:

@@ -35,6 +35,11 @@ class Network(Protocol):
         """Return the network for texts of a role; the weights are shared."""
         ...
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Return the transformer's settings, as ``config.json`` names them; empty if there is no transformer."""
+        ...
+
     def parameters(self) -> Iterable[torch.Tensor]:
         """Return all weights."""
         ...
@@ -49,4 +54,8 @@ class Network(Protocol):
 
     def vectors(self, batch: Sequence[PreparedText], prompt_length: int | None) -> torch.Tensor:
         """Return the batch's vectors, shape (texts, dimensions), in the weights' number format and on their device."""
+        ...
+
+    def states(self, text: PreparedText) -> torch.Tensor | None:
+        """Return the states of a text's tokens, shape (tokens, width); None if there is no transformer."""
         ...

@@ -7,6 +7,7 @@ same steps. ``library_network.py`` has every other checkpoint.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -123,6 +124,11 @@ class PlainNetwork:
     def for_role(self, role: Role) -> PlainNetwork:  # noqa: ARG002 - all texts go through the same modules
         return self
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        settings: dict[str, Any] = json.loads((self._checkpoint.transformer / "config.json").read_bytes())
+        return settings
+
     def parameters(self) -> Iterable[torch.Tensor]:
         return chain(self._body.parameters(), self._layers_after.parameters())
 
@@ -139,6 +145,10 @@ class PlainNetwork:
         pooled = self._checkpoint.pooling(self._body.states(ids), lengths, prompt_length)
         vectors: torch.Tensor = self._layers_after(pooled)[:, : self._checkpoint.truncate_dim]
         return vectors
+
+    @torch.inference_mode()
+    def states(self, text: PreparedText) -> torch.Tensor:
+        return self._body.states(token_ids([text]))
 
 
 def _from_memory(

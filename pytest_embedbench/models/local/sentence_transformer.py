@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -151,6 +151,16 @@ class SentenceTransformerModel:
     def prepare(self, texts: Sequence[str], role: Role) -> list[PreparedText]:
         """Tokenize in bulk with the role's prompt in front, truncated at the model's maximal length."""
         return self._by_role[role].prepare(texts, self._prompts[role])
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Settings of the transformer, as its ``config.json`` names them; empty if there is none."""
+        return self._by_role["document"].settings
+
+    def token_states(self, text: PreparedText) -> Vectors | None:
+        """Return the states of a document's tokens, shape (tokens, width), float32; None if there is no transformer."""
+        states = self._by_role["document"].states(text)
+        return None if states is None else np.asarray(states.float().cpu().numpy(), dtype=np.float32)
 
     @torch.inference_mode()
     def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
