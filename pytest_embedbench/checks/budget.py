@@ -13,7 +13,7 @@ from pytest_embedbench.load.notes import busy_note, is_client_limited, overload_
 from pytest_embedbench.load.quantiles import PERCENTILES, min_samples
 from pytest_embedbench.load.shape import Shape
 from pytest_embedbench.load.statistics import TOKENS_FROM
-from pytest_embedbench.machine.environment import matches_hardware
+from pytest_embedbench.machine.environment import UNSTATED_HARDWARE, matches_hardware
 
 if TYPE_CHECKING:
     from pytest_embedbench.checks.evidence import CheckEvidence, LoadEvidence
@@ -85,7 +85,10 @@ class BudgetCheck(Check, frozen=True, kw_only=True):
     def bind(self, hardware: str, *, holds: bool, explanation: str) -> tuple[Status, str]:
         """Return status and explanation of a verdict; on other hardware the reason why the budget does not bind."""
         if not self.binds_on(hardware):
-            return "skipped", f"{BINDS_ON}{self.hardware}; this is {hardware}"
+            here = f"this is {hardware}"
+            if hardware == UNSTATED_HARDWARE:
+                here = "the server's is not stated: give hardware in the model's definition"
+            return "skipped", f"{BINDS_ON}{self.hardware}; {here}"
         return "passed" if holds else "failed", explanation
 
 

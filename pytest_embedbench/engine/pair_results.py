@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from pytest_embedbench.core.runs import Run
+from pytest_embedbench.engine.hardware import describe_environment, is_served, of_server, peak_memory_bytes
 from pytest_embedbench.engine.pair_work import PairWork
 from pytest_embedbench.evaluate.metrics import score
-from pytest_embedbench.machine.environment import describe_environment, installed, peak_memory_bytes
+from pytest_embedbench.machine.environment import installed
 from pytest_embedbench.results.record import dataset_record, with_scores
 from pytest_embedbench.results.schema import Details, Evidence, PairResult
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.datasets.types import Dataset
     from pytest_embedbench.engine.loader import Loader
     from pytest_embedbench.evaluate.evaluation import Evaluation
+    from pytest_embedbench.models.spec import ModelSpec
     from pytest_embedbench.results.schema import ModelRecord
     from pytest_embedbench.results.store import Store
 
@@ -49,6 +51,7 @@ def reuse(
         model=msgspec.structs.replace(record, facts=stored.embedbench.model.facts),
         dataset=dataset_record(dataset),
     )
+    details = _with_server(details, record.spec)
     named = msgspec.structs.replace(stored, task_name=dataset.facts.mteb_task or dataset.name, embedbench=details)
     result = with_scores(named, scores, dataset)
     if result.embedbench.means != stored.embedbench.means and (environment := result.embedbench.environment):
@@ -94,13 +97,13 @@ def save(
         samples=unchanged.evidence.samples if unchanged else {},
         **store.save_ranking(destination.path, evaluation.run, evaluation.scores, destination.record.name),
     )
-    result = _without_ranking(loader, destination, dataset)
+    result, spec = _without_ranking(loader, destination, dataset), destination.record.spec
     details = msgspec.structs.replace(
         result.embedbench,
         depth=evaluation.depth,
         effort=evaluation.encode,
-        load_seconds=loader.seconds,
-        peak_memory_bytes=peak_memory_bytes(loader.device),
+        load_seconds=None if is_served(spec) else loader.seconds,
+        peak_memory_bytes=peak_memory_bytes(spec, loader.device),
         profiles=unchanged.profiles if unchanged else {},
         slowdowns=unchanged.slowdowns if unchanged else {},
         max_rates=unchanged.max_rates if unchanged else {},
@@ -126,6 +129,7 @@ def unranked(loader: Loader, destination: Destination, dataset: Dataset, stored:
     """
     if stored is None or stored.embedbench.key != destination.key:
         stored = _without_ranking(loader, destination, dataset)
+    stored = msgspec.structs.replace(stored, embedbench=_with_server(stored.embedbench, destination.record.spec))
     return PairWork(path=destination.path, result=stored, run=Run({}), scores={}, dataset=dataset, reused=False)
 
 
@@ -135,7 +139,7 @@ def _without_ranking(loader: Loader, destination: Destination, dataset: Dataset)
         key=destination.key,
         model=destination.record,
         dataset=dataset_record(dataset),
-        environment=describe_environment(loader.device, destination.software),
+        environment=describe_environment(destination.record.spec, loader.device, destination.software),
         measured_on=datetime.now(UTC).date().isoformat(),
     )
     return PairResult(
@@ -143,6 +147,17 @@ def _without_ranking(loader: Loader, destination: Destination, dataset: Dataset)
         dataset_revision=dataset.revision or dataset.fingerprint[:40],
         task_name=dataset.facts.mteb_task or dataset.name,
         embedbench=details,
+    )
+
+
+def _with_server(details: Details, spec: ModelSpec) -> Details:
+    """Return a stored result's details with what the definition of an endpoint says of its server now."""
+    if not (details.environment and is_served(spec)):
+        return details
+    return msgspec.structs.replace(
+        details,
+        model=msgspec.structs.replace(details.model, spec=spec),
+        environment=of_server(details.environment, spec),
     )
 
 
@@ -155,6 +170,7 @@ def amend(store: Store, work: PairWork, change: Callable[[Details], Details]) ->
     with store.locked(work.path):
         stored = store.load(work.path)
         result = stored if stored and stored.embedbench.key == work.result.embedbench.key else work.result
-        result = msgspec.structs.replace(result, embedbench=change(result.embedbench))
+        details = _with_server(change(result.embedbench), work.result.embedbench.model.spec)
+        result = msgspec.structs.replace(result, embedbench=details)
         store.save(work.path, result)
     return result

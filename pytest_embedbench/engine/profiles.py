@@ -14,6 +14,7 @@ import msgspec
 
 from pytest_embedbench.core.files import distinct_file_name, write_atomically
 from pytest_embedbench.core.thresholds import SIDES
+from pytest_embedbench.engine.hardware import hardware_of, is_served, peak_memory_bytes
 from pytest_embedbench.engine.pair_results import amend
 from pytest_embedbench.load.circumstances import CircumstancesRecorder, record_circumstances
 from pytest_embedbench.load.closed_loop import profile_side, shuffled_texts
@@ -25,7 +26,6 @@ from pytest_embedbench.load.ratio import SideSlowdown, SlowdownResult, dump_pair
 from pytest_embedbench.load.shape import OpenShape
 from pytest_embedbench.load.side_by_side import Conditions, compare_side
 from pytest_embedbench.load.statistics import ProfileResult, SideStatistics
-from pytest_embedbench.machine.environment import hardware_name, peak_memory_bytes
 from pytest_embedbench.models.served.wire import Wired
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Profiler:
         """
         sides: dict[str, SideStatistics] = {}
         files: dict[str, str] = {}
+        spec = work.result.embedbench.model.spec
         measure = (
             partial(profile_open_side, shape=shape)
             if isinstance(shape, OpenShape)
@@ -80,7 +81,7 @@ class Profiler:
                 files[side] = self.store.save_samples(work.path, shape.slug, side, measured.samples)
         profile = ProfileResult(
             shape=str(shape),
-            hardware=hardware_name(self.loader.device),
+            hardware=hardware_of(spec, self.loader.device),
             query=sides["query"],
             corpus=sides["corpus"],
             note="; ".join(filter(None, (notes(sides), busy_note(watch.circumstances)))),
@@ -93,8 +94,8 @@ class Profiler:
                 details,
                 profiles={**details.profiles, str(shape): profile},
                 # After a stored evaluation the model is loaded only now, so these are newer than the evaluation's.
-                load_seconds=self.loader.seconds or details.load_seconds,
-                peak_memory_bytes=peak_memory_bytes(self.loader.device),
+                load_seconds=None if is_served(spec) else self.loader.seconds or details.load_seconds,
+                peak_memory_bytes=peak_memory_bytes(spec, self.loader.device),
                 evidence=msgspec.structs.replace(details.evidence, samples=samples),
             )
 
@@ -125,7 +126,7 @@ class Profiler:
             side=search.side,
             batch=search.batch,
             distinct_texts=len(shuffled_texts(texts)),
-            hardware=hardware_name(self.loader.device),
+            hardware=hardware_of(work.result.embedbench.model.spec, self.loader.device),
             found=highest,
             circumstances=watch.circumstances,
         )
@@ -185,7 +186,7 @@ class Profiler:
             against=against.alias,
             against_revision=against.revision,
             against_fingerprint=against.fingerprint,
-            hardware=hardware_name(self.loader.device),
+            hardware=hardware_of(work.result.embedbench.model.spec, self.loader.device),
             measured_on=datetime.now(UTC).date().isoformat(),
             query=sides["query"],
             corpus=sides["corpus"],

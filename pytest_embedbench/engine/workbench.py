@@ -19,6 +19,7 @@ from pytest_embedbench.encode.cache import VectorCache
 from pytest_embedbench.encode.loop import encode
 from pytest_embedbench.encode.variant_encoder import VariantEncoder, describe_variant, variant_encoder
 from pytest_embedbench.encode.vector_form import VectorForm, calibration_documents, fit_form
+from pytest_embedbench.engine.hardware import hardware_of
 from pytest_embedbench.engine.loader import Loader
 from pytest_embedbench.engine.memo import Memo
 from pytest_embedbench.engine.pair_results import Destination, reuse, save, unranked
@@ -30,7 +31,6 @@ from pytest_embedbench.evaluate.dense import Encoding
 from pytest_embedbench.evaluate.evaluation import evaluate
 from pytest_embedbench.evaluate.fail_fast.encoding import FailFast
 from pytest_embedbench.evaluate.search import depth_for
-from pytest_embedbench.machine.environment import hardware_name
 from pytest_embedbench.models.protocol import Encoder, ServedEncoder
 from pytest_embedbench.models.registry import kind_of
 from pytest_embedbench.results.older_names import take_over
@@ -122,7 +122,7 @@ class Workbench:
 
     def _samples_needed(self, pair: Pair, shape: Shape) -> tuple[tuple[str, int], ...]:
         """Return the samples that the pair's budgets on this load need on this machine, as pairs of side and number."""
-        machine = hardware_name(self.loader.device)
+        machine = hardware_of(pair.model.spec, self.loader.device)
         needed: dict[str, int] = {}
         for check in pair.checks:
             if isinstance(check, BudgetCheck) and check.shape == shape and check.binds_on(machine):
@@ -142,7 +142,7 @@ class Workbench:
         def measure() -> RateResult:
             work = self._work_as_given(pair, measures)
             model = self.encoder(pair)
-            machine = hardware_name(self.loader.device)
+            machine = hardware_of(pair.model.spec, self.loader.device)
             # Each bound becomes a rate that the search tries, so that no check has its limit inside the bracket.
             bounds = [
                 check.limit.bound

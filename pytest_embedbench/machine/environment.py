@@ -27,16 +27,23 @@ NUMERIC_VARIABLES = (
 )  # fmt: skip
 """Environment variables that change the numbers that a network computes."""
 
+UNSTATED_HARDWARE = "unknown hardware"
+"""Name of the hardware of a server whose owner has not said what it is."""
+
 GENERIC_WORD = re.compile(r"NVIDIA|AMD|CPU|Processor|\d+-Core", re.IGNORECASE)
 """Pattern of words in a hardware name that tell a card's reader nothing."""
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """Machine and software of an evaluation."""
+    """Machine and software of an evaluation.
+
+    Of a model behind an endpoint, ``hardware`` is what the user says of its server, and ``cpu``, ``cores``,
+    ``memory_bytes`` and ``driver`` are empty.
+    """
 
     hardware: str
     cpu: str
-    cores: int
+    cores: int | None
     memory_bytes: int | None
     driver: str
     python: str

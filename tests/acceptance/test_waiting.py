@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -146,3 +147,30 @@ def test_a_variable_that_is_not_set_is_named(project: Project, monkeypatch: pyte
         ["*environment variable GATEWAY_KEY: is not set; headers.api-key names it", "*fix: set it*"]
     )
     assert not gateway.seen
+
+
+@pytest.mark.parametrize(
+    ("stated", "outcome", "shown"),
+    [
+        ('hardware = "NVIDIA L4"', "passed", "L4 b1 c1"),
+        ('hardware = "NVIDIA L40S"', "skipped", "binds on L4; this is NVIDIA L40S"),
+        ("", "skipped", "binds on L4; the server's is not stated: give hardware in the model's definition"),
+    ],
+)
+def test_budgets_and_cards_go_by_the_servers_hardware(project: Project, stated: str, outcome: str, shown: str) -> None:
+    with Gateway() as gateway:
+        define(
+            project, gateway.url, stated, checks="profile = 'b1 c1'\nhardware = 'L4'\nbudget = ['query mean <= 60 s']"
+        )
+        result = project.run("--embed-profile-seconds=0.2", "--embed-card=cards", "-k", "budget", "-rs")
+    result.assert_outcomes(**{outcome: 1}, deselected=1)
+    (file,) = [path for path in project.folder.rglob("facts.json") if path.parent.name != "data"]
+    stored = json.loads(file.read_text("utf-8"))["embedbench"]
+    name = stated.partition('"')[2].rstrip('"') or "unknown hardware"
+    environment = stored["environment"]
+    assert (environment["hardware"], environment["cpu"], environment["cores"]) == (name, "", None)
+    assert stored["profiles"]["b1 c1"]["hardware"] == name
+    assert stored["peak_memory_bytes"] == {}
+    assert stored["load_seconds"] is None
+    (card,) = (project.folder / "cards").glob("*.md")
+    assert shown in result.stdout.str() + card.read_text("utf-8")
