@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from pytest_embedbench.errors import ModelError
@@ -60,7 +61,8 @@ class BrokenTexts:
                 self._model.too_long_fix(reason.problem),
             )
         else:
-            problem, fix = f"{{}} is refused by the server: {reason.problem}", BREAKS_FIX
+            verb = "breaks" if reason.status == HTTPStatus.INTERNAL_SERVER_ERROR else "is refused by"
+            problem, fix = f"{{}} {verb} the server: {reason.problem}", BREAKS_FIX
             self._in_a_row += 1
         self._texts.append(UnusableText(text, problem))
         self._fixes[fix] = None

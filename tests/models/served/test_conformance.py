@@ -27,6 +27,12 @@ def test_a_sound_server_passes_every_probe(connect: Connect, proxy: Proxy, minil
     assert found["context"].measured.endswith(" tokens")
 
 
+def test_a_server_that_refuses_blank_texts_is_sound(connect: Connect, proxy: Proxy) -> None:
+    proxy.behave(default={"kind": "status", "status": 400, "message": "blank", "only": '[" "]'})
+    outcome = PROBES["odd-texts"].ask(Subject(named(proxy.url), connect()))
+    assert (outcome.status, outcome.measured) == ("passed", "0 of 9 fail")
+
+
 def test_a_prompt_that_the_reference_lacks_is_no_parity(
     connect: Connect, proxy: Proxy, minilm: SentenceTransformerModel
 ) -> None:

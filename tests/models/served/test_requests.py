@@ -84,7 +84,7 @@ def test_a_server_that_gives_one_vector_a_request_gets_one_text(
 BROKEN: dict[str, tuple[dict[str, Any], str, str]] = {
     "server error": (
         {"kind": "status", "status": 500, "message": "unsupported value: NaN", "only": "castle number 7"},
-        "model 'served': this document is refused by the server: HTTP 500: unsupported value: NaN",
+        "model 'served': this document breaks the server: HTTP 500: unsupported value: NaN",
         "16 bits",
     ),
     "null": (
