@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.models.checkpoint import TokenCounter
     from pytest_embedbench.models.local.settings_cache import Memory
     from pytest_embedbench.models.protocol import Model
+    from pytest_embedbench.models.served.pace import Pace
     from pytest_embedbench.models.source import ModelSource
     from pytest_embedbench.models.spec import NamedModel
 
@@ -87,6 +88,8 @@ class SourceCache:
 
     def __init__(self) -> None:
         self._sources: dict[NamedModel, ModelSource] = {}
+        self.paces: dict[NamedModel, Pace] = {}
+        """What the servers of models have shown to take, for as long as this cache lives."""
 
     def locate(self, model: NamedModel) -> ModelSource:
         """Return the source of a model, which its variants and tasks share; see ``ModelKind.locate``.

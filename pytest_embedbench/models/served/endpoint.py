@@ -74,17 +74,21 @@ class _RequestPart(NamedTuple):
 class EndpointModel:
     """A ``ServedEncoder``: sends prompt and text; the server tokenizes, pools and normalizes.
 
+    Args:
+        model: the model.
+        pace: what its server has shown to take earlier in this session; None if nothing is known.
+
     Raises:
         ModelError: the endpoint does not answer, or not as it should.
         ConfigurationError: the extra is not installed, or the key cannot be sent.
     """
 
-    def __init__(self, model: NamedModel) -> None:
+    def __init__(self, model: NamedModel, pace: Pace | None = None) -> None:
         spec = model.spec
         self._alias, self._spec = model.alias, spec
         self.where = f"model {model.alias!r}"
         self.limits = Limits(texts=spec.batch_texts, tokens=spec.batch_tokens, requests=spec.concurrency)
-        self.pace = Pace(spec.batch_texts, spec.concurrency, spec.timeout)
+        self.pace = pace or new_pace(spec)
         self._prompts = _prompts(model.prompts)
         self._counter = request_token_counter(model)
         self._endpoint = BackgroundEndpoint(_settings(spec))
@@ -199,6 +203,11 @@ class EndpointModel:
         self._endpoint.close()
 
 
+def new_pace(spec: ModelSpec) -> Pace:
+    """Return the pace of a server of which nothing is known but its definition."""
+    return Pace(spec.batch_texts, spec.concurrency, spec.timeout)
+
+
 def _prompts(prompts: Mapping[Role, str | None]) -> dict[Role, str]:
     return {role: prompt or "" for role, prompt in prompts.items()}
 
@@ -255,7 +264,7 @@ class EndpointKind(ModelKind):
         return ModelSource(None, model.spec.revision, endpoint_fingerprint(model), software(libraries))
 
     def load(self, model: NamedModel, sources: SourceCache, options: LoadOptions) -> EndpointModel:  # noqa: ARG002 - no files
-        return EndpointModel(model)
+        return EndpointModel(model, sources.paces.setdefault(model.base, new_pace(model.spec)))
 
     def token_counter(self, model: NamedModel) -> TokenCounter:
         return served_token_counter(model)

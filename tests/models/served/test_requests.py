@@ -12,7 +12,10 @@ from pytest_embedbench.encode.cache import VectorCache
 from pytest_embedbench.encode.loop import Encoded, encode
 from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.errors import ModelError
+from pytest_embedbench.models.registry import LoadOptions, SourceCache
+from pytest_embedbench.models.served.endpoint import KIND
 from pytest_embedbench.models.text_errors import UnusableTextsError
+from tests.models.served.conftest import named
 
 if TYPE_CHECKING:
     from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
@@ -49,6 +52,17 @@ def test_a_refused_batch_is_sent_in_halves_and_its_size_remembered(
     (note,) = model.pace.take_notes()
     assert "the server refuses 10 texts in one request" in note
     assert "batch_texts = 5" in note
+
+
+def test_what_a_server_takes_is_remembered_when_the_model_is_loaded_again(connect: Connect, proxy: Proxy) -> None:
+    connect()
+    sources, options = SourceCache(), LoadOptions("", "", None)
+    for _ in range(2):
+        proxy.behave(default={"kind": "status", "status": 413, "message": "batch", "above": 1})
+        model = KIND.load(named(proxy.url), sources, options)
+        run(model)
+        model.close()
+    assert set(sizes(proxy)) == {1}
 
 
 def test_the_texts_by_which_a_server_is_recognised_keep_to_its_limits(connect: Connect, proxy: Proxy) -> None:
