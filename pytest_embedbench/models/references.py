@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytest_embedbench.core.decoding import DecodingError, decode_json
-from pytest_embedbench.core.files import files_below
+from pytest_embedbench.core.files import files_below, is_folder
 from pytest_embedbench.remote.hub import HUB_ID, HubError, find_cached
 
 MAX_SETTINGS_BYTES = 1_000_000
@@ -22,6 +22,9 @@ PATH_KEYS = ("path", FILE_KEY)
 
 MEMORIES = frozenset({"_name_or_path", "name_or_path"})
 """Keys in which transformers notes where a file was once loaded from; nothing is loaded from there."""
+
+BASE_KEY = "base_model_name_or_path"
+"""Key of an adapter's base."""
 
 CODE_KEY = "auto_map"
 """Key of the classes that a checkpoint brings along: ``org/name--module.Class`` if they are in another repository."""
@@ -60,6 +63,52 @@ def references(folder: Path, patterns: Sequence[str], *, code: bool) -> list[Ref
                 for name in dict.fromkeys(["", revision]):
                     found[f"{text}@{name}"] = Reference(f"{text}@{name}", _from_cache(text, name, patterns))
     return [found[text] for text in sorted(found)]
+
+
+class CodeReference(NamedTuple):
+    """Python code that a checkpoint names."""
+
+    settings: Path
+    """The file that names it."""
+    file: str
+    """The code's file."""
+    repository: str
+    """The Hub's repository that has it; empty if it lies in the checkpoint's folder."""
+
+
+def code_references(folder: Path) -> list[CodeReference]:
+    """Return the code that a checkpoint's settings name, for its configuration, tokenizer, model and modules."""
+    found: dict[CodeReference, None] = {}
+    for file in sorted(files_below(folder, ["*.json"])):
+        for key, text, _ in _mentions(file):
+            is_module = file.name == "modules.json" and key == "type" and not text.startswith("sentence_transformers.")
+            if (key == CODE_KEY or is_module) and "." in text:
+                repository, _, name = text.rpartition("--")
+                module = name.rpartition(".")[0].replace(".", "/")
+                found[CodeReference(file, f"{module}.py", repository)] = None
+    return list(found)
+
+
+def needed_repositories(folder: Path, patterns: Sequence[str], *, code: bool) -> dict[str, tuple[Path, Sequence[str]]]:
+    """Return the Hub's repositories that loading a checkpoint needs beside its own.
+
+    Args:
+        folder: the checkpoint.
+        patterns: patterns of the files of a model.
+        code: whether code of the checkpoint's own is run.
+
+    Returns:
+        Repository -> the settings file that names it, and patterns of the files that are needed of it.
+    """
+    needed: dict[str, tuple[Path, Sequence[str]]] = {}
+    for file in sorted(files_below(folder, ["adapter_config.json"])):
+        for key, text, _ in _mentions(file):
+            if key == BASE_KEY and HUB_ID.fullmatch(text) and not is_folder(Path(text)):
+                needed[text] = file, patterns
+    for reference in code_references(folder) if code else ():
+        if reference.repository:
+            needed.setdefault(reference.repository, (reference.settings, ["*.py"]))
+    return needed
 
 
 def _mentions(file: Path) -> Iterator[tuple[str, str, str]]:

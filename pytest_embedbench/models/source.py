@@ -13,7 +13,7 @@ from pytest_embedbench.core.files import files_below
 from pytest_embedbench.errors import ModelError, install_command
 from pytest_embedbench.models.backend import backend_patterns
 from pytest_embedbench.models.libraries import checkpoint_software
-from pytest_embedbench.models.references import references
+from pytest_embedbench.models.references import needed_repositories, references
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 from pytest_embedbench.remote.hub import HubError, Snapshot, snapshot
 
@@ -71,9 +71,25 @@ def locate_checkpoint(model: NamedModel) -> ModelSource:
     else:
         # A package has no revision of its own, and so has a folder whose definition gives none.
         revision, known = "" if spec.package else spec.revision, dict[Path, bytes]()
+    _fetch_others(model, folder, patterns)
     fingerprint = fingerprint_checkpoint(folder, patterns, known, code=spec.trust_remote_code)
     software = checkpoint_software(spec, folder)
     return ModelSource(folder, revision or f"sha256-{fingerprint[:12]}", fingerprint, software)
+
+
+def _fetch_others(model: NamedModel, folder: Path, patterns: Sequence[str]) -> None:
+    """Download what loading a checkpoint needs of other repositories: an adapter's base, code that is allowed to run.
+
+    Raises:
+        ModelError: it is not here and cannot be downloaded; the message names the file and the repository.
+    """
+    needed = needed_repositories(folder, patterns, code=model.spec.trust_remote_code)
+    for repository, (file, wanted) in needed.items():
+        try:
+            snapshot(repository, kind="model", patterns=wanted)
+        except HubError as error:
+            problem = f"{file} needs the repository {repository}: {error.problem}"
+            raise ModelError(problem, where=f"model {model.alias!r}", fix=error.fix) from None
 
 
 def settings_folder(model: NamedModel) -> Path:

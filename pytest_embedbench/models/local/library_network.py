@@ -14,8 +14,10 @@ from sentence_transformers.sentence_transformer.modules import Dense, Normalize,
 from pytest_embedbench.datasets.types import ROLES, Role
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.fast.packed import Packing, can_pack
+from pytest_embedbench.models.local.adapters import adapter_base
 from pytest_embedbench.models.local.first_module import FirstModule, Static, TextTransformer, first_module
 from pytest_embedbench.models.local.progress_bars import without_progress_bars
+from pytest_embedbench.models.local.refusals import load_error, refuse_pickles
 from pytest_embedbench.models.local.sentence_transformers_compat import route_modules
 from pytest_embedbench.models.sample_texts import SAMPLE_TEXTS
 
@@ -36,18 +38,22 @@ class LibraryNetwork:
 
     def __init__(self, model: NamedModel, folder: Path, backend: Backend, dtype: torch.dtype | None) -> None:
         spec = model.spec
+        refuse_pickles(model, folder)
+        base = adapter_base(model, folder)
         try:
             with without_progress_bars():
                 self.model = SentenceTransformer(
-                    str(folder),
+                    base or str(folder),
                     device=backend.device,
                     trust_remote_code=spec.trust_remote_code,
                     local_files_only=True,  # remote/hub.py has downloaded and verified the files
                     backend=spec.backend,
                     model_kwargs=backend.arguments,
                 )
+                if base:
+                    self.model.load_adapter(str(folder))
         except Exception as error:
-            raise ModelError(f"{folder} does not load: {error}", where=f"model {model.alias!r}") from error
+            raise load_error(model, folder, error) from error
         try:
             self._modules = {role: _modules(self.model, role) for role in ROLES}
         except ValueError as error:
