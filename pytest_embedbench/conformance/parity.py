@@ -19,15 +19,12 @@ if TYPE_CHECKING:
 
 
 def _parity(subject: Subject) -> ProbeOutcome:
-    import numpy as np
-
     if subject.reference is None:
         return skipped("no model to compare with (reference in its definition)")
     # The definition is the same; only vectors and tolerance are the reference's.
     reference = Subject(subject.named, subject.reference)
-    # Cosine is the same for all lengths; under every other similarity they decide too.
-    by_cosine = (subject.facts.similarity or DEFAULT_SIMILARITY) == "cosine"
     apart: dict[str, float] = {}
+    longer: dict[str, float] = {}
     for role in ROLES:
         ours, theirs = subject.alone(PROBE_TEXTS, role), reference.alone(PROBE_TEXTS, role)
         if ours.shape != theirs.shape:
@@ -37,16 +34,22 @@ def _parity(subject: Subject) -> ProbeOutcome:
                 measured=str(ours.shape[1]),
                 limit=f"= {theirs.shape[1]}",
             )
-        found = distances(ours, theirs)
-        if not by_cosine:
-            found = np.maximum(found, _length_differences(ours, theirs))
-        apart |= {f"{role}: {text}": float(distance) for text, distance in zip(PROBE_TEXTS, found, strict=True)}
+        rows = zip(PROBE_TEXTS, distances(ours, theirs), _length_differences(ours, theirs), strict=True)
+        for text, distance, difference in rows:
+            apart[f"{role}: {text}"], longer[f"{role}: {text}"] = float(distance), float(difference)
     text, worst = max(apart.items(), key=lambda pair: pair[1])
-    measure = "1 - cosine" if by_cosine else "1 - cosine, or difference in length"
     # The coarser number format of the two decides.
     limit = max(subject.tolerance, reference.tolerance)
+    problems = [] if worst <= limit else [f"vectors are {worst:.2g} apart (1 - cosine); worst: {text!r}"]
+    # Cosine is the same for all lengths; under every other similarity they decide too.
+    other, most = max(longer.items(), key=lambda pair: pair[1])
+    by_length = (subject.facts.similarity or DEFAULT_SIMILARITY) != "cosine"
+    if by_length and most > max(subject.unit_tolerance, reference.unit_tolerance):
+        problems.append(
+            f"lengths of vectors differ by {most:.2%}, and {subject.facts.similarity} depends on them; {other!r}"
+        )
     return judged(
-        [] if worst <= limit else [f"vectors are {worst:.2g} apart ({measure}); worst: {text!r}"],
+        problems,
         cause="another prompt, pooling, padding side, end-of-text token, length cap or checkpoint than the reference's",
         fix="where only queries differ, the prompt; where all do, pooling and padding; where long texts do, the length",
         # By rounding, 1 - cosine may be slightly below zero.

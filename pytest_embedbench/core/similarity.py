@@ -40,7 +40,7 @@ class Scorer:
     def __init__(self, similarity: Similarity, queries: Floats) -> None:
         import numpy as np
 
-        self._similarity = similarity
+        self._similarity, self._dimensions = similarity, queries.shape[1]
         if similarity == "cosine":
             queries, self._squares = _halved(queries)
         elif similarity != "dot":
@@ -55,9 +55,13 @@ class Scorer:
         Memory beside the result is a few times the result's; callers limit the documents of a call.
 
         Raises:
-            ModelError: the vectors are so long that a score is beyond float32.
+            ModelError: documents have other dimensions than queries, or vectors so long that a score is beyond float32.
         """
         import numpy as np
+
+        if documents.shape[1] != self._dimensions:
+            problem = f"queries have {self._dimensions} dimensions, documents {documents.shape[1]}"
+            raise ModelError(problem, fix="give queries and documents vectors of the same length")
 
         # Scores that overflow are refused below, so that numpy need not warn.
         with np.errstate(over="ignore", invalid="ignore"):

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from pytest_embedbench.core.similarity import DEFAULT_SIMILARITY
 from pytest_embedbench.datasets.types import ROLES, Role
+from pytest_embedbench.encode.distances import apart
 from pytest_embedbench.encode.loop import encode
 from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.errors import ModelError
@@ -109,7 +111,11 @@ def choose(
         ModelError: the model does not run in the reference format.
     """
     texts = sample(dataset)
-    exact, rate = _try(load(reference), texts)
+    exact_model = load(reference)
+    # Cosine is the same for all lengths; under every other similarity a format must keep them too.
+    by_length = (exact_model.facts.similarity or DEFAULT_SIMILARITY) != "cosine"
+    exact, rate = _try(exact_model, texts)
+    del exact_model  # the next one is loaded in its place
     trials = {reference: DtypeTrial(tokens_per_second=rate, cosine=1.0)}
     failed: dict[str, str] = {}
     for name in candidates:
@@ -121,7 +127,7 @@ def choose(
             # The first line states the problem; the fix below it does not fit into a note.
             failed[name] = str(error).splitlines()[0]
             continue
-        cosine = min(_least_cosine(exact[role], vectors[role]) for role in ROLES)
+        cosine = min(_least_cosine(exact[role], vectors[role], by_length=by_length) for role in ROLES)
         trials[name] = DtypeTrial(tokens_per_second=rate, cosine=cosine)
     # The reference itself is too slow for this list: it is chosen when no other format passes.
     min_speed = MIN_SPEEDUP * trials[reference].tokens_per_second
@@ -152,10 +158,16 @@ def _try(model: Encoder, texts: Mapping[Role, Sequence[str]]) -> tuple[dict[Role
     return vectors, max(rates)
 
 
-def _least_cosine(first: Vectors, second: Vectors) -> float:
-    """Return the lowest cosine of two vectors in the same row; shapes (texts, dimensions). Without rows it is 1."""
+def _least_cosine(first: Vectors, second: Vectors, *, by_length: bool) -> float:
+    """Return the lowest cosine of two vectors in the same row; shapes (texts, dimensions). Without rows it is 1.
+
+    ``by_length``: less where lengths differ too, see ``encode.distances.apart``.
+    """
     if not len(first):
         return 1.0
+    if by_length:
+        # As low as a cosine can be: findings are kept as JSON, which has no infinity.
+        return max(-1.0, float(1 - apart(first, second).max()))
     a, b = first.astype(np.float64), second.astype(np.float64)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     # A vector of zeros has no cosine; it counts as equal only to another one.

@@ -107,7 +107,7 @@ def test_lengths_are_compared_where_they_decide_a_ranking(broken: ModuleType, mi
     longer.facts = msgspec.structs.replace(longer.facts, similarity="dot")
     found = ask("parity", longer, reference=minilm)
     assert found.status == "failed"
-    assert "vectors are 0.41 apart (1 - cosine, or difference in length)" in found.explanation
+    assert "lengths of vectors differ by 41.18%, and dot depends on them" in found.explanation
 
 
 def test_a_definition_may_say_that_vectors_are_of_any_length(

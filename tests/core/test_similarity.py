@@ -91,6 +91,12 @@ def test_signs_with_as_many_equal_bits_tie_exactly(similarity: Similarity, dimen
         assert np.array_equal(np.unique(ours, return_inverse=True)[1], np.unique(bits, return_inverse=True)[1])
 
 
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_queries_and_documents_of_other_dimensions_are_an_error(similarity: Similarity) -> None:
+    with pytest.raises(ModelError, match="queries have 3 dimensions, documents 4"):
+        scores(similarity, np.ones((2, 3), np.float32), np.ones((2, 4), np.float32))
+
+
 def test_scores_beyond_float32_are_an_error() -> None:
     long = np.full((2, 4), 1e30, np.float32)
     with pytest.raises(ModelError, match="a dot score is beyond the range of float32"):

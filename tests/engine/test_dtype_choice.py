@@ -100,6 +100,20 @@ def test_one_text_that_turns_away_is_enough_to_fail(clock: Clock, role: Role) ->
     assert str(found) == "fp32: bf16 fails the guard (cosine 0.99875 < 0.999); fp16 is not 1.1 times as fast"
 
 
+def test_lengths_count_where_they_decide_the_ranking(clock: Clock) -> None:
+    class Longer(Timed):
+        def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
+            return 1.2 * super().forward(batch, role)
+
+    def models() -> dict[str, Timed]:
+        return {"fp32": Timed(clock, 4.0), "bf16": Longer(clock, 1.0), "fp16": Timed(clock, 4.0)}
+
+    assert chosen(models()).dtype == "bf16"
+    by_dot = models()
+    by_dot["fp32"].facts = ModelFacts(similarity="dot")
+    assert chosen(by_dot).dtype == "fp32"
+
+
 def test_vectors_without_direction_fail_where_the_reference_has_one(clock: Clock) -> None:
     class Zeros(Timed):
         def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
