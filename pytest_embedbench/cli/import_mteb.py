@@ -116,7 +116,9 @@ def _convert(
             fix = "import them into different folders"
             raise ResultError(f"a second result for {target}", where=str(file), fix=fix)
         # Raises if the target was measured here: an import must not overwrite it.
-        keep_measured(store, target, record.name, dataset.name)
+        earlier = keep_measured(store, target, record.name, dataset.name)
+        if earlier and earlier.means != result.embedbench.means:
+            click.echo(f"note: {target}: an earlier result, of {earlier.origin}, is replaced")
         taken.add(key)
         results[target] = result
     return results, without_retrieval

@@ -57,4 +57,7 @@ def score(run: Path, data: str, metrics: tuple[str, ...], name: str, out: Path |
         first = f", first: {finding.first[:60]}" if finding.first else ""
         click.echo(f"note: {finding.message} ({finding.count:,}{first})")
     if out:
-        click.echo(store_external(Store(out), name or external.tag, f"run {run.name}", dataset, counted, scores))
+        path, replaced = store_external(Store(out), name or external.tag, f"run {run.name}", dataset, counted, scores)
+        click.echo(path)
+        if replaced:
+            click.echo(f"note: an earlier result, of {replaced}, is replaced; --name keeps runs apart")

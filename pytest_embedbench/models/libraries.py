@@ -17,6 +17,7 @@ from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.core.files import files_below
 from pytest_embedbench.machine.environment import installed, numeric_variables
 from pytest_embedbench.models.imported_code import imports
+from pytest_embedbench.models.references import module_code
 from pytest_embedbench.models.spec import ModelSpec
 
 OURS = "pytest-embedbench"
@@ -63,6 +64,7 @@ def checkpoint_software(spec: ModelSpec, folder: Path) -> dict[str, str]:
         names += QUANTIZATION_LIBRARIES
     if not next(files_below(folder, ["tokenizer.json"]), None):
         names += TOKENIZER_LIBRARIES
+    names += distributions(module_code(folder).libraries - {"sentence_transformers"})
     if spec.trust_remote_code:
         names += distributions(imported_modules(files_below(folder, ["*.py"])))
     return software(names, numeric=True)

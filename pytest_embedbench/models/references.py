@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.core.files import files_below, is_folder
+from pytest_embedbench.models.imported_code import Code, source_files
 from pytest_embedbench.remote.hub import HUB_ID, HubError, find_cached
 
 MAX_SETTINGS_BYTES = 1_000_000
@@ -17,8 +20,15 @@ PLACE_KEY = "name_or_path"
 """End of the keys whose value is a folder or a Hub id that is loaded too: ``base_model_name_or_path``."""
 
 FILE_KEY = "_file"
-PATH_KEYS = ("path", FILE_KEY)
+MODULE_KEY = "path"
+PATH_KEYS = (MODULE_KEY, FILE_KEY)
 """Ends of the keys whose value may be a path: ``path`` of a module, ``vocab_file`` of a tokenizer."""
+
+MODULE_FILES = ("modules.json", "router_config.json")
+"""Files that name the classes of a checkpoint's modules."""
+
+EXTERNAL_DATA = re.compile(rb"\x0a\x08location\x12")
+"""What stands before the length and the name of a file in ONNX's protocol buffers: a pair with the key ``location``."""
 
 MEMORIES = frozenset({"_name_or_path", "name_or_path"})
 """Keys in which transformers notes where a file was once loaded from; nothing is loaded from there."""
@@ -49,7 +59,11 @@ def references(folder: Path, patterns: Sequence[str], *, code: bool) -> list[Ref
         patterns: patterns of the files that loading needs, for repositories of the Hub.
         code: whether code of the checkpoint's own is run.
     """
-    found: dict[str, Reference] = {}
+    found: dict[str, Reference] = {module: Reference(module, file) for module, file in module_code(folder).own.items()}
+    for graph in sorted(files_below(folder, [pattern for pattern in patterns if ".onnx" in pattern])):
+        for name in _external_data(graph):
+            weights = graph.parent / name
+            found[f"{graph.name}: {name}"] = Reference(f"{graph.name}: {name}", weights if weights.is_file() else None)
     for file in sorted(files_below(folder, ["*.json"])):
         for key, text, revision in _mentions(file):
             if key in MEMORIES:
@@ -111,6 +125,39 @@ def needed_repositories(folder: Path, patterns: Sequence[str], *, code: bool) ->
     return needed
 
 
+def module_code(folder: Path) -> Code:
+    """Return the code of a checkpoint's modules whose classes are neither its own nor sentence-transformers'."""
+    classes: list[str] = []
+    for file in files_below(folder, MODULE_FILES):
+        try:
+            content: Any = decode_json(file.read_bytes(), object)
+        except (OSError, DecodingError):
+            continue
+        # modules.json is a list of modules, a router's file has the classes of its modules by name.
+        if isinstance(content, list):
+            classes += [str(module.get("type")) for module in content if isinstance(module, dict)]
+        elif isinstance(content, dict) and isinstance(content.get("types"), dict):
+            classes += map(str, content["types"].values())
+    modules = {name.rpartition(".")[0] for name in classes} - {""}
+    # A module in the folder itself is one of the checkpoint's own files.
+    return source_files(
+        name
+        for name in sorted(modules)
+        if not name.startswith("sentence_transformers.") and not (folder / f"{name.partition('.')[0]}.py").is_file()
+    )
+
+
+def _external_data(graph: Path) -> set[str]:
+    """Return the names of files in which an ONNX graph keeps weights, relative to its own folder."""
+    with graph.open("rb") as file:
+        if not graph.stat().st_size:
+            return set()
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            places = [match.end() for match in EXTERNAL_DATA.finditer(content)]
+            names = {content[at + 1 : at + 1 + content[at]] for at in places if at < len(content)}
+    return {name.decode(errors="replace") for name in names if name and b"\0" not in name}
+
+
 def _mentions(file: Path) -> Iterator[tuple[str, str, str]]:
     """Yield every text in a settings file with its key, and with the revision that stands beside it."""
     try:
@@ -140,7 +187,8 @@ def _outside(key: str, text: str, file: Path, folder: Path) -> Path | None:
     if not text or not key.endswith((PLACE_KEY, *PATH_KEYS)):
         return None
     home = folder.resolve()
-    for place in (Path.cwd(), file.parent):
+    # A module's path starts at its checkpoint; others start where the process runs, as for transformers.
+    for place in (file.parent,) if key == MODULE_KEY else (Path.cwd(), file.parent):
         try:
             path = place / Path(text).expanduser()
             # Only a file can be named by a key of files: "cache_file" = "." must not have a whole disk read.

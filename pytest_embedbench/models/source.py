@@ -21,7 +21,16 @@ WEIGHT_FILES = "*.safetensors"
 MODEL_FILES = ("*.json", WEIGHT_FILES, "*.txt", "*.model")
 """Patterns of files that loading needs: configurations, vocabularies and safetensors; never pickles or code."""
 
-READ_IF_THERE = ("*/pytorch_model.bin", "adapter_model.bin", "*.tiktoken", "*.codes", "*.bpe", "*.spm", "*.vocab")
+READ_IF_THERE = (
+    "*/pytorch_model.bin",
+    "adapter_model.bin",
+    "*.tiktoken",
+    "*.codes",
+    "*.bpe",
+    "*.spm",
+    "*.vocab",
+    "*.jinja",
+)
 """Patterns of files that are not downloaded, but that the libraries read where a folder has them."""
 
 SETTINGS_FILES = ("*.json", "*.txt", "*.model")

@@ -225,8 +225,12 @@ def score_external(run: Run, dataset: Dataset, measures: Sequence[Measure]) -> t
     return counted, score(counted, dataset.qrels, dataset.judged_queries, measures)
 
 
-def store_external(store: Store, name: str, source: str, dataset: Dataset, run: Run, scores: Scores) -> Path:
-    """Store a scored run as a result with its evidence; return the result's path.
+def store_external(
+    store: Store, name: str, source: str, dataset: Dataset, run: Run, scores: Scores
+) -> tuple[Path, str]:
+    """Store a scored run as a result with its evidence.
+
+    Return the result's path, and where the result was from that it replaces; "" if there was none, or the same run.
 
     Args:
         store: where results are.
@@ -244,7 +248,8 @@ def store_external(store: Store, name: str, source: str, dataset: Dataset, run: 
     record = ModelRecord(name=spec.name or name, alias=alias, revision="", fingerprint="", spec=spec)
     path = store.pair_path(record, dataset)
     store.check_writable()
-    keep_measured(store, path, record.name, dataset.name)
+    replaced = keep_measured(store, path, record.name, dataset.name)
+    evidence = Evidence(samples={}, **store.save_ranking(path, run, scores, record.name))
     blank = PairResult(
         dataset_revision=dataset.revision or dataset.fingerprint[:40],
         task_name=dataset.facts.mteb_task or dataset.name,
@@ -253,15 +258,18 @@ def store_external(store: Store, name: str, source: str, dataset: Dataset, run: 
             model=record,
             dataset=dataset_record(dataset),
             depth=max(len(run[query]) for query in run),
-            evidence=Evidence(samples={}, **store.save_ranking(path, run, scores, record.name)),
+            evidence=evidence,
         ),
     )
     store.save(path, with_scores(blank, scores, dataset))
-    return path
+    same = replaced and replaced.evidence.run_sha256 == evidence.run_sha256
+    return path, replaced.origin if replaced and not same else ""
 
 
-def keep_measured(store: Store, path: Path, model: str, dataset: str) -> None:
+def keep_measured(store: Store, path: Path, model: str, dataset: str) -> Details | None:
     """Refuse to overwrite a result that was measured, not imported, or one of another model or dataset.
+
+    Return the imported result that is there; None if there is none.
 
     Raises:
         ResultError: the result at ``path`` was measured, or has other names.
@@ -271,3 +279,4 @@ def keep_measured(store: Store, path: Path, model: str, dataset: str) -> None:
         refuse_other_names(path, earlier.embedbench, model, dataset)
     if earlier and not earlier.embedbench.origin:
         raise ResultError(f"{path} was measured here, and is kept", fix="choose another folder with --out")
+    return earlier.embedbench if earlier else None

@@ -299,6 +299,19 @@ def test_a_measured_result_is_not_written_over(evaluate: Callable[[str], PairWor
     assert work.path.read_text("utf-8") == before
     again = [embedbench("score", run, "--data", "builtin", "--name", "x", "--out", tmp_path / "o") for _ in range(2)]
     assert [one.exit_code for one in again] == [0, 0], "one that was scored before is replaced"
+    assert "replaced" not in again[1].output, "it is the same run"
+
+
+def test_another_run_of_the_same_name_replaces_the_first_one_aloud(
+    evaluate: Callable[[str], PairWork], tmp_path: Path
+) -> None:
+    run = evaluate("builtin").path.with_suffix(".run.trec")
+    (tmp_path / "half.trec").write_text("".join(run.read_text("utf-8").splitlines(keepends=True)[::2]), "utf-8")
+    args = ["--data", "builtin", "--name", "x", "--out", str(tmp_path / "o")]
+    assert "replaced" not in embedbench("score", run, *args).output
+    done = embedbench("score", tmp_path / "half.trec", *args)
+    assert done.exit_code == 0
+    assert f"note: an earlier result, of run {run.name}, is replaced; --name keeps runs apart" in done.output
 
 
 def test_cards_and_compare_use_it(evaluate: Callable[[str], PairWork], tmp_path: Path) -> None:
