@@ -178,15 +178,13 @@ def _measures_load(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
-    """Run a load profile alone on its device; all other items run side by side, in other workers and sessions too."""
+    """Run a load profile alone on its device: no other session measures, and no other worker does anything."""
     session = item.config.stash[KEY]
-    # Ordinary tests take no lock, unless another worker of this session may be measuring beside them.
-    if not (session.shares_device or _is_embedbench(item)):
+    if not (session.shares_device or _measures_load(item)):
         return (yield)
-    from pytest_embedbench.machine.device_lock import hold_devices
-    from pytest_embedbench.session.devices import session_devices
+    from pytest_embedbench.session.devices import held_for
 
-    with hold_devices(session_devices(session, item.session.items), alone=_measures_load(item)):
+    with held_for(item, session, alone=_measures_load(item)):
         return (yield)
 
 

@@ -54,3 +54,19 @@ class Announcer:
 
 ANNOUNCER = Announcer()
 """The one of this process: what waits runs in threads, and in rooms that know nothing of the session."""
+
+
+@contextmanager
+def waiting_for(what: str) -> Iterator[Callable[[], None]]:
+    """Yield a function to call while waiting: it shows ``waiting for WHAT, 12 s``, until the block ends."""
+    began = time.monotonic()
+
+    def still() -> None:
+        seconds = time.monotonic() - began
+        if seconds >= SHORTEST_SHOWN_SECONDS:
+            ANNOUNCER.waiting(f"waiting for {what}, {seconds:.0f} s")
+
+    try:
+        yield still
+    finally:
+        ANNOUNCER.over()

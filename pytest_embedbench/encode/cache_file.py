@@ -6,11 +6,11 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import FileLock
+from pytest_embedbench.core.locks import file_locked
 
 STEM = "vectors-1"
 """Name of the file, before its number; the digit is the version of the layout."""
@@ -142,12 +142,12 @@ class VectorFile:
                 raise
         return db
 
-    def _locked(self) -> FileLock:
+    def _locked(self) -> AbstractContextManager[None]:
         """Return the lock to hold while the file is made or replaced.
 
         Without it SQLite would fail instead of waiting where two processes change the journal mode at once.
         """
-        return FileLock(self.folder / f"{STEM}.lock", timeout=BUSY_SECONDS)
+        return file_locked(self.folder / f"{STEM}.lock", "the embedding cache", seconds=BUSY_SECONDS)
 
     def close(self) -> None:
         if self._db is not None:

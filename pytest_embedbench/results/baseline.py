@@ -251,7 +251,7 @@ def update_file(path: Path, entries: Sequence[BaselineEntry]) -> list[str]:
         ConfigurationError: the existing file is not a baseline.
         BaselineError: the file cannot be read or written.
     """
-    with hold_lock(f"baseline-{path_digest(path)}", alone=True):
+    with hold_lock(f"baseline-{path_digest(path)}", alone=True, what="another process that writes the baseline"):
         return _update_file(path, entries)
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from filelock import FileLock
 
 from pytest_embedbench.catalog.result_names import result_name
 from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.core.files import file_name, path_digest, write_atomically
+from pytest_embedbench.core.locks import file_locked
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.results.schema import ModelRecord, PairResult
 from pytest_embedbench.results.trec import dump_run, parse_run
@@ -76,7 +76,8 @@ class Store:
     def locked(self, path: Path) -> Iterator[None]:
         """Hold the pair's lock: a second process waits, and can then use the result of the first."""
         # In the temporary folder, so that no lock file is left among the results.
-        with FileLock(Path(tempfile.gettempdir()) / f"embedbench-{path_digest(path)}.lock"):
+        lock = Path(tempfile.gettempdir()) / f"embedbench-{path_digest(path)}.lock"
+        with file_locked(lock, f"another process that works on {path.parent.parent.name}, {path.stem}"):
             yield
 
     def load(self, path: Path) -> PairResult | None:

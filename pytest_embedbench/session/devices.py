@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import pytest
 
@@ -28,6 +29,27 @@ def session_devices(session: EmbedSession, items: Iterable[pytest.Item]) -> froz
             devices = devices - {""} | {best_device()}
         session.devices = frozenset(devices)
     return session.devices
+
+
+@contextmanager
+def held_for(item: pytest.Item, session: EmbedSession, *, alone: bool) -> Iterator[None]:
+    """Hold the locks that an item needs, while the block runs.
+
+    What measures a load (``alone``) waits for other sessions' measurements, and then for the items of the other
+    workers of its session; these wait for it, and for no other session.
+    """
+    from pytest_embedbench.machine.device_lock import hold_devices
+
+    devices = session_devices(session, item.session.items)
+    _ = session.progress  # shows waits from now on
+    with ExitStack() as held:
+        if alone:
+            held.enter_context(hold_devices(devices, alone=True))
+        if session.shares_device:
+            run = item.config.workerinput["testrunuid"]  # type: ignore[attr-defined]
+            others = "tests of this session's other workers" if alone else "a load profile of this session"
+            held.enter_context(hold_devices(devices, alone=alone, session=run, what=others))
+        yield
 
 
 def _suite_of(item: pytest.Item) -> Suite | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -81,11 +82,12 @@ class EmbedSession:
         # A workbench holds loaded models and evaluations, so suites with the same settings share one.
         if chosen not in self._workbenches:
             ignore_in_git(self.paths.results)
-            self._workbenches[chosen] = Workbench(chosen, self._progress())
+            self._workbenches[chosen] = Workbench(chosen, self.progress)
         return self._workbenches[chosen]
 
-    def _progress(self) -> Progress:
-        """Return a progress bar, beside which waits are shown until the session ends."""
+    @cached_property
+    def progress(self) -> Progress:
+        """The session's progress bar. Once it is asked for, waits are shown beside it until the session ends."""
         from contextlib import ExitStack
 
         from pytest_embedbench.core.waits import ANNOUNCER

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_embedbench.core.waits import ANNOUNCER
 from pytest_embedbench.machine.device_lock import hold_devices, physical_name
 
 ENOUGH = 30.0
@@ -100,6 +101,29 @@ def test_two_that_need_the_same_devices_take_them_in_one_order(monkeypatch: pyte
         for holder in pair:
             assert holder.has.wait(ENOUGH)
             holder.let_go()
+
+
+def test_a_wait_says_what_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_embedbench.core.waits.SHORTEST_SHOWN_SECONDS", 0.0)
+    earlier = Holder("cpu", alone=True)
+    assert earlier.has.wait(ENOUGH)
+    lines: list[str] = []
+
+    def heard(line: str) -> None:
+        lines.append(line)
+        earlier.let_go()
+
+    with ANNOUNCER.heard_by(heard), hold_devices(["cpu"], alone=True):
+        pass
+    assert lines == ["waiting for another load profile on this machine, 0 s", ""]
+
+
+def test_the_locks_of_a_session_are_its_own() -> None:
+    machine = Holder("cpu", alone=True)
+    assert machine.has.wait(ENOUGH)
+    with hold_devices(["cpu"], alone=False, session="abc"), hold_devices(["cpu"], alone=True, session="def"):
+        pass
+    machine.let_go()
 
 
 def test_a_name_is_no_path(tmp_path: Path) -> None:
