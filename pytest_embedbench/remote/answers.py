@@ -15,6 +15,8 @@ import msgspec
 from pytest_embedbench.core.decoding import DecodingError, decode_json, decode_loose_json
 from pytest_embedbench.remote.errors import AnswerError, EndpointError, NotReadyError, PassingError, ReportedError
 from pytest_embedbench.remote.secret import Secret
+from pytest_embedbench.remote.statuses import NOT_READY_STATUSES, TIMEOUT_STATUSES
+from pytest_embedbench.remote.waiting_time import asked_wait
 
 T = TypeVar("T")
 
@@ -24,17 +26,11 @@ MAX_MESSAGE_LENGTH = 300
 MESSAGE_KEYS = ("error", "errors", "detail", "details", "message", "msg", "error_message", "reason")
 """Keys of an error's body under which servers put their message, or an object with it; the first one that has text."""
 
-NOT_READY_STATUSES = {425, 429, 502, 503, 529}
-"""HTTP statuses, named in an error's body, of a server that takes no request now."""
-
 NOT_READY_WORDS = re.compile(
     r"rate.?limit|too many requests|overload|try again|temporar|unavailable|is loading|warming up|at capacity|busy",
     re.IGNORECASE,
 )
-"""Words of such a server, where a body names no status."""
-
-PASSING_STATUSES = {408, 500, 504}
-"""HTTP statuses, named in an error's body, of a request that may succeed when it is sent again."""
+"""Words of a server that takes no request now, where a body names no status."""
 
 
 class HttpAnswer:
@@ -114,10 +110,10 @@ def decode_answer(url: str, answer: HttpAnswer, kind: type[T], key: Secret) -> T
 def _reported_error(problem: str, url: str, named: int | None, status: int) -> EndpointError:
     """Return the error for a body that reports one, and names this status or none."""
     if named in NOT_READY_STATUSES or (named is None and NOT_READY_WORDS.search(problem)):
-        return NotReadyError(problem, where=url, status=named or status, quota=named == HTTPStatus.TOO_MANY_REQUESTS)
-    if named in PASSING_STATUSES:
-        timed_out = named != HTTPStatus.INTERNAL_SERVER_ERROR
-        return PassingError(problem, where=url, status=named, timed_out=timed_out)
+        quota = named == HTTPStatus.TOO_MANY_REQUESTS
+        return NotReadyError(problem, where=url, status=named or status, wait=asked_wait({}, problem), quota=quota)
+    if named in TIMEOUT_STATUSES or named == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return PassingError(problem, where=url, status=named, timed_out=named in TIMEOUT_STATUSES)
     return ReportedError(problem, where=url, status=named or status)
 
 

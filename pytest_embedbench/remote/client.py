@@ -13,7 +13,7 @@ import msgspec
 from pytest_embedbench.errors import ConfigurationError, needs_extra
 from pytest_embedbench.remote.answers import HttpAnswer, decode_answer, server_message
 from pytest_embedbench.remote.errors import EndpointError, NotReadyError, PassingError
-from pytest_embedbench.remote.fixes import connection_problem
+from pytest_embedbench.remote.fixes import broken_connection_fix, connection_problem
 from pytest_embedbench.remote.retries import RetryPolicy
 from pytest_embedbench.remote.settings import Credentials, EndpointSettings
 
@@ -146,7 +146,8 @@ class Endpoint:
                 return EndpointError(problem, where=url, fix=fix, fatal=True)
             return NotReadyError(problem, where=url)
         if isinstance(error, self._transport_error):
-            return PassingError(problem, where=url)
+            fix = "" if self._policy.worked else broken_connection_fix(self.settings)
+            return PassingError(problem, where=url, fix=fix)
         return EndpointError(problem, where=url, fatal=True)
 
     def _redirected(self, request: httpx2.Request, target: httpx2.Request) -> httpx2.Request:

@@ -76,7 +76,7 @@ def connection_problem(error: BaseException, settings: EndpointSettings) -> tupl
     host, place = parts.hostname or "", parts.netloc
     causes = list(_causes(error))
     if _proxied(parts.scheme, host):
-        return "", _proxy_fix(settings), False
+        return "no connection through the proxy", _proxy_fix(settings), False
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             reason = cause.verify_message or str(cause)
@@ -88,8 +88,9 @@ def connection_problem(error: BaseException, settings: EndpointSettings) -> tupl
             return f"TLS: {reason}", fix, True
         if isinstance(cause, ssl.SSLError):
             plain = "WRONG_VERSION_NUMBER" in str(cause) or "RECORD_LAYER" in str(cause)
-            fix = f"the server may speak plain HTTP: write http://{place}" if plain else ""
-            return f"TLS: {cause.reason or cause}", fix, True
+            other = settings.address("").replace("https:", "http:", 1)
+            fix = f"the server may speak plain HTTP: write {other}" if plain else ""
+            return f"TLS: {getattr(cause, 'reason', None) or cause}", fix, True
         if isinstance(cause, socket.gaierror):
             fix = f"check the host's name, {host}, and this machine's network"
             return f"unknown host {host}", fix, False
@@ -98,6 +99,13 @@ def connection_problem(error: BaseException, settings: EndpointSettings) -> tupl
             port = f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
             return "connection refused", f"start the server, or correct the address: nothing listens at {port}", False
     return "", f"check the address, {place}, and this machine's network", False
+
+
+def broken_connection_fix(settings: EndpointSettings) -> str:
+    """Return what to do about a server that has never answered, and breaks connections; "" where nobody can say."""
+    if urlsplit(settings.url).scheme == "https":
+        return ""
+    return f"the server may want TLS: write {settings.address('').replace('http:', 'https:', 1)}"
 
 
 def _proxied(scheme: str, host: str) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pytest_embedbench.remote.errors import EndpointError, NotReadyError, PassingError
 from pytest_embedbench.remote.fixes import status_fix
 from pytest_embedbench.remote.servers import MAX_BACKOFF_SECONDS, server_of
+from pytest_embedbench.remote.statuses import NOT_READY_STATUSES, TIMEOUT_STATUSES
 from pytest_embedbench.remote.waiting_time import asked_wait
 
 if TYPE_CHECKING:
@@ -20,22 +21,6 @@ if TYPE_CHECKING:
     from pytest_embedbench.remote.settings import EndpointSettings
 
 T = TypeVar("T")
-
-SITE_IS_OVERLOADED = 529
-"""Anthropic's and others' status for an overloaded service; not in RFC 9110."""
-
-NOT_READY_STATUSES = {
-    HTTPStatus.TOO_EARLY,
-    HTTPStatus.TOO_MANY_REQUESTS,
-    HTTPStatus.BAD_GATEWAY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    *(520, 521, 522, 523),  # Cloudflare: its origin is down, or does not accept connections
-    SITE_IS_OVERLOADED,
-}
-"""Statuses of a server, or of a gateway before it, that takes no request now."""
-
-TIMEOUT_STATUSES = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT, 524}
-"""Statuses of a gateway whose server did not answer in time (524 is Cloudflare's)."""
 
 SINGLE_REQUEST_STATUSES = {
     HTTPStatus.BAD_REQUEST,

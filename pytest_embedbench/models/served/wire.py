@@ -17,6 +17,7 @@ from pytest_embedbench.remote.answers import HttpAnswer, decode_answer, server_m
 from pytest_embedbench.remote.embeddings import EMBEDDINGS_PATH, Embeddings, request_body, server_times
 from pytest_embedbench.remote.errors import EndpointError
 from pytest_embedbench.remote.settings import EndpointSettings
+from pytest_embedbench.remote.statuses import NOT_READY_STATUSES
 from pytest_embedbench.remote.usage import server_count
 
 if TYPE_CHECKING:
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 
 SUCCESS = range(200, 300)
 """HTTP status codes of success (RFC 9110, 15.3)."""
+
+NOT_READY_FIX = (
+    "a load profile takes refusals as they come, since waiting would hide them: leave the profile out for this model, "
+    "ask for less load, or let the server take more"
+)
+"""What to do where a server that is under load refuses a request for its quota, or since it is overloaded."""
 
 
 def request_fields(spec: ModelSpec, texts: Sequence[SentText], role: Role) -> dict[str, Any]:
@@ -102,6 +109,8 @@ class Wire:
             embeddings = decode_answer(self.url, answer, Embeddings, self._key)
             vectors = embeddings.vectors(len(batch), self._dimensions, in_order=self._pace.in_order)
         except EndpointError as error:
+            if answer.status in NOT_READY_STATUSES:
+                raise self.failure(error.problem, NOT_READY_FIX) from None
             too_long = too_long_fix(self._spec, error.problem)
             raise self.failure(error.problem, error.fix or whole_request_fix(len(batch), error, too_long)) from None
         broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
