@@ -82,7 +82,7 @@ class ProvenFailure(EmbedbenchError):  # noqa: N818 - a verdict that came early
 
 
 class ResultError(EmbedbenchError):
-    """A result file on disk cannot be read; the message names the file."""
+    """A result file on disk cannot be read or written; the message names the file, or the folder of results."""
 
 
 class BaselineError(EmbedbenchError):

@@ -49,7 +49,7 @@ class Examiner:
             reference = probed_model.reference if PROBES[probe].needs_reference else None
             outcome = PROBES[probe].ask(self._subject_of(probed_model.model.base, reference, data))
             latest = ProbeRecord(probe=probe, key=key, asked_at=time.time(), outcome=outcome)
-            write_probes(path, [*(probed for name, probed in stored.items() if name != probe), latest])
+            write_probes(self._store, path, [*(probed for name, probed in stored.items() if name != probe), latest])
         return outcome
 
     def _subject_of(self, model: NamedModel, reference: NamedModel | None, data: Data) -> Subject:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pytest_embedbench.core.files import distinct_file_name, write_atomically
+from pytest_embedbench.core.files import distinct_file_name
 from pytest_embedbench.core.thresholds import SIDES
 from pytest_embedbench.engine.hardware import hardware_of, is_served, peak_memory_bytes
 from pytest_embedbench.engine.pair_results import amend
@@ -179,7 +179,7 @@ class Profiler:
                     file = work.path.with_suffix(
                         f".{shape.slug}.against-{distinct_file_name(against.alias)}.{side}.csv"
                     )
-                    write_atomically(file, dump_pairs(measured.pairs))
+                    self.store.write(file, dump_pairs(measured.pairs))
                     sides[side] = msgspec.structs.replace(measured.statistics, samples=file.name)
         result = SlowdownResult(
             shape=str(shape),

@@ -9,10 +9,11 @@ import msgspec
 
 from pytest_embedbench.conformance.outcome import ProbeOutcome
 from pytest_embedbench.core.decoding import DecodingError, decode_json
-from pytest_embedbench.core.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from pytest_embedbench.results.store import Store
 
 CONFORMANCE = "conformance.jsonl"
 """File name; not ``.json``, since MTEB takes every such file in a results folder for a task's result."""
@@ -38,6 +39,10 @@ def read_probes(path: Path) -> dict[str, ProbeRecord]:
     return {record.probe: record for record in records}
 
 
-def write_probes(path: Path, records: Iterable[ProbeRecord]) -> None:
-    """Write the outcomes, whole or not at all."""
-    write_atomically(path, "".join(msgspec.json.encode(record).decode() + "\n" for record in records))
+def write_probes(store: Store, path: Path, records: Iterable[ProbeRecord]) -> None:
+    """Write the outcomes, whole or not at all.
+
+    Raises:
+        ResultError: the file cannot be written; ``where`` names the store's folder.
+    """
+    store.write(path, "".join(msgspec.json.encode(record).decode() + "\n" for record in records))

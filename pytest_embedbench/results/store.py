@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,10 @@ NO_REVISION = "no_revision_available"
 """MTEB's word for a model without a revision."""
 
 
+CHECKED_BYTES = 4096
+"""Bytes that are written to see whether a folder can be written: on a full disk an empty file still can be."""
+
+
 class Store:
     """The results below one folder."""
 
@@ -55,12 +60,27 @@ class Store:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             # Tried rather than asked for: permissions say nothing about a full or read-only disk.
-            with tempfile.TemporaryFile(dir=self.root):
-                pass
+            with tempfile.TemporaryFile(dir=self.root) as file:
+                file.write(bytes(CHECKED_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
-            fix = "make room there, or choose another folder with --embed-results"
-            problem = f"cannot write results: {error.strerror}"
-            raise ResultError(problem, where=str(self.root), fix=fix) from None
+            raise self._unwritable(error) from None
+
+    def write(self, path: Path, content: str) -> None:
+        """Write one of the store's files, whole or not at all.
+
+        Raises:
+            ResultError: it cannot be written; ``where`` names the store, so that all such errors are one cause.
+        """
+        try:
+            write_atomically(path, content)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError) -> ResultError:
+        fix = "make room there, or choose another folder with --embed-results; vectors are in the embedding cache"
+        return ResultError(f"cannot write results: {error.strerror}", where=str(self.root), fix=fix)
 
     def path(self, model: ModelRecord, name: str) -> Path:
         """Return the path of the result of this model with this name (``result_name``)."""
@@ -113,8 +133,8 @@ class Store:
         text = dump_run(run, tag)
         run_path, query_path = path.with_suffix(".run.trec"), path.with_suffix(".per-query.jsonl")
         # Before the result, so that a result on disk always has its evidence.
-        write_atomically(run_path, text)
-        write_atomically(query_path, dump_per_query(scores))
+        self.write(run_path, text)
+        self.write(query_path, dump_per_query(scores))
         return {"run": run_path.name, "run_sha256": _sha256(text), "per_query": query_path.name}
 
     def save_samples(self, path: Path, shape: str, side: str, samples: Sequence[Sample]) -> str:
@@ -122,25 +142,23 @@ class Store:
         target = path.with_suffix(f".{shape}.{side}.csv")
         # Only an open loop has due times, so only its samples have a lag.
         columns = SAMPLE_COLUMNS if samples[0].lag_ms is None else OPEN_COLUMNS
-        write_atomically(target, _table(columns, (_cells(sample, columns) for sample in samples)))
+        self.write(target, _table(columns, (_cells(sample, columns) for sample in samples)))
         return target.name
 
     def save_rate_samples(self, path: Path, search: str, sides: Sequence[OpenSide]) -> str:
         """Write the samples of every rate that a search tried, in order, as one CSV; return the file's name."""
         rows = ((f"{side.rate:.6g}", *_cells(sample, OPEN_COLUMNS)) for side in sides for sample in side.samples)
         target = path.with_suffix(f".{search}.csv")
-        write_atomically(target, _table(("rate_per_s", *OPEN_COLUMNS), rows))
+        self.write(target, _table(("rate_per_s", *OPEN_COLUMNS), rows))
         return target.name
 
     def save(self, path: Path, result: PairResult) -> None:
         """Write the result, and MTEB's ``model_meta.json`` beside it."""
         # Sorted keys: equal results give equal files.
         content = msgspec.json.format(msgspec.json.encode(result, order="deterministic"), indent=2)
-        write_atomically(path, content.decode() + "\n")
+        self.write(path, content.decode() + "\n")
         meta = {"name": result.embedbench.model.name, "revision": path.parent.name}
-        write_atomically(
-            path.parent / "model_meta.json", msgspec.json.format(msgspec.json.encode(meta)).decode() + "\n"
-        )
+        self.write(path.parent / "model_meta.json", msgspec.json.format(msgspec.json.encode(meta)).decode() + "\n")
 
     def results(self, folder: Path | None = None) -> Iterator[tuple[Path, PairResult]]:
         """Yield every stored result below ``folder`` (None: all) with its path, in a stable order."""
