@@ -14,6 +14,7 @@ class LostQuery(NamedTuple):
     """A query that lost: its values, the documents ranked first, and the ranks of a relevant one (0: not ranked).
 
     ``relevant`` is the relevant document that the baseline ranked best or, where it ranked none, the best one now.
+    Documents are named by their id and their title or first words.
     """
 
     query_id: str

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class QueryOutcome(NamedTuple):
-    """One query's score, the document ranked first and the rank of the first relevant one (0: not ranked)."""
+    """One query's score, the document ranked first and the rank of the first relevant one (0: not ranked).
+
+    ``ranked_first`` is the document's id and its title or first words, or is empty.
+    """
 
     query_id: str
     text: str

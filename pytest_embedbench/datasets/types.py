@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from textwrap import shorten
 from typing import Any, Literal
 
 import msgspec
@@ -17,6 +18,9 @@ ROLES: tuple[Role, Role] = ("query", "document")
 
 Qrels = dict[str, dict[str, int]]
 """Judgments: query id -> document id -> grade. A document is relevant if its grade is above zero."""
+
+MAX_SHOWN = 60
+"""Characters of a title, or of a document's first words, in a message."""
 
 Level = Literal["error", "warning"]
 """``error``: scores are wrong, or are of other data than the files say. ``warning``: scores are right, but the finding
@@ -127,6 +131,21 @@ class Dataset:
     def query_text(self) -> dict[str, str]:
         """Texts by query id."""
         return dict(zip(self.query_ids, self.query_texts, strict=True))
+
+    def shown(self, ids: Collection[str]) -> dict[str, str]:
+        """Return documents as messages name them, by id: ``d17 'Forgotten password'``, the title or the first words.
+
+        A document that is not in the corpus is named by its id alone.
+        """
+        wanted = set(ids)
+        # One pass over the ids instead of an index, which a large corpus would keep in memory for a few documents.
+        texts = {doc: text for doc, text in zip(self.doc_ids, self.doc_texts, strict=True) if doc in wanted}
+        named = {}
+        for doc in wanted:
+            text = texts.get(doc, "")
+            words = " ".join((text[: self.title_lengths.get(doc, 0)] or text[: 4 * MAX_SHOWN]).split())
+            named[doc] = f"{doc} {shorten(words, MAX_SHOWN, placeholder=' ...')!r}" if words else doc
+        return named
 
     @cached_property
     def blank_documents(self) -> list[str]:

@@ -172,4 +172,10 @@ def lost_queries(entry: BaselineEntry, now: BaselineEntry, work: PairWork, metri
         rank = next((rank for rank, doc in enumerate(ranking, 1) if doc == relevant), 0)
         text = work.dataset.query_text[query]
         lost.append(LostQuery(query, text, before[query], here[query], old.first, new.first, relevant, old.rank, rank))
-    return lost
+    shown = work.dataset.shown([doc for query in lost for doc in (query.first_before, query.first_now, query.relevant)])
+    return [
+        query._replace(
+            first_before=shown[query.first_before], first_now=shown[query.first_now], relevant=shown[query.relevant]
+        )
+        for query in lost
+    ]

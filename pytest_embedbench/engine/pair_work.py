@@ -64,10 +64,12 @@ class PairWork:
         """Return the queries with the lowest value of the measure, worst first."""
         values = self.scores.get(str(measure), {})
         outcomes = []
-        for query in sorted(values, key=lambda key: (values[key], key))[:count]:
+        worst = sorted(values, key=lambda key: (values[key], key))[:count]
+        shown = self.dataset.shown([ranking[0][0] for query in worst if (ranking := self.run.get(query, []))])
+        for query in worst:
             ranking = self.run.get(query, [])
             relevant = (rank for rank, (doc, _) in enumerate(ranking, 1) if self.dataset.qrels[query].get(doc, 0) > 0)
-            first = ranking[0][0] if ranking else ""
+            first = shown[ranking[0][0]] if ranking else ""
             outcomes.append(
                 QueryOutcome(query, self.dataset.query_text[query], values[query], first, next(relevant, 0))
             )

@@ -12,6 +12,7 @@ from pytest_embedbench.engine.pair_evidence import PairEvidence
 from pytest_embedbench.errors import EmbedbenchError, ProvenFailure
 from pytest_embedbench.session.causes import NOT_RUN
 from pytest_embedbench.session.properties import model_properties, note_properties, pair_properties, verdict_properties
+from pytest_embedbench.session.pytest_compat import without_traceback
 from pytest_embedbench.session.state import KEY, EmbedSession
 
 if TYPE_CHECKING:
@@ -127,7 +128,9 @@ class VerdictItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, (CheckFailed, EmbedbenchError)):
-            return str(excinfo.value)
+            # With --tb=line a message stands alone; the short summary has the node id before it, and little room.
+            alone = self.config.getoption("tbstyle", "") == "line"
+            return without_traceback(excinfo, self.path, one_line=f"{self.about}: " if alone else "")
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:

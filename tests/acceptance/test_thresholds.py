@@ -48,7 +48,7 @@ def test_a_failure_shows_the_worst_queries_and_no_traceback(project: Project) ->
             "ndcg@10 is 0.9077, must be >= 0.99",
             "lowest-scoring queries:",
             "  0.6309  q4  'what did a medieval castle look like'",
-            "          ranked first: castle; first relevant document at rank *",
+            "          ranked first: castle 'Medieval castles had thick stone walls, a moat and a ...'; first relevant document at rank *",
             "  1.0000  q*",
         ]
     )
