@@ -14,6 +14,9 @@ from urllib.request import getproxies, proxy_bypass
 if TYPE_CHECKING:
     from pytest_embedbench.remote.settings import EndpointSettings
 
+OWN_PATHS = ("/embeddings", "/chat/completions")
+"""Paths that are added to an endpoint's address."""
+
 KEY_STATUSES = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 
@@ -54,6 +57,9 @@ def _address_fix(settings: EndpointSettings, message: str) -> str:
     look = f"curl {base}/models lists the models' names"
     if "model" in message.casefold():
         return f"give the model's name as this server has it: {look}"
+    for path in OWN_PATHS:
+        if base.endswith(path):
+            return f"give the address without {path}, which is added to it: {base.removesuffix(path)}"
     if not urlsplit(base).path.strip("/"):
         return f"give the address with the version, {base}/v1"
     return f"check the address and the model's name: {look}"

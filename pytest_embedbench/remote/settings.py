@@ -85,6 +85,9 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
         if "@" in parts.netloc or parts.fragment:
             fix = "give the base address alone, and the key through an environment variable"
             raise ConfigurationError("endpoint", "the address holds more than scheme, host, path and query", fix)
+        names = [name for name, _ in self._address_parameters()]
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise ConfigurationError("endpoint", f"the address has {min(repeated)} twice", "leave out one of the two")
         for name, value in self._address_parameters():
             refuse_secret(name, value, "endpoint", "{name}=$NAME")
         if parts.scheme not in {"http", "https"} or not parts.hostname:

@@ -31,6 +31,20 @@ DEFAULT_SPEED_PROFILE = "b1 c1"
 """Load under which two models are timed: one text a request, one request at a time."""
 
 
+_ROLE_FIELD = (
+    'a field of the request that says the role is written query_parameters = {{ {0} = "..." }} and '
+    'document_parameters = {{ {0} = "..." }}'
+)
+WRITTEN_OTHERWISE = {
+    **{field: _ROLE_FIELD.format(field) for field in ("input_type", "task_type", "prompt_name")},
+    **dict.fromkeys(("rpm", "rate_limit", "requests_per_min"), "did you mean 'requests_per_minute'?"),
+    **dict.fromkeys(("api_key", "key", "token"), 'name the environment variable that holds it: api_key_env = "NAME"'),
+    **dict.fromkeys(("api_version", "api-version"), 'write query = { api-version = "..." }'),
+    **dict.fromkeys(("gpu", "device_name", "machine"), "did you mean 'hardware'?"),
+}
+"""Key that people try in a definition, by other tools or by their server's request -> how it is written here."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The ``[embedbench]`` table; options of the command line take precedence over it."""
 
@@ -171,6 +185,10 @@ def _type_fix(problem: str, kind: Any) -> str:
     """Return what to write instead, from msgspec's message and the type that the key has."""
     if problem.startswith("Expected array"):
         return 'write a list, e.g. ["minilm"]'
+    if problem.startswith("Expected str, got"):
+        return 'write a text, in quotes: "..."'
+    if problem.startswith("Expected object") and get_origin(kind) is dict and get_args(kind)[1] is str:
+        return 'write a table, e.g. { name = "value" }'
     if problem.startswith("Expected object"):
         return "write a table, e.g. [models.my-model] with keys below it"
     if problem.startswith("Invalid enum value"):
@@ -184,7 +202,8 @@ def _refuse_unknown_keys(data: Any, kind: Any, where: str) -> None:
     fields = _fields(kind)
     for key in data if isinstance(data, dict) and fields else ():
         if key not in fields:
-            raise ConfigurationError(_join(where, key), f"unknown key {key!r}", closest(key, fields))
+            fix = WRITTEN_OTHERWISE.get(key) if kind is ModelSpec else None
+            raise ConfigurationError(_join(where, key), f"unknown key {key!r}", fix or closest(key, fields))
     for value, inner, at in _parts(data, kind, where):
         _refuse_unknown_keys(value, inner, at)
 
