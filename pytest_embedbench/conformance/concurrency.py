@@ -12,7 +12,6 @@ from pytest_embedbench.conformance.repeat import judge_distances
 from pytest_embedbench.conformance.samples import PROBE_TEXTS
 from pytest_embedbench.conformance.subject import Subject, distances
 from pytest_embedbench.models.protocol import ParallelEncoder, ServedEncoder
-from pytest_embedbench.models.served.requests import answers
 
 if TYPE_CHECKING:
     from pytest_embedbench.models.protocol import PreparedText, Vectors
@@ -80,6 +79,9 @@ def _batches(subject: Subject, count: int, texts: int) -> list[_Batch]:
 
 def _run(model: ServedEncoder | ParallelEncoder, batches: Sequence[_Batch]) -> list[tuple[_Batch, Vectors]]:
     if isinstance(model, ServedEncoder):
+        # Imported here: it imports numpy, which reading a suite does not need.
+        from pytest_embedbench.models.served.requests import answers
+
         return [(batch, answer.vectors) for batch, answer in answers(model, batches, "document")]
     with model.side_by_side() if model.workers > 1 else ThreadPoolExecutor(2) as pool:
         return list(
