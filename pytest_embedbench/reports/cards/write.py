@@ -20,7 +20,7 @@ from pytest_embedbench.reports.drawing import install_plots
 from pytest_embedbench.reports.errors import CardError
 from pytest_embedbench.reports.text import link_text
 from pytest_embedbench.results.schema import PairResult
-from pytest_embedbench.results.store import NO_REVISION
+from pytest_embedbench.results.store import NO_REVISION, Store
 
 
 class CardWriting(NamedTuple):
@@ -37,7 +37,7 @@ def write_cards(
     """Write ``<org>__<model>.md`` for each model; a card that cannot be written does not keep others from it.
 
     Revisions of a model are different models: if there are several, each has a card of its own, whose name has the
-    revision too.
+    revision too. So has the card of a folder's model if results of another folder's model of this name lie beside it.
 
     If matplotlib is installed, plots of each result's load profiles and rate searches are drawn from the samples on
     disk and written beside the card.
@@ -53,8 +53,10 @@ def write_cards(
     revisions = Counter(name for name, _ in groups)
     taken: dict[str, str] = {}
     for (name, revision), group in groups.items():
-        file = f"{name}@{revision or NO_REVISION}" if revisions[name] > 1 else name
+        file = name
         try:
+            if revisions[name] > 1 or _has_namesake(*group[0]):
+                file = f"{name}@{revision or NO_REVISION}"
             if (other := taken.setdefault(file_key(file), file)) != file:
                 problem = f"the card of {other} has the same file name"
                 raise CardError(problem, fix="give one of the models another name")
@@ -68,6 +70,23 @@ def write_cards(
 def _model_and_revision(stored: tuple[Path, PairResult]) -> tuple[str, str]:
     model = stored[1].embedbench.model
     return model.name, model.revision
+
+
+def _has_namesake(path: Path, result: PairResult) -> bool:
+    """Whether results of a model with the same name, from another folder, lie beside this result.
+
+    Their folders are called the same, as those of checkpoints often are: ``run-1/final`` and ``run-2/final``.
+
+    Raises:
+        ResultError: one of those results cannot be read.
+    """
+    model = result.embedbench.model
+    # Elsewhere the folders around a file say nothing about it.
+    if not model.spec.path or path.parent.name != file_name(model.revision or NO_REVISION):
+        return False
+    revisions = path.parent.parent
+    others = (record.embedbench.model for _, record in Store(revisions).results())
+    return any(other.name == model.name and other.spec.path not in {"", model.spec.path} for other in others)
 
 
 def _write_card(results: Sequence[tuple[Path, PairResult]], path: Path, template: Path | None) -> Path:
