@@ -10,10 +10,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import msgspec
-
+from pytest_embedbench.core.decoding import DecodingError, decode_yaml
 from pytest_embedbench.core.measures import Measure, parse_measure
-from pytest_embedbench.core.parsing import ParseError
+from pytest_embedbench.core.parsing import ParseError, shortened
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.plausibility.rounding import with_rounding
 from pytest_embedbench.plausibility.rows import ReportedRow, ReportedValue
@@ -55,9 +54,9 @@ def split_front_matter(text: str) -> tuple[Mapping[str, Any], str]:
     if match is None:
         return {}, text
     try:
-        data = msgspec.yaml.decode(match[1])
-    except msgspec.DecodeError as error:
-        raise ResultError(f"its front matter is not YAML: {' '.join(str(error).split())}") from None
+        data = decode_yaml(match[1], object)
+    except DecodingError as error:
+        raise ResultError(f"its front matter cannot be read: {error}") from None
     # Two rules with prose between them are no front matter.
     return (data, text[match.end() :].lstrip("\r\n")) if isinstance(data, dict) else ({}, text)
 
@@ -76,7 +75,7 @@ def index_rows(index: object, source: str) -> IndexRows:
             match, value = _METRIC.fullmatch(name.strip()), _number(metric.get("value"))
             measure = _measure(match) if match else None
             if match is None or measure is None or value is None:
-                others[name] = None
+                others[shortened(name)] = None
                 continue
             similarity = match["similarity"]
             # A checkpoint may be scored by several similarities, each a row of its own.
@@ -135,7 +134,12 @@ def _number(value: object) -> float | None:
             return float(digits) * factor
         except ValueError:
             return None
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return None
 
 
 def _grouped(scores: list[_Score]) -> list[tuple[tuple[str, str, str], dict[Measure, float]]]:

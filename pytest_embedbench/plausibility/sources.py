@@ -110,9 +110,10 @@ def _page(text: str, path: Path) -> Reading:
     if index.rows or rows:
         return _together(index.rows, rows)
     looked_for = "no **Quality:** or **Performance** line of a card, no retrieval score (ndcg_at_10) in a model-index"
-    raise NothingToCheckError(
-        f"nothing to check: {looked_for}; its front matter has {index.others or 'no model-index'}"
-    )
+    # A model-index that stands there, but in no front matter: nothing closes it.
+    open_end = not front and text.startswith("---\n") and _MODEL_INDEX.search(text)
+    found = index.others or ("no end, a line of ---" if open_end else "no model-index")
+    raise NothingToCheckError(f"nothing to check: {looked_for}; its front matter has {found}")
 
 
 def _together(index: Sequence[ReportedRow], card: Sequence[ReportedRow]) -> Reading:

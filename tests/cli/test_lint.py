@@ -123,6 +123,11 @@ def test_a_card_of_others_with_impossible_latencies(tmp_path: Path) -> None:
         ("# x\n\n---\n\na rule\n\n---\n", "no model-index"),
         ("---\nlicense: mit\n---\n# x\n\n## Benchmarks\n\n| ndcg@10 |\n|---|\n| 0.5 |\n", "no model-index"),
         ("---\nmodel-index:\n---\n", "no model-index"),
+        ("---\nmodel-index:\n- name: x\n\n# never closed\n", "no end, a line of ---"),
+        (
+            f"---\nmodel-index:\n- results:\n  - metrics: [{{type: ndcg_at_10, value: 1{'0' * 400}}}]\n---\n",
+            "a model-index with other metrics: ndcg_at_10",
+        ),
         (
             "---\nmodel-index:\n- results:\n  - metrics: [{type: cos_sim_pearson, value: 9}, {type: accuracy}]\n---\n# x\n",
             "a model-index with other metrics: cos_sim_pearson, accuracy",
@@ -220,7 +225,8 @@ def test_sentence_transformers_metadata_have_a_row_for_each_similarity(tmp_path:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("---\nmodel-index: [a\nlicense: mit\n---\n# x\n", "its front matter is not YAML: "),
+        ("---\nmodel-index: [a\nlicense: mit\n---\n# x\n", "its front matter cannot be read: "),
+        (f"---\nmodel-index: {'[' * 5000}{']' * 5000}\n---\n", "its front matter cannot be read: "),
         (
             "---\nmodel-index: {a: 1}\n---\n# x\n",
             "the model-index in its front matter is malformed: model-index is not",

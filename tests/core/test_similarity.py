@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.spatial.distance import cdist
@@ -35,6 +35,7 @@ def sides(draw: st.DrawFn) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 @given(vectors=sides())
+@settings(max_examples=40)
 def test_scores_are_those_of_sentence_transformers(
     similarity: Similarity, vectors: tuple[NDArray[np.float32], NDArray[np.float32]]
 ) -> None:
@@ -50,6 +51,7 @@ def test_scores_are_those_of_sentence_transformers(
 
 
 @given(vectors=sides())
+@settings(max_examples=40)
 def test_distances_are_exact_where_vectors_are_near(
     vectors: tuple[NDArray[np.float32], NDArray[np.float32]],
 ) -> None:

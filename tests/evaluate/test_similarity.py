@@ -114,7 +114,7 @@ def test_signs_are_ranked_by_equal_bits_whatever_the_similarity(similarity: Simi
 
 @pytest.mark.parametrize(
     ("similarity", "lengths", "said"),
-    [("cosine", 0, ""), ("cosine", 1.5, ""), ("dot", 0, ""), ("dot", 1.5, "not for dot"),
+    [("cosine", 0, ""), ("cosine", 1.5, ""), ("dot", 0, ""), ("dot", 1.5, "not for dot products of vectors of any length"),
      ("euclidean", 0, "not for euclidean"), ("manhattan", 0, "not for manhattan")],
 )  # fmt: skip
 def test_a_failure_is_proven_early_where_scores_are_known_to_be_steady(

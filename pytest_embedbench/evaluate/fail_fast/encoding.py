@@ -66,7 +66,8 @@ def obstacle(facts: ModelFacts, variant: Variant, dataset: Dataset, limits: Sequ
     similarity = facts.similarity or DEFAULT_SIMILARITY
     if similarity != "cosine" and not (similarity == "dot" and facts.normalized):
         known = "cosine, and for dot products of vectors of length 1"
-        return f"how far scores can differ between runs is known only for {known}, not for {similarity}"
+        other = "dot products of vectors of any length" if similarity == "dot" else similarity
+        return f"how far scores can differ between runs is known only for {known}, not for {other}"
     return ""
 
 
