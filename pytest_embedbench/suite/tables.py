@@ -18,6 +18,7 @@ from pytest_embedbench.core.thresholds import DEFAULT_CONFIDENCE, DEFAULT_MAX_DR
 from pytest_embedbench.datasets.spec import DatasetSpec
 from pytest_embedbench.errors import ConfigurationError, closest
 from pytest_embedbench.models.spec import ModelSpec
+from pytest_embedbench.suite.wrong_tables import wrong_place, wrong_shape
 
 T = TypeVar("T")
 
@@ -134,7 +135,7 @@ def decode(path: Path) -> SuiteTables:
         ConfigurationError: the file cannot be read, is not TOML, or has an unknown key or a value of the wrong type.
     """
     try:
-        data = decode_toml(path.read_text(encoding="utf-8"), dict[str, Any])
+        data = decode_toml(path.read_text(encoding="utf-8-sig"), dict[str, Any])
     except FileNotFoundError:
         raise ConfigurationError(str(path), "no such suite file", "give the path of an embedbench.toml") from None
     except OSError as error:
@@ -172,6 +173,8 @@ def _refuse_wrong_types(data: Any, kind: Any, where: str) -> None:
     """
     for value, inner, at in _parts(data, kind, where):
         _refuse_wrong_types(value, inner, at)
+    if mistake := wrong_shape(data, kind, where.partition(": ")[2]):
+        raise ConfigurationError(where, mistake.problem, mistake.fix)
     try:
         msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
@@ -203,6 +206,7 @@ def _refuse_unknown_keys(data: Any, kind: Any, where: str) -> None:
     for key in data if isinstance(data, dict) and fields else ():
         if key not in fields:
             fix = WRITTEN_OTHERWISE.get(key) if kind is ModelSpec else None
+            fix = fix or wrong_place(key, fields, where, _fields(SuiteTables), _fields(Settings))
             raise ConfigurationError(_join(where, key), f"unknown key {key!r}", fix or closest(key, fields))
     for value, inner, at in _parts(data, kind, where):
         _refuse_unknown_keys(value, inner, at)
