@@ -542,7 +542,6 @@ def test_plugins_add_names(project: Path) -> None:
 
 # Bad suites: text, then where, problem and fix of the error; {at} is the project's folder
 
-TABLE_FIX = "write a table, e.g. [models.my-model] with keys below it"
 MODEL_FIX = "use an alias, a Hub id (org/model), a folder, http://HOST/v1#MODEL, package.module:function, or define it in [models.NAME]"
 DATASET_FIX = (
     "use a known name, a BEIR folder, a .zip, .csv, .tsv, .jsonl or .parquet file, a Hub id (org/name), irds:ID, "
