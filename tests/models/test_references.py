@@ -37,7 +37,8 @@ def fingerprint(folder: Path, *, code: bool = False) -> str:
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty cache of the Hub, in place of the user's."""
+    """Return an empty cache of the Hub, in place of the user's; nothing is downloaded."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     return tmp_path / "hub"
 
