@@ -136,6 +136,17 @@ def test_the_effective_context_is_told_in_tokens(broken: ModuleType, minilm: Sen
     assert 128 - 2 * 12 <= found.value <= 128 + 2 * 12  # to the nearest of twenty parts
 
 
+def test_a_server_that_sees_next_to_nothing_is_told_to_the_token(
+    broken: ModuleType, minilm: SentenceTransformerModel
+) -> None:
+    cut = broken.Cut(minilm, 16)
+    cut.facts = msgspec.structs.replace(cut.facts, max_tokens=2048, device="endpoint")
+    found = ask("context", cut, ModelSpec(kind="endpoint", model="unknown", max_tokens=512))
+    assert found.status == "failed"
+    assert found.value is not None
+    assert 0 < found.value <= 16 + 8 + 2
+
+
 def test_a_checkpoint_that_lost_its_length_is_short_of_what_is_declared(minilm: SentenceTransformerModel) -> None:
     declared = ModelSpec(hub="someone/unknown", max_tokens=512)
     assert ask("context", minilm, declared).status == "failed"  # MiniLM sees 256
