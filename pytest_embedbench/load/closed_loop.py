@@ -15,6 +15,7 @@ from pytest_embedbench.core.batching import distinct
 from pytest_embedbench.errors import DatasetError
 from pytest_embedbench.load.clients.choose import clients_for
 from pytest_embedbench.load.clients.interface import Clients, LoadControl, LoadOutcome
+from pytest_embedbench.load.load_progress import shown_progress
 from pytest_embedbench.load.samples import Sample, statistics_of
 from pytest_embedbench.load.shape import LoadShape
 from pytest_embedbench.load.statistics import Ended, SideStatistics, WarmUp
@@ -103,8 +104,8 @@ def profile_side(  # noqa: PLR0913 - by keyword, what decides how long a side ta
     """
     with clients_for(model, role, shape, batch_tokens) as clients:
 
-        def send(counted: Sequence[list[str]]) -> LoadOutcome:
-            return clients.closed(counted, LoadControl(seconds, is_precise, progress.advance, least))
+        def send(counted: Sequence[list[str]], advance: Callable[[int], None]) -> LoadOutcome:
+            return clients.closed(counted, LoadControl(seconds, is_precise, advance, least))
 
         return measure_side(
             clients, texts, role, shape, send, requests=requests, seconds=seconds, progress=progress, least=least
@@ -116,7 +117,7 @@ def measure_side(  # noqa: PLR0913 - by keyword, what decides how long a side ta
     texts: Sequence[str],
     role: Role,
     shape: LoadShape,
-    send: Callable[[Sequence[list[str]]], LoadOutcome],
+    send: Callable[[Sequence[list[str]], Callable[[int], None]], LoadOutcome],
     *,
     requests: int,
     seconds: float,
@@ -144,7 +145,10 @@ def measure_side(  # noqa: PLR0913 - by keyword, what decides how long a side ta
     # All requests have the same number of texts: a shorter last one is left out, too few texts are repeated.
     batches = [batch for batch in batches if len(batch) == shape.batch] or [(unique * shape.batch)[: shape.batch]]
     # Warm-up takes texts from the end, so that the counted requests are the same however long it takes.
-    warm_up = _warm_up(clients, batches[::-1], shape.concurrency, seconds)
+    most = max(1, int(len(batches) * WARM_UP_SHARE))
+    texts_sent = min(most, WARM_UP_WINDOWS * _window(shape.concurrency)) * shape.batch
+    with shown_progress(progress, f"{role} warm-up load", texts_sent, seconds=seconds * WARM_UP_SHARE) as advance:
+        warm_up = _warm_up(clients, batches[::-1][:most], shape.concurrency, seconds * WARM_UP_SHARE, advance)
     counted = batches[: len(batches) - warm_up.requests][:requests]
     ran_out: Ended = "requests" if len(counted) == requests else "texts"
     needed = max(shape.concurrency, least)
@@ -152,11 +156,9 @@ def measure_side(  # noqa: PLR0913 - by keyword, what decides how long a side ta
         counted = list(itertools.islice(itertools.cycle(batches), needed))
     # The server's batches of the warm-up do not count.
     formed = len(clients.batches)
-    progress.start(f"{role} load", sum(map(len, counted)))
-    try:
-        outcome = send(counted)
-    finally:
-        progress.finish()
+    texts_sent = sum(map(len, counted))
+    with shown_progress(progress, f"{role} load", texts_sent, seconds=seconds, least=least * shape.batch) as advance:
+        outcome = send(counted, advance)
     clients.verify()
     statistics = msgspec.structs.replace(
         statistics_of(outcome.answered, shape.batch, clients.batches[formed:]),
@@ -168,22 +170,28 @@ def measure_side(  # noqa: PLR0913 - by keyword, what decides how long a side ta
     return SideProfile(statistics, [request.sample for request in outcome.answered])
 
 
-def _warm_up(clients: Clients, batches: Sequence[list[str]], count: int, seconds: float) -> WarmUp:
-    """Send windows of requests until their median latencies are steady.
+def _window(clients: int) -> int:
+    """Return the requests of one window of the warm-up."""
+    return max(WARM_UP_ROUNDS * clients, WARM_UP_WINDOW)
 
-    All requests of a window are answered before the next window begins.
+
+def _warm_up(
+    clients: Clients, batches: Sequence[list[str]], count: int, seconds: float, advance: Callable[[int], None]
+) -> WarmUp:
+    """Send windows of requests until their median latencies are steady, or until the batches or the time end.
+
+    All requests of a window are answered before the next window begins. Each client sends one request at least.
     """
-    most = max(1, int(len(batches) * WARM_UP_SHARE))
-    size = max(WARM_UP_ROUNDS * count, WARM_UP_WINDOW)
     start, sent = time.perf_counter(), 0
     medians: list[float] = []
-    while sent < most and len(medians) < WARM_UP_WINDOWS:
-        window = batches[sent : min(most, sent + size)]
-        answered = clients.closed(window).answered
-        sent += len(window)
+    while sent < len(batches) and len(medians) < WARM_UP_WINDOWS:
+        window = batches[sent : sent + _window(count)]
+        left = max(0.0, start + seconds - time.perf_counter())
+        answered = clients.closed(window, LoadControl(left, advance=advance)).answered
+        sent += len(answered)
         medians.append(median(request.sample.latency_ms for request in answered))
         if is_warmed_up(medians):
             return WarmUp(sent, settled=True)
-        if time.perf_counter() - start > seconds * WARM_UP_SHARE:
+        if time.perf_counter() - start > seconds:
             break
     return WarmUp(sent, settled=False)

@@ -66,10 +66,10 @@ def profile_open_side(  # noqa: PLR0913 - by keyword, what decides how long a si
         repeated = 0
     with clients_for(model, role, warm_up, batch_tokens) as clients:
 
-        def send(counted: Sequence[list[str]]) -> LoadOutcome:
+        def send(counted: Sequence[list[str]], advance: Callable[[int], None]) -> LoadOutcome:
             # A generator of its own, so that the times are the same for both sides and in every session.
             due = itertools.islice(arrivals(shape.rate, random.Random(LOAD_SEED)), len(counted))
-            control = LoadControl(seconds, is_precise, progress.advance, least)
+            control = LoadControl(seconds, is_precise, advance, least)
             return clients.open(zip(due, counted, strict=True), control)
 
         side = measure_side(
