@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-from filelock import FileLock, Timeout
 
 from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.core.files import write_atomically
+from pytest_embedbench.core.locks import LockTimeoutError, file_locked
 from pytest_embedbench.encode.cache_file import create_cache_folder
 from pytest_embedbench.engine.dtype_choice import DtypeChoice
 
@@ -99,9 +99,9 @@ class Tuning:
     def _change(self, change: Callable[[Tuned], None]) -> None:
         if self._path is None:
             return
-        with suppress(OSError, Timeout):
+        with suppress(OSError, LockTimeoutError):
             create_cache_folder(self._path.parent)
-            with FileLock(self._path.with_suffix(".lock"), timeout=LOCK_SECONDS):
+            with file_locked(self._path.with_suffix(".lock"), "what is known of this machine", seconds=LOCK_SECONDS):
                 # Read again under the lock: workers of xdist write the same file.
                 tuned = self._read()
                 change(tuned)

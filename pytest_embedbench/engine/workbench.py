@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import msgspec
 
 from pytest_embedbench.checks.budget import BudgetCheck
 from pytest_embedbench.checks.max_rate import MaxRateCheck
+from pytest_embedbench.core.locks import remove_old_locks
 from pytest_embedbench.datasets.load import load_dataset
 from pytest_embedbench.encode.cache import VectorCache
 from pytest_embedbench.encode.loop import encode
@@ -74,6 +76,7 @@ class Workbench:
     def __init__(self, settings: WorkSettings, progress: Progress) -> None:
         self.settings, self.progress = settings, progress
         self.store = Store(settings.results)
+        remove_old_locks(Path(tempfile.gettempdir()))
         self._cache: VectorCache | None = None
         if settings.cache is not None:
             # Without reuse the cache still serves this session: texts that two datasets share are encoded once.

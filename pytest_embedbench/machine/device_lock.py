@@ -6,10 +6,6 @@ holds: what measures exclusively, the rest shared.
 
 Each lock is two files. An item that waits for exclusive access holds the first, the gate, while it waits for the
 second, so that new items cannot overtake it.
-
-The operating system releases the locks of a killed process. The files, which are empty, are never removed: removing a
-file that another process has open would make two locks of one. Where the system has no ``flock`` (Windows), shared
-access is exclusive too.
 """
 
 from __future__ import annotations
@@ -17,18 +13,11 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from pytest_embedbench.core.locks import POLL_SECONDS, file_locked
-from pytest_embedbench.core.waits import waiting_for
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows
-    fcntl = None  # type: ignore[assignment]
+from pytest_embedbench.core.locks import PREFIX, file_locked
 
 
 @contextmanager
@@ -76,51 +65,13 @@ def hold_lock(name: str, *, alone: bool, what: str, folder: Path | None = None) 
     """
     base = folder or Path(tempfile.gettempdir())
     safe = re.sub(r"[^\w.-]", "-", name)
-    gate, room = base / f"embedbench-{safe}.gate", base / f"embedbench-{safe}.room"
+    gate, room = base / f"{PREFIX}{safe}.gate", base / f"{PREFIX}{safe}.room"
     if alone:
-        with _flock(gate, what, shared=False), _flock(room, what, shared=False):
+        with file_locked(gate, what), file_locked(room, what):
             yield
         return
     with ExitStack() as held:
         # The gate is only passed through: it stays closed while another process waits for the room exclusively.
-        with _flock(gate, what, shared=False):
-            held.enter_context(_flock(room, what, shared=True))
+        with file_locked(gate, what):
+            held.enter_context(file_locked(room, what, shared=True))
         yield
-
-
-@contextmanager
-def _flock(path: Path, what: str, *, shared: bool) -> Iterator[None]:
-    if fcntl is None:  # pragma: no cover - Windows
-        with file_locked(path, what):
-            yield
-        return
-    handle = _open(path)
-    try:
-        with waiting_for(what) as still:
-            # Asked again and again, since a wait inside the system could not be shown.
-            while not _taken(handle, shared=shared):
-                still()
-                time.sleep(POLL_SECONDS)
-        yield
-    finally:
-        # Unlock before closing: a child process forked meanwhile has the file open too, and would keep the lock.
-        fcntl.flock(handle, fcntl.LOCK_UN)
-        os.close(handle)
-
-
-def _taken(handle: int, *, shared: bool) -> bool:
-    """Take the lock if it is free; return whether it was."""
-    try:
-        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _open(path: Path) -> int:
-    """Open the file for reading only: a lock needs no more, and the file may belong to another user."""
-    try:
-        # Without O_CREAT at first: in /tmp, Linux refuses it for a file of another user (fs.protected_regular).
-        return os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)

@@ -7,6 +7,7 @@ decimals, and so are the scores that are compared with them, so that an unchange
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,8 +16,8 @@ import msgspec
 
 from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.core.files import path_digest, write_atomically
+from pytest_embedbench.core.locks import file_locked
 from pytest_embedbench.errors import BaselineError, ConfigurationError
-from pytest_embedbench.machine.device_lock import hold_lock
 
 if TYPE_CHECKING:
     from pytest_embedbench.core.runs import Run
@@ -251,7 +252,8 @@ def update_file(path: Path, entries: Sequence[BaselineEntry]) -> list[str]:
         ConfigurationError: the existing file is not a baseline.
         BaselineError: the file cannot be read or written.
     """
-    with hold_lock(f"baseline-{path_digest(path)}", alone=True, what="another process that writes the baseline"):
+    lock = Path(tempfile.gettempdir()) / f"embedbench-baseline-{path_digest(path)}.lock"
+    with file_locked(lock, "another process that writes the baseline"):
         return _update_file(path, entries)
 
 

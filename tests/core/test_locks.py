@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
-from filelock import Timeout
 
 from pytest_embedbench.core import waits
-from pytest_embedbench.core.locks import file_locked
+from pytest_embedbench.core.locks import MAX_AGE_SECONDS, LockTimeoutError, file_locked, remove_old_locks
 from pytest_embedbench.core.waits import ANNOUNCER
 
 if TYPE_CHECKING:
@@ -55,7 +56,71 @@ def test_a_wait_is_shown_until_the_lock_is_free(tmp_path: Path, lines: list[str]
 def test_a_wait_may_have_an_end(tmp_path: Path) -> None:
     with (
         file_locked(tmp_path / "lock", "nobody"),
-        pytest.raises(Timeout),
+        pytest.raises(LockTimeoutError),
         file_locked(tmp_path / "lock", "somebody", seconds=0.0),
     ):
         pytest.fail("two have the lock")
+
+
+def test_no_file_is_left(tmp_path: Path) -> None:
+    with file_locked(tmp_path / "lock", "nobody"):
+        assert (tmp_path / "lock").exists()
+    with (
+        file_locked(tmp_path / "lock", "nobody", shared=True),
+        file_locked(tmp_path / "lock", "nobody", shared=True, seconds=0.0),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_removed_files_never_let_two_in(tmp_path: Path) -> None:
+    """Each thread opens the file anew, as processes do, and the file is removed after each use."""
+    inside, most, rounds = 0, 0, 60
+    counter = threading.Lock()
+
+    def work() -> None:
+        nonlocal inside, most
+        for _ in range(rounds):
+            with file_locked(tmp_path / "lock", "another thread"):
+                with counter:
+                    inside += 1
+                    most = max(most, inside)
+                with counter:
+                    inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (most, inside) == (1, 0)
+
+
+def test_a_killed_process_leaves_a_file_that_can_be_locked(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch(mode=0o444)
+    with file_locked(tmp_path / "lock", "nobody", seconds=0.0):
+        pass
+
+
+def test_old_files_that_nobody_holds_are_removed(tmp_path: Path) -> None:
+    names = ["embedbench-old.lock", "embedbench-held.room", "embedbench-young.gate", "other-old.lock"]
+    for name in names:
+        (tmp_path / name).touch()
+    for name in names:
+        if "young" not in name:
+            past = time.time() - MAX_AGE_SECONDS - 10
+            os.utime(tmp_path / name, (past, past))
+    with file_locked(tmp_path / "embedbench-held.room", "nobody", shared=True):
+        remove_old_locks(tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[1:])
+    remove_old_locks(tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can act for another user")
+def test_a_lock_file_of_another_user_can_be_held(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+    lock = tmp_path / "lock"
+    lock.touch(mode=0o644)
+    os.chown(lock, 65534, 65534)
+    with file_locked(lock, "nobody", seconds=0.0):
+        pass

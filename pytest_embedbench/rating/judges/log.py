@@ -6,15 +6,15 @@ import errno
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import FileIO
 from pathlib import Path
 
 import msgspec
-from filelock import FileLock, Timeout
 
 from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.core.files import path_digest
+from pytest_embedbench.core.locks import LockTimeoutError, file_locked
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.rating.files import read_judgments
 from pytest_embedbench.rating.judgments import Judgment
@@ -63,17 +63,14 @@ def open_log(path: Path, judge: str) -> Iterator[JudgmentLog]:
         ConfigurationError: the file holds judgments of another judge, cannot be read, or is in use.
     """
     # In the temporary folder, so that no lock file is left beside the judgments.
-    lock = FileLock(Path(tempfile.gettempdir()) / f"embedbench-judge-{path_digest(path)}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ConfigurationError(str(path), "another process is writing to it", "wait until it has ended") from None
-    try:
+    lock = Path(tempfile.gettempdir()) / f"embedbench-judge-{path_digest(path)}.lock"
+    with ExitStack() as held:
+        try:
+            held.enter_context(file_locked(lock, "another judge", seconds=0))
+        except LockTimeoutError:
+            raise ConfigurationError(str(path), "another process is writing to it", "wait until it has ended") from None
         judgments = _read_log(path, judge)
-        with _open_to_append(path) as file:
-            yield JudgmentLog(file, judgments)
-    finally:
-        lock.release()
+        yield JudgmentLog(held.enter_context(_open_to_append(path)), judgments)
 
 
 def _read_log(path: Path, judge: str) -> list[Judgment]:
