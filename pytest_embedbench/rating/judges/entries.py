@@ -157,7 +157,9 @@ def refuse_other_model(first: Entry, second: Entry) -> None:
         states = " and ".join(
             f"{record.revision or 'no revision'} ({entry.where})" for record, entry in ((a, first), (b, second))
         )
-        problem = f"results of two revisions of {a.name} with different weights: {states}"
+        # Of imported numbers the weights are unknown.
+        known = " with different weights" if a.fingerprint and b.fingerprint else ""
+        problem = f"results of two revisions of {a.name}{known}: {states}"
         fix = f"move the folder of one of them away ({first.where.parent} or {second.where.parent})"
         both = "to rank both, define one under a name of its own in the suite, and evaluate it again"
         raise ResultError(problem, fix=f"{fix}; {both}")

@@ -201,6 +201,10 @@ def test_two_revisions_of_different_weights_are_an_error_that_says_what_to_do(la
             path.parent.name for path in map(Path, re.findall(r"\((\S+json)\)", str(error.value)))
         }
         assert "move the folder of one of them away" in str(error.value)
+    lab.change(path, model={"fingerprint": ""})
+    with pytest.raises(ResultError, match=r"results of two revisions of org/alpha: old \(.* and new \("):
+        one_of_each(read_entries([lab.results]))
+    lab.change(path, model={"fingerprint": "weights trained further"})
     board = CliRunner().invoke(main, ["leaderboard", str(lab.results), "--out", str(lab.folder / "board")])
     assert board.exit_code == 1
     assert "Error: results of two revisions of org/alpha with different weights: " in board.output
