@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import TimeoutError as TookTooLongError
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -32,6 +32,13 @@ ROUNDS_IN_FLIGHT = 4
 FIRST_SAMPLE = 64
 """Texts of the first round that are asked for again, at most."""
 
+SLOW_SECONDS = 30.0
+"""Seconds; where the first round takes longer, only one in ``SLOW_SHARE`` of its texts is asked for again."""
+
+SLOW_SHARE = 4
+SLOW_SAMPLE = 16
+"""Texts that are asked for again even so, where there are as many."""
+
 SAMPLED_TEXTS = 64
 """One of so many texts of later rounds is asked for again."""
 
@@ -52,6 +59,8 @@ class Keeping(Protocol):
 
     unverified: int
     """Texts that were encoded and could not be kept."""
+    tokens: int
+    """Tokens of the texts that were asked for again; progress counts them too."""
     seconds: float
     """Seconds that verification took."""
 
@@ -78,15 +87,22 @@ class Keeping(Protocol):
         ...
 
 
-def keeping(model: Encoder, role: Role, cache: Cache) -> Keeping:
+class Asking(NamedTuple):
+    """Callbacks for texts that are asked for again: before the first of them, and with the tokens of each request."""
+
+    begin: Callable[[], None] = lambda: None
+    advance: Callable[[int], None] = lambda _: None
+
+
+def keeping(model: Encoder, role: Role, cache: Cache, asking: Asking) -> Keeping:
     """Return how a model's batches are kept in its cache."""
-    return KeepVerified(model, role, cache) if is_foreign(model) else KeepAtOnce(cache)
+    return KeepVerified(model, role, cache, asking) if is_foreign(model) else KeepAtOnce(cache)
 
 
 class KeepAtOnce:
     """Keeps each batch as it comes, in one round."""
 
-    unverified = 0
+    unverified = tokens = 0
     seconds = 0.0
 
     def __init__(self, cache: Cache) -> None:
@@ -120,8 +136,8 @@ class _Held(NamedTuple):
 class KeepVerified:
     """Keeps each round once a sample of it is verified."""
 
-    def __init__(self, model: Encoder, role: Role, cache: Cache) -> None:
-        self._model, self._role, self._cache = model, role, cache
+    def __init__(self, model: Encoder, role: Role, cache: Cache, asking: Asking) -> None:
+        self._model, self._role, self._cache, self._asking = model, role, cache, asking
         limits = model.limits if isinstance(model, ServedEncoder) else None
         self._in_flight = limits.requests if limits else 1
         busy = "in a batch"
@@ -129,12 +145,13 @@ class KeepVerified:
             busy = f"in a request of up to {limits.texts} texts"
         elif limits:
             busy = f"while up to {limits.requests} requests of up to {limits.texts} texts were in flight"
-        self._verifier = Verifier(model, role, Setting(busy, "none is kept", MIXED_UP_FIX))
+        self._verifier = Verifier(model, role, Setting(busy, "none is kept", MIXED_UP_FIX), asking.advance)
         self._chance = random.Random(SEED)
         self._held: list[_Held] = []
         self._kept: list[str] = []
         self._round = 0
-        self.unverified = 0
+        self._round_began = time.monotonic()
+        self.unverified = self.tokens = 0
         self.seconds = 0.0
 
     def rounds(self, batches: Iterator[WindowBatch]) -> Iterator[Iterator[WindowBatch]]:
@@ -158,8 +175,9 @@ class KeepVerified:
         texts = sum(len(held.texts) for held in self._held)
         # A single text was alone already.
         if texts > 1 or self._round:
-            count = max(FIRST_SAMPLE if not self._round else 0, texts // SAMPLED_TEXTS)
-            sample = choose(self._held, count, self._chance)
+            sample = choose(self._held, self._sample_size(texts), self._chance)
+            self.tokens += sum(received.prepared.length for received in sample)
+            self._asking.begin()
             try:
                 self._verifier.verify(sample, ALONE if self._round else FIRST_ALONE)
             except DifferentVectorsError:
@@ -173,6 +191,13 @@ class KeepVerified:
         self._held.clear()
         self._round += 1
         self.seconds += time.perf_counter() - began
+
+    def _sample_size(self, texts: int) -> int:
+        if self._round:
+            return texts // SAMPLED_TEXTS
+        if time.monotonic() - self._round_began > SLOW_SECONDS:
+            return min(FIRST_SAMPLE, max(SLOW_SAMPLE, texts // SLOW_SHARE))
+        return FIRST_SAMPLE
 
     def salvage(self) -> None:
         if not self._held:

@@ -19,7 +19,7 @@ import numpy as np
 
 from pytest_embedbench.core.batching import batches, distinct
 from pytest_embedbench.encode.batch_budget import Budget
-from pytest_embedbench.encode.keeping import keeping
+from pytest_embedbench.encode.keeping import Asking, keeping
 from pytest_embedbench.encode.lookup import NoCache
 from pytest_embedbench.encode.memory import DoesNotFitError, forward_in_halves
 from pytest_embedbench.encode.tokenizing import TokenForecast, Tokenized, tokenizing
@@ -146,7 +146,7 @@ class Stream:
         self._budget, self._most_tokens = budget, most_tokens
         self._progress, self._label = progress, label or role
         self._cache: Cache = cache or NoCache()
-        self._keeping = keeping(model, role, self._cache)
+        self._keeping = keeping(model, role, self._cache, Asking(self._expect, progress.advance))
         self._limits = model.limits if isinstance(model, ServedEncoder) else None
         self._window_positions = windows(texts, first)
         self._pending: deque[Window] = deque()
@@ -225,6 +225,10 @@ class Stream:
         self._forecast.add(window)
         return window
 
+    def _expect(self) -> None:
+        """Give the progress a new estimate of all tokens, those of texts that are asked for again included."""
+        self._progress.expect(self._forecast.tokens + self._keeping.tokens)
+
     def _batches(self, tokenized: Iterator[Window]) -> Iterator[WindowBatch]:
         drawn = 0  # the budget that the current batch was cut under
 
@@ -235,7 +239,7 @@ class Stream:
 
         for number, window in enumerate(tokenized):
             if number:
-                self._progress.expect(self._forecast.tokens)
+                self._expect()
             if self._most_tokens is None:
                 self._budget.expect(self._forecast.tokens)
             self._pending.append(window)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -84,10 +84,13 @@ class Verifier:
         model: the model, which does nothing else meanwhile.
         role: role of all texts.
         setting: words for how the vectors came.
+        advance: called with the tokens of each request of a sample, once it is answered.
     """
 
-    def __init__(self, model: Encoder, role: Role, setting: Setting) -> None:
-        self._model, self._role, self._setting = model, role, setting
+    def __init__(
+        self, model: Encoder, role: Role, setting: Setting, advance: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self._model, self._role, self._setting, self._advance = model, role, setting, advance
         self._chance = random.Random(SEED)
         self.limit = ROUNDING
 
@@ -101,7 +104,12 @@ class Verifier:
         if not sample:
             return
         given = np.stack([received.vector for received in sample])
-        again = np.concatenate([self._alone(sample[:alone]), self._grouped(sample[alone:], given.shape[1])])
+        again = np.concatenate(
+            [
+                self._alone(sample[:alone], self._advance),
+                self._grouped(sample[alone:], given.shape[1], self._advance),
+            ]
+        )
         distances = apart(given, again)
         if distances.max() <= self.limit:
             return
@@ -160,15 +168,22 @@ class Verifier:
                 break
         return bool(moved) and max(moved) > 10 * ROUNDING
 
-    def _alone(self, texts: Sequence[Received]) -> Vectors:
-        return np.concatenate([self._model.forward([received.prepared], self._role) for received in texts])
+    def _alone(self, texts: Sequence[Received], advance: Callable[[int], None] = lambda _: None) -> Vectors:
+        vectors = []
+        for received in texts:
+            vectors.append(self._model.forward([received.prepared], self._role))
+            advance(received.prepared.length)
+        return np.concatenate(vectors)
 
-    def _grouped(self, texts: Sequence[Received], dimensions: int) -> Vectors:
+    def _grouped(
+        self, texts: Sequence[Received], dimensions: int, advance: Callable[[int], None] = lambda _: None
+    ) -> Vectors:
         """Return the vectors of texts in requests that each mix long and short ones, one request after the other."""
         vectors = np.empty((len(texts), dimensions), np.float32)
         order = self._chance.sample(range(len(texts)), len(texts))
         for rows in self._groups(order, texts):
             vectors[rows] = self._model.forward([texts[row].prepared for row in rows], self._role)
+            advance(sum(texts[row].prepared.length for row in rows))
         return vectors
 
     def _groups(self, order: Sequence[int], texts: Sequence[Received]) -> Iterator[list[int]]:

@@ -226,6 +226,29 @@ def test_few_texts_are_asked_again() -> None:
     assert large.idle < 0.02 * large.busy
 
 
+def test_a_slow_server_is_asked_less_and_progress_counts_what_it_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Shown(SilentProgress):
+        total = done = 0
+
+        def start(self, label: str, total: int) -> None:
+            self.total = total
+
+        def expect(self, total: int) -> None:
+            self.total = total
+
+        def advance(self, tokens: int) -> None:
+            self.done += tokens
+
+    monkeypatch.setattr(keeping, "SLOW_SECONDS", 0.0)
+    for texts, again in ((40, 16), (100, 25), (900, 64)):
+        server, shown = Server(NOISE["none"]), Shown()
+        encode(server, TEXTS[:texts], "document", batch_tokens=200, progress=shown)
+        assert server.idle == again
+        assert shown.done == shown.total > sum(len(text.split()) for text in TEXTS[:texts])
+
+
 def test_a_corpus_smaller_than_the_sample_is_asked_again_whole() -> None:
     server = Server(NOISE["none"])
     run(server, TEXTS[:10])
