@@ -71,10 +71,17 @@ class PairKey(NamedTuple):
 
 
 class Workbench:
-    """Evaluations and profiles of pairs, each made once; a failure is kept too and raised again."""
+    """Evaluations and profiles of pairs, each made once; a failure is kept too and raised again.
 
-    def __init__(self, settings: WorkSettings, progress: Progress) -> None:
+    Args:
+        settings: device, folders, how long a profile may take.
+        progress: shows how far the work is.
+        wanted: paths of the results that this session has evaluated or used again; workbenches of a session share it.
+    """
+
+    def __init__(self, settings: WorkSettings, progress: Progress, wanted: set[Path] | None = None) -> None:
         self.settings, self.progress = settings, progress
+        self._wanted: set[Path] = set() if wanted is None else wanted
         self.store = Store(settings.results)
         remove_old_locks(Path(tempfile.gettempdir()))
         self._cache: VectorCache | None = None
@@ -307,6 +314,11 @@ class Workbench:
         return fit_form(pair.model.variant, model.facts, sample)
 
     def _evaluate(self, pair: Pair, measures: Sequence[Measure]) -> PairWork:
+        work = self._evaluated(pair, measures)
+        self._wanted.add(work.path)
+        return work
+
+    def _evaluated(self, pair: Pair, measures: Sequence[Measure]) -> PairWork:
         self.store.check_writable()
         dataset = self.dataset(pair.dataset)
         path = self._path(pair, dataset)
@@ -345,8 +357,8 @@ class Workbench:
         Raises:
             ResultError: it is of another definition, and stays.
         """
-        own_session = path.stat().st_mtime >= self.settings.fresh_since
-        refuse_to_replace(path, stored.embedbench, now, own_session=own_session)
+        # By the session's own list: the file's time is that of a file system, whose clock may be another one.
+        refuse_to_replace(path, stored.embedbench, now, own_session=path in self._wanted)
         differing = ", ".join(changes(stored.embedbench, now)) or "other settings or software"
         names = f"{now.record.alias} on {now.dataset.name}"
         self._notes.append(f"{names}: the stored result is replaced, since it is of something else: {differing}")

@@ -49,6 +49,7 @@ class EmbedSession:
         self.causes = Causes(config)
         self._started = time.time()  # Unix time, compared with the times of stored results and vectors
         self._workbenches: dict[WorkSettings, Workbench] = {}
+        self._wanted: set[Path] = set()  # paths of this session's results, none of which may replace another
 
     def option(self, name: str) -> Any:
         """Return the value of ``--embed-NAME``."""
@@ -82,7 +83,7 @@ class EmbedSession:
         # A workbench holds loaded models and evaluations, so suites with the same settings share one.
         if chosen not in self._workbenches:
             ignore_in_git(self.paths.results)
-            self._workbenches[chosen] = Workbench(chosen, self.progress)
+            self._workbenches[chosen] = Workbench(chosen, self.progress, self._wanted)
         return self._workbenches[chosen]
 
     @cached_property
