@@ -16,9 +16,19 @@ DIMENSIONS = 64
 TOGETHER_SECONDS = 0.02
 """Seconds that a request waits for another one to come, so that requests sent together are in flight together."""
 
+
+class Refusal(Exception):  # noqa: N818 - an answer
+    """Another answer than vectors: its status, and its body as JSON."""
+
+    def __init__(self, status: int, body: object) -> None:
+        self.status, self.body = status, body
+        super().__init__()
+
+
 Rows = list[np.ndarray]
 Fault = Callable[["ToyEndpoint", list[str], Rows, bool], Rows]
-"""Function from the server, a request's texts, their vectors, and whether it is busy, to the vectors that it sends."""
+"""Function from the server, a request's texts, their vectors, and whether it is busy, to the vectors that it sends; it may
+raise ``Refusal``."""
 
 
 def honest(_: ToyEndpoint, __: list[str], rows: Rows, ___: bool) -> Rows:
@@ -58,11 +68,16 @@ class ToyEndpoint:
 
             def do_POST(self) -> None:
                 texts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input"]
-                rows = [row.tolist() for row in endpoint.answer(texts)]
-                data = [{"index": index, "embedding": row} for index, row in enumerate(rows)]
                 tokens = sum(len(text.split()) for text in texts)
-                body = json.dumps({"data": data, "usage": {"prompt_tokens": tokens}}).encode()
-                self.send_response(200)
+                try:
+                    rows = [row.tolist() for row in endpoint.answer(texts)]
+                except Refusal as refusal:
+                    status, said = refusal.status, refusal.body
+                else:
+                    data = [{"index": index, "embedding": row} for index, row in enumerate(rows)]
+                    status, said = 200, {"data": data, "usage": {"prompt_tokens": tokens}}
+                body = json.dumps(said).encode()
+                self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -81,9 +96,11 @@ class ToyEndpoint:
             self._in_flight += 1
             self._others.notify_all()
             busy = self._others.wait_for(lambda: self._in_flight > 1, TOGETHER_SECONDS)
-            rows = self.fault(self, texts, [vector(text) for text in texts], busy)
-            self.before = texts
-            self._in_flight -= 1
+            try:
+                rows = self.fault(self, texts, [vector(text) for text in texts], busy)
+            finally:
+                self.before = texts
+                self._in_flight -= 1
         return rows
 
     def __enter__(self) -> Self:
