@@ -209,7 +209,7 @@ class _Delivery(Generic[RequestBatchT]):
         cause = error.cause
         one_vector = isinstance(cause, CountError) and cause.came == 1
         if not self._pace.splits:
-            fix = error.fix or whole_request_fix(request.texts, cause)
+            fix = whole_request_fix(request.texts, cause) or error.fix
             self._fail(ModelError(error.problem, where=error.where, fix=fix))
         elif cause.fatal:
             self._fail(error)

@@ -112,7 +112,7 @@ class Wire:
             if answer.status in NOT_READY_STATUSES:
                 raise self.failure(error.problem, NOT_READY_FIX) from None
             too_long = too_long_fix(self._spec, error.problem)
-            raise self.failure(error.problem, error.fix or whole_request_fix(len(batch), error, too_long)) from None
+            raise self.failure(error.problem, whole_request_fix(len(batch), error, too_long) or error.fix) from None
         broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(broken):
             text = batch[broken[0]].payload.text
