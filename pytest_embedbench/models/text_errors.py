@@ -19,6 +19,9 @@ MAX_SHOWN_CHARACTERS = 80
 BROKEN_VECTOR = "the vector of {} is NaN or infinite"
 """What is wrong with a text whose vector cannot be used."""
 
+ZERO_VECTOR = "the vector of {} is zero, so that it is similar to nothing"
+"""The same of a vector without a direction."""
+
 
 class UnusableText(NamedTuple):
     """A text, and what is wrong with it: a sentence with ``{}`` where the text's name stands."""

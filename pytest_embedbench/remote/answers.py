@@ -23,6 +23,10 @@ T = TypeVar("T")
 MAX_MESSAGE_LENGTH = 300
 """Characters; an error quotes at most this much of a server's message."""
 
+ADDRESS_FIX = (
+    "check the address: it is that of an OpenAI-compatible API, with its version, e.g. http://localhost:8080/v1"
+)
+
 MESSAGE_KEYS = ("error", "errors", "detail", "details", "message", "msg", "error_message", "reason")
 """Keys of an error's body under which servers put their message, or an object with it; the first one that has text."""
 
@@ -102,9 +106,9 @@ def decode_answer(url: str, answer: HttpAnswer, kind: type[T], key: Secret) -> T
     # Of a proxy's HTML page, the message should show the text, not where JSON decoding failed.
     if body is None and media_type != "application/json" and not media_type.endswith("+json"):
         problem = f"the answer is {media_type or 'of no type'!r}, not JSON: {server_message(answer, key)}"
-        raise AnswerError(problem, where=url, status=answer.status)
+        raise AnswerError(problem, where=url, fix=ADDRESS_FIX, status=answer.status)
     problem = f"the answer cannot be read ({problem}): {server_message(answer, key)}"
-    raise AnswerError(key.redacted(problem), where=url, status=answer.status)
+    raise AnswerError(key.redacted(problem), where=url, fix=ADDRESS_FIX, status=answer.status)
 
 
 def _reported_error(problem: str, url: str, named: int | None, status: int) -> EndpointError:

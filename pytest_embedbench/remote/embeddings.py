@@ -68,8 +68,9 @@ class Embeddings(msgspec.Struct, frozen=True):
         if len(self.data) != count:
             raise CountError(len(self.data), count)
         vectors = [_vector(item.embedding) for item in self.data]
-        found = {len(vector) for vector in vectors if vector is not None}
-        if found == {0}:
+        # An empty one is as good as none, unless all are.
+        found = {len(vector) for vector in vectors if vector is not None and len(vector)}
+        if not found and dimensions is None and any(vector is not None for vector in vectors):
             raise AnswerError("the vectors are empty", fix=NO_VECTORS_FIX)
         if len(found) > 1:
             raise AnswerError(f"the vectors of one answer have {sorted(found)} dimensions", fix=DIMENSIONS_FIX)
@@ -81,7 +82,7 @@ class Embeddings(msgspec.Struct, frozen=True):
             raise AnswerError(problem, fix=DIMENSIONS_FIX)
         standing = np.full((count, width), np.nan, np.float32)
         for row, vector in enumerate(vectors):
-            if vector is not None:
+            if vector is not None and len(vector):
                 standing[row] = vector
         rows = [item.index for item in self.data]
         if count == 1 or (all(type(row) is int for row in rows) and sorted(rows) == list(range(count))):

@@ -70,7 +70,7 @@ class RetryPolicy:
         Args:
             attempt: sends the request once.
             divisible: whether the caller can send less at a time: then a request that timed out is not sent again.
-            tries: how often a request that the server fails on (HTTP 500) is sent, at most; None for the settings'
+            tries: how often a request that the server fails on (HTTP 500, 424) is sent, at most; None for the settings'
                 ``attempts``.
 
         Raises:
@@ -94,7 +94,7 @@ class RetryPolicy:
             except PassingError as error:
                 self._server.left(turn)
                 failed += 1
-                breaks = error.status == HTTPStatus.INTERNAL_SERVER_ERROR and failed >= (tries or math.inf)
+                breaks = error.status is not None and failed >= (tries or math.inf)
                 if breaks or (divisible and error.timed_out):
                     raise _final(error) from None
                 await self._before_next(failed, error)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.served.refusals import BREAKS_FIX, says_too_long
+from pytest_embedbench.models.served.refusals import BREAKS_FIX, REFUSED_FIX, is_server_failure, says_too_long
 from pytest_embedbench.models.text_errors import UnusableText, UnusableTextsError
 from pytest_embedbench.remote.errors import EndpointError
 
@@ -61,8 +60,9 @@ class BrokenTexts:
                 self._model.too_long_fix(reason.problem),
             )
         else:
-            verb = "breaks" if reason.status == HTTPStatus.INTERNAL_SERVER_ERROR else "is refused by"
-            problem, fix = f"{{}} {verb} the server: {reason.problem}", BREAKS_FIX
+            breaks = is_server_failure(reason)
+            problem = f"{{}} {'breaks' if breaks else 'is refused by'} the server: {reason.problem}"
+            fix = BREAKS_FIX if breaks else REFUSED_FIX
             self._in_a_row += 1
         self._texts.append(UnusableText(text, problem))
         self._fixes[fix] = None

@@ -94,13 +94,19 @@ class Pace:
                 f"batch_texts = {half} in the model's definition does so from the start"
             )
 
-    def timed_out(self, texts: int, in_flight: int) -> None:
-        """Send fewer texts, and fewer requests at once, from now on, since as many were not answered in time."""
+    def timed_out(self, texts: int, in_flight: int, problem: str) -> None:
+        """Send fewer texts, and fewer requests at once, from now on, since as many were not answered in time.
+
+        Args:
+            texts: texts of the request.
+            in_flight: limit on the requests in flight.
+            problem: what came instead of an answer.
+        """
         half, fewer = max(1, texts // 2), max(1, in_flight // 2)
         if half < self.most_texts or fewer < self.most_requests:
             self.most_texts, self.most_requests = min(half, self.most_texts), min(fewer, self.most_requests)
             self._notes["time"] = (
-                f"the server did not answer {texts:,} texts within {self.timeout:g} s; from then on "
+                f"the server did not answer {texts:,} texts in time ({problem}); from then on "
                 f"{self.most_texts:,} were sent in one request, and {self.most_requests:,} requests at once "
                 "(keys batch_texts, concurrency and timeout)"
             )

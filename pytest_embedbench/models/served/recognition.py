@@ -48,6 +48,10 @@ def recognise(model: Recognised, spec: ModelSpec) -> Vectors:
         vectors = _sample_vectors(model)
     except UnusableTextsError as error:
         _explain_refusal(model, spec)
+        if len(error.texts) == len(SAMPLE_TEXTS):
+            problem = error.texts[0].problem.replace("{}", "every text", 1)
+            fix = "check the model's name, its address and the server's log"
+            raise ModelError(f"{spec.url}: {problem}", where=model.where, fix=fix) from None
         raise error.saying("this text is not the dataset's: every endpoint is recognised by it") from None
     if spec.dimensions not in {None, vectors.shape[1]}:
         problem = f"{spec.dimensions} dimensions were asked for, {vectors.shape[1]} came"

@@ -11,13 +11,11 @@ from pytest_embedbench.remote.errors import CountError, EndpointError, OrderErro
 if TYPE_CHECKING:
     from pytest_embedbench.models.spec import ModelSpec
 
-REFUSALS = {
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.INTERNAL_SERVER_ERROR,
-}
-"""Statuses of a request that may succeed with fewer texts, or with other ones."""
+REFUSALS = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
+"""Statuses with which a server refuses a request; it may take one with fewer texts, or with other ones."""
+
+FAILURES = {HTTPStatus.CONFLICT, HTTPStatus.FAILED_DEPENDENCY}
+"""Statuses below 500 of a server that failed on a request; 424 is text-embeddings-inference's."""
 
 _TOO_LONG = re.compile(
     r"too (?:long|large|big)|too many (?:input )?tokens|payload|entity too|reduce (?:the|your) (?:length|prompt|input)"
@@ -45,7 +43,14 @@ MIN_TOKEN_LIMIT = 16
 
 def is_refusal(error: EndpointError) -> bool:
     """Whether a request with fewer texts, or with other ones, may succeed."""
-    return not error.fatal and (error.status in REFUSALS or isinstance(error, ReportedError))
+    return not error.fatal and (
+        error.status in REFUSALS or is_server_failure(error) or isinstance(error, ReportedError)
+    )
+
+
+def is_server_failure(error: EndpointError) -> bool:
+    """Whether the server failed on a request, rather than refused it; the client has tried it again already."""
+    return error.status is not None and (error.status in FAILURES or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def says_too_long(error: EndpointError) -> bool:
@@ -94,6 +99,8 @@ def whole_request_fix(texts: int, error: EndpointError, too_long: str = "") -> s
         ways.append("choose fewer clients, such as c1, or raise timeout")
     return "; ".join(ways)
 
+
+REFUSED_FIX = "look at the text, and mend it or leave it out; the server's log may say more"
 
 BREAKS_FIX = (
     "look at the text, and mend it or leave it out; a server that computes in 16 bits may overflow: start it with "

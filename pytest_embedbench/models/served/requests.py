@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -15,8 +14,8 @@ import numpy as np
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.protocol import AnsweredBatch
 from pytest_embedbench.models.served.broken_texts import BrokenTexts
-from pytest_embedbench.models.served.refusals import is_refusal, says_too_many, whole_request_fix
-from pytest_embedbench.models.text_errors import BROKEN_VECTOR
+from pytest_embedbench.models.served.refusals import is_refusal, is_server_failure, says_too_many, whole_request_fix
+from pytest_embedbench.models.text_errors import BROKEN_VECTOR, ZERO_VECTOR
 from pytest_embedbench.remote.errors import CountError, EndpointError, OrderError
 
 if TYPE_CHECKING:
@@ -188,8 +187,8 @@ class _Delivery(Generic[RequestBatchT]):
     def _answered(
         self, request: _Request[RequestBatchT], answer: AnsweredBatch
     ) -> Iterator[tuple[RequestBatchT, AnsweredBatch]]:
-        finite = np.isfinite(answer.vectors).all(axis=1)
-        good = np.flatnonzero(finite).tolist()
+        usable = np.isfinite(answer.vectors).all(axis=1) & answer.vectors.any(axis=1)
+        good = np.flatnonzero(usable).tolist()
         if len(good) == request.texts:
             self._settle(request)
             yield request.batch, answer
@@ -199,10 +198,10 @@ class _Delivery(Generic[RequestBatchT]):
             self._settle(_Request(part, request.splits))
             yield part, answer._replace(vectors=answer.vectors[good], texts=[answer.texts[index] for index in good])
         elif request.texts == 1:
-            self._leave_out(request, BROKEN_VECTOR)
+            self._leave_out(request, BROKEN_VECTOR if answer.vectors.any() else ZERO_VECTOR)
             return
         # Alone, since a text may have broken the vectors of others in its batch.
-        alone = [request.batch.part([index]) for index in np.flatnonzero(~finite).tolist()]
+        alone = [request.batch.part([index]) for index in np.flatnonzero(~usable).tolist()]
         self._parts.extendleft(_Request(part, request.splits) for part in reversed(alone))
 
     def _failed(self, request: _Request[RequestBatchT], error: RequestError) -> None:
@@ -224,10 +223,10 @@ class _Delivery(Generic[RequestBatchT]):
             self._pace.refused(2, cause.problem)
             self._parts.appendleft(_Request(request.batch, request.splits))
         elif cause.timed_out:
-            self._pace.timed_out(request.texts, request.in_flight)
+            self._pace.timed_out(request.texts, request.in_flight, cause.problem)
             self._halve(request, request.splits)
         else:
-            server_error = cause.status == HTTPStatus.INTERNAL_SERVER_ERROR
+            server_error = is_server_failure(cause)
             by_size = says_too_many(cause) or not server_error
             split = _Split(request.texts, cause.problem, by_size, request.texts, server_error)
             self._halve(request, (*request.splits, split))

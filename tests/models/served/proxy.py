@@ -4,7 +4,7 @@
 GET /control says what came. A fault: {"kind": "status", "status", "headers"}, "reset", "truncate", "hang" (answers
 after ``seconds``), "reverse" (items in another order, with their indices), "lose" (the last vector is missing),
 "shorten" (vectors lose a dimension), "uncounted" (no usage), "timing" (a Server-Timing
-header), "null" (of texts with ``text`` in them), "index" (every vector has this ``index``; ``reverse``: in another
+header), "null", "zero" (of texts with ``text`` in them), "index" (every vector has this ``index``; ``reverse``: in another
 order), "first" (the others are missing), "nest", "empty", "honest"; all may have ``delay``, and "only": a text of the body that makes it apply, else it stays in the script. "only", "above" (more
 texts than that in the request) and "characters" (more than that in its longest text) also limit the default.
 """
@@ -102,10 +102,10 @@ def spoil(said: dict[str, Any], fault: dict[str, Any], texts: list[str]) -> None
     data = said["data"]
     if fault["kind"] in SPOILERS:
         SPOILERS[fault["kind"]](data)
-    elif fault["kind"] == "null":
+    elif fault["kind"] in FILLERS:
         for item, text in zip(data, texts, strict=True):
             if fault["text"] in text:
-                item["embedding"] = [None] * len(item["embedding"])
+                item["embedding"] = [FILLERS[fault["kind"]]] * len(item["embedding"])
     elif fault["kind"] == "index":
         for item in data:
             item["index"] = fault["index"]
@@ -114,6 +114,8 @@ def spoil(said: dict[str, Any], fault: dict[str, Any], texts: list[str]) -> None
     elif fault["kind"] == "uncounted":
         del said["usage"]
 
+
+FILLERS = {"null": None, "zero": 0.0}
 
 SPOILERS: dict[str, Any] = {
     "reverse": lambda data: data.reverse(),

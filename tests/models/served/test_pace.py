@@ -34,12 +34,12 @@ def test_a_refused_size_is_halved_once_however_many_requests_had_it(pace: Pace) 
 
 def test_after_a_time_out_less_is_sent_and_fewer_at_once(pace: Pace) -> None:
     for _ in range(8):
-        pace.timed_out(32, 8)
+        pace.timed_out(32, 8, "no answer")
     assert (pace.texts, pace.requests) == (16, 4)
     for texts, requests in [(16, 4), (8, 2), (4, 1), (2, 1)]:
-        pace.timed_out(texts, requests)
+        pace.timed_out(texts, requests, "no answer")
     assert (pace.texts, pace.requests) == (1, 1)
-    pace.timed_out(1, 1)
+    pace.timed_out(1, 1, "no answer")
     assert len(pace.take_notes()) == 1
 
 

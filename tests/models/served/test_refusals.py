@@ -68,7 +68,7 @@ def test_words_for_too_many_texts(message: str) -> None:
 
 
 def test_what_may_succeed_with_other_texts() -> None:
-    assert all(is_refusal(error("no", status)) for status in (400, 413, 422, 500))
+    assert all(is_refusal(error("no", status)) for status in (400, 413, 422, 500, 424, 503))
     assert is_refusal(ReportedError("no", status=200))
-    assert not any(is_refusal(error("no", status)) for status in (None, 401, 404, 429, 503))
+    assert not any(is_refusal(error("no", status)) for status in (None, 401, 404, 429))
     assert not is_refusal(EndpointError("no", status=400, fatal=True))

@@ -111,6 +111,16 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str]] = {
         "model 'served': this document is refused by the server: HTTP 400: invalid input",
         "look at the text",
     ),
+    "zero": (
+        {"kind": "zero", "text": "castle number 7"},
+        "model 'served': the vector of this document is zero, so that it is similar to nothing",
+        "16 bits",
+    ),
+    "text-embeddings-inference's 424": (
+        {"kind": "status", "status": 424, "message": "CUDA error", "only": "castle number 7"},
+        "model 'served': this document breaks the server: HTTP 424: CUDA error",
+        "16 bits",
+    ),
     "too long": (
         {"kind": "status", "status": 413, "message": "at most 5 tokens", "only": "castle number 7"},
         "model 'served': this document is too long for the server: HTTP 413: at most 5 tokens",
@@ -211,13 +221,13 @@ def test_after_a_time_out_less_is_sent_and_fewer_requests_at_once(
     assert sizes(proxy)[:3] == [20, 10, 10]
     (note,) = model.pace.take_notes()
     assert (
-        "did not answer 20 texts within 3 s; from then on 10 were sent in one request, and 2 requests at once" in note
+        "did not answer 20 texts in time (no answer within 3 s); from then on 10 were sent in one request, and 2 requests at once"
+        in note
     )
 
 
 UNUSABLE: dict[str, tuple[str, str, str]] = {
     "nest": ("nest", r"a list of vectors \(2 x 384\), one a token: the server does not pool", "pooling"),
-    "empty": ("empty", "the vectors are empty", "embedding model"),
     "other dimensions": ("shorten", "383 dimensions, the first one had 384", "one model alone"),
 }
 
@@ -232,6 +242,25 @@ def test_vectors_that_are_none_are_an_error_with_a_fix(
         run(model)
     assert fix in caught.value.fix
     assert len(proxy.bodies()) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        ({"kind": "empty"}, "the vectors are empty"),
+        ({"kind": "nest"}, "the server does not pool"),
+        ({"kind": "null", "text": ""}, "the vector of every text is NaN"),
+        ({"kind": "zero", "text": ""}, "the vector of every text is zero"),
+        ({"kind": "status", "status": 422, "message": "no such model"}, "every text is refused .*: HTTP 422: no such"),
+    ],
+)
+def test_a_server_without_vectors_is_one_error_at_the_start(
+    connect: Connect, proxy: Proxy, fault: dict[str, Any], problem: str
+) -> None:
+    proxy.behave(default=fault)
+    with pytest.raises(ModelError, match=f"^model 'served': {proxy.url}.*{problem}") as caught:
+        connect()
+    assert caught.value.fix
 
 
 @pytest.mark.parametrize(
