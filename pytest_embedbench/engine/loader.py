@@ -16,6 +16,7 @@ from pytest_embedbench.machine.environment import hardware_name, library_version
 from pytest_embedbench.models.load import default_dtype, load_model
 from pytest_embedbench.models.protocol import Encoder, InstructedEncoder, ParallelEncoder, ServedEncoder
 from pytest_embedbench.models.registry import SourceCache
+from pytest_embedbench.results.reuse import hash_parts
 
 if TYPE_CHECKING:
     from pytest_embedbench.datasets.types import Dataset
@@ -163,7 +164,8 @@ class Loader:
         return self._loaded.model
 
     def _choose(self, base: NamedModel, dataset: Dataset, reference: str) -> str:
-        key = self._key(base, base.alias, dataset.name, dataset.fingerprint)
+        software = hash_parts(dict(self.sources.locate(base).software))
+        key = self._key(base, base.alias, dataset.name, dataset.fingerprint, f"software {software[:16]}")
         choice = self._tuning.dtype(key)
         if choice is None:
             # A format that the hardware does not support is never faster, so it is not tried.

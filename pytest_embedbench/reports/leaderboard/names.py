@@ -13,7 +13,10 @@ _MAX_BYTES = 100
 def model_pages(names: Iterable[str]) -> dict[str, str]:
     """Return the file name, without ending, of each model's page."""
     names = list(names)
-    return dict(zip(names, _distinct(file_name(name) for name in names), strict=True))
+    # In the order of names rather than of ranks, so that a model keeps its page when another one passes it.
+    ordered = sorted(names)
+    pages = dict(zip(ordered, _distinct(file_name(name) for name in ordered), strict=True))
+    return {name: pages[name] for name in names}
 
 
 def pair_pages(pairs: Iterable[tuple[str, str]]) -> Sequence[str]:
