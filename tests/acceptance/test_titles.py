@@ -90,6 +90,34 @@ def test_a_title_that_moves_into_the_text_is_not_the_same_data(recorder: Project
     assert "title: none | text: Volcano It erupts." in given(recorder)
 
 
+def test_load_profiles_and_variants_get_the_same_documents(recorder: Project) -> None:
+    recorder.write("embedbench.toml", SUITE.replace('models = ["mine"]', 'models = ["mine@int8"]'))
+    result = recorder.run("--embed-profile=b1 c1", "--embed-profile-seconds=0.1")
+    assert result.ret == 0, recorder.text(result)
+    assert given(recorder) == {
+        "title: Volcano | text: It erupts.",
+        "title: none | text: Whales breathe air.",
+        "title: Bread | text: ",
+    }
+
+
+def test_a_text_of_a_python_test_has_no_title(recorder: Project) -> None:
+    recorder.write(
+        "test_mine.py",
+        """
+        import pytest
+
+        @pytest.mark.embedbench(models=["mine"], datasets=["titled"])
+        def test_encode(embed_model):
+            assert embed_model.encode(["It erupts."]).shape == (1, 4)
+            assert embed_model.facts.prompts == {"document": "title: {title} | text: "}
+        """,
+    )
+    result = recorder.run("test_mine.py")
+    result.assert_outcomes(passed=1)
+    assert given(recorder) == {"title: none | text: It erupts."}
+
+
 @pytest.mark.parametrize(
     ("prompt", "shown"),
     [
