@@ -163,3 +163,9 @@ def test_lists_of_languages_are_written_out() -> None:
     qwen, own = MODELS["qwen3-4b"].languages, MODELS["minilm"].languages
     assert (len(qwen), qwen[0], qwen[-1]) == (73, "afr-Latn", "zho-Hans")
     assert own == ("eng-Latn",)
+
+
+def test_the_catalogues_prompts_have_only_places_that_are_filled() -> None:
+    for alias, spec in MODELS.items():
+        model = NamedModel(alias=alias, spec=spec).on_task("Find it")
+        assert "{" not in "".join(prompt or "" for prompt in model.prompts.values())
