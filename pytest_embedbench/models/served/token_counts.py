@@ -26,8 +26,8 @@ server that counts more than both together does not count this text's tokens."""
 
 
 MIN_QUARTERS = 10
-"""Requests in a row whose count is a quarter of their characters, after which the count is taken for an estimate: so
-many are no coincidence."""
+"""Requests of different lengths in a row whose count is a quarter of their characters, after which the count is taken
+for an estimate: so many are no coincidence."""
 
 
 CUTTING_LIBRARIES = ("tokenizers",)
@@ -104,8 +104,8 @@ class UsageCounter:
         self._limit = limit
         self._characters, self._tokens = CHARACTERS_PER_TOKEN, 1
         self._seen = False
-        self._quarters = 0
-        """Requests in a row whose count is a quarter of their characters."""
+        self._quarters = set[int]()
+        """Lengths of the requests in a row whose count is a quarter of their characters."""
 
     def prepare(self, texts: Sequence[str], prompt: str) -> list[PreparedText]:
         rate = self._tokens / self._characters
@@ -123,8 +123,8 @@ class UsageCounter:
         tokens = count.tokens
         lengths = [len(text.payload.text) for text in batch]
         total = max(1, sum(lengths))
-        self._quarters = self._quarters + 1 if tokens in _quarter(lengths) else 0
-        estimated = count.estimated or self._quarters >= MIN_QUARTERS
+        self._quarters = self._quarters | {total} if tokens in _quarter(lengths) else set()
+        estimated = count.estimated or len(self._quarters) >= MIN_QUARTERS
         # Answers are read in one thread, so nothing is counted at the same time.
         if not self._seen:
             self._characters = self._tokens = 0

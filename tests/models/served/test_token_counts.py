@@ -33,6 +33,14 @@ def test_a_count_that_cannot_be_is_not_taken(tokens: int) -> None:
     assert counted(ServerCount(tokens)) == [(2, "estimate"), (6, "estimate"), (1, "estimate")]
 
 
+def test_texts_of_one_length_may_have_a_quarter_of_their_characters_as_tokens() -> None:
+    counter = UsageCounter()
+    texts = ["which document is number 1"]
+    for _ in range(3 * MIN_QUARTERS):
+        (text,) = counter.counted(counter.prepare(texts, ""), ServerCount(7))
+        assert (text.length, text.counted_by) == (7, "usage")
+
+
 def test_an_estimate_does_not_exceed_what_the_model_takes() -> None:
     assert counted(ServerCount(0), limit=3) == [(2, "estimate"), (3, "estimate"), (1, "estimate")]
     assert max(counted(ServerCount(30, estimated=True), limit=3))[0] == 3
