@@ -105,8 +105,9 @@ class Pace:
         half, fewer = max(1, texts // 2), max(1, in_flight // 2)
         if half < self.most_texts or fewer < self.most_requests:
             self.most_texts, self.most_requests = min(half, self.most_texts), min(fewer, self.most_requests)
+            unanswered = "a text" if texts == 1 else f"{texts:,} texts"
             self._notes["time"] = (
-                f"the server did not answer {texts:,} texts in time ({problem}); from then on "
+                f"the server did not answer {unanswered} in time ({problem}); from then on "
                 f"{self.most_texts:,} were sent in one request, and {self.most_requests:,} requests at once "
                 "(keys batch_texts, concurrency and timeout)"
             )

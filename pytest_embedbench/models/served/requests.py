@@ -214,6 +214,8 @@ class _Delivery(Generic[RequestBatchT]):
             self._fail(error)
         elif isinstance(cause, OrderError):
             self._wrong_order(request, error, cause)
+        elif request.texts == 1 and cause.timed_out:
+            self._too_slow(request, error)
         elif request.texts == 1 and is_refusal(cause):
             self._leave_out(request, cause)
         elif request.texts == 1 or not (one_vector or cause.timed_out or is_refusal(cause)):
@@ -230,6 +232,14 @@ class _Delivery(Generic[RequestBatchT]):
             by_size = says_too_many(cause) or not server_error
             split = _Split(request.texts, cause.problem, by_size, request.texts, server_error)
             self._halve(request, (*request.splits, split))
+
+    def _too_slow(self, request: _Request[RequestBatchT], error: RequestError) -> None:
+        if request.in_flight > 1:
+            self._pace.timed_out(1, request.in_flight, error.cause.problem)
+            self._parts.appendleft(_Request(request.batch, request.splits))
+        else:
+            fix = "raise timeout in the model's definition: one text, with no other request in flight, takes longer"
+            self._fail(ModelError(error.problem, where=error.where, fix=fix))
 
     def _halve(self, request: _Request[RequestBatchT], splits: tuple[_Split, ...]) -> None:
         self._queue(request, [0, (request.texts + 1) // 2, request.texts], splits)

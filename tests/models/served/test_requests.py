@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,21 @@ from pytest_embedbench.encode.cache import VectorCache
 from pytest_embedbench.encode.loop import Encoded, encode
 from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.errors import ModelError
+from pytest_embedbench.models.protocol import AnsweredBatch, Limits, ModelFacts, PreparedText
 from pytest_embedbench.models.registry import LoadOptions, SourceCache
 from pytest_embedbench.models.served.endpoint import KIND
+from pytest_embedbench.models.served.requests import RequestError
 from pytest_embedbench.models.text_errors import UnusableTextsError
+from pytest_embedbench.remote.errors import EndpointError
 from tests.models.served.conftest import named
+from tests.support.served_fake import ServedFake
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_embedbench.datasets.types import Role
     from pytest_embedbench.models.local.sentence_transformer import SentenceTransformerModel
-    from pytest_embedbench.models.protocol import Encoder
+    from pytest_embedbench.models.protocol import Encoder, Vectors
     from tests.models.served.conftest import Connect, Proxy
 
 TEXTS = [f"the {word} number {number}" for number in range(10) for word in ("whale", "castle")]
@@ -280,3 +288,41 @@ def test_a_field_that_a_server_refuses_is_found_by_leaving_it_out(
     ) as caught:
         connect(**keys)
     assert fix in caught.value.fix
+
+
+class Slow(ServedFake):
+    """A server that answers in time only while no more than ``alone`` requests may be in flight."""
+
+    facts = ModelFacts(dimensions=1)
+
+    def __init__(self, alone: int) -> None:
+        super().__init__(Limits(texts=4, tokens=100, requests=4))
+        self.alone = alone
+        self.sizes: list[int] = []
+
+    def prepare(self, texts: Sequence[str], _: Role) -> list[PreparedText]:
+        return [PreparedText(text, 1, 1) for text in texts]
+
+    def submit(self, batch: Sequence[PreparedText], _: Role, **__: object) -> Future[AnsweredBatch]:
+        self.sizes.append(len(batch))
+        future: Future[AnsweredBatch] = Future()
+        if self.pace.requests > self.alone:
+            future.set_exception(RequestError(EndpointError("no answer within 9 s", timed_out=True), where=self.where))
+        else:
+            future.set_result(AnsweredBatch(np.ones((len(batch), 1), np.float32), batch, {}))
+        return future
+
+    def forward(self, batch: Sequence[PreparedText], role: Role) -> Vectors:
+        return self.submit(batch, role).result().vectors
+
+
+def test_a_single_text_without_an_answer_in_time_is_sent_again_with_fewer_beside_it() -> None:
+    model = Slow(alone=1)
+    assert run(model, list("abcdefgh")).vectors.shape == (8, 1)
+    assert (model.pace.texts, model.pace.requests) == (1, 1)
+    assert model.sizes[:2] == [4, 4]
+
+
+def test_a_single_text_with_none_beside_it_needs_a_longer_time() -> None:
+    with pytest.raises(ModelError, match=r"model 'fake': no answer within 9 s\n.*\n  fix: raise timeout"):
+        run(Slow(alone=0), list("abcdefgh"))
