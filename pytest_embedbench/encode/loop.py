@@ -295,6 +295,7 @@ class Stream:
 
     def _store(self, batch: WindowBatch, answer: AnsweredBatch) -> None:
         check_vectors(answer.vectors, batch.texts, self._role)
+        self._progress.count(self._encoded_texts + len(answer.texts), self._forecast.texts)
         self._progress.advance(sum(text.length for text in batch.prepared))
         batch.window.put(batch.indices, answer.texts, answer.vectors)
         lengths = [text.length for text in answer.texts]

@@ -14,6 +14,10 @@ class Progress(Protocol):
         """Replace the total by a better estimate."""
         ...
 
+    def count(self, texts: int, total: int) -> None:
+        """Show how many texts are done, and of how many, with the next ``advance``."""
+        ...
+
     def advance(self, tokens: int) -> None: ...
     def finish(self) -> None: ...
 
@@ -25,6 +29,9 @@ class SilentProgress:
         pass
 
     def expect(self, total: int) -> None:
+        pass
+
+    def count(self, texts: int, total: int) -> None:
         pass
 
     def advance(self, tokens: int) -> None:

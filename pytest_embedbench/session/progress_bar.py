@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from pytest_embedbench.encode.progress import Progress
 
+MAX_WIDTH = 90
+"""Columns of a bar; it is narrower in a narrow terminal."""
+
 
 def progress_for(config: pytest.Config) -> Progress:
     """Return a progress bar; one that prints nothing for pipes, CI logs, ``-q`` and xdist's workers."""
@@ -46,9 +49,11 @@ class TerminalBar:
         # Load profiles count texts, encoding counts tokens; the label alone tells them apart.
         self._label = label
         unit = "text" if label.endswith("load") else "tok"
-        # ncols is given, since tqdm asks for a terminal's width only if it writes to stdout or stderr itself.
+        # The width is given, since tqdm asks for a terminal's only if it writes to stdout or stderr itself. One column
+        # is left free: a line as wide as the terminal may begin another one, which would not be erased.
+        width = min(MAX_WIDTH, self._terminal.width - 1)
         self._bar = tqdm(
-            total=total, desc=label, unit=unit, unit_scale=True, leave=False, file=self, mininterval=0.5, ncols=80
+            total=total, desc=label, unit=unit, unit_scale=True, leave=False, file=self, mininterval=0.5, ncols=width
         )
 
     def expect(self, total: int) -> None:
@@ -60,6 +65,9 @@ class TerminalBar:
             return False
         self._bar.set_description_str(f"{line or self._label}: ")
         return True
+
+    def count(self, texts: int, total: int) -> None:
+        self._bar.set_postfix_str(f"{texts:,} of {total:,} texts", refresh=False)
 
     def advance(self, tokens: int) -> None:
         self._bar.update(tokens)

@@ -104,10 +104,13 @@ class Terminal:
 
     def write(self, text: str) -> None:
         """Write text now, also while pytest captures output, and without changing ``column``."""
-        # pytest 8 has no write_raw: there, the column is wrong after a progress bar.
         write = getattr(self._reporter, "write_raw", self._reporter.write)
+        line = getattr(self._writer, "_current_line", None)
         with self._capturing_suspended():
             write(text, flush=True)
+        # pytest 8 has no write_raw, and counts all text as part of its current line.
+        if line is not None:
+            self._writer._current_line = line  # noqa: SLF001
 
     def write_line(self, text: str) -> None:
         """Write a line of its own; pytest names the current file again before its next word."""

@@ -72,7 +72,10 @@ def long(project: Project) -> Project:
 def test_the_screen_in_the_end_is_whole(long: Project) -> None:
     written = terminal(long, "--embed-batch-tokens=512")
     assert BAR.search(written), "a bar was there"
-    assert re.search(r"document:\s+[1-9]\d?%\|.*?[\d.]+k?/[\d.]+k \[\d+:\d+<\d+:\d+, +[\d.]+k?tok/s\]", written)
+    done = r"[1-9]\d* of 100 texts"
+    assert re.search(
+        rf"document:\s+[1-9]\d?%\|.*?[\d.]+k?/[\d.]+k \[\d+:\d+<\d+:\d+, +[\d.]+k?tok/s, {done}\]", written
+    )
     lines = screen(written)
     shown = "\n".join(lines)
     assert not BAR.search(shown), "and is wiped"
@@ -84,7 +87,9 @@ def test_the_screen_in_the_end_is_whole(long: Project) -> None:
     assert [line for line in lines if re.fullmatch(r"minilm +facts +recall@1 +0\.\d+ +>= 0 +pass", line)]
 
 
-def test_verbose_lines_stay_whole(long: Project) -> None:
+@pytest.mark.parametrize("width", [200, 60])
+def test_verbose_lines_stay_whole(long: Project, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
     written = terminal(long, "-v", "-s", "--embed-profile=b1 c2", "--embed-profile-seconds=1")
     lines = screen(written)
     shown = "\n".join(lines)

@@ -197,6 +197,9 @@ class Estimates:
     def expect(self, total: int) -> None:
         self.totals.append(total)
 
+    def count(self, texts: int, total: int) -> None:
+        pass
+
     def advance(self, tokens: int) -> None:
         self.done += tokens
 

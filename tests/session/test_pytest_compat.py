@@ -49,6 +49,24 @@ def test_text_is_written_without_them() -> None:
     assert (terminal.column, terminal.width) == (0, shutil.get_terminal_size().columns)
 
 
+def test_the_column_stays_where_pytest_counts_all_text(pytestconfig: pytest.Config) -> None:
+    writer = SimpleNamespace(_current_line="a line", width_of_current_line=6)
+
+    class Counting(Reporter):
+        """A reporter of pytest 8, which has no ``write_raw``."""
+
+        def write(self, text: str, *, flush: bool = False) -> None:
+            super().write(text, flush=flush)
+            writer._current_line += text
+
+    manager = SimpleNamespace(get_plugin=lambda _: None)
+    config: Any = SimpleNamespace(get_terminal_writer=lambda: writer, pluginmanager=manager)
+    reporter: Any = Counting()
+    Terminal(config, reporter).write("\rthe bar")
+    assert reporter.texts == ["\rthe bar"]
+    assert writer._current_line == "a line"
+
+
 def test_pytest_says_how_it_chooses_its_root_folder(pytestconfig: pytest.Config) -> None:
     paths = first_paths(["-q", "tests", "--unknown-option", "models/mine", "-k", "word"])
     assert sorted(paths or ()) == ["models/mine", "tests"], "gone: options that move the root folder are not found"
