@@ -81,9 +81,10 @@ class Embeddings(msgspec.Struct, frozen=True):
             problem = f"an answer has {width} dimensions, the first one had {dimensions}"
             raise AnswerError(problem, fix=DIMENSIONS_FIX)
         standing = np.full((count, width), np.nan, np.float32)
-        for row, vector in enumerate(vectors):
-            if vector is not None and len(vector):
-                standing[row] = vector
+        with np.errstate(over="ignore"):  # a number beyond 32 bits becomes infinite, which is reported with its text
+            for row, vector in enumerate(vectors):
+                if vector is not None and len(vector):
+                    standing[row] = vector
         rows = [item.index for item in self.data]
         if count == 1 or (all(type(row) is int for row in rows) and sorted(rows) == list(range(count))):
             ordered = np.empty_like(standing)

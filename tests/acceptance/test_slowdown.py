@@ -144,13 +144,13 @@ def test_with_xdist_it_runs_alone(project: Project) -> None:
         """
         import pytest_embedbench.machine.device_lock as device_lock
 
-        def logged(name, *, alone, hold=device_lock.hold_lock):
+        def logged(name, *, alone, what, hold=device_lock.hold_lock):
             with open("rooms.txt", "a") as file:
                 file.write(f"{alone}\\n")
-            return hold(name, alone=alone)
+            return hold(name, alone=alone, what=what)
 
         device_lock.hold_lock = logged
         """,
     )
     project.spawn("-n", "2", SHORT).assert_outcomes(passed=3)
-    assert sorted((project.folder / "rooms.txt").read_text("utf-8").split()) == ["False", "True", "True"]
+    assert sorted((project.folder / "rooms.txt").read_text("utf-8").split()) == ["False", *["True"] * 4], "of the machine and of the session"
