@@ -153,4 +153,6 @@ def test_with_xdist_it_runs_alone(project: Project) -> None:
         """,
     )
     project.spawn("-n", "2", SHORT).assert_outcomes(passed=3)
-    assert sorted((project.folder / "rooms.txt").read_text("utf-8").split()) == ["False", *["True"] * 4], "of the machine and of the session"
+    assert sorted((project.folder / "rooms.txt").read_text("utf-8").split()) == ["False", *["True"] * 4], (
+        "of the machine and of the session"
+    )
