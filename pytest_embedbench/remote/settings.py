@@ -125,6 +125,11 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
         values = [*self.headers.values(), *self.query.values(), *(value for _, value in self._address_parameters())]
         return list(dict.fromkeys(variable for value in values for variable in variables_in(value)))
 
+    @property
+    def parameter_names(self) -> set[str]:
+        """Names of the parameters of every address."""
+        return {name for name, _ in self._address_parameters()} | set(self.query)
+
     def address(self, path: str) -> str:
         """Return the full address of a path such as ``/embeddings``, without the query."""
         return self.url.partition("?")[0].rstrip("/") + path
