@@ -149,7 +149,7 @@ class Server:
             reason = f"given up after {waited:.3g} s: its patience is {settings.patience:g} s"
         fix = "raise patience in the model's definition, e.g. patience = \"15 min\", or look at the server's own log"
         if error.quota:
-            fix = "set requests_per_minute in the model's definition to what the server allows, or raise patience"
+            fix = "set requests_per_minute to what the server allows, or raise the patience (option --embed-patience)"
         elif error.status is None:
             fix = "start the server again, then run the same command"
         self._verdict = EndpointError(

@@ -112,7 +112,7 @@ def test_patience_ends_once_for_all_and_later_requests_are_sent_once(server: Fak
     assert isinstance(found[0], EndpointError)
     assert found[0].fatal
     assert "HTTP 503: loading\n  given up after" in str(found[0])
-    assert "its patience is 0.3 s\n  fix: raise patience" in str(found[0])
+    assert "its patience is 0.3 s\n  fix: raise the patience" in str(found[0])
     before = len(server.seen())
     assert "was given up before" in str(failure(limits))
     assert len(server.seen()) == before + 1
