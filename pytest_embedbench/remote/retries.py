@@ -98,8 +98,11 @@ class RetryPolicy:
                 if breaks or (divisible and error.timed_out):
                     raise _final(error) from None
                 await self._before_next(failed, error)
-            except EndpointError:
-                self._server.answered(turn)
+            except EndpointError as error:
+                if error.status is None:  # no answer came, as where nobody listens
+                    self._server.left(turn)
+                else:
+                    self._server.answered(turn)
                 raise
             except BaseException:
                 self._server.left(turn)

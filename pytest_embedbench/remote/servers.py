@@ -147,7 +147,7 @@ class Server:
             reason = "was given up before, and is still not ready"
         else:
             reason = f"given up after {waited:.3g} s: its patience is {settings.patience:g} s"
-        fix = "raise patience in the model's definition, e.g. patience = \"15 min\", or look at the server's own log"
+        fix = "raise the patience, e.g. to 15 min (key patience, option --embed-patience), or read the server's log"
         if error.quota:
             fix = "set requests_per_minute to what the server allows, or raise the patience (option --embed-patience)"
         elif error.status is None:

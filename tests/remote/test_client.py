@@ -112,7 +112,11 @@ def test_one_request_is_given_up_after_its_attempts(server: FakeServer) -> None:
 
 
 def test_nobody_listens(server: FakeServer) -> None:
-    error = failure(settings(server, url="http://127.0.0.1:9/v1"))
+    found = post(settings(server, url="http://127.0.0.1:9/v1"), count=2)
+    again = failure(settings(server, url="http://127.0.0.1:9/v1"))
+    error = found[0]
+    assert isinstance(error, EndpointError)
+    assert str(error) == str(found[1]) == str(again)
     assert str(error) == (
         "http://127.0.0.1:9/v1/things: connection refused\n"
         "  fix: start the server, or correct the address: nothing listens at 127.0.0.1:9"
