@@ -93,6 +93,15 @@ def test_signs_with_as_many_equal_bits_tie_exactly(similarity: Similarity, dimen
         assert np.array_equal(np.unique(ours, return_inverse=True)[1], np.unique(bits, return_inverse=True)[1])
 
 
+def test_counts_tie_exactly() -> None:
+    rng = np.random.default_rng(1)
+    query = np.array([[1, 1, 0, 2] + [0] * 20], np.float32)
+    # The same words of the query, and as many others, in any order.
+    others = np.array([rng.permutation([1, 2, 3, 1] + [0] * 16) for _ in range(50)])
+    documents = np.concatenate([np.tile([3, 0, 1, 1], (50, 1)), others], axis=1).astype(np.float32)
+    assert len(set(scores("cosine", query, documents)[0].tolist())) == 1
+
+
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 def test_queries_and_documents_of_other_dimensions_are_an_error(similarity: Similarity) -> None:
     with pytest.raises(ModelError, match="queries have 3 dimensions, documents 4"):
