@@ -14,6 +14,10 @@ from pytest_embedbench.results.baseline import Baseline, parse_baseline
 
 GIT_TIMEOUT = 60
 """Seconds; a repository that fetches missing objects from its remote may wait for the network."""
+FIRST_BASELINE = (
+    "write the baseline with pytest --embed-update-baseline, and commit it to {ref}; a change that brings the first "
+    "baseline is tested without this option, against the file beside its suite"
+)
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
@@ -57,10 +61,29 @@ class BaselineSource(msgspec.Struct, frozen=True):
         if self.text.startswith("-"):
             raise ConfigurationError(self.where, f"{self.text!r}: a commit's name does not start with '-'", fix)
         # cat-file gives the bytes as they were committed; show may convert them, as .gitattributes says.
-        command = ["git", "cat-file", "blob", self.text]
+        git = self._git("cat-file", "blob", self.text)
+        if git.returncode:
+            # git's first line has the reason; the others are advice.
+            reason = git.stderr.decode(errors="replace").strip().partition("\n")[0]
+            ref, _, path = self.text.partition(":")
+            known = not self._git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}").returncode
+            if known and self._git("cat-file", "-e", self.text).returncode:
+                problem = f"{ref} has no {path}, so that there is nothing to compare with yet ({reason})"
+                raise ConfigurationError(self.where, problem, FIRST_BASELINE.format(ref=ref))
+            if not self._git("rev-parse", "--git-dir").returncode:
+                fix = f"{fix}; a commit that is not here must be fetched (actions/checkout: fetch-depth: 0)"
+            raise ConfigurationError(self.where, f"git cannot read {self.text}: {reason}", fix)
+        return git.stdout
+
+    def _git(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        """Run git in the folder.
+
+        Raises:
+            ConfigurationError: there is no git, or it does not end.
+        """
         try:
-            git = subprocess.run(  # noqa: S603 - no shell, and no option: see above
-                command,
+            return subprocess.run(  # noqa: S603 - no shell, and no option: see _from_git
+                ["git", *arguments],  # noqa: S607 - the user's own git
                 cwd=self.folder,
                 capture_output=True,
                 stdin=subprocess.DEVNULL,
@@ -69,8 +92,3 @@ class BaselineSource(msgspec.Struct, frozen=True):
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ConfigurationError(self.where, f"git cannot be run: {error}", "install git, or give a file") from None
-        if git.returncode:
-            # git's first line has the reason; the others are advice.
-            reason = git.stderr.decode(errors="replace").strip().partition("\n")[0]
-            raise ConfigurationError(self.where, f"git cannot read {self.text}: {reason}", fix)
-        return git.stdout

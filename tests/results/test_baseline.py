@@ -180,7 +180,7 @@ def test_a_file_or_that_of_a_commit(repository: Path, text: str, below: str, mod
     ("text", "message"),
     [
         ("v2:sub/b.json", "git cannot read v2:sub/b.json: fatal: "),
-        ("v1:sub/c.json", "git cannot read v1:sub/c.json: fatal: "),
+        ("v1:sub/c.json", "v1 has no sub/c.json, so that there is nothing to compare with yet (fatal: "),
         ("v1:sub", "git cannot read v1:sub: fatal: "),
         ("--output=x:sub/b.json", "does not start with '-'"),
         (":sub/b.json", "no such baseline: "),
@@ -196,6 +196,15 @@ def test_what_git_or_the_disk_does_not_have(repository: Path, text: str, message
     assert error.value.where == "here"
     assert message in error.value.problem
     assert not (repository / "x:sub").exists()
+
+
+def test_the_first_baseline_and_a_commit_that_was_not_fetched(repository: Path) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        source("v1:embedbench-baseline.json", repository).read()
+    assert error.value.fix.startswith("write the baseline with pytest --embed-update-baseline, and commit it to v1; a ")
+    with pytest.raises(ConfigurationError) as error:
+        source("origin/main:embedbench-baseline.json", repository).read()
+    assert error.value.fix.endswith("a commit that is not here must be fetched (actions/checkout: fetch-depth: 0)")
 
 
 def test_without_a_repository_or_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
