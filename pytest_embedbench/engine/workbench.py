@@ -283,6 +283,7 @@ class Workbench:
         path = self._path(pair, dataset)
         with self.store.locked(path):
             now = self._conditions(pair, dataset)
+            self.store.refuse_other_model(path, now.record.name)
             take_over(self.store, path, dataset.name)
             stored = self.store.load(path)
             if stored and stored.embedbench.key != now.key:
@@ -325,6 +326,7 @@ class Workbench:
         # Locked while evaluating: another worker that wants the same pair waits and then uses what is stored.
         with self.store.locked(path):
             now = self._conditions(pair, dataset)
+            self.store.refuse_other_model(path, now.record.name)
             take_over(self.store, path, dataset.name)
             stored = self.store.load(path)
             # The time is the file's own, since another worker of this session may have written it.

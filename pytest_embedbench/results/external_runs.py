@@ -274,6 +274,7 @@ def keep_measured(store: Store, path: Path, model: str, dataset: str) -> Details
     Raises:
         ResultError: the result at ``path`` was measured, or has other names.
     """
+    store.refuse_other_model(path, model)
     earlier = store.load(path)
     if earlier:
         refuse_other_names(path, earlier.embedbench, model, dataset)

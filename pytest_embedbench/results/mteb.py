@@ -24,10 +24,8 @@ from pytest_embedbench.errors import ResultError
 from pytest_embedbench.models.spec import ModelSpec
 from pytest_embedbench.results.record import UNKNOWN_LANGUAGE
 from pytest_embedbench.results.schema import UNSEEN, DatasetRecord, Details, ModelRecord, PairResult
-from pytest_embedbench.results.store import NO_REVISION
+from pytest_embedbench.results.store import META_FILE, NO_REVISION
 
-META_FILE = "model_meta.json"
-"""MTEB's file beside its results that names the model."""
 MAX_FACT = 10**15
 """Largest number of parameters, dimensions or tokens that is taken from ``META_FILE``."""
 ONLY_SUBSET = "default"

@@ -37,6 +37,8 @@ OPEN_COLUMNS = (*SAMPLE_COLUMNS, "lag_ms")
 SCORE_AGAIN = "run the pair again: its stored ranking is used"
 """What to do about per-query scores that are missing or damaged."""
 
+META_FILE = "model_meta.json"
+"""MTEB's file beside its results that names the model."""
 NO_REVISION = "no_revision_available"
 """MTEB's word for a model without a revision."""
 
@@ -91,6 +93,21 @@ class Store:
     def pair_path(self, model: ModelRecord, dataset: Dataset) -> Path:
         """Return the path of the result of this model on this dataset."""
         return self.path(model, result_name(dataset.name, dataset.split, dataset.facts.mteb_task))
+
+    def refuse_other_model(self, path: Path, model: str) -> None:
+        """Refuse to write into the folder of another model whose name becomes the same: it has one file of meta data.
+
+        Raises:
+            ResultError: the folder's ``model_meta.json`` names another model.
+        """
+        try:
+            name = decode_json((path.parent / META_FILE).read_bytes(), dict[str, object]).get("name")
+        except (OSError, DecodingError):
+            return  # nothing is there, or nothing of ours
+        if name not in {None, model}:
+            problem = f"holds results of {name}, and {model} would have the same folder"
+            fix = "give one of the models another name, or choose another folder for the results"
+            raise ResultError(problem, where=str(path.parent), fix=fix)
 
     @contextmanager
     def locked(self, path: Path) -> Iterator[None]:
@@ -158,12 +175,12 @@ class Store:
         content = msgspec.json.format(msgspec.json.encode(result, order="deterministic"), indent=2)
         self.write(path, content.decode() + "\n")
         meta = {"name": result.embedbench.model.name, "revision": path.parent.name}
-        self.write(path.parent / "model_meta.json", msgspec.json.format(msgspec.json.encode(meta)).decode() + "\n")
+        self.write(path.parent / META_FILE, msgspec.json.format(msgspec.json.encode(meta)).decode() + "\n")
 
     def results(self, folder: Path | None = None) -> Iterator[tuple[Path, PairResult]]:
         """Yield every stored result below ``folder`` (None: all) with its path, in a stable order."""
         for path in sorted((folder or self.root).rglob("*.json")):
-            if path.name != "model_meta.json" and (result := self.load(path)):
+            if path.name != META_FILE and (result := self.load(path)):
                 yield path, result
 
 

@@ -91,6 +91,22 @@ def test_another_definition_does_not_replace_a_result_of_an_earlier_session(
     again.stdout.fnmatch_lines(["*reused: same model, data and settings*"])
 
 
+def test_a_model_does_not_write_into_the_folder_of_another_one(functions: Project) -> None:
+    functions.data("more")
+    definition = "[models.a]\ncallable = 'first_function:encode'\nname = '{}'\n"
+    suite(functions, "['a']", more=definition.format("org/x"))
+    assert functions.run().ret == 0
+    suite(functions, "['a']", "['more']", more=definition.format("org__x"))
+    result = functions.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["*org__x/no_revision_available: holds results of org/x, and org__x would have the same*"]
+    )
+    (path,) = stored(functions)
+    meta = functions.folder / "embedbench-out" / "results" / Path(path).parent / "model_meta.json"
+    assert json.loads(meta.read_text("utf-8"))["name"] == "org/x"
+
+
 def test_the_same_definition_under_another_alias_is_used_again(functions: Project) -> None:
     suite(functions, "['a']", more=TWO.format(module="first", more=""))
     functions.run()
