@@ -46,8 +46,16 @@ GROUP_TEXTS = 32
 GROUP_TOKENS = 4096
 """Texts and tokens that are asked again in one request, at most."""
 
-WORDS_TO_REVERSE = 4
-"""Words of a text, at least, that is reversed to give another text of as many tokens."""
+COARSE_MOVE = 1e-3
+"""Distance; a batch that is quantized as a whole moves vectors by more, even beside a text of as many tokens (0.015 for
+MiniLM)."""
+
+REORDERED_TEXTS = 5
+"""Texts that are asked for beside one of as many tokens, at most."""
+
+PARTS_TO_REORDER = 5
+"""Words of a text, at least, that is reordered to give another one of as many tokens; or characters, in scripts without
+spaces."""
 
 
 FUNCTION_FIX = "let the function treat each text alone, whatever else is in its batch: mask padding, keep the order"
@@ -158,15 +166,14 @@ class Verifier:
         """
         moved = []
         for received, vector in zip(texts, alone, strict=True):
-            first, *others = received.text.split()
-            if len(others) < WORDS_TO_REVERSE:
+            if not (reordered := _reordered(received.text)):
                 continue
-            (beside,) = self._model.prepare([" ".join([first, *reversed(others)])], self._role)
+            (beside,) = self._model.prepare([reordered], self._role)
             answer = self._model.forward([received.prepared, beside], self._role)[:1]
             moved.append(float(apart(answer, vector[None])[0]))
-            if len(moved) == WORDS_TO_REVERSE:
+            if len(moved) == REORDERED_TEXTS:
                 break
-        return bool(moved) and max(moved) > 10 * ROUNDING
+        return bool(moved) and float(np.median(moved)) > COARSE_MOVE
 
     def _alone(self, texts: Sequence[Received], advance: Callable[[int], None] = lambda _: None) -> Vectors:
         vectors = []
@@ -230,6 +237,16 @@ class Verifier:
         """Return the fix that holds for the model."""
         served = isinstance(self._model, ServedEncoder) or self._model.facts.device == SERVED_DEVICE
         return of_server if served else of_function
+
+
+def _reordered(text: str) -> str:
+    """Return a text of the same parts in another order, so that it has as many tokens; empty if it has too few."""
+    words = text.split()
+    # The first word stays in its place: it stands without a space before it.
+    if len(words) >= PARTS_TO_REORDER:
+        return " ".join([words[0], *reversed(words[1:])])
+    joined = "".join(words)
+    return joined[0] + joined[:0:-1] if len(joined) >= PARTS_TO_REORDER else ""
 
 
 def _unusable(problem: str, received: Received, distance: float, fix: str) -> DifferentVectorsError:

@@ -351,6 +351,12 @@ def test_local_models_are_not_asked_again() -> None:
     assert model.encoded == len(TEXTS)
 
 
+def test_texts_without_spaces_show_coarse_arithmetic_too() -> None:
+    texts = [f"無料で粗大ごみを引き取ってくれる町{number}" for number in range(40)]
+    found = run(Server(NOISE["int8 by the range of the batch"]), texts)
+    assert apart(found.vectors, right(texts)).max() < 0.05
+
+
 def test_limits_follow_the_models_own_noise() -> None:
     assert largest_difference(1e-7) == pytest.approx(1e-5)
     assert largest_difference(1e-5) == pytest.approx(8e-5)
