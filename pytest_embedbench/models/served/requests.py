@@ -19,11 +19,16 @@ from pytest_embedbench.models.text_errors import BROKEN_VECTOR, ZERO_VECTOR
 from pytest_embedbench.remote.errors import CountError, EndpointError, OrderError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from pytest_embedbench.datasets.types import Role
     from pytest_embedbench.models.protocol import PreparedText, ServedEncoder, Vectors
 
 PROBED_PLACES = 4
 """Texts of an answer that are asked again alone, to see whether its vectors stand in the order of the texts."""
+
+MIN_PROBED_PLACES = 2
+"""Texts of an answer with a usable vector, without which nothing can be said of its order."""
 
 ORDER_TOLERANCE = 0.02
 """1 - cosine; largest distance of a text's vectors, alone and in a batch, in any number format."""
@@ -187,7 +192,7 @@ class _Delivery(Generic[RequestBatchT]):
     def _answered(
         self, request: _Request[RequestBatchT], answer: AnsweredBatch
     ) -> Iterator[tuple[RequestBatchT, AnsweredBatch]]:
-        usable = np.isfinite(answer.vectors).all(axis=1) & answer.vectors.any(axis=1)
+        usable = _usable(answer.vectors)
         good = np.flatnonzero(usable).tolist()
         if len(good) == request.texts:
             self._settle(request)
@@ -281,18 +286,29 @@ class _Delivery(Generic[RequestBatchT]):
 
     def _stand_in_order(self, batch: RequestBatchT, standing: Vectors) -> bool:
         """Whether the vectors of an answer stand in the order of its texts, as some of the texts show, asked alone."""
-        places = np.unique(np.linspace(0, len(standing) - 1, PROBED_PLACES).round().astype(int)).tolist()
-        units = _units(standing)
-        for place in places:
+        # Texts without a usable vector say nothing of the order.
+        usable = np.flatnonzero(_usable(standing))
+        if len(usable) < min(len(standing), MIN_PROBED_PLACES):
+            return False
+        chosen = np.unique(np.linspace(0, len(usable) - 1, PROBED_PLACES).round().astype(int))
+        units = np.zeros_like(standing)
+        units[usable] = _units(standing[usable])
+        for place in usable[chosen].tolist():
             alone = self._model.submit(batch.part([place]).prepared, self._role).result().vectors
             distances = 1 - units @ _units(alone)[0]
             # Another text's vector may be as close where the texts are the same for the model.
-            if not distances[place] <= min(ORDER_TOLERANCE, float(np.nanmin(distances)) + ORDER_TOLERANCE / 100):
+            if not distances[place] <= min(ORDER_TOLERANCE, float(distances.min()) + ORDER_TOLERANCE / 100):
                 return False
         return True
 
     def _fail(self, error: ModelError) -> None:
         self._failure = self._failure or error
+
+
+def _usable(vectors: Vectors) -> NDArray[np.bool_]:
+    """Return whether each vector is finite and not zero, shape (vectors,)."""
+    usable: NDArray[np.bool_] = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
+    return usable
 
 
 def _units(vectors: Vectors) -> Vectors:

@@ -107,8 +107,10 @@ def spoil(said: dict[str, Any], fault: dict[str, Any], texts: list[str]) -> None
             if fault["text"] in text:
                 item["embedding"] = [FILLERS[fault["kind"]]] * len(item["embedding"])
     elif fault["kind"] == "index":
-        for item in data:
+        for item, text in zip(data, texts, strict=True):
             item["index"] = fault["index"]
+            if fault.get("text", "no such text") in text:
+                item["embedding"] = [None] * len(item["embedding"])
         if fault.get("reverse"):
             data.reverse()
     elif fault["kind"] == "uncounted":

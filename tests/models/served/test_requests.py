@@ -210,6 +210,14 @@ def test_wrong_indices_in_another_order_are_an_error(connect: Connect, proxy: Pr
         run(model)
 
 
+def test_the_order_is_proven_by_texts_that_have_a_vector(connect: Connect, proxy: Proxy) -> None:
+    model = connect()
+    proxy.behave(default={"kind": "index", "index": 0, "text": "whale number 0"})
+    with pytest.raises(UnusableTextsError, match="the vector of this document is NaN") as caught:
+        run(model)
+    assert [unusable.text for unusable in caught.value.texts] == ["the whale number 0"]
+
+
 def test_indices_that_are_wrong_once_are_asked_for_again(
     connect: Connect, proxy: Proxy, expected: np.ndarray[Any, Any]
 ) -> None:
