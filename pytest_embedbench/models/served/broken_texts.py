@@ -18,7 +18,8 @@ MAX_TEXTS = 100
 """Texts after which no more are asked for."""
 
 MAX_IN_A_ROW = 10
-"""Texts refused for an unknown reason, without one encoded between them, after which no more are asked for."""
+"""Texts refused for an unknown reason, without one encoded between them, after which an ordinary text is asked for. If
+that is refused too, the texts are not the reason."""
 
 
 MIN_LONG_CHARACTERS = 40
@@ -66,7 +67,10 @@ class BrokenTexts:
             self._in_a_row += 1
         self._texts.append(UnusableText(text, problem))
         self._fixes[fix] = None
-        self.enough = len(self._texts) >= MAX_TEXTS or self._in_a_row >= MAX_IN_A_ROW
+        if self._in_a_row >= MAX_IN_A_ROW:
+            self._in_a_row = 0
+            self.enough = not self._encodes(prepared, MIN_LONG_CHARACTERS)
+        self.enough = self.enough or len(self._texts) >= MAX_TEXTS
 
     def _refuses_length(self, text: str, prepared: PreparedText) -> bool:
         """Whether the server also refuses an ordinary text of the same length, but not a short one.

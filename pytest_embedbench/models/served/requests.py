@@ -307,8 +307,7 @@ class _Delivery(Generic[RequestBatchT]):
 
 def _usable(vectors: Vectors) -> NDArray[np.bool_]:
     """Return whether each vector is finite and not zero, shape (vectors,)."""
-    usable: NDArray[np.bool_] = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
-    return usable
+    return np.asarray(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1))
 
 
 def _units(vectors: Vectors) -> Vectors:

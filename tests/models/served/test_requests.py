@@ -173,6 +173,16 @@ def test_a_server_that_refuses_every_text_is_not_asked_for_all_of_them(connect: 
     assert len(proxy.bodies()) < 25
 
 
+def test_many_broken_texts_in_a_row_do_not_end_the_others(connect: Connect, proxy: Proxy) -> None:
+    model = connect()
+    proxy.behave(default={"kind": "status", "status": 400, "message": "no", "only": "zirconium"})
+    broken = [f"zirconium comes before all shorter texts: number {number}" for number in range(25)]
+    with pytest.raises(
+        UnusableTextsError, match=r"25 documents have no usable vector(.|\n)*20 of 45 texts were encoded"
+    ):
+        run(model, [*broken, *TEXTS])
+
+
 def test_a_text_is_too_long_in_any_words(connect: Connect, proxy: Proxy) -> None:
     model = connect(batch_texts=8)
     long = "a whale of a castle " * 50
