@@ -57,7 +57,7 @@ SUITES = {
     ),
     "type": (
         "[embedbench]\nmodels = 'minilm'\n",
-        ["embedbench.toml: embedbench.models: Expected array, got str", "fix: write a list"],
+        ["embedbench.toml: embedbench.models: a text, where a list belongs", "fix: write models = "],
     ),
     "member type": ("[embedbench]\nmodels = [1]\n", ["embedbench.toml: embedbench.models[0]: Expected str"]),
     "model": (
