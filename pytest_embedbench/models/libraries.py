@@ -82,7 +82,9 @@ def software(names: Iterable[str], *, numeric: bool = False) -> dict[str, str]:
 
 def distributions(modules: Iterable[str]) -> list[str]:
     """Return the names of the distributions that top-level modules come from; none for other modules."""
-    by_module = packages_distributions()
+    modules = set(modules)
+    # Read only if need be: the table has every file of every installed distribution.
+    by_module = packages_distributions() if modules else {}
     return sorted({name for module in modules for name in by_module.get(module, ())})
 
 

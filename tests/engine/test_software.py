@@ -230,3 +230,17 @@ def test_a_checkpoint_depends_on_the_libraries_that_its_files_ask_for(
     assert "bitsandbytes" in names()
     (tmp_path / "tokenizer.json").unlink()
     assert {"sentencepiece", "ftfy"} <= names()
+
+
+def test_an_ordinary_checkpoint_does_not_read_the_table_of_all_distributions(
+    minilm_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes a third of a second."""
+    from pytest_embedbench.models.libraries import checkpoint_software
+    from pytest_embedbench.models.spec import ModelSpec
+
+    def fail() -> None:
+        pytest.fail("the table is read")
+
+    monkeypatch.setattr("pytest_embedbench.models.libraries.packages_distributions", fail)
+    assert "torch" in checkpoint_software(ModelSpec(path=str(minilm_folder)), minilm_folder)
