@@ -53,7 +53,14 @@ class TerminalBar:
         # is left free: a line as wide as the terminal may begin another one, which would not be erased.
         width = min(MAX_WIDTH, self._terminal.width - 1)
         self._bar = tqdm(
-            total=total, desc=label, unit=unit, unit_scale=True, leave=False, file=self, mininterval=0.5, ncols=width
+            total=total,
+            desc=label,
+            unit=unit,
+            unit_scale=unit == "tok",
+            leave=False,
+            file=self,
+            mininterval=0.5,
+            ncols=width,
         )
 
     def expect(self, total: int) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.errors import DatasetError
+from pytest_embedbench.load.clients.interface import LoadControl
 from pytest_embedbench.load.closed_loop import (
     WARM_UP_ROUNDS,
     WARM_UP_SHARE,
@@ -92,6 +93,23 @@ def test_a_load_goes_on_beyond_its_time_for_the_samples_that_a_budget_needs(monk
     assert (368 <= side.requests <= 370, side.ended) == (True, "time")
     monkeypatch.setattr("pytest_embedbench.load.clients.interface.MAX_OVERTIME", 10)
     assert profile(LoadShape(1, 2), seconds=1e-9, least=368).statistics.refused["p99"], "but not for ever"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "answered", "over"),
+    [
+        (19.9, 5, False),
+        (20.0, 368, True),
+        (20.0, 100, False),
+        (199.0, 367, False),
+        (200.0, 367, True),
+        (20.0, 36, True),
+        (20.0, 37, False),
+    ],
+)
+def test_overtime_is_for_loads_that_reach_their_samples_in_it(seconds: float, answered: int, over: bool) -> None:
+    assert LoadControl(20.0, least=368).is_over(seconds, answered) is over
+    assert LoadControl(20.0).is_over(seconds, answered) is (seconds >= 20)
 
 
 @pytest.mark.parametrize("texts", [[], ["", " \n"]], ids=["none", "blank"])

@@ -104,7 +104,7 @@ class EndpointClients:
         async def client(start: float) -> None:
             while True:
                 # Not before there are as many answers as clients, so that each sends a request, however short the time.
-                over = time.perf_counter() - start >= control.seconds_after(len(answered))
+                over = control.is_over(time.perf_counter() - start, len(answered))
                 if over and len(answered) >= self._shape.concurrency and not ended:
                     ended.append("time")
                 request = None if ended else next(queue, None)

@@ -49,8 +49,18 @@ class LoadControl(NamedTuple):
     advance: Callable[[int], None] = lambda _: None
     least: int = 0
 
+    def is_over(self, seconds: float, answered: int) -> bool:
+        """Whether a closed loop stops sending after these seconds, with so many requests answered.
+
+        A load that would not reach ``least`` in overtime gets none.
+        """
+        if seconds < self.seconds or answered >= self.least:
+            return seconds >= self.seconds
+        longest = self.seconds * MAX_OVERTIME
+        return seconds >= longest or answered / seconds * longest < self.least
+
     def seconds_after(self, requests: int) -> float:
-        """Return the seconds at which sending stops, where there are so many requests."""
+        """Return the seconds at which an open loop stops sending, where there are so many requests."""
         return self.seconds if requests >= self.least else self.seconds * MAX_OVERTIME
 
 

@@ -72,7 +72,7 @@ class ThreadClients:
         def next_request() -> list[str] | None:
             with lock:
                 # Not before there are as many answers as clients, so that each sends a request, however short the time.
-                over = time.perf_counter() - start >= control.seconds_after(len(answered))
+                over = control.is_over(time.perf_counter() - start, len(answered))
                 if over and len(answered) >= self._count and not ended:
                     ended.append("time")
                 return None if ended else next(queue, None)
