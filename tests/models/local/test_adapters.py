@@ -108,5 +108,8 @@ def test_a_base_that_is_not_here_is_named(folder: Path, monkeypatch: pytest.Monk
 
 def test_without_peft_the_package_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapters, "find_spec", lambda _: None)
-    with pytest.raises(ModelError, match="an adapter needs the package peft\n  fix: pip install peft"):
+    with pytest.raises(
+        ModelError,
+        match=r"adapter_config.json: peft is not installed\n  fix: pip install 'pytest-embedbench\[adapters\]'",
+    ):
         vectors(folder)
