@@ -6,7 +6,7 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, get_args
@@ -21,8 +21,6 @@ from pytest_embedbench.encode.lookup import CachedVectors
 from pytest_embedbench.models.protocol import ModelFacts, PreparedText
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pytest_embedbench.models.protocol import Vectors
 
 T = TypeVar("T")
@@ -55,8 +53,9 @@ class SpaceKey(msgspec.Struct, frozen=True, kw_only=True):
     attention: str
     pooling: str
     backend: str
-    libraries: dict[str, str]
-    """Versions of libraries, and values of environment variables."""
+    libraries: Mapping[str, str | None]
+    """Versions of libraries, and values of environment variables. None, as earlier versions wrote it, is a library that
+    was not installed."""
 
     @staticmethod
     def read(text: str) -> SpaceKey:

@@ -114,7 +114,11 @@ def test_every_fact_of_a_model_is_in_the_key_or_left_out_on_purpose() -> None:
     """A new fact that changes vectors must be part of the key."""
     described = {"architecture", "parameters", "dimensions", "trust_remote_code", "normalized", "padding_side"}
     described.add("notices")  # all of these follow from files and settings
-    of_variants = {"precision", "bytes_per_vector"}  # made of the vectors afterwards
+    of_variants = {
+        "precision",
+        "bytes_per_vector",
+        "similarity",
+    }  # made of the vectors, or computed with them, afterwards
     other = {"prompts", "device"}  # enter as the role's prompt and as the kind of device
     rest = set(ModelFacts.__struct_fields__) - described - of_variants - other
     assert rest <= set(SpaceKey.__struct_fields__)
@@ -237,3 +241,12 @@ def test_the_last_use_is_noted_once_in_a_while(desk: Desk, monkeypatch: pytest.M
         monkeypatch.setattr(time, "time", lambda wait=wait: later + wait)
         desk.run(TEXTS)
         assert ({space.used for space in desk.session().file.contents()} != before) is changes
+
+
+def test_keys_of_earlier_versions_are_read() -> None:
+    """They had null for a library that was not installed; ``embedbench cache`` lists their vectors too."""
+    key = SpaceKey(
+        fingerprint="f", role="query", prompt="", max_tokens=None, dtype="fp32", device="cpu", attention="", pooling="mean",
+        backend="", libraries={"torch": "2", "openvino": None},
+    )  # fmt: skip
+    assert SpaceKey.read(key.dump()) == key
