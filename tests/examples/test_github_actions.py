@@ -68,7 +68,7 @@ def test_its_commands_have_options_that_exist(workflow: dict[Any, Any]) -> None:
     assert set(extras[1].split(",")) <= set(project["project"]["optional-dependencies"])
     assert test[0] == "pytest"
     done = subprocess.run([sys.executable, "-m", "pytest", "--help"], capture_output=True, text=True, check=True)
-    options = {word for word in test if word.startswith("--")}
+    options = {word.partition("=")[0] for word in test if word.startswith("--")}
     assert "--embed-baseline" in options
     for option in options:
         assert re.search(rf"{option}[= ,]", done.stdout), option
@@ -78,5 +78,6 @@ def test_it_uploads_what_the_tests_write(workflow: dict[Any, Any]) -> None:
     (upload,) = (step for step in steps(workflow) if step.get("uses", "").startswith("actions/upload-artifact@"))
     assert upload["if"] == "always()"
     (test,) = (shlex.split(step["run"]) for step in steps(workflow) if step.get("name") == "Test")
-    written = {test[test.index("--embed-card") + 1], test[test.index("--junit-xml") + 1]}
+    (cards,) = (word.removeprefix("--embed-card=") for word in test if word.startswith("--embed-card="))
+    written = {cards, test[test.index("--junit-xml") + 1]}
     assert written <= set(upload["with"]["path"].split())
