@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import get_args
@@ -114,6 +114,8 @@ def _plan(tables: SuiteTables, overrides: Overrides, names: Names) -> Suite:
         # A suite without checks needs no model: tests in Python may use its definitions.
         fix = f'write models = ["minilm"] in [{names.table}]'
         raise ConfigurationError(f"{names.where}: {names.checks_at}", "no model to check", fix)
+    if not (overrides.models or overrides.datasets):  # a run of other models or data need not meet every check
+        _refuse_idle_rules(rules, pairs, f"{names.where}: {names.checks_at}")
     checked = {measure for pair in pairs for check in pair.checks for measure in check.measures}
     return Suite(
         path=names.path,
@@ -146,6 +148,18 @@ def _rules(
                 _refuse_unmeasurable(model, table, checks, at)
         rules.append((model_patterns, dataset_patterns, checks))
     return rules
+
+
+def _refuse_idle_rules(rules: Sequence[Rule], pairs: Sequence[Pair], at: str) -> None:
+    """Refuse a ``[[checks]]`` table that is for no pair of the suite: it would check nothing, and look as if it did."""
+    for index, (model_patterns, dataset_patterns, _) in enumerate(rules):
+        if not any(
+            _matches(model_patterns, pair.model.names) and _matches(dataset_patterns, [pair.dataset.alias])
+            for pair in pairs
+        ):
+            problem = "is for no model and dataset that the suite lists, so that it would check nothing"
+            fix = "give model and dataset names or patterns of its lists, or add the missing one there"
+            raise ConfigurationError(f"{at}[{index}]", problem, fix)
 
 
 def _known_datasets(overrides: Overrides, tables: SuiteTables, names: Names, datasets: list[NamedDataset]) -> set[str]:

@@ -483,7 +483,7 @@ def override(
 BASE = """
     [embedbench]
     models = ["minilm"]
-    datasets = ["builtin"]
+    datasets = ["builtin", "tickets"]
     profiles = ["b1 c1"]
     [[checks]]
     model = "minilm"
@@ -497,10 +497,11 @@ BASE = """
 @pytest.mark.parametrize(
     ("choices", "expected"),
     [
-        ({}, {"minilm x builtin": ["ndcg@10 >= 0.3", "[b1 c1]"]}),
-        ({"models": ("bm25", "encoder")}, {"bm25 x builtin": ["ndcg@10", "[b1 c1]"], "encoder x builtin": ["ndcg@10", "[b1 c1]"]}),
+        ({}, {"minilm x builtin": ["ndcg@10 >= 0.3", "[b1 c1]"], "minilm x tickets": ["ndcg@10 >= 0.3", "map@10 >= 0.1", "[b1 c1]"]}),
+        ({"models": ("bm25",)}, {"bm25 x builtin": ["ndcg@10", "[b1 c1]"], "bm25 x tickets": ["map@10 >= 0.1", "[b1 c1]"]}),
+        ({"models": ("bm25", "encoder"), "datasets": ("builtin",)}, {"bm25 x builtin": ["ndcg@10", "[b1 c1]"], "encoder x builtin": ["ndcg@10", "[b1 c1]"]}),
         ({"datasets": ("tickets",)}, {"minilm x tickets": ["ndcg@10 >= 0.3", "map@10 >= 0.1", "[b1 c1]"]}),
-        ({"profiles": ("b2 c2", "b4 c4")}, {"minilm x builtin": ["ndcg@10 >= 0.3", "[b2 c2]", "[b4 c4]"]}),
+        ({"profiles": ("b2 c2", "b4 c4"), "datasets": ("builtin",)}, {"minilm x builtin": ["ndcg@10 >= 0.3", "[b2 c2]", "[b4 c4]"]}),
         ({"models": ("bm25", "bm25"), "datasets": ("tickets", "./tickets")}, {"bm25 x tickets": ["map@10 >= 0.1", "[b1 c1]"]}),
     ],
     ids=str,
@@ -512,7 +513,7 @@ def test_the_command_line_wins_and_the_checks_stay(
 
 
 def test_paths_on_the_command_line_are_relative_to_its_folder(project: Path) -> None:
-    suite = read_suite(write(project / "elsewhere", BASE), override(project / "models", models=("small",)))
+    suite = read_suite(write(project / "elsewhere", BASE), override(project / "models", models=("small",), datasets=("builtin",)))
     assert suite.pairs[0].model.spec.path == str(project / "models/small")
 
 
@@ -826,3 +827,18 @@ def test_tokens_of_a_server_may_be_limited_where_they_are_counted_or_the_budget_
     bound = more if more.startswith("hardware") else ""
     (tmp_path / NAME).write_text(f"{served}[[checks]]{profile}{bound}budget = ['corpus throughput >= 9 tok/s']\n")
     assert len(read_suite(tmp_path / NAME).pairs[0].checks) == 2
+
+
+@pytest.mark.parametrize(
+    "keys",
+    ['model = "enc*"\ndataset = "laws*"', 'model = "bm*"', 'dataset = "la?s"', 'model = "encoder"\ndataset = "laws"'],
+)
+def test_checks_that_are_for_no_pair_are_an_error(project: Path, keys: str) -> None:
+    text = '[embedbench]\nmodels = ["encoder"]\ndatasets = ["tickets"]\n[models.bm25-too]\nkind = "bm25"\n'
+    text += '[datasets.laws]\npath = "laws"\nsplit = "dev"\n[[checks]]\nquality = ["ndcg@10 >= 0.1"]\n'
+    path = write(project, text + f'[[checks]]\n{keys}\nquality = ["ndcg@10 >= 0.3"]\n')
+    with pytest.raises(ConfigurationError, match="is for no model and dataset that the suite lists") as caught:
+        read_suite(path, Overrides(folder=project))
+    assert caught.value.where == f"{NAME}: checks[1]"
+    # A run of other data or models need not meet every check.
+    assert read_suite(path, Overrides(folder=project, datasets=("laws",))).pairs
