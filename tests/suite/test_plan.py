@@ -513,7 +513,9 @@ def test_the_command_line_wins_and_the_checks_stay(
 
 
 def test_paths_on_the_command_line_are_relative_to_its_folder(project: Path) -> None:
-    suite = read_suite(write(project / "elsewhere", BASE), override(project / "models", models=("small",), datasets=("builtin",)))
+    suite = read_suite(
+        write(project / "elsewhere", BASE), override(project / "models", models=("small",), datasets=("builtin",))
+    )
     assert suite.pairs[0].model.spec.path == str(project / "models/small")
 
 
