@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -13,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from pytest_embedbench.core.decoding import DecodingError, decode_json, decode_loose_json
+from pytest_embedbench.remote.bodies import MAX_ERROR, max_answer, unpacked_unasked
 from pytest_embedbench.remote.errors import AnswerError, EndpointError, NotReadyError, PassingError, ReportedError
 from pytest_embedbench.remote.secret import Secret
 from pytest_embedbench.remote.statuses import NOT_READY_STATUSES, TIMEOUT_STATUSES
@@ -22,6 +21,9 @@ T = TypeVar("T")
 
 MAX_MESSAGE_LENGTH = 300
 """Characters; an error quotes at most this much of a server's message."""
+
+MAX_MESSAGE_DEPTH = 8
+"""Objects and lists around a message, at most."""
 
 ADDRESS_FIX = (
     "check the address: it is that of an OpenAI-compatible API, with its version, e.g. http://localhost:8080/v1"
@@ -65,7 +67,11 @@ def server_message(answer: HttpAnswer, key: Secret) -> str:
 
     The key is removed before the line is cut, so that no part of the key remains at the cut.
     """
-    text = _unpacked(answer.content).decode("utf-8-sig", errors="replace")
+    try:
+        content = unpacked_unasked(answer.content[:MAX_ERROR], MAX_ERROR)
+    except AnswerError as error:
+        return error.problem
+    text = content.decode("utf-8-sig", errors="replace")
     with suppress(DecodingError):
         text = _message(decode_loose_json(text)) or text
     return _one_line(key.redacted(text))
@@ -85,7 +91,7 @@ def decode_answer(url: str, answer: HttpAnswer, kind: type[T], key: Secret) -> T
     body: Any = None
     try:
         # Redacted before it is decoded, so that no field of the result can hold the key.
-        text = key.redacted(_unpacked(answer.content).decode("utf-8-sig"))
+        text = key.redacted(unpacked_unasked(answer.content, max_answer()).decode("utf-8-sig"))
         try:
             return decode_json(text, kind)
         except DecodingError as error:
@@ -121,28 +127,22 @@ def _reported_error(problem: str, url: str, named: int | None, status: int) -> E
     return ReportedError(problem, where=url, status=named or status)
 
 
-def _unpacked(content: bytes) -> bytes:
-    """Return an answer's content unpacked; some servers pack it although nobody has asked for that."""
-    if content.startswith(b"\x1f\x8b"):
-        with suppress(OSError, EOFError, zlib.error):
-            return gzip.decompress(content)
-    return content
-
-
 def _one_line(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= MAX_MESSAGE_LENGTH else line[:MAX_MESSAGE_LENGTH] + " [...]"
 
 
-def _message(body: Any) -> str:
+def _message(body: Any, depth: int = MAX_MESSAGE_DEPTH) -> str:
     """Return the message in an error's body, wherever servers put it; "" if there is none."""
     if isinstance(body, str):
         return body
+    if not depth:
+        return ""
     if isinstance(body, list):
-        return "; ".join(filter(None, map(_message, body[:3])))
+        return "; ".join(filter(None, (_message(part, depth - 1) for part in body[:3])))
     if not isinstance(body, dict):
         return ""
-    found = next((found for name in MESSAGE_KEYS if (found := _message(body.get(name)))), "")
+    found = next((found for name in MESSAGE_KEYS if (found := _message(body.get(name), depth - 1))), "")
     # The body itself where it is an error in a shape of its own.
     return found or next((str(body[name]) for name in MESSAGE_KEYS if isinstance(body.get(name), dict)), "")
 

@@ -12,6 +12,7 @@ import msgspec
 
 from pytest_embedbench.errors import ConfigurationError, needs_extra
 from pytest_embedbench.remote.answers import HttpAnswer, decode_answer, server_message
+from pytest_embedbench.remote.bodies import ACCEPTED, max_answer, read_body, unpacked_body
 from pytest_embedbench.remote.errors import EndpointError, NotReadyError, PassingError
 from pytest_embedbench.remote.fixes import broken_connection_fix, connection_problem
 from pytest_embedbench.remote.retries import RetryPolicy
@@ -65,7 +66,7 @@ class Endpoint:
         limits = httpx2.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency)
         # Redirects are checked in _redirected. httpx's timeouts are per phase; asyncio limits a request as a whole.
         self._client = httpx2.AsyncClient(
-            headers=credentials.headers,
+            headers={**credentials.headers, "Accept-Encoding": ACCEPTED},
             auth=_with_parameters(credentials) if credentials.parameters else None,
             limits=limits,
             timeout=httpx2.Timeout(None, connect=min(settings.timeout, CONNECT_SECONDS)),
@@ -74,6 +75,7 @@ class Endpoint:
         # Requests wait for these slots and not in httpx's pool, where the wait would count towards their timeout.
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._policy = RetryPolicy(settings)
+        self._max_answer = max_answer()
 
     async def __aenter__(self) -> Self:
         return self
@@ -108,26 +110,28 @@ class Endpoint:
             attempts += 1
             # The time starts after the waits, which belong to the retry policy and not to the server.
             started = time.perf_counter()
-            response = await self._send(self.settings.address(path), body)
+            url, answer = await self._send(self.settings.address(path), body)
             seconds = time.perf_counter() - started
-            headers = {name.lower(): self._secret.redacted(value) for name, value in response.headers.items()}
-            value = decode_answer(self._shown(response.url), _answer(response), kind, self._secret)
+            headers = {name.lower(): self._secret.redacted(value) for name, value in answer.headers.items()}
+            value = decode_answer(url, answer, kind, self._secret)
             return Reply(value, headers, seconds, attempts)
 
         async with self._slots:
             return await self._policy.call(attempt, divisible=divisible, tries=tries)
 
-    async def _send(self, url: str, body: bytes) -> httpx2.Response:
+    async def _send(self, url: str, body: bytes) -> tuple[str, HttpAnswer]:
+        """Return the address that answered, without secrets, and its answer."""
         try:
             async with asyncio.timeout(self.settings.timeout):
                 request = self._client.build_request(
                     "POST", url, content=body, headers={"Content-Type": "application/json"}
                 )
                 for _ in range(MAX_REDIRECTS + 1):
-                    response = await self._client.send(request)
+                    response = await self._client.send(request, stream=True)
+                    answer = await self._whole(response)
                     if response.next_request is None:
-                        self._check_status(response)
-                        return response
+                        self._check_status(response, answer)
+                        return self._shown(response.url), answer
                     request = self._redirected(request, response.next_request)
         except TimeoutError:
             raise PassingError(f"no answer within {self.settings.timeout:g} s", where=url, timed_out=True) from None
@@ -135,6 +139,19 @@ class Endpoint:
             # From None: the original error holds the request, and with it the key.
             raise self._failure(error, url) from None
         raise EndpointError(f"more than {MAX_REDIRECTS} redirects", where=url, fatal=True)
+
+    async def _whole(self, response: httpx2.Response) -> HttpAnswer:
+        """Read the answer that has begun, within bounds."""
+        succeeded = response.is_success
+        try:
+            sent = await read_body(response.aiter_raw(), self._max_answer, succeeded=succeeded)
+            content = unpacked_body(sent, response.headers, self._max_answer, succeeded=succeeded)
+        except EndpointError as error:
+            error.where, error.status = self._shown(response.url), response.status_code
+            raise
+        finally:
+            await response.aclose()
+        return HttpAnswer(response.status_code, response.headers, content)
 
     def _failure(self, error: Exception, url: str) -> EndpointError:
         """Return the error for a request that got no answer."""
@@ -176,15 +193,10 @@ class Endpoint:
         """Return an address without its query, and without the key, which a redirect may have put there."""
         return self._secret.redacted(str(url.copy_with(query=None)))
 
-    def _check_status(self, response: httpx2.Response) -> None:
+    def _check_status(self, response: httpx2.Response, answer: HttpAnswer) -> None:
         if not response.is_success:
-            answer = _answer(response)
             message = server_message(answer, self._secret)
             raise self._policy.status_error(answer, message, self._shown(response.url))
-
-
-def _answer(response: httpx2.Response) -> HttpAnswer:
-    return HttpAnswer(response.status_code, response.headers, response.content)
 
 
 def _with_parameters(credentials: Credentials) -> Callable[[httpx2.Request], httpx2.Request]:

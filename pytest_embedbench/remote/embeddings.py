@@ -31,6 +31,9 @@ TIMING_HEADERS = (
 )
 """Headers in which servers report how long they took, in milliseconds."""
 
+MAX_SERVER_MS = 1e9
+"""Milliseconds, ten days; a server that reports more measures something else."""
+
 # One metric of W3C's Server-Timing header with its parameters, and the duration among these.
 _METRIC = re.compile(r"""([^\s;,="]+)((?:\s*;\s*[\w-]+(?:=(?:"[^"]*"|[^;,"]*))?)*)""")
 _DURATION = re.compile(r";\s*dur=(\d+(?:\.\d+)?)", re.ASCII)
@@ -154,10 +157,12 @@ def server_times(headers: Mapping[str, str]) -> dict[str, float]:
     times: dict[str, float] = {}
     for name in TIMING_HEADERS:
         try:
-            times[name] = float(headers[name])
+            milliseconds = float(headers[name])
         except (KeyError, ValueError):
             continue
+        if 0 <= milliseconds <= MAX_SERVER_MS:  # not NaN either
+            times[name] = milliseconds
     for metric in _METRIC.finditer(headers.get("server-timing", "")):
-        if duration := _DURATION.search(metric[2]):
+        if (duration := _DURATION.search(metric[2])) and float(duration[1]) <= MAX_SERVER_MS:
             times[f"server-timing:{metric[1]}"] = float(duration[1])
     return times

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+MAX_TOKENS = 10**12
+"""Tokens of one request; a larger count is none."""
+MAX_DEPTH = 4
+"""Objects in each other in which a mark of an estimate is looked for."""
 
 
 class ServerCount(NamedTuple):
@@ -31,15 +35,15 @@ def server_count(usage: Any, headers: Mapping[str, str] | None = None) -> Server
 
 
 def _positive(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= MAX_TOKENS:
         return 0
-    return max(0, round(value))
+    return round(value)
 
 
-def _marks_estimate(fields: Mapping[Any, Any]) -> bool:
+def _marks_estimate(fields: Mapping[Any, Any], depth: int = MAX_DEPTH) -> bool:
     """Whether a field says that the count is an estimate: ``"source": "character_estimate"``, ``"estimated": true``."""
     for name, value in fields.items():
-        if isinstance(value, dict) and _marks_estimate(value):
+        if depth and isinstance(value, dict) and _marks_estimate(value, depth - 1):
             return True
         if isinstance(value, str) and "estimat" in value.casefold():
             return True

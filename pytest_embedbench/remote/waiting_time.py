@@ -66,7 +66,7 @@ def retry_after_seconds(value: str | None, now: datetime | None = None) -> float
         return seconds
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError, TypeError, IndexError):  # the parser's own faults among them
         return None
     return _until(date, now)
 
@@ -127,4 +127,5 @@ def _seconds_in_words(message: str) -> float | None:
         return None
     unit = match[2].casefold()
     size = "ms" if unit.startswith(("ms", "mill")) else unit[0]
-    return float(match[1]) * UNIT_SECONDS[size]
+    seconds = float(match[1]) * UNIT_SECONDS[size]
+    return seconds if math.isfinite(seconds) else None

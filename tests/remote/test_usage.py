@@ -47,3 +47,15 @@ def test_a_header_may_mark_an_estimate() -> None:
     usage = {"prompt_tokens": 7}
     assert server_count(usage, {"x-usage-source": "character_estimate"}).estimated
     assert not server_count(usage, {"x-cost": "estimate", "x-usage-source": "tokenizer"}).estimated
+
+
+@pytest.mark.parametrize("count", [10**400, 1e308, float("nan"), float("inf"), -1, 2**63])
+def test_impossible_counts_are_none(count: float) -> None:
+    assert server_count({"prompt_tokens": count}) == ServerCount()
+
+
+def test_a_mark_is_looked_for_within_bounds() -> None:
+    usage: dict[str, object] = {"estimated": True}
+    for _ in range(5000):
+        usage = {"details": usage}
+    assert not server_count(usage).estimated

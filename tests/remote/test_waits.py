@@ -319,3 +319,16 @@ def test_clients_in_several_threads_wait_together(server: FakeServer) -> None:
 def test_limits_that_make_no_sense(limit: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=f"endpoint: {next(iter(limit))}"):
         EndpointSettings(url="http://h", **limit)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "9" * 400, "1e999", "nan", "-inf", "Mon, 01 Jan 99999 00:00:00 GMT", "Mon, 01 Jan 2024 00:00:00 +9999999999",
+        "1 Jan 1 0:0:0 +2359", "x" * 10_000, "1:2:3:4:5", "", ",", "0 0 0 0:0:0", "²",
+    ],
+)  # fmt: skip
+def test_odd_times_are_seconds_or_none(value: str) -> None:
+    for headers in ({"retry-after": value}, {"retry-after-ms": value}, {"x-ratelimit-reset": value}):
+        seconds = asked_wait(headers, f"try again in {value}s")
+        assert seconds is None or 0 <= seconds < float("inf")

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from pytest_embedbench.load.clients.calibration import capacity_per_s, null_server
-from pytest_embedbench.load.clients.http import ConnectionLostError, HttpClient
+from pytest_embedbench.load.clients.http import AnswerTooLargeError, ConnectionLostError, HttpClient
 from pytest_embedbench.load.clients.interface import (
     GRACE_SHARE,
     LEAD_SECONDS,
@@ -208,6 +208,8 @@ class EndpointClients:
                 answer = await self._client.post(request.body)
         except TimeoutError:
             raise self._wire.timed_out(request.texts) from None
+        except AnswerTooLargeError as error:
+            raise self._wire.failure(str(error), error.fix) from None
         except (OSError, ConnectionLostError) as error:
             raise self._wire.failure(str(error)) from None
         latency_ms = (time.perf_counter() - start - since) * 1000

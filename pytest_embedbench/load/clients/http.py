@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from pytest_embedbench.errors import ConfigurationError, needs_extra
 from pytest_embedbench.remote.answers import HttpAnswer
+from pytest_embedbench.remote.bodies import MAX_HEADERS, TOO_LARGE_FIX, max_answer, too_large
 
 if TYPE_CHECKING:
     import ssl
@@ -25,6 +26,12 @@ class ConnectionLostError(Exception):
     def __init__(self, *, answering: bool) -> None:
         self.answering = answering
         super().__init__("the server closed the connection" + (" in the middle of an answer" if answering else ""))
+
+
+class AnswerTooLargeError(OSError):
+    """An answer with more bytes, or larger headers, than it may have; ``fix`` says what to do."""
+
+    fix = TOO_LARGE_FIX
 
 
 class HttpClient:
@@ -56,6 +63,7 @@ class HttpClient:
         end = f" HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: */*\r\n"
         # The length is appended and not formatted in: an address or a key may hold a "%".
         self._head = _target(target, query()) + end.encode("ascii") + _lines(headers()) + b"Content-Length: "
+        self._max_answer = max_answer()
         self._idle: list[_Connection] = []
         self.opened = 0
         """Connections that were opened so far."""
@@ -66,7 +74,7 @@ class HttpClient:
         If the server had closed an idle connection in the meantime, the request is sent again over another one.
 
         Raises:
-            OSError: no connection, or the answer is not HTTP.
+            OSError: no connection, or the answer is not HTTP, or it is too large (``AnswerTooLargeError``).
             ConnectionLostError: the connection broke.
         """
         request = self._head + b"%d\r\n\r\n" % len(body) + body
@@ -81,7 +89,7 @@ class HttpClient:
                     if error.answering:
                         raise
         _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: _Connection(self._parser), self._host, self._port, ssl=self._tls
+            lambda: _Connection(self._parser, self._max_answer), self._host, self._port, ssl=self._tls
         )
         self.opened += 1
         return await self._over(connection, request)
@@ -106,8 +114,8 @@ class HttpClient:
 class _Connection(asyncio.Protocol):
     """One connection, with one request at a time; the parser calls the methods ``on_...``."""
 
-    def __init__(self, parser: Any) -> None:
-        self._new_parser = parser
+    def __init__(self, parser: Any, max_answer: int) -> None:
+        self._new_parser, self._max_answer = parser, max_answer
         self._answer: asyncio.Future[HttpAnswer] | None = None
         self.open = False
 
@@ -120,6 +128,7 @@ class _Connection(asyncio.Protocol):
         self._begun = self._headed = False
         self._headers: dict[str, str] = {}
         self._content: list[bytes] = []
+        self._left, self._headers_left = self._max_answer, MAX_HEADERS
         self._parser = self._new_parser(self)
         self._transport.write(request)
         return self._answer
@@ -151,13 +160,27 @@ class _Connection(asyncio.Protocol):
             self._answer.set_exception(ConnectionLostError(answering=self._begun))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self._headers_left -= len(name) + len(value)
+        if self._headers_left < 0:
+            self._refuse(f"the answer's headers have more than {MAX_HEADERS:,} bytes")
+        else:
+            self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         self._headed = True
 
     def on_body(self, part: bytes) -> None:
-        self._content.append(part)
+        self._left -= len(part)
+        if self._left < 0:
+            self._refuse(too_large(self._max_answer))
+        else:
+            self._content.append(part)
+
+    def _refuse(self, problem: str) -> None:
+        self.close()
+        self._content.clear()
+        if self._answer and not self._answer.done():
+            self._answer.set_exception(AnswerTooLargeError(problem))
 
     def on_message_complete(self) -> None:
         if not self._parser.should_keep_alive():
