@@ -140,8 +140,7 @@ def _malformed(file: Traversable, number: int, line: str, error: Exception) -> D
         name = "title" if "$.title" in str(error) else "text"
         with suppress(DecodingError):  # what follows the list may be malformed
             value = decode_json(line, dict[str, Any])[name]
-            if isinstance(value, list):
-                return not_a_text(value, name, where)
+            return not_a_text(value, name, where)
     return malformed_line(file, number, line, error)
 
 

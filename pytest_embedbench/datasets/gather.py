@@ -130,14 +130,16 @@ def whole_grade(value: object, where: str) -> int:
     if isinstance(value, str | int | float):
         try:
             number = float(value)
-        except (ValueError, OverflowError):  # an integer of more than 308 digits
+        except ValueError:
             number = math.nan
-        # Metrics take integers as gains: a fraction would be cut off in silence. NaN and infinity are no integers.
+        except OverflowError:  # an integer of more than 308 digits
+            number = math.inf
+        if abs(number) > MAX_GRADE:
+            problem = f"the grade {value!r:.40} is beyond {MAX_GRADE:,}, the largest that can be scored"
+            fix = "give whole numbers such as 0 to 3; is this column really the grade, not an id or a score?"
+            raise DatasetError(problem, where=where, fix=fix)
+        # Metrics take integers as gains: a fraction would be cut off in silence. NaN is no integer.
         if number.is_integer():
-            if abs(number) > MAX_GRADE:
-                problem = f"the grade {value!r} is beyond {MAX_GRADE:,}, the largest that can be scored"
-                fix = "give whole numbers such as 0 to 3; is this column really the grade, not an id or a score?"
-                raise DatasetError(problem, where=where, fix=fix)
             return int(number)
     fix = "give whole numbers such as 0 to 3: metrics would cut a fraction off"
-    raise DatasetError(f"the grade {value!r} is not a whole number", where=where, fix=fix)
+    raise DatasetError(f"the grade {value!r:.40} is not a whole number", where=where, fix=fix)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pytest_embedbench.datasets.files import lines
 from pytest_embedbench.datasets.gather import whole_grade
-from pytest_embedbench.datasets.tables import delimited_rows, plain_name, read_records, separator_hint, table_suffix
+from pytest_embedbench.datasets.tables import delimited_rows, plain_name, read_records, separator_fix, table_suffix
 from pytest_embedbench.datasets.types import Finding
 from pytest_embedbench.errors import DatasetError
 
@@ -119,7 +119,7 @@ def judgment_columns(header: Sequence[str], where: str) -> JudgmentColumns:
             missing = [GRADE.title]
     if missing or query is None or document is None:
         problem = f"no column of {' and none of '.join(missing)} is known; its header has {_shown(header)}"
-        raise DatasetError(problem, where=where, fix=FIX + separator_hint(header))
+        raise DatasetError(problem, where=where, fix=separator_fix(header) or FIX)
     return JudgmentColumns(query, document, grade)
 
 

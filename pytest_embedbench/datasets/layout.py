@@ -27,7 +27,7 @@ import msgspec
 from pytest_embedbench.core.decoding import DecodingError, decode_yaml
 from pytest_embedbench.core.parsing import ParseError, refuse_long
 from pytest_embedbench.datasets.files import opened, walk
-from pytest_embedbench.datasets.tables import SUFFIXES, is_table
+from pytest_embedbench.datasets.tables import SUFFIXES, is_table, json_lines_fix
 from pytest_embedbench.errors import DatasetError
 
 README = "README.md"
@@ -194,6 +194,9 @@ def find_splits(root: Traversable, subset: str = "") -> list[str]:
 
 def _no_such_file(root: Traversable, name: str) -> DatasetError:
     if root.is_file():
+        if root.name.endswith(".json"):
+            fix = json_lines_fix(root.name, f"{root.name}l")
+            return DatasetError("JSON, but not JSON lines (.jsonl)", where=str(root), fix=fix)
         fix = f"give a table ({', '.join(SUFFIXES[:4])}), a .zip or a folder: {BEIR_FIX}"
         return DatasetError("neither a table of a known format nor a folder", where=str(root), fix=fix)
     files = [path for path, _ in walk(root)] if root.is_dir() else []
@@ -202,7 +205,8 @@ def _no_such_file(root: Traversable, name: str) -> DatasetError:
         return DatasetError(problem, where=str(root), fix=SAVE_TO_DISK_FIX)
     meant = [path for path in left_aside(root) if path.startswith(name.partition(".")[0])] if files else []
     problem = f"no such file, but there is {', '.join(meant)}" if meant else "no such file"
-    return DatasetError(problem, where=str(root.joinpath(name)), fix=BEIR_FIX)
+    json = next((path for path in meant if path.endswith(".json")), "")
+    return DatasetError(problem, where=str(root.joinpath(name)), fix=json_lines_fix(json, name) if json else BEIR_FIX)
 
 
 def _configs(root: Traversable) -> dict[str, SplitFiles]:

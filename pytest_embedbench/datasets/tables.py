@@ -167,15 +167,17 @@ def malformed_line(file: Traversable, number: int, line: str, error: Exception) 
     return DatasetError(str(error), where=f"{file}:{number}")
 
 
-def separator_hint(header: Sequence[str]) -> str:
-    """Return a hint for a header that is not cut into columns since its separator is another one; "" otherwise."""
+def json_lines_fix(name: str, to: str) -> str:
+    """Return the fix for a file of JSON that is not JSON lines."""
+    return f"write each object on a line of its own: jq -c 'if type == \"array\" then .[] else . end' {name} > {to}"
+
+
+def separator_fix(header: Sequence[str]) -> str:
+    """Return the fix for a header that is not cut into columns since its separator is another one; "" otherwise."""
     separators = {",": "commas", ";": "semicolons", "|": "bars", "\t": "tabs"}
     found = next((word for mark, word in separators.items() if len(header) == 1 and mark in header[0]), "")
-    return (
-        f"; its columns seem to be separated by {found}: write tabs in .tsv files, commas in .csv files"
-        if found
-        else ""
-    )
+    ways = "separate the columns by commas in .csv files, by tabs in .tsv files"
+    return f"{ways}; this file seems to have {found}" if found else ""
 
 
 def _read_parquet(file: Traversable, choose: ChooseColumns) -> Iterator[TableRow]:
@@ -227,7 +229,7 @@ def choose_columns(where: str, header: Sequence[str], columns: Sequence[Column])
             shown = ", ".join(map(repr, header)) or "nothing"
             others = f" (or {', '.join(column.names[1:])})" if column.names[1:] else ""
             problem = f"no column {column.names[0]!r}; its header has {shown}"
-            fix = f"name the column {column.names[0]}{others}{separator_hint(header)}"
+            fix = separator_fix(header) or f"name the column {column.names[0]}{others}"
             raise DatasetError(problem, where=where, fix=fix)
         chosen.append(match)
     return chosen

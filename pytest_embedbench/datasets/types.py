@@ -116,8 +116,9 @@ class Dataset:
         source = f"{self.judgments_from}: " if self.judgments_from else ""
         if finding is None:
             return f"{source}no query has a relevant document", "add judgments"
-        aside = f"; {by_code['files-left-aside'].message}" if "files-left-aside" in by_code else ""
-        return f"{source}{finding.message}{aside}", finding.fix
+        if finding.code == "no-judgments" and (aside := by_code.get("files-left-aside")):
+            return f"{source}{finding.message}; {aside.message}", aside.fix
+        return f"{source}{finding.message}", finding.fix
 
     @cached_property
     def ranked_queries(self) -> list[str]:

@@ -185,15 +185,17 @@ def compare_with_data(run: Run, dataset: Dataset, measures: Iterable[Measure]) -
     """Return findings on how run and data disagree; counts are of distinct queries or documents.
 
     Raises:
-        ResultError: the run ranks none of the judged queries.
+        ResultError: the data cannot be scored, or the run ranks none of the judged queries.
     """
+    problem, fix = dataset.why_unscored()
+    if problem:
+        raise ResultError(f"{dataset.name} cannot be scored: {problem}", fix=fix)
     queries, docs = set(dataset.query_ids), set(dataset.doc_ids)
     scored = [query for query in dataset.judged_queries if query in set(run)]
     if not scored:
-        first = f", the first is {dataset.judged_queries[0]!r}" if dataset.judged_queries else ""
         problem = (
-            f"the run ranks none of the {len(dataset.judged_queries):,} judged queries of {dataset.name}{first}; the "
-            f"run's first is {next(iter(run))!r}"
+            f"the run ranks none of the {len(dataset.judged_queries):,} judged queries of {dataset.name}, the first is "
+            f"{dataset.judged_queries[0]!r}; the run's first is {next(iter(run))!r}"
         )
         raise ResultError(problem, fix="give the data that the run is of")
     longest = max(len(run[query]) for query in scored)

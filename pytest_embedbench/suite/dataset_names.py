@@ -49,7 +49,8 @@ class DatasetNames:
         # A folder's own name may have an @ too.
         if not stem or exists(user_path(name, folder)):
             stem, split = name, ""
-        dataset = self.definitions.get(stem) or _from_path(stem, folder) or _from_catalog_or_hub(stem)
+        dataset = self.definitions.get(stem) or _from_path(stem, folder) or _from_catalog(stem)
+        dataset = dataset or _from_other_file(stem, folder) or _from_hub(stem)
         if dataset is None:
             raise self._unknown(name, stem, where)
         if split:
@@ -144,8 +145,16 @@ def _from_path(name: str, folder: Path) -> NamedDataset | None:
     return NamedDataset(alias=alias, spec=spec)
 
 
-def _from_catalog_or_hub(name: str) -> NamedDataset | None:
-    """Return a catalogue entry by its name or Hub id, else the dataset of any other Hub id; None for other names."""
+def _from_other_file(name: str, folder: Path) -> NamedDataset | None:
+    """Return a file that no reader knows as a dataset: the reader of folders says what is wrong with it."""
+    path = user_path(name, folder)
+    if not exists(path) or is_folder(path):
+        return None
+    return NamedDataset(alias=path.stem, spec=DatasetSpec(path=str(path)))
+
+
+def _from_catalog(name: str) -> NamedDataset | None:
+    """Return a catalogue entry by its name or Hub id."""
     entries = catalog.datasets()
     # Several entries may share a repository (splits, subsets): its id stands for the first of them, hence reversed.
     alias_by_hub_id = {
@@ -154,6 +163,11 @@ def _from_catalog_or_hub(name: str) -> NamedDataset | None:
     entry = catalog.find(entries, alias_by_hub_id.get(name.casefold(), name))
     if entry and (entry[1].path or entry[1].ir_datasets or entry[1].hub_dataset):
         return NamedDataset(alias=entry[0], spec=entry[1])
-    if not entry and HUB_ID.fullmatch(name):
+    return None
+
+
+def _from_hub(name: str) -> NamedDataset | None:
+    """Return the dataset of a Hub id that is not in the catalogue."""
+    if HUB_ID.fullmatch(name) and not catalog.find(catalog.datasets(), name):
         return NamedDataset(alias=name, spec=DatasetSpec(hub_dataset=name))
     return None

@@ -106,7 +106,7 @@ class Names:
                 self._model(name, f"{where}[{index}]", self.path.parent)
                 for index, name in enumerate(self.tables.embedbench.models or self.tables.models)
             ]
-        return _without_repeats(models, self.where)
+        return _without_repeats(models, "--embed-model" if given else self.where)
 
     def another_model(self, name: str, where: str, models: Sequence[NamedModel]) -> NamedModel:
         """Return a model that the suite file names at ``where``, beside the tested ``models``.
@@ -133,7 +133,7 @@ class Names:
             where = f"{self.where}: {self.table}.datasets"
             names = self.tables.embedbench.datasets or list(self.tables.datasets) or DEFAULT_DATASETS
             datasets = [resolve(name, f"{where}[{index}]", self.path.parent) for index, name in enumerate(names)]
-        return _without_repeats(datasets, self.where)
+        return _without_repeats(datasets, "--embed-dataset" if given else self.where)
 
     def _model(self, name: str, where: str, folder: Path) -> NamedModel:
         """Return the model that a name stands for.
@@ -234,7 +234,10 @@ def _without_repeats(items: Sequence[Named], where: str) -> list[Named]:
         if other != item:
             kind = "models" if isinstance(item, NamedModel) else "datasets"
             problem = f"two different {kind} are called {item.alias!r}: {_origin(other)} and {_origin(item)}"
-            raise ConfigurationError(where, problem, "define one of them under another name in the suite")
+            path = getattr(item.spec, "path", "")
+            alias = item.base.alias if isinstance(item, NamedModel) else item.alias
+            example = f', e.g. {alias}-2 with path = "{path}"' if path else ""
+            raise ConfigurationError(where, problem, f"define one of them under another name in the suite{example}")
     return list(by_alias.values())
 
 

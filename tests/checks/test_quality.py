@@ -57,6 +57,7 @@ def test_files_of_judgments_under_another_name_are_named(make_beir: Callable[...
     verdict = LIMITED.judge_unscored(PAIR, *load(folder).why_unscored())
     assert verdict is not None
     assert "judgments.tsv, qrels/test.txt" in verdict.explanation
+    assert "fix: name judgments qrels/<split>.tsv" in verdict.explanation
 
 
 def test_a_report_without_a_limit_needs_no_judgments(make_beir: Callable[..., Path]) -> None:

@@ -138,7 +138,7 @@ def test_a_key_that_later_lines_lack_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "mark", "word"), [("test.tsv", ",", "commas"), ("test.csv", ";", "semicolons")])
 def test_another_separator_is_named(tmp_path: Path, name: str, mark: str, word: str) -> None:
     error = error_of(tmp_path / name, mark.join(["query-id", "corpus-id", "score"]) + "\n" + mark.join(["q", "d", "1"]))
-    assert f"separated by {word}" in error.fix
+    assert f"seems to have {word}" in error.fix
 
 
 @pytest.mark.parametrize(
@@ -157,6 +157,12 @@ def test_a_grade_beyond_the_bounds_names_file_line_value_and_fix(
     error = error_of(tmp_path / name, header + before + grade + after)
     assert error.where == f"{tmp_path / name}:2"
     assert "is not a whole number" in error.problem if grade == "1.5" else "beyond 1,000" in error.problem
+
+
+def test_a_grade_of_thousands_of_digits_is_shortened(tmp_path: Path) -> None:
+    error = error_of(tmp_path / "test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t" + "9" * 5000 + "\n")
+    assert "beyond 1,000" in error.problem
+    assert len(error.problem) < 120
 
 
 @pytest.mark.parametrize(

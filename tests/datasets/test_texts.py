@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def test_json_that_is_not_json_lines(make_beir: MakeBeir, content: str, command:
 def test_a_corpus_in_a_json_file_is_named(make_beir: MakeBeir) -> None:
     folder = make_beir()
     (folder / "corpus.jsonl").rename(folder / "corpus.json")
-    with pytest.raises(DatasetError, match=r"corpus\.jsonl: no such file, but there is corpus\.json\n"):
+    with pytest.raises(DatasetError, match=r"there is corpus\.json\n  fix: .* corpus\.json > corpus\.jsonl$"):
         check_dataset(DatasetSpec(path=str(folder)))
 
 
@@ -101,10 +102,28 @@ def test_a_folder_of_save_to_disk(tmp_path: Path, name: str) -> None:
         check_dataset(DatasetSpec(path=str(folder)))
 
 
-def test_a_file_of_an_unknown_format(tmp_path: Path) -> None:
-    folder = put(tmp_path, {"pairs.json": b"[]"})
-    with pytest.raises(DatasetError, match=r"pairs\.json: neither a table of a known format nor a folder\n  fix: "):
-        check_dataset(DatasetSpec(path=str(folder / "pairs.json")))
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("pairs.json", r"JSON, but not JSON lines \(\.jsonl\)\n  fix: .* pairs\.json > pairs\.jsonl$"),
+        ("pairs.xlsx", r"neither a table of a known format nor a folder\n  fix: "),
+    ],
+)
+def test_a_file_of_an_unknown_format(tmp_path: Path, name: str, words: str) -> None:
+    folder = put(tmp_path, {name: b"[]"})
+    with pytest.raises(DatasetError, match=rf"{name}: {words}"):
+        check_dataset(DatasetSpec(path=str(folder / name)))
+
+
+@pytest.mark.parametrize("key", ["text", "title"])
+@pytest.mark.parametrize("value", ["12.5", '{"en": "a"}', "true"])
+def test_a_value_in_the_place_of_a_text(make_beir: MakeBeir, key: str, value: str) -> None:
+    folder = make_beir()
+    (folder / "corpus.jsonl").write_text(f'{{"_id": "d1", "text": "a", "{key}": {value}}}\n', encoding="utf-8")
+    error = error_of(folder)
+    assert "corpus.jsonl:1" in error.where
+    assert re.fullmatch(rf"the {key} .* is not a text", error.problem)
+    assert error.fix == "write it in quotation marks"
 
 
 def test_semicolons_between_columns(tmp_path: Path) -> None:
@@ -112,7 +131,7 @@ def test_semicolons_between_columns(tmp_path: Path) -> None:
     path.write_text("query;document;score\nq;d, e;1\n", encoding="utf-8")
     error = error_of(path)
     assert "its header has 'query;document;score'" in error.problem
-    assert error.fix.endswith("seem to be separated by semicolons: write tabs in .tsv files, commas in .csv files")
+    assert error.fix.endswith("by commas in .csv files, by tabs in .tsv files; this file seems to have semicolons")
 
 
 # Negatives of triples

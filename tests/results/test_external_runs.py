@@ -276,6 +276,11 @@ def test_other_data_an_empty_run_and_a_damaged_archive_are_errors(tmp_path: Path
     data = make_beir()
     other = embedbench("score", write_run(tmp_path / "x.run", ["z9 Q0 d1 1 1 t"]), "--data", data)
     assert "ranks none of the 1 judged queries of data, the first is 'q1'; the run's first is 'z9'" in other.output
+    unjudged = make_beir("unjudged", qrels=None)
+    bare = embedbench("score", tmp_path / "x.run", "--data", unjudged)
+    assert "cannot be scored: " in bare.output
+    assert "no judgments" in bare.output
+    assert "fix: add judgments for scores" in bare.output
     empty = embedbench("score", write_run(tmp_path / "y.run", []), "--data", data)
     assert "y.run: holds no ranking" in empty.output
     (tmp_path / "z.gz").write_bytes(gzip.compress(b"q1 Q0 d1 1 1 t\n" * 99)[:-9])
@@ -287,6 +292,10 @@ def test_other_data_an_empty_run_and_a_damaged_archive_are_errors(tmp_path: Path
     assert {other.exit_code, empty.exit_code, cut.exit_code} == {1}
     unknown = embedbench("score", tmp_path / "x.run", "--data", "nowhere")
     assert "--data: unknown dataset 'nowhere'" in unknown.output
+    (tmp_path / "pairs.json").write_text("[]", encoding="utf-8")
+    table = embedbench("score", tmp_path / "x.run", "--data", tmp_path / "pairs.json")
+    assert "pairs.json: JSON, but not JSON lines" in table.output
+    assert "fix: write each object on a line of its own" in table.output
 
 
 def test_a_measured_result_is_not_written_over(evaluate: Callable[[str], PairWork], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -703,7 +704,8 @@ BAD: dict[str, tuple[str, str, str, str]] = {
     ),
     "two models of one name": (
         "[embedbench]\nmodels = ['encoder', 'other/encoder']",
-        NAME, "two different models are called 'encoder': {at}/encoder and {at}/other/encoder", "define one of them under another name in the suite",
+        NAME, "two different models are called 'encoder': {at}/encoder and {at}/other/encoder",
+        'define one of them under another name in the suite, e.g. encoder-2 with path = "{at}/other/encoder"',
     ),
 }  # fmt: skip
 
@@ -713,7 +715,11 @@ def test_bad_suites(project: Path, text: str, where: str, problem: str, fix: str
     with pytest.raises(ConfigurationError) as caught:
         read_suite(write(project, text))
     error = caught.value
-    assert (error.where, error.problem, error.fix) == (where, problem.replace("{at}", str(project)), fix)
+    assert (error.where, error.problem, error.fix) == (
+        where,
+        problem.replace("{at}", str(project)),
+        fix.replace("{at}", str(project)),
+    )
     assert str(error) == f"{error.where}: {error.problem}\n  fix: {error.fix}"
 
 
@@ -762,6 +768,27 @@ def test_errors_on_the_command_line_name_the_option(
         read_suite(write(project, BASE), override(project, **choices))
     assert (caught.value.where, caught.value.problem) == (where, problem)
     assert caught.value.fix
+
+
+@pytest.mark.parametrize("name", ["pairs.json", "files/pairs.json", "pairs"])
+def test_a_file_that_is_no_table_is_no_unknown_name(project: Path, name: str) -> None:
+    (project / "files").mkdir()
+    for path in (project / name, project / "files" / "pairs.json"):
+        path.write_text("[]", encoding="utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        read_suite(write(project, BASE), override(project, datasets=(name,)))
+    assert caught.value.where == "--embed-dataset"
+    assert caught.value.problem.startswith(f"{project / name}: ")
+
+
+@pytest.mark.parametrize("kind", ["models", "datasets"])
+def test_two_folders_of_one_name_on_the_command_line(project: Path, kind: str) -> None:
+    name = {"models": "encoder", "datasets": "tickets"}[kind]
+    shutil.copytree(project / name, project / "second" / name)
+    with pytest.raises(ConfigurationError) as caught:
+        read_suite(write(project, BASE), override(project, **{kind: (name, f"second/{name}")}))
+    assert caught.value.where == {"models": "--embed-model", "datasets": "--embed-dataset"}[kind]
+    assert caught.value.fix.endswith(f'e.g. {name}-2 with path = "{project / "second" / name}"')
 
 
 def test_a_suite_that_is_not_there(tmp_path: Path) -> None:
