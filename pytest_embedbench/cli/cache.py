@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pytest_embedbench.cli.numbers import Decimal
+from pytest_embedbench.core import bounds
 from pytest_embedbench.errors import EmbedbenchError
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ def cache(context: click.Context, folder: Path | None) -> None:
 
 @cache.command("prune")
 @click.option(
-    "--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Remove vectors unused for this many days."
+    "--older-than", type=Decimal(0, bounds.MAX_DAYS), metavar="DAYS", help="Remove vectors unused for this many days."
 )
 @click.option(
     "--max-size", metavar="SIZE", help="Remove vectors, those unused for longest first, down to this size, e.g. 2GB."

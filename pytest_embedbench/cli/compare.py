@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from pytest_embedbench.cli.numbers import Decimal
+from pytest_embedbench.core import bounds
 from pytest_embedbench.core.measures import MAIN_MEASURE
 from pytest_embedbench.core.thresholds import DEFAULT_CONFIDENCE, DEFAULT_MAX_DROP
 from pytest_embedbench.errors import ResultError
@@ -54,7 +56,7 @@ class ComparisonRow(NamedTuple):
 @click.option("--models", multiple=True, metavar="A=B", help="Compare model A of A with model B of B; repeatable.")
 @click.option(
     "--confidence",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Decimal(bounds.MIN_CONFIDENCE, bounds.MAX_CONFIDENCE),
     default=DEFAULT_CONFIDENCE,
     show_default=True,
     help="Confidence of intervals and tests.",
@@ -62,7 +64,7 @@ class ComparisonRow(NamedTuple):
 @click.option("--fail-on-regression", is_flag=True, help="Exit with 1 if B has a regression, or other data than A.")
 @click.option(
     "--max-drop",
-    type=click.FloatRange(0, 1),
+    type=Decimal(0, 1),
     default=DEFAULT_MAX_DROP,
     show_default=True,
     help="With --fail-on-regression: largest drop of a metric that passes.",

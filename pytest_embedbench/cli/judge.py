@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pytest_embedbench.cli.numbers import Decimal, WholeNumber
+from pytest_embedbench.core import bounds
 from pytest_embedbench.errors import RatingError
 
 if TYPE_CHECKING:
@@ -37,27 +39,39 @@ if TYPE_CHECKING:
     "--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Environment variable that holds the API key."
 )
 @click.option(
-    "--k", type=click.IntRange(1), default=10, show_default=True, help="Documents of each ranking that the judge sees."
+    "--k",
+    type=WholeNumber(1, bounds.MAX_DEPTH),
+    default=10,
+    show_default=True,
+    help="Documents of each ranking that the judge sees.",
 )
 @click.option(
     "--queries",
-    type=click.IntRange(0),
+    type=WholeNumber(0, bounds.MAX_SHOWN_QUERIES),
     default=20,
     show_default=True,
     help="Queries sampled from each dataset; 0 for all.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sample of queries.")
-@click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True, help="Requests in flight.")
+@click.option(
+    "--seed", type=WholeNumber(0, bounds.MAX_SEED), default=0, show_default=True, help="Seed of the sample of queries."
+)
+@click.option(
+    "--concurrency",
+    type=WholeNumber(1, bounds.MAX_REQUESTS_IN_FLIGHT),
+    default=8,
+    show_default=True,
+    help="Requests in flight.",
+)
 @click.option(
     "--max-chars",
-    type=click.IntRange(1),
+    type=WholeNumber(1, bounds.MAX_CHARACTERS),
     default=1000,
     show_default=True,
     help="Characters of each document that the judge sees.",
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=Decimal(0, bounds.MAX_WAIT_SECONDS, above=True),
     default=120.0,
     show_default=True,
     help="Seconds after which a request is given up.",
@@ -68,7 +82,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="How long the server may be loading, out of quota or stopped, without any answer in between.",
 )
-@click.option("--requests-per-minute", type=click.FloatRange(0, min_open=True), help="Pace of all requests.")
+@click.option(
+    "--requests-per-minute",
+    type=Decimal(bounds.MIN_REQUESTS_PER_MINUTE, bounds.MAX_REQUESTS_PER_MINUTE),
+    help="Pace of all requests.",
+)
 @click.option(
     "--header",
     "headers",
@@ -78,10 +96,16 @@ if TYPE_CHECKING:
     "variable, which this command reads itself; repeatable.",
 )
 @click.option(
-    "--retries", type=click.IntRange(0), default=100, show_default=True, help="Retries of all requests together."
+    "--retries",
+    type=WholeNumber(0, bounds.MAX_RETRIES),
+    default=100,
+    show_default=True,
+    help="Retries of all requests together.",
 )
-@click.option("--price-in", type=click.FloatRange(0), help="USD per million prompt tokens, to report the cost.")
-@click.option("--price-out", type=click.FloatRange(0), help="USD per million tokens of answers.")
+@click.option(
+    "--price-in", type=Decimal(0, bounds.MAX_PRICE), help="USD per million prompt tokens, to report the cost."
+)
+@click.option("--price-out", type=Decimal(0, bounds.MAX_PRICE), help="USD per million tokens of answers.")
 @click.option("--exclude", multiple=True, metavar="MODEL", help="Model to leave out; repeatable.")
 def judge(  # noqa: PLR0913 - click gives each option as an argument
     *,

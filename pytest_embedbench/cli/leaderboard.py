@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pytest_embedbench.cli.numbers import Decimal, WholeNumber
+from pytest_embedbench.core import bounds
 from pytest_embedbench.rating.ratings import METHODS, RATINGS_FILE, Method
 
 if TYPE_CHECKING:
@@ -46,14 +48,14 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--margin",
-    type=click.FloatRange(0),
+    type=Decimal(0, 1),
     default=0.0,
     show_default=True,
     help="Largest difference of the metric that is a tie.",
 )
 @click.option(
     "--queries",
-    type=click.IntRange(1),
+    type=WholeNumber(1, bounds.MAX_SHOWN_QUERIES),
     help="Compare results on this many queries of each dataset, sampled (default: all).",
 )
 @click.option(
@@ -63,14 +65,22 @@ if TYPE_CHECKING:
 )
 @click.option("--method", type=click.Choice(METHODS), default="bradley-terry", show_default=True, help="Rating method.")
 @click.option(
-    "--rounds", type=click.IntRange(1), default=1000, show_default=True, help="Rounds of the bootstrap over queries."
+    "--rounds",
+    type=WholeNumber(1, bounds.MAX_ROUNDS),
+    default=1000,
+    show_default=True,
+    help="Rounds of the bootstrap over queries.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the bootstrap and of --queries."
+    "--seed",
+    type=WholeNumber(0, bounds.MAX_SEED),
+    default=0,
+    show_default=True,
+    help="Seed of the bootstrap and of --queries.",
 )
 @click.option(
     "--confidence",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Decimal(bounds.MIN_CONFIDENCE, bounds.MAX_CONFIDENCE),
     default=0.95,
     show_default=True,
     help="Confidence of intervals and rank ranges.",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
+from pytest_embedbench.core.bounded import Amount
+
 if TYPE_CHECKING:
     from pytest_embedbench.conformance.subject import Subject
     from pytest_embedbench.models.spec import ModelSpec
@@ -23,8 +25,8 @@ class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["passed", "failed", "skipped"]
     measured: str = ""
     limit: str = ""
-    value: float | None = None
-    values: dict[str, float] = {}
+    value: Amount | None = None
+    values: dict[str, Amount] = {}
     explanation: str = ""
 
 

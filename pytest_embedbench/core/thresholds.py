@@ -7,13 +7,13 @@ and ``query max rate >= 50 /s at p99 <= 500 ms`` are budgets (``parse_budget``).
 
 from __future__ import annotations
 
-import math
 import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pytest_embedbench.core.bounds import MAX_AMOUNT, MAX_COUNT, MAX_WAIT_SECONDS
 from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.core.parsing import ParseError, refuse_long, shortened
 from pytest_embedbench.errors import closest
@@ -148,8 +148,10 @@ def parse_size(text: str) -> int:
     refuse_long(text)
     value = _NUMBER_AND_UNIT.fullmatch(text.strip())
     size = float(value["number"]) * SIZE_UNITS.get(value["unit"].strip(), 0.0) if value else 0.0
-    if not 1 <= size < float("inf"):
-        raise ParseError(f"{text!r} is not a size", f"write it as '5GB', in {', '.join(SIZE_UNITS)}")
+    if size > MAX_COUNT:
+        raise ParseError(f"{shortened(text)!r} is too large", f"write at most {MAX_COUNT / SIZE_UNITS['GB']:.0f}GB")
+    if not size >= 1:
+        raise ParseError(f"{shortened(text)!r} is not a size", f"write it as '5GB', in {', '.join(SIZE_UNITS)}")
     return int(size)
 
 
@@ -159,10 +161,14 @@ def parse_duration(text: str) -> float:
     Raises:
         ParseError: the number is missing or negative, or the unit is unknown.
     """
+    refuse_long(text)
     value = _NUMBER_AND_UNIT.fullmatch(text.strip())
     seconds = float(value["number"]) * DURATION_UNITS.get(value["unit"].strip(), -1.0) if value else -1.0
-    if not 0 <= seconds < float("inf"):
-        raise ParseError(f"{text!r} is not a duration", f"write it as '5 min', in {', '.join(DURATION_UNITS)}")
+    if seconds > MAX_WAIT_SECONDS:
+        raise ParseError(f"{shortened(text)!r} is too long", f"write at most {MAX_WAIT_SECONDS / 3600:.0f} h")
+    if not seconds >= 0:
+        problem = f"{shortened(text)!r} is not a duration"
+        raise ParseError(problem, f"write it as '5 min', in {', '.join(DURATION_UNITS)}")
     return seconds
 
 
@@ -180,7 +186,7 @@ def _split(text: str, example: str) -> tuple[str, str, float, str]:
     if not value:
         raise ParseError(f"{match['value'].strip()!r} in {text!r} is not a number", f"write it as {example!r}")
     number = float(value["number"])
-    if not math.isfinite(number):  # every measured value would pass such a limit, or none
+    if not abs(number) <= MAX_AMOUNT:  # every measured value would pass such a limit, or none
         raise ParseError(f"the number in {shortened(text)!r} is too large", f"write it as {example!r}")
     return match["subject"].strip(), op, number, value["unit"].strip()
 
@@ -225,6 +231,8 @@ def parse_budget(text: str) -> Limit:
     if unit not in units:
         given = f"unit {unit!r}" if unit else "no unit"
         raise ParseError(f"{given} in {text!r}", f"{subject} is given in {' or '.join(units)}")
+    if number < 0:
+        raise ParseError(f"a limit below 0 in {text!r}", f"no {subject} is below 0; write it as {BUDGET_EXAMPLE!r}")
     if subject in MAX_RATE_QUANTITIES and not latencies:
         raise ParseError(f"a max rate without a latency in {text!r}", f"write it as {RATE_EXAMPLE!r}")
     if subject in MAX_RATE_QUANTITIES:

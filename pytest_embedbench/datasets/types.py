@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from pytest_embedbench.core.bounded import Count
+
 Role = Literal["query", "document"]
 """Which of the two a text is: models may encode queries and documents differently, e.g. with different prompts."""
 
@@ -36,7 +38,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     code: str
     message: str
-    count: int
+    count: Count
     first: str = ""
     level: Level = "warning"
     fix: str = ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from pytest_embedbench.core.bounded import Amount, Count
 from pytest_embedbench.core.similarity import DEFAULT_SIMILARITY
 from pytest_embedbench.datasets.types import ROLES, Role
 from pytest_embedbench.encode.distances import apart
@@ -47,8 +48,8 @@ TRIAL_BATCH_TOKENS = 1024
 class DtypeTrial(msgspec.Struct, frozen=True, kw_only=True):
     """Result of trying a format: documents' tokens a second, and the lowest cosine to the reference over all texts."""
 
-    tokens_per_second: float
-    cosine: float
+    tokens_per_second: Amount
+    cosine: Amount
 
 
 class DtypeChoice(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +60,7 @@ class DtypeChoice(msgspec.Struct, frozen=True, kw_only=True):
     dtype: str
     reference: str
     trials: dict[str, DtypeTrial]
-    texts: int
+    texts: Count
     failed: dict[str, str] = {}
     """Reasons why formats did not run, by format."""
 

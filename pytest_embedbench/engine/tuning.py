@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from pytest_embedbench.core.bounded import BatchTokens
 from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.core.files import write_atomically
 from pytest_embedbench.core.locks import LockTimeoutError, file_locked
@@ -39,7 +40,7 @@ Decoded = TypeVar("Decoded")
 class Tuned(msgspec.Struct, kw_only=True):
     """Content of the file. A key names hardware, threads, model files and libraries."""
 
-    batch_tokens: dict[str, int] = {}
+    batch_tokens: dict[str, BatchTokens] = {}
     dtypes: dict[str, DtypeChoice] = {}
 
 

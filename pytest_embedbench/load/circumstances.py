@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pytest_embedbench.core.bounded import Amount, Count
 from pytest_embedbench.machine.energy import Energy, metered_energy
 from pytest_embedbench.machine.other_work import watched_others
 
@@ -28,9 +29,9 @@ GPU_POLL_SECONDS = 0.2
 class GpuState(msgspec.Struct, frozen=True, kw_only=True):
     """State of the GPU while the profile ran, all its users together: peak memory, mean utilization, lowest clock."""
 
-    memory_peak_bytes: int
-    utilization_percent: float
-    lowest_mhz: int
+    memory_peak_bytes: Count
+    utilization_percent: Amount
+    lowest_mhz: Count
 
 
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,19 +45,19 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     device: str = ""
     dtype: str = ""
     attention: str = ""
-    load_before: float | None = None
+    load_before: Amount | None = None
     governors: tuple[str, ...] = ()
     boost: bool | None = None
-    mhz_before: float | None = None
-    mhz_after: float | None = None
-    most_mhz: float | None = None
-    throttled: int | None = None
-    withheld_ms: float | None = None
-    busy_cores: float | None = None
+    mhz_before: Amount | None = None
+    mhz_after: Amount | None = None
+    most_mhz: Amount | None = None
+    throttled: Count | None = None
+    withheld_ms: Amount | None = None
+    busy_cores: Amount | None = None
     """Cores that other processes kept busy meanwhile, of ``cores``; without the measured server's."""
-    cores: int | None = None
+    cores: Count | None = None
     """Processors that this process may use."""
-    stolen_share: float | None = None
+    stolen_share: Amount | None = None
     """Share of these processors' time that the hypervisor gave to other machines."""
     gpu: GpuState | None = None
     energy: Energy | None = None

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
 from typing import NamedTuple
 
+from pytest_embedbench.core.bounded import Amount
+
 PERCENTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 """Names of the percentiles that are reported -> share of the samples below each."""
 
@@ -32,8 +34,8 @@ MIN_RATE_REQUESTS = 5 * RATE_WINDOWS
 class Interval(NamedTuple):
     """Confidence interval of a percentile or a rate, in its unit."""
 
-    low: float
-    high: float
+    low: Amount
+    high: Amount
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:

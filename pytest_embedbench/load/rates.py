@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from pytest_embedbench.core.bounded import Amount, Count
 from pytest_embedbench.load.circumstances import Circumstances
 from pytest_embedbench.load.quantiles import Interval
 
@@ -30,13 +31,13 @@ class RateProbe(msgspec.Struct, frozen=True, kw_only=True):
     generator sent its requests.
     """
 
-    rate: float
-    requests: int
+    rate: Amount
+    requests: Count
     holds: bool
-    p50_ms: float | None = None
-    p99_ms: float | None = None
+    p50_ms: Amount | None = None
+    p99_ms: Amount | None = None
     p99_interval_ms: Interval | None = None
-    lag_ms: float = 0.0
+    lag_ms: Amount = 0.0
     client_limited: bool = False
     """Whether the rate failed since the load client could not send it; the server may hold it."""
 
@@ -47,9 +48,9 @@ class MaxRate(msgspec.Struct, frozen=True, kw_only=True):
     ``rate`` is 0 where none held, ``refuted`` is None where none failed.
     """
 
-    limit_ms: float
-    rate: float
-    refuted: float | None
+    limit_ms: Amount
+    rate: Amount
+    refuted: Amount | None
     ended: SearchEnded
     probes: list[RateProbe]
 
@@ -76,8 +77,8 @@ class RateResult(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     side: Literal["query", "corpus"]
-    batch: int
-    distinct_texts: int
+    batch: Count
+    distinct_texts: Count
     hardware: str
     found: MaxRate
     circumstances: Circumstances | None = None

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from pytest_embedbench.core.bounded import Amount, Count
 from pytest_embedbench.load.circumstances import Circumstances
 
 MAX_LOGARITHM = 700.0
@@ -57,17 +58,17 @@ class SideSlowdown(msgspec.Struct, frozen=True, kw_only=True):
     result.
     """
 
-    ratio: float
-    low: float
-    high: float
-    confidence: float
-    pairs: int
-    model_ms: float
-    baseline_ms: float
-    seconds: float
+    ratio: Amount
+    low: Amount
+    high: Amount
+    confidence: Amount
+    pairs: Count
+    model_ms: Amount
+    baseline_ms: Amount
+    seconds: Amount
     stopped: Stopped
-    texts: int
-    distinct_texts: int
+    texts: Count
+    distinct_texts: Count
     samples: str = ""
 
 

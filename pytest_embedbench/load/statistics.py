@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from pytest_embedbench.core.bounded import Amount, Count
 from pytest_embedbench.load.circumstances import Circumstances
 from pytest_embedbench.load.quantiles import (
     PERCENTILES,
@@ -40,7 +41,7 @@ more texts."""
 class WarmUp(msgspec.Struct, frozen=True):
     """Requests sent before samples counted, and whether latencies had settled by then."""
 
-    requests: int
+    requests: Count
     settled: bool
 
 
@@ -51,18 +52,18 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     the share of padding in all tokens that were processed.
     """
 
-    queue_p50_ms: float | None
-    queue_p99_ms: float | None
-    batch_sizes: list[tuple[int, int]]
-    padding_share: float
+    queue_p50_ms: Amount | None
+    queue_p99_ms: Amount | None
+    batch_sizes: list[tuple[Count, Count]]
+    padding_share: Amount
 
 
 class ServerTime(msgspec.Struct, frozen=True, kw_only=True):
     """One part of an external server's time, in milliseconds a request; None where there are too few answers."""
 
-    mean_ms: float
-    p50_ms: float | None
-    p99_ms: float | None
+    mean_ms: Amount
+    p50_ms: Amount | None
+    p99_ms: Amount | None
 
 
 class ClientCost(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,8 +74,8 @@ class ClientCost(msgspec.Struct, frozen=True, kw_only=True):
     same size.
     """
 
-    cpu_share: float
-    capacity_per_s: float
+    cpu_share: Amount
+    capacity_per_s: Amount
 
 
 class Arrivals(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,10 +86,10 @@ class Arrivals(msgspec.Struct, frozen=True, kw_only=True):
     ``kept_up`` is None where the load was too short to tell.
     """
 
-    rate_per_s: float
-    seconds: float
-    lag_ms: float
-    growth: float
+    rate_per_s: Amount
+    seconds: Amount
+    lag_ms: Amount
+    growth: Amount
     kept_up: bool | None
 
 
@@ -100,22 +101,22 @@ class SideStatistics(msgspec.Struct, frozen=True, kw_only=True):
     and ``refused`` says why; every other percentile has an interval.
     """
 
-    requests: int
-    texts: int
-    own_tokens: int
-    tokens: int
-    seconds: float
-    p50_ms: float | None
-    p90_ms: float | None
-    p95_ms: float | None
-    p99_ms: float | None
-    mean_ms: float
-    max_ms: float
-    requests_per_s: float
-    texts_per_s: float
-    tokens_per_s: float
-    distinct_texts: int
-    tokens_per_text: float | None = None
+    requests: Count
+    texts: Count
+    own_tokens: Count
+    tokens: Count
+    seconds: Amount
+    p50_ms: Amount | None
+    p90_ms: Amount | None
+    p95_ms: Amount | None
+    p99_ms: Amount | None
+    mean_ms: Amount
+    max_ms: Amount
+    requests_per_s: Amount
+    texts_per_s: Amount
+    tokens_per_s: Amount
+    distinct_texts: Count
+    tokens_per_text: Amount | None = None
     """Mean number of a text's own tokens."""
     tokens_from: TokenSource | None = None
     """The least certain source of the tokens; None in results from before this was recorded."""
@@ -126,7 +127,7 @@ class SideStatistics(msgspec.Struct, frozen=True, kw_only=True):
     refused: dict[str, str] = {}
     """``p99`` -> why it is not given."""
     ended: Ended | None = None
-    unanswered: int = 0
+    unanswered: Count = 0
     """Requests of an open loop that were given up when its time was up; no other number counts them."""
     arrivals: Arrivals | None = None
     """None in a closed loop."""

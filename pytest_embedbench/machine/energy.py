@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from pytest_embedbench.core.bounded import Amount
 from pytest_embedbench.errors import install_command
 
 POWER_POLL_SECONDS = 5
@@ -28,11 +29,11 @@ class Energy(msgspec.Struct, frozen=True, kw_only=True):
     ``cpu_measured`` says whether the processor's part was measured by RAPL; otherwise it is an estimate.
     """
 
-    kwh: float
-    cpu_kwh: float
-    gpu_kwh: float
-    memory_kwh: float
-    seconds: float
+    kwh: Amount
+    cpu_kwh: Amount
+    gpu_kwh: Amount
+    memory_kwh: Amount
+    seconds: Amount
     cpu_measured: bool
 
 

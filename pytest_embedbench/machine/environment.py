@@ -13,6 +13,8 @@ from types import MappingProxyType
 
 import msgspec
 
+from pytest_embedbench.core.bounded import Count
+
 RECORDED_LIBRARIES = (
     "pytest-embedbench", "torch", "transformers", "tokenizers", "sentence-transformers", "numpy", "scipy",
     "pytrec_eval-terrier", "bm25s", "PyStemmer", "peft", "onnxruntime", "onnxruntime-gpu", "openvino",
@@ -43,8 +45,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
     hardware: str
     cpu: str
-    cores: int | None
-    memory_bytes: int | None
+    cores: Count | None
+    memory_bytes: Count | None
     driver: str
     python: str
     system: str

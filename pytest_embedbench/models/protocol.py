@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_ch
 
 import msgspec
 
+from pytest_embedbench.core.bounded import Count
 from pytest_embedbench.core.similarity import Similarity
 from pytest_embedbench.datasets.types import Role
 from pytest_embedbench.errors import ModelError
@@ -50,8 +51,8 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Facts of a loaded model; part of every result."""
 
     architecture: str = ""
-    parameters: int | None = None
-    dimensions: int | None = None
+    parameters: Count | None = None
+    dimensions: Count | None = None
     """Dimensions of a vector as it is used; of a variant, only those that are kept."""
     normalized: bool = False
     """Whether all vectors have length 1."""
@@ -59,8 +60,8 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The similarity by which documents are ranked; empty where there are no vectors."""
     precision: str = ""
     """Number format of a stored vector: ``float32``, ``int8``, ``binary``; empty where there are no vectors."""
-    bytes_per_vector: int | None = None
-    max_tokens: int | None = None
+    bytes_per_vector: Count | None = None
+    max_tokens: Count | None = None
     pooling: str = ""
     padding_side: str = ""
     attention: str = ""

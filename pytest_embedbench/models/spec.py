@@ -8,6 +8,21 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from pytest_embedbench.core.bounded import (
+    BatchTokens,
+    Dimensions,
+    FieldFloat,
+    FieldInt,
+    Parameters,
+    Price,
+    RequestsInFlight,
+    RequestsPerMinute,
+    RequestTexts,
+    Retries,
+    TextTokens,
+    TimeoutSeconds,
+    WaitSeconds,
+)
 from pytest_embedbench.core.similarity import Similarity
 from pytest_embedbench.core.thresholds import parse_duration
 from pytest_embedbench.datasets.types import Dataset, Role
@@ -85,9 +100,9 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     similarity: Similarity | None = None
     """Similarity by which documents are ranked; by default the one that the checkpoint's own files declare, else
     cosine."""
-    max_seq_length: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    max_seq_length: TextTokens | None = None
     trust_remote_code: bool = False
-    dimensions_kept: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    dimensions_kept: Dimensions | None = None
     """Dimensions of each vector that are used, from the first (Matryoshka): ``NAME@dim=128``. If the model's vectors
     have length 1, the shorter vectors are normalized to length 1 again."""
     url: str = ""
@@ -104,25 +119,25 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     encoding: WireEncoding = "float"
     """Form in which the server is asked to write vectors; base64 is a quarter of the size, but some servers have only
     float."""
-    batch_texts: Annotated[int, msgspec.Meta(ge=1)] = 32
-    batch_tokens: Annotated[int, msgspec.Meta(ge=1)] = 8192
+    batch_texts: RequestTexts = 32
+    batch_tokens: BatchTokens = 8192
     """Texts and tokens of one request, at most; tokens are counted with padding."""
-    query_parameters: dict[str, str | int | float | bool] = {}
-    document_parameters: dict[str, str | int | float | bool] = {}
+    query_parameters: dict[str, str | FieldInt | FieldFloat | bool] = {}
+    document_parameters: dict[str, str | FieldInt | FieldFloat | bool] = {}
     """Further fields of a request, by role, e.g. ``{input_type = "query"}`` for a service that takes the role so."""
     unsent: tuple[Literal["dimensions", "encoding_format"], ...] = ()
     """Fields of OpenAI's request that a service refuses. Without ``dimensions`` it chooses the number itself, and
     the definition's number is only a fact."""
-    concurrency: Annotated[int, msgspec.Meta(ge=1)] = 8
+    concurrency: RequestsInFlight = 8
     """Requests in flight at once while texts are encoded; a load profile has its own number."""
-    timeout: Annotated[float, msgspec.Meta(gt=0)] = 120.0
+    timeout: TimeoutSeconds = 120.0
     """Seconds; limit of one request."""
-    patience: str | Annotated[float, msgspec.Meta(ge=0)] = "5 min"
+    patience: str | WaitSeconds = "5 min"
     """How long a server may be loading, out of quota or stopped, without any success in between: ``90 s``, ``5 min``,
     ``1 h``, or a number of seconds."""
-    requests_per_minute: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    requests_per_minute: RequestsPerMinute | None = None
     """Pace of all requests of a session to the server."""
-    retries: Annotated[int, msgspec.Meta(ge=0)] = 100
+    retries: Retries = 100
     """Retries of all requests of a session together, at most; waits for a server that is not ready do not count."""
     hardware: str = ""
     """What the server runs on, e.g. ``NVIDIA L4``. Nobody can see it from here."""
@@ -139,15 +154,15 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     base_model: str = ""
     licence: str = ""
     architecture: str = ""
-    parameters: int | None = None
-    dimensions: int | None = None
+    parameters: Parameters | None = None
+    dimensions: Dimensions | None = None
     """Dimensions of a vector. An endpoint is asked for this number; for other models the number is a fact."""
-    max_tokens: int | None = None
+    max_tokens: TextTokens | None = None
     pooling: Literal["", "cls", "mean", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens"] = ""
     padding_side: Literal["", "left", "right"] = ""
     normalized: bool | None = None
     """Facts declared of the model: how it pools, on which side it pads, whether its vectors have length 1."""
-    matryoshka: tuple[Annotated[int, msgspec.Meta(ge=1)], ...] = ()
+    matryoshka: tuple[Dimensions, ...] = ()
     """Numbers of dimensions to which the model was trained to be cut."""
     reference: str = ""
     """Name of the model whose vectors this one should give, e.g. an endpoint's local weights."""
@@ -158,7 +173,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Company or person that makes or serves the model."""
     release_date: IsoDate = ""
     """Day of its release, e.g. ``2021-08-30``."""
-    price_per_million_tokens: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    price_per_million_tokens: Price | None = None
     """US dollars; the provider's price of a million tokens. None where there is none, as for open weights."""
     languages: tuple[str, ...] = ()
     """MTEB's codes of the languages that the model is for, e.g. ``eng-Latn``."""

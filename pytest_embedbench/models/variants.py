@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from pytest_embedbench.core.bounds import MAX_DIMENSIONS
 from pytest_embedbench.core.parsing import ParseError
 from pytest_embedbench.errors import closest
 
@@ -63,6 +64,8 @@ def parse_variant(parts: Sequence[str], own: Variant) -> Variant:
                 raise ParseError(f"two precisions ({precision} and {quantized})", "choose one of them")
             precision = quantized
         elif match := DIMENSIONS_PART.fullmatch(word):
+            if int(match[1]) > MAX_DIMENSIONS:
+                raise ParseError(f"{match[1]} dimensions", f"write at most {MAX_DIMENSIONS:,}")
             if dimensions not in {None, int(match[1])}:
                 raise ParseError(f"two numbers of dimensions ({dimensions} and {match[1]})", "choose one of them")
             dimensions = int(match[1])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
+
+from pytest_embedbench.core.bounded import Amount, Count
 
 JudgedSide = Literal["a", "b"]
 """One of the two models of a judgment."""
@@ -21,8 +23,8 @@ class JudgeTrial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     prompt_sha256: str = ""
     reply: str = ""
     """The judge's answer, verbatim."""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
 
 
 class Judgment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -38,11 +40,11 @@ class Judgment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcome: Preference
     first_shown: JudgedSide | Literal[""] = ""
     """The side whose list the judge saw first; empty if it saw both orders, or none."""
-    repeat: Annotated[int, msgspec.Meta(ge=0)] = 0
+    repeat: Count = 0
     """1 if an earlier judgment asked the same question."""
     judge: str = ""
     """The judge and its rule: ``qrels ndcg@10 margin 0.01``, ``llm gpt-5``."""
-    values: tuple[float, float] | None = None
+    values: tuple[Amount, Amount] | None = None
     """The values of a and b that a judge by measure compared."""
     top_a: tuple[str, ...] = ()
     """Ids of the documents that were compared, best first."""

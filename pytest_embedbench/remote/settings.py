@@ -8,6 +8,12 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import msgspec
 
+from pytest_embedbench.core.bounds import (
+    MAX_REQUESTS_IN_FLIGHT,
+    MAX_REQUESTS_PER_MINUTE,
+    MAX_RETRIES,
+    MAX_WAIT_SECONDS,
+)
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.remote.secret import Secret
 from pytest_embedbench.remote.variables import (
@@ -94,15 +100,18 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
             fix = "write it like https://api.openai.com/v1"
             raise ConfigurationError("endpoint", f"{self.url!r} is not an http(s) address", fix)
         self._check_tables()
-        positive = {"timeout": self.timeout, "concurrency": self.concurrency, "attempts": self.attempts}
-        for name, limit in positive.items():
-            if limit <= 0:
-                raise ConfigurationError(f"endpoint: {name}", f"{limit} is not above 0")
-        for name, limit in {"retries": self.retries, "patience": self.patience}.items():
-            if limit < 0:
-                raise ConfigurationError(f"endpoint: {name}", f"{limit} is below 0")
-        if self.requests_per_minute is not None and self.requests_per_minute <= 0:
-            raise ConfigurationError("endpoint: requests_per_minute", f"{self.requests_per_minute} is not above 0")
+        for name, most in {
+            "timeout": MAX_WAIT_SECONDS,
+            "concurrency": MAX_REQUESTS_IN_FLIGHT,
+            "attempts": MAX_RETRIES,
+            "requests_per_minute": MAX_REQUESTS_PER_MINUTE,
+        }.items():
+            limit = getattr(self, name)
+            if limit is not None and not 0 < limit <= most:  # not for NaN either
+                raise ConfigurationError(f"endpoint: {name}", f"{limit} is not above 0 and at most {most:,}")
+        for name, most in {"retries": MAX_RETRIES, "patience": MAX_WAIT_SECONDS}.items():
+            if not 0 <= (limit := getattr(self, name)) <= most:
+                raise ConfigurationError(f"endpoint: {name}", f"{limit} is below 0 or above {most:,}")
 
     def _check_tables(self) -> None:
         in_address = dict(self._address_parameters())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from pytest_embedbench.core.bounded import Amount, Count
 from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.core.files import path_digest, write_atomically
 from pytest_embedbench.core.locks import file_locked
@@ -39,10 +40,10 @@ class QueryRecord(msgspec.Struct, frozen=True, array_like=True):
     ``rank`` its rank; empty and 0 if no relevant document was ranked.
     """
 
-    scores: list[float]
+    scores: list[Amount]
     first: str = ""
     relevant: str = ""
-    rank: int = 0
+    rank: Count = 0
 
 
 class Fingerprints(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +65,7 @@ class BaselineEntry(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str] = {}
     """Other things that may change scores: number format, device, prompts, library versions."""
     metrics: list[str]
-    means: dict[str, float]
+    means: dict[str, Amount]
     queries: dict[str, QueryRecord]
     """Empty if only means are known, as for published numbers."""
 

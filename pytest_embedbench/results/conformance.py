@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pytest_embedbench.conformance.outcome import ProbeOutcome
+from pytest_embedbench.core.bounded import Amount
 from pytest_embedbench.core.decoding import DecodingError, decode_json
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     probe: str
     key: str
-    asked_at: float
+    asked_at: Amount
     outcome: ProbeOutcome
 
 

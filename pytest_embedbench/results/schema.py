@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from pytest_embedbench.core.bounded import Amount, Count
 from pytest_embedbench.datasets.types import DatasetFacts, Finding
 from pytest_embedbench.load.rates import RateResult
 from pytest_embedbench.load.ratio import SlowdownResult
@@ -46,10 +47,10 @@ class DatasetRecord(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     split: str
     fingerprint: str
-    documents: int | None = None
-    unique_texts: int | None = None
-    queries: int | None = None
-    queries_in_file: int | None = None
+    documents: Count | None = None
+    unique_texts: Count | None = None
+    queries: Count | None = None
+    queries_in_file: Count | None = None
     facts: DatasetFacts = DatasetFacts()
     findings: list[Finding] = []
 
@@ -77,11 +78,11 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     environment: Environment | None = None
     measured_on: str = ""
     """The day of the evaluation, ISO 8601, UTC."""
-    means: dict[str, float] = {}
-    depth: int = 0
-    effort: dict[str, float] = {}
-    load_seconds: float | None = None
-    peak_memory_bytes: dict[str, int] = {}
+    means: dict[str, Amount] = {}
+    depth: Count = 0
+    effort: dict[str, Amount] = {}
+    load_seconds: Amount | None = None
+    peak_memory_bytes: dict[str, Count] = {}
     profiles: dict[str, ProfileResult] = {}
     slowdowns: dict[str, SlowdownResult] = {}
     """``SHAPE against MODEL`` -> ratio of this model's times to that model's."""
@@ -97,6 +98,6 @@ class PairResult(msgspec.Struct, frozen=True, kw_only=True):
     task_name: str
     mteb_version: str | None = MTEB_VERSION
     scores: dict[str, list[dict[str, Any]]] = {}
-    evaluation_time: float | None = None
-    kg_co2_emissions: float | None = None
+    evaluation_time: Amount | None = None
+    kg_co2_emissions: Amount | None = None
     embedbench: Details

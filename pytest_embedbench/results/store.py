@@ -18,6 +18,8 @@ from pytest_embedbench.catalog.result_names import result_name
 from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.core.files import file_name, path_digest, write_atomically
 from pytest_embedbench.core.locks import file_locked
+from pytest_embedbench.core.measures import parse_measure
+from pytest_embedbench.core.parsing import ParseError
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.results.schema import ModelRecord, PairResult
 from pytest_embedbench.results.trec import dump_run, parse_run
@@ -124,12 +126,15 @@ class Store:
             ResultError: the file is not a result of this package; ``where`` names it.
         """
         try:
-            return decode_json(path.read_bytes(), PairResult)
+            result = decode_json(path.read_bytes(), PairResult)
+            for name in result.embedbench.means:
+                parse_measure(name)
         except FileNotFoundError:
             return None
-        except DecodingError as error:
+        except (DecodingError, ParseError) as error:
             problem = f"not a pytest-embedbench result: {error}"
             raise ResultError(problem, where=str(path), fix="delete it") from None
+        return result
 
     def load_run(self, path: Path, result: PairResult) -> Run | None:
         """Return the stored run, or None if it is missing or differs from the one that the result was computed from."""

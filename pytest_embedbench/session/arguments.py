@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_embedbench.core.bounds import MAX_BATCH_TOKENS, MAX_PROFILE_SECONDS
+from pytest_embedbench.core.parsing import shortened
 from pytest_embedbench.errors import ConfigurationError, needs_extra
 from pytest_embedbench.session.options import takes_value
 from pytest_embedbench.suite.find import DEFAULT_NODE, DEFAULT_SUITE
@@ -43,10 +45,12 @@ def check_options(session: EmbedSession) -> None:
     Raises:
         pytest.UsageError: a value cannot be used.
     """
-    if (tokens := session.option("batch_tokens")) is not None and tokens < 1:
-        raise pytest.UsageError(f"--embed-batch-tokens: {tokens} is not a positive number of tokens")
-    if not (seconds := session.option("profile_seconds")) > 0:
-        raise pytest.UsageError(f"--embed-profile-seconds: {seconds} is not a positive number of seconds")
+    if (tokens := session.option("batch_tokens")) is not None and not 1 <= tokens <= MAX_BATCH_TOKENS:
+        problem = f"{shortened(str(tokens))} is not a number of tokens from 1 to {MAX_BATCH_TOKENS:,}"
+        raise pytest.UsageError(f"--embed-batch-tokens: {problem}")
+    if not 0 < (seconds := session.option("profile_seconds")) <= MAX_PROFILE_SECONDS:  # not for NaN either
+        problem = f"{seconds} is not a number of seconds above 0 and at most {MAX_PROFILE_SECONDS:,.0f}"
+        raise pytest.UsageError(f"--embed-profile-seconds: {problem}")
     if session.option("energy"):
         from pytest_embedbench.machine.energy import missing_extra
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
+from pytest_embedbench.core.bounded import BatchTokens, Confidence, Slowdown
 from pytest_embedbench.core.decoding import DecodingError, decode_toml
 from pytest_embedbench.core.measures import MAIN_MEASURE
 from pytest_embedbench.core.thresholds import DEFAULT_CONFIDENCE, DEFAULT_MAX_DROP
@@ -60,7 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     fastest on this machine that keeps the vectors of the dataset's own texts."""
     conformance: bool = True
     """Test whether each model is what it is said to be, before its first dataset."""
-    batch_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    batch_tokens: BatchTokens | None = None
     """Tokens in one batch of the encode loop, padding included; absent: on a large corpus the fastest number
     (``engine/tuning.py``), else ``DEFAULT_BATCH_TOKENS`` of ``encode/batch_budget.py``."""
 
@@ -86,9 +87,9 @@ class RegressionTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     metrics: list[str] = msgspec.field(default_factory=lambda: [str(MAIN_MEASURE)])
     max_drop: Annotated[float, msgspec.Meta(ge=0, le=1)] = DEFAULT_MAX_DROP
     """Largest drop of a mean that passes even if it is significant; absolute, not a percentage."""
-    confidence: Annotated[float, msgspec.Meta(gt=0, lt=1)] = DEFAULT_CONFIDENCE
+    confidence: Confidence = DEFAULT_CONFIDENCE
     """1 minus the chance of any false alarm in a run; for speed, the confidence of each interval."""
-    max_slowdown: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    max_slowdown: Slowdown | None = None
     """Largest ratio of a model's time to that of ``speed_against`` that passes."""
     speed_against: str = ""
     """The model that all others are timed against."""

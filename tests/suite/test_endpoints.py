@@ -114,7 +114,7 @@ DEFINITIONS = {
     "twice in the address": (WHOLE.replace("/v1", "/v1?a=1&a=2"), "models.m.url: the address has a twice", "leave out"),
     "no duration": (WHOLE + "patience = '5 minutes'", "models.m.patience: '5 minutes' is not a duration", "write it as '5 min', in s, min, h"),
     "negative patience": (WHOLE + "patience = -1", "models.m.patience", "give float >= 0.0"),
-    "no pace": (WHOLE + "requests_per_minute = 0", "models.m.requests_per_minute", "give float > 0.0"),
+    "no pace": (WHOLE + "requests_per_minute = 0", "models.m.requests_per_minute", "give float >= 0.01"),
     "a role's field": (WHOLE + "input_type = 'query'", "unknown key 'input_type'", "a field of the request that says the role is written query_parameters"),
     "another name": (WHOLE + "rpm = 3", "unknown key 'rpm'", "did you mean 'requests_per_minute'?"),
     "hardware of another kind": ("[models.m]\nhub = 'o/m'\nhardware = 'L4'", "models.m.hardware: is for endpoints", "add kind"),

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding, Transformer
 
+from pytest_embedbench.core.bounds import MAX_TEXT_TOKENS
 from pytest_embedbench.models.fast.attention import PackedRow
 from pytest_embedbench.models.fast.packed import ROW_FEATURE, Packing
 from pytest_embedbench.models.local.text_tokenizer import TextTokenizer, token_ids
@@ -127,7 +128,7 @@ class Static:
 
     @property
     def facts(self) -> dict[str, Any]:
-        max_tokens = int(self._max_tokens) if self._max_tokens < math.inf else None
+        max_tokens = int(self._max_tokens) if self._max_tokens <= MAX_TEXT_TOKENS else None
         return {"architecture": StaticEmbedding.__name__, "pooling": "mean", "max_tokens": max_tokens}
 
     def prepare(self, texts: Sequence[str], prompt: str) -> list[PreparedText]:

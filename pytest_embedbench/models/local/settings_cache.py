@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 from tokenizers import Tokenizer
 
+from pytest_embedbench.core.bounded import Amount, Count
 from pytest_embedbench.core.files import path_digest
 from pytest_embedbench.models.checkpoint import DEFAULT_CUT_TOKENS
 from pytest_embedbench.models.sample_texts import SAMPLE_TEXTS
@@ -28,13 +29,13 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a configuration that ``bert.py`` uses; fields have transformers' names."""
 
     model_type: str
-    hidden_size: int
-    num_attention_heads: int
-    num_hidden_layers: int
-    vocab_size: int
-    max_position_embeddings: int
-    layer_norm_eps: float
-    pad_token_id: int | None
+    hidden_size: Count
+    num_attention_heads: Count
+    num_hidden_layers: Count
+    vocab_size: Count
+    max_position_embeddings: Count
+    layer_norm_eps: Amount
+    pad_token_id: Count | None
 
 
 class FastTokenizer(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,10 +43,10 @@ class FastTokenizer(msgspec.Struct, frozen=True, kw_only=True):
 
     rust: str
     """The tokenizer inside it, written as JSON by the tokenizers library."""
-    max_length: int
+    max_length: Count
     padding_side: str
     truncation_side: Literal["left", "right"]
-    special_ids: list[int]
+    special_ids: list[Count]
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
