@@ -43,6 +43,10 @@ class WorkSettings:
     fail_fast: bool = False
     """Whether a pair's evaluation ends once one of its quality limits is proven missed."""
 
+    def may_reuse(self, stored_at: float) -> bool:
+        """Whether a result stored at this time (Unix, seconds) may be used again."""
+        return self.reuse or stored_at >= self.fresh_since
+
 
 @dataclass(frozen=True)
 class PairWork:

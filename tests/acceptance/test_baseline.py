@@ -455,7 +455,7 @@ def test_the_verdict_goes_to_junit_and_no_entry_does(kept: Project) -> None:
 
 LOG = """
     import os
-    import pytest_embedbench.engine.workbench as workbench
+    import pytest_embedbench.engine.evaluations as evaluations
     import pytest_embedbench.results.baseline as baseline
 
     def logged(name, function):
@@ -465,7 +465,7 @@ LOG = """
             return function(*arguments, **keywords)
         return call
 
-    workbench.evaluate = logged("evaluate", workbench.evaluate)
+    evaluations.evaluate = logged("evaluate", evaluations.evaluate)
     baseline.write_atomically = logged("write", baseline.write_atomically)
 """
 

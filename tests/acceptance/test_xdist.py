@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LOG = """
     import os, pathlib
     import pytest_embedbench.reports.cards.write as cards
-    import pytest_embedbench.engine.workbench as workbench
+    import pytest_embedbench.engine.evaluations as evaluations
 
     def logged(name, function):
         def call(*arguments, **keywords):
@@ -26,7 +26,7 @@ LOG = """
             return function(*arguments, **keywords)
         return call
 
-    workbench.evaluate = logged("evaluate", workbench.evaluate)
+    evaluations.evaluate = logged("evaluate", evaluations.evaluate)
     cards.write_cards = logged("cards", cards.write_cards)
 """
 
@@ -146,7 +146,7 @@ WATCHED = """
     import contextlib, json, os, pathlib, time
     import pytest_embedbench.machine.device_lock as device_lock
     import pytest_embedbench.engine.profiles as profiles
-    import pytest_embedbench.engine.workbench as workbench
+    import pytest_embedbench.engine.evaluations as evaluations
 
     FOLDER = pathlib.Path(os.environ["WATCHED"])
 
@@ -168,7 +168,7 @@ WATCHED = """
         return call
 
     for owner, name, kind in (
-        (workbench.Workbench, "_evaluate", "evaluation"),
+        (evaluations.Evaluator, "evaluate", "evaluation"),
         (profiles.Profiler, "profile", "load"),
         (profiles.Profiler, "slowdown", "load"),
     ):
