@@ -70,8 +70,9 @@ def noisy(model: SentenceTransformerModel | Broken, size: float) -> Broken:
 
     def change(broken: Broken, vectors: np.ndarray, _: Sequence[PreparedText], __: Role) -> np.ndarray:
         noise = np.random.default_rng(next(broken.calls)).normal(size=vectors.shape)
-        moved = vectors + size * noise / np.linalg.norm(noise, axis=1, keepdims=True)
-        return (moved / np.linalg.norm(moved, axis=1, keepdims=True)).astype(np.float32)
+        moved: np.ndarray = vectors + size * noise / np.linalg.norm(noise, axis=1, keepdims=True)
+        moved /= np.linalg.norm(moved, axis=1, keepdims=True)
+        return moved.astype(np.float32)
 
     return Broken(model, change, device=SERVED_DEVICE, dtype="")
 
