@@ -53,7 +53,10 @@ def _definition(model: NamedModel, suite: Path | None) -> Iterator[str]:
     in_pyproject = suite is not None and suite.name == "pyproject.toml"
     table = "[tool.embedbench.define.models.served]" if in_pyproject else "[models.served]"
     file = display_path(suite) if suite else SUITE_NAME
-    yield f"{model.alias} has no definition yet: put this into {file}, add the key, and use --embed-model=served"
+    yield (
+        f"{model.alias} has no definition yet: put this into {file}, add what the fix or note above says, and use "
+        "--embed-model=served"
+    )
     yield f"  {table}"
     for key, text in (("kind", "endpoint"), ("url", model.spec.url), ("model", model.spec.model)):
         yield f"  {key} = {json.dumps(text, ensure_ascii=False)}"

@@ -86,7 +86,9 @@ def test_a_key_for_a_model_named_by_its_address_comes_with_the_definition(projec
     with ToyEndpoint(takes_two) as server:
         noted = project.run(f"--embed-model={server.url}#toy", *options)
         start = next(index for index, line in enumerate(noted.outlines) if "has no definition yet" in line)
-        assert noted.outlines[start].endswith(f": put this into {suite}, add the key, and use --embed-model=served")
+        assert noted.outlines[start].endswith(
+            f"{suite}, add what the fix or note above says, and use --embed-model=served"
+        )
         definition = [line.strip() for line in noted.outlines[start + 1 : start + 5]]
         assert definition[1:] == ['kind = "endpoint"', f'url = "{server.url}"', 'model = "toy"']
         project.write(suite, "\n".join([begins, *definition, "batch_texts = 2"]))
