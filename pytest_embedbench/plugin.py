@@ -15,6 +15,7 @@ from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.session.arguments import check_options, check_root_folder, choose_arguments
 from pytest_embedbench.session.fixtures import embed_dataset, embed_evaluation, embed_model, embed_pair, embed_profile
 from pytest_embedbench.session.options import add_options
+from pytest_embedbench.session.paths import OUTPUT_FOLDER
 from pytest_embedbench.session.state import KEY, EmbedSession
 from pytest_embedbench.session.suites import marker_arguments
 from pytest_embedbench.suite.find import DEFAULT_NODE, DEFAULT_SUITE, SUITE_NAME, is_suite
@@ -70,6 +71,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(BaselineUpdate(config), "embedbench-update-baseline")
     check_options(session)
     choose_arguments(session)
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    # Results hold no tests, and another user's, who ran the suite in the same checkout, may be unreadable.
+    return True if collection_path.name == OUTPUT_FOLDER.name and collection_path.is_dir() else None
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -7,7 +7,7 @@ import os
 import re
 import tempfile
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,22 +22,38 @@ def write_atomically(path: Path, content: str) -> None:
 
     The folder is created if it does not exist. Temporary files that killed processes have left in it are removed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Renaming is atomic only within one file system, so the temporary file lies beside the target.
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=PART_PREFIX, suffix=PART_SUFFIX)
+    write_together({path: content}, lambda: None)
+
+
+def write_together(contents: Mapping[Path, str], before: Callable[[], None]) -> None:
+    """Write files of one folder as ``write_atomically`` does, all of them or, where the disk is full, none.
+
+    ``before`` is called when all are written, before the first has its name.
+    """
+    parts: dict[Path, str] = {}
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(content)
-            file.flush()
-            # Otherwise some file systems, after a crash, have the new name on an empty file.
-            os.fsync(file.fileno())
-            now = os.fstat(file.fileno()).st_mtime
-        os.chmod(temporary, 0o644)  # noqa: PTH101 - mkstemp creates files that only their owner can read
-        os.replace(temporary, path)  # noqa: PTH105
-        _remove_old_parts(path.parent, now)
-    except BaseException:  # also Ctrl-C: nobody else would remove the temporary file
-        os.unlink(temporary)  # noqa: PTH108
+        for path, content in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Renaming is atomic only within one file system, so the temporary file lies beside the target.
+            handle, parts[path] = tempfile.mkstemp(dir=path.parent, prefix=PART_PREFIX, suffix=PART_SUFFIX)
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                file.write(content)
+                file.flush()
+                # Otherwise some file systems, after a crash, have the new name on an empty file.
+                os.fsync(file.fileno())
+                now = os.fstat(file.fileno()).st_mtime
+            os.chmod(parts[path], 0o644)  # noqa: PTH101 - mkstemp creates files that only their owner can read
+        before()
+        for path, part in parts.items():
+            os.replace(part, path)  # noqa: PTH105
+    except BaseException:  # also Ctrl-C: nobody else would remove the temporary files
+        for part in parts.values():
+            with suppress(FileNotFoundError):  # it has its name already
+                os.unlink(part)  # noqa: PTH108
         raise
+    for folder in {path.parent for path in contents}:
+        with suppress(OSError):  # one in which this user may write, but not look
+            _remove_old_parts(folder, now)
 
 
 def _remove_old_parts(folder: Path, now: float) -> None:

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import math
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from pytest_embedbench.core.waits import waiting_for
+from pytest_embedbench.errors import EmbedbenchError
 
 try:
     import fcntl
@@ -34,8 +36,41 @@ MAX_AGE_SECONDS = 86_400
 """Seconds after which a lock file that nobody holds is one of a process that was killed."""
 
 
-class LockTimeoutError(Exception):
+class LockTimeoutError(TimeoutError):
     """Another process holds a lock for longer than the caller waits."""
+
+
+class LockError(EmbedbenchError):
+    """A lock's file can be neither made nor opened; the message names it."""
+
+
+@contextmanager
+def machine_locked(
+    name: str, what: str, *, shared: bool = False, seconds: float = math.inf, folder: Path | None = None
+) -> Iterator[None]:
+    """Hold a lock of this machine, whose file is in the system's temporary folder, while the block runs.
+
+    Args:
+        name: name of the lock, with one of ``SUFFIXES``; a file name.
+        what: what is waited for, in words.
+        shared: whether others may hold it too, as long as they share it.
+        seconds: how long to wait at most.
+        folder: folder of the file; the system's temporary folder by default.
+
+    Raises:
+        LockTimeoutError: another process has held it for so many ``seconds``.
+        LockError: its file can be neither made nor opened.
+    """
+    path = (folder or Path(tempfile.gettempdir())) / f"{PREFIX}{name}"
+    with ExitStack() as held:
+        try:
+            held.enter_context(file_locked(path, what, shared=shared, seconds=seconds))
+        except LockTimeoutError:
+            raise
+        except OSError as error:
+            fix = "have it removed by its owner, or choose a temporary folder of your own: TMPDIR=FOLDER"
+            raise LockError(f"cannot be locked: {error.strerror}", where=str(path), fix=fix) from None
+        yield
 
 
 @contextmanager
@@ -50,7 +85,7 @@ def file_locked(path: Path, what: str, *, shared: bool = False, seconds: float =
 
     Raises:
         LockTimeoutError: another process has held it for so many ``seconds``.
-        OSError: the file cannot be made.
+        OSError: the file can be neither made nor opened.
     """
     if fcntl is None:  # pragma: no cover - Windows
         with _library_lock(path, what, seconds):
@@ -123,7 +158,9 @@ def _open(path: Path) -> int:
         except FileNotFoundError:
             # Exclusively, for the same reason: another user may make the file in between.
             with suppress(FileExistsError):
-                return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o644)
+                handle = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o644)
+                os.fchmod(handle, 0o644)  # whatever the umask: other users could not open it
+                return handle
 
 
 def remove_old_locks(folder: Path) -> None:

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from pytest_embedbench.core.locks import PREFIX, file_locked
+from pytest_embedbench.core.locks import machine_locked
 
 
 @contextmanager
@@ -33,6 +32,9 @@ def hold_devices(
         alone: whether to hold them exclusively, rather than shared with others.
         session: the session whose locks they are; "" for those of the machine.
         what: what is waited for, in words.
+
+    Raises:
+        LockError: the file of a lock can be neither made nor opened.
     """
     with ExitStack() as held:
         for name in sorted(set(map(physical_name, devices))):
@@ -63,15 +65,14 @@ def hold_lock(name: str, *, alone: bool, what: str, folder: Path | None = None) 
         what: what is waited for, in words.
         folder: folder of the lock's files; the system's temporary folder by default.
     """
-    base = folder or Path(tempfile.gettempdir())
     safe = re.sub(r"[^\w.-]", "-", name)
-    gate, room = base / f"{PREFIX}{safe}.gate", base / f"{PREFIX}{safe}.room"
+    gate, room = f"{safe}.gate", f"{safe}.room"
     if alone:
-        with file_locked(gate, what), file_locked(room, what):
+        with machine_locked(gate, what, folder=folder), machine_locked(room, what, folder=folder):
             yield
         return
     with ExitStack() as held:
         # The gate is only passed through: it stays closed while another process waits for the room exclusively.
-        with file_locked(gate, what):
-            held.enter_context(file_locked(room, what, shared=True))
+        with machine_locked(gate, what, folder=folder):
+            held.enter_context(machine_locked(room, what, shared=True, folder=folder))
         yield

@@ -7,7 +7,6 @@ decimals, and so are the scores that are compared with them, so that an unchange
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +16,7 @@ import msgspec
 from pytest_embedbench.core.bounded import Amount, Count
 from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.core.files import path_digest, write_atomically
-from pytest_embedbench.core.locks import file_locked
+from pytest_embedbench.core.locks import machine_locked
 from pytest_embedbench.errors import BaselineError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -252,9 +251,9 @@ def update_file(path: Path, entries: Sequence[BaselineEntry]) -> list[str]:
     Raises:
         ConfigurationError: the existing file is not a baseline.
         BaselineError: the file cannot be read or written.
+        LockError: it cannot be locked.
     """
-    lock = Path(tempfile.gettempdir()) / f"embedbench-baseline-{path_digest(path)}.lock"
-    with file_locked(lock, "another process that writes the baseline"):
+    with machine_locked(f"baseline-{path_digest(path)}.lock", "another process that writes the baseline"):
         return _update_file(path, entries)
 
 

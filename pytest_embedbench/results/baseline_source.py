@@ -14,6 +14,7 @@ from pytest_embedbench.results.baseline import Baseline, parse_baseline
 
 GIT_TIMEOUT = 60
 """Seconds; a repository that fetches missing objects from its remote may wait for the network."""
+FIX_UNREADABLE = "make it readable for you, or give another file"
 FIRST_BASELINE = (
     "write the baseline with pytest --embed-update-baseline, and commit it to {ref}; a change that brings the first "
     "baseline is tested without this option, against the file beside its suite"
@@ -53,7 +54,9 @@ class BaselineSource(msgspec.Struct, frozen=True):
             fix = "create it with pytest --embed-update-baseline and commit it"
             raise ConfigurationError(self.where, f"no such baseline: {self.path}", fix) from None
         except OSError as error:
-            raise ConfigurationError(self.where, f"{self.path} cannot be read: {error.strerror}") from None
+            raise ConfigurationError(
+                self.where, f"{self.path} cannot be read: {error.strerror}", FIX_UNREADABLE
+            ) from None
 
     def _from_git(self) -> bytes:
         fix = "write GIT-REF:PATH, the path as seen from the repository's root (or ./PATH from here)"

@@ -7,7 +7,7 @@ import hashlib
 import io
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +16,8 @@ import msgspec
 
 from pytest_embedbench.catalog.result_names import result_name
 from pytest_embedbench.core.decoding import DecodingError, decode_json
-from pytest_embedbench.core.files import file_name, path_digest, write_atomically
-from pytest_embedbench.core.locks import file_locked
+from pytest_embedbench.core.files import file_name, path_digest, write_together
+from pytest_embedbench.core.locks import machine_locked
 from pytest_embedbench.core.measures import parse_measure
 from pytest_embedbench.core.parsing import ParseError
 from pytest_embedbench.errors import ResultError
@@ -77,8 +77,11 @@ class Store:
         Raises:
             ResultError: it cannot be written; ``where`` names the store, so that all such errors are one cause.
         """
+        self._write_together({path: content}, lambda: None)
+
+    def _write_together(self, contents: Mapping[Path, str], before: Callable[[], None]) -> None:
         try:
-            write_atomically(path, content)
+            write_together(contents, before)
         except OSError as error:
             raise self._unwritable(error) from None
 
@@ -115,15 +118,15 @@ class Store:
     def locked(self, path: Path) -> Iterator[None]:
         """Hold the pair's lock: a second process waits, and can then use the result of the first."""
         # In the temporary folder, so that no lock file is left among the results.
-        lock = Path(tempfile.gettempdir()) / f"embedbench-{path_digest(path)}.lock"
-        with file_locked(lock, f"another process that works on {path.parent.parent.name}, {path.stem}"):
+        what = f"another process that works on {path.parent.parent.name}, {path.stem}"
+        with machine_locked(f"{path_digest(path)}.lock", what):
             yield
 
     def load(self, path: Path) -> PairResult | None:
         """Return the stored result, or None if there is none.
 
         Raises:
-            ResultError: the file is not a result of this package; ``where`` names it.
+            ResultError: the file cannot be read, or is not a result of this package; ``where`` names it.
         """
         try:
             result = decode_json(path.read_bytes(), PairResult)
@@ -131,6 +134,9 @@ class Store:
                 parse_measure(name)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            fix = "make it readable for you, or choose another folder with --embed-results"
+            raise ResultError(f"cannot be read: {error.strerror}", where=str(path), fix=fix) from None
         except (DecodingError, ParseError) as error:
             problem = f"not a pytest-embedbench result: {error}"
             raise ResultError(problem, where=str(path), fix="delete it") from None
@@ -154,10 +160,20 @@ class Store:
             return {}
         text = dump_run(run, tag)
         run_path, query_path = path.with_suffix(".run.trec"), path.with_suffix(".per-query.jsonl")
+        digest = _sha256(text)
         # Before the result, so that a result on disk always has its evidence.
-        self.write(run_path, text)
-        self.write(query_path, dump_per_query(scores))
-        return {"run": run_path.name, "run_sha256": _sha256(text), "per_query": query_path.name}
+        contents = {run_path: text, query_path: dump_per_query(scores)}
+        self._write_together(contents, lambda: self._withdraw(path, digest))
+        return {"run": run_path.name, "run_sha256": digest, "per_query": query_path.name}
+
+    def _withdraw(self, path: Path, digest: str) -> None:
+        """Remove a result whose run is about to be replaced by another one: it must never stand beside it."""
+        try:
+            stored = self.load(path)
+        except ResultError:  # nothing of ours, and replaced in a moment
+            return
+        if stored and stored.embedbench.evidence.run_sha256 not in {"", digest}:
+            path.unlink()
 
     def save_samples(self, path: Path, shape: str, side: str, samples: Sequence[Sample]) -> str:
         """Write raw latency samples as CSV; return the file's name. A queue time known only to the server is empty."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +21,11 @@ NOT_RUN = "not run: see "
 
 FOLDER_KEY = "embedbench_causes"
 """Key in xdist's ``workerinput`` under which the controller names the folder."""
+
+FOLDER_PREFIX = "pytest-embedbench-"
+"""Beginning of the folder's name."""
+MAX_AGE_SECONDS = 7 * 86_400
+"""Seconds after which a folder is one of a session that was killed."""
 
 LAST_FAILED = "cache/lastfailed"
 """Key of pytest's cache under which the node ids for ``--lf`` stand; written when the session ends."""
@@ -45,7 +51,8 @@ class Causes:
     def pytest_configure_node(self, node: Any) -> None:
         """Name the folder to an xdist worker before it starts; the first worker that needs it makes it."""
         if self._folder is None:
-            folder = self._folder = Path(tempfile.gettempdir()) / f"pytest-embedbench-{os.urandom(8).hex()}"
+            _remove_old_folders(Path(tempfile.gettempdir()))
+            folder = self._folder = Path(tempfile.gettempdir()) / f"{FOLDER_PREFIX}{os.urandom(8).hex()}"
             self._config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         node.workerinput[FOLDER_KEY] = str(self._folder)
 
@@ -83,3 +90,10 @@ class Causes:
                 os.link(draft, path)
             return path.read_text(encoding="utf-8")
         return node_id
+
+
+def _remove_old_folders(folder: Path) -> None:
+    for path in folder.glob(f"{FOLDER_PREFIX}*"):
+        with suppress(OSError):  # it is another user's, or another session removes it
+            if time.time() - path.lstat().st_mtime > MAX_AGE_SECONDS:
+                shutil.rmtree(path)

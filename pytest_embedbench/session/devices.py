@@ -36,20 +36,29 @@ def held_for(item: pytest.Item, session: EmbedSession, *, alone: bool) -> Iterat
     """Hold the locks that an item needs, while the block runs.
 
     What measures a load (``alone``) waits for other sessions' measurements, and then for the items of the other
-    workers of its session; these wait for it, and for no other session.
+    workers of its session; these wait for it, and for no other session. Where a lock cannot be taken, the block runs
+    all the same, and the item reports ``session.lock_error``.
     """
+    from pytest_embedbench.core.locks import LockError
     from pytest_embedbench.machine.device_lock import hold_devices
 
     devices = session_devices(session, item.session.items)
     _ = session.progress  # shows waits from now on
     with ExitStack() as held:
-        if alone:
-            held.enter_context(hold_devices(devices, alone=True))
-        if session.shares_device:
-            run = item.config.workerinput["testrunuid"]  # type: ignore[attr-defined]
-            others = "tests of this session's other workers" if alone else "a load profile of this session"
-            held.enter_context(hold_devices(devices, alone=alone, session=run, what=others))
-        yield
+        try:
+            if alone:
+                held.enter_context(hold_devices(devices, alone=True))
+            if session.shares_device:
+                run = item.config.workerinput["testrunuid"]  # type: ignore[attr-defined]
+                others = "tests of this session's other workers" if alone else "a load profile of this session"
+                held.enter_context(hold_devices(devices, alone=alone, session=run, what=others))
+        except LockError as error:
+            # What measures nothing runs without the lock. To pytest, an exception here would be a fault of its own.
+            session.lock_error = error if alone else None
+        try:
+            yield
+        finally:
+            session.lock_error = None
 
 
 def _suite_of(item: pytest.Item) -> Suite | None:

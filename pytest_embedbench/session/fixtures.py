@@ -80,9 +80,12 @@ def embed_evaluation(embed_pair: BoundPair, request: pytest.FixtureRequest) -> E
 
 
 @pytest.fixture
-def embed_profile(embed_pair: BoundPair) -> Callable[[str], ProfileResult]:
+def embed_profile(embed_pair: BoundPair, request: pytest.FixtureRequest) -> Callable[[str], ProfileResult]:
     """Function that measures a load, "b1 c16" or "b1 r50"; its result has .query.p50_ms, .corpus.p99_ms and so on."""
     from pytest_embedbench.load.shape import parse_shape
+
+    if error := request.config.stash[KEY].lock_error:
+        raise error
 
     def measure(shape: str) -> ProfileResult:
         parsed = parse_shape(shape)

@@ -72,6 +72,8 @@ class VerdictItem(pytest.Item):
         session = self.config.stash[KEY]
         bench = session.workbench(self.suite.settings)
         try:
+            if session.lock_error:
+                raise session.lock_error
             verdict, path, reused, cause = self.verdict(session)
         except EmbedbenchError as error:
             # A failed check in the table too: without a row it would look as if the check did not exist.
@@ -130,8 +132,7 @@ class VerdictItem(pytest.Item):
         if isinstance(excinfo.value, (CheckFailed, EmbedbenchError)):
             # With --tb=line a message stands alone; the short summary has the node id before it, and little room.
             alone = self.config.getoption("tbstyle", "") == "line"
-            own = f"model {self.model.alias!r}: "  # the node id says it already
-            return without_traceback(excinfo, self.path, one_line=f"{self.about}: " if alone else "", own=own)
+            return without_traceback(excinfo, self.path, one_line=f"{self.about}: " if alone else "")
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:

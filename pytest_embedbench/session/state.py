@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_embedbench.engine.comparisons import Family
     from pytest_embedbench.engine.pair_work import WorkSettings
     from pytest_embedbench.engine.workbench import Workbench
-    from pytest_embedbench.errors import ConfigurationError
+    from pytest_embedbench.errors import ConfigurationError, EmbedbenchError
     from pytest_embedbench.results.baseline import Baseline
     from pytest_embedbench.results.baseline_source import BaselineSource
     from pytest_embedbench.suite.tables import Settings
@@ -43,6 +43,8 @@ class EmbedSession:
         """Whether this is an xdist worker of a session with load profiles: ordinary tests then wait for them too."""
         self.devices: frozenset[str] = frozenset()
         """Devices on which the session's models run, as torch names them; empty until ``session_devices`` is called."""
+        self.lock_error: EmbedbenchError | None = None
+        """Why the item that runs now, and measures a load, is not alone on its device; it does not run then."""
         self.baselines: dict[BaselineSource, Baseline] = {}
         self.families: dict[Path, Family] = {}
         """Comparisons with a baseline that are corrected together, by the path of their suite."""

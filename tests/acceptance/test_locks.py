@@ -59,3 +59,33 @@ def test_only_what_measures_waits_for_a_profile_and_says_so(
     assert lines == [], "encoding for quality waits for no profile"
     project.run("-k", "budget", *options).assert_outcomes(passed=1, deselected=1)
     assert lines[0] == "waiting for another load profile on this machine, 1 s"
+
+
+def test_a_lock_that_cannot_be_opened_is_one_failure_of_what_measures(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locks = project.folder / "locks"
+    locks.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(locks))
+    gate = locks / "embedbench-cpu.gate"
+    gate.symlink_to(gate)  # to root no file is forbidden
+    project.suite(
+        "recall@1 >= 0.5",
+        more="""
+        [[checks]]
+        profile = "b1 c1"
+        budget = ["query mean <= 60 s", "query p50 <= 60 s"]
+        """,
+    )
+    result = project.run("--embed-profile-seconds=0.05")
+    result.assert_outcomes(passed=1, failed=1, skipped=1)
+    result.stdout.fnmatch_lines([f"*{gate}: cannot be locked: *", "*fix: *TMPDIR=FOLDER"])
+    assert "INTERNALERROR" not in project.text(result)
+
+
+def test_results_of_others_are_not_searched_for_tests(project: Project) -> None:
+    project.suite("recall@1 >= 0.5")
+    project.write("embedbench-out/results/conftest.py", "raise PermissionError")
+    project.write("embedbench-out/results/test_it.py", "def test_it(): raise PermissionError")
+    result = project.run()
+    result.assert_outcomes(passed=1)

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pytest_embedbench.core.files import MAX_PART_SECONDS, exists, is_folder, user_path, write_atomically
+from pytest_embedbench.core.files import (
+    MAX_PART_SECONDS,
+    exists,
+    is_folder,
+    user_path,
+    write_atomically,
+    write_together,
+)
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -61,3 +68,46 @@ def test_links_in_a_circle_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "b").symlink_to(tmp_path / "a")
     assert not exists(user_path("a", tmp_path))
     assert not is_folder(user_path("a/c", tmp_path))
+
+
+def test_an_interrupt_after_the_renaming_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = os.replace
+
+    def interrupted(source: str, target: Path) -> None:
+        rename(source, target)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "a.txt", "new")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_that_cannot_be_listed_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", forbidden)
+    write_atomically(tmp_path / "a.txt", "new")
+    monkeypatch.undo()
+    assert (tmp_path / "a.txt").read_text("utf-8") == "new"
+
+
+def test_files_that_belong_together_are_all_written_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    write_atomically(one, "old")
+    synced: list[int] = []
+
+    def full(handle: int) -> None:
+        synced.append(handle)
+        if len(synced) == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_together({one: "new", two: "new"}, one.unlink)
+    monkeypatch.undo()
+    assert one.read_text("utf-8") == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["one"]
+    write_together({one: "new", two: "new"}, one.unlink)
+    assert {entry.name: entry.read_text("utf-8") for entry in tmp_path.iterdir()} == {"one": "new", "two": "new"}

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_embedbench.core import waits
-from pytest_embedbench.core.locks import MAX_AGE_SECONDS, LockTimeoutError, file_locked, remove_old_locks
+from pytest_embedbench.core.locks import (
+    MAX_AGE_SECONDS,
+    LockError,
+    LockTimeoutError,
+    file_locked,
+    machine_locked,
+    remove_old_locks,
+)
 from pytest_embedbench.core.waits import ANNOUNCER
 
 if TYPE_CHECKING:
@@ -124,3 +131,28 @@ def test_a_lock_file_of_another_user_can_be_held(tmp_path: Path) -> None:
     os.chown(lock, 65534, 65534)
     with file_locked(lock, "nobody", seconds=0.0):
         pass
+
+
+def test_a_lock_file_can_be_opened_by_all_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        with file_locked(tmp_path / "lock", "nobody"):
+            assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o644
+    finally:
+        os.umask(before)
+
+
+def test_a_lock_that_cannot_be_opened_is_an_error_that_names_it(tmp_path: Path) -> None:
+    file = tmp_path / "embedbench-mine.lock"
+    file.symlink_to(file)  # to root no file is forbidden
+    with pytest.raises(LockError) as raised, machine_locked("mine.lock", "nobody", folder=tmp_path):
+        pass
+    assert raised.value.where == str(file)
+    assert raised.value.problem.startswith("cannot be locked: ")
+    assert "TMPDIR" in raised.value.fix
+
+
+def test_an_error_of_the_locked_work_is_its_own(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="of the work"), machine_locked("mine.lock", "nobody", folder=tmp_path):
+        raise OSError("of the work")
+    assert not list(tmp_path.iterdir())

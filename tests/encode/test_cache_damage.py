@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_embedbench.core.locks import file_locked
 from pytest_embedbench.encode import cache_file
 
 if TYPE_CHECKING:
@@ -219,3 +220,13 @@ def test_of_two_that_find_the_damage_only_one_replaces_the_file(desk: Desk, fill
     second.file.move_aside()
     assert second.file.path.name == "vectors-1-0002.sqlite"
     assert desk.run(["new"], second)[1].encoded == []
+
+
+def test_a_lock_that_another_process_keeps_switches_the_cache_off(
+    desk: Desk, filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_file, "BUSY_SECONDS", 0.0)
+    with file_locked(filled.with_name("vectors-1.lock"), "nobody"):
+        assert encoded(desk) == len(TEXTS)
+    assert OFF.fullmatch(desk.notes[0])
+    assert encoded(desk) == 0

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_embedbench.load.clients.calibration import capacity_per_s, null_server
+from pytest_embedbench.load.clients.calibration import NULL_SERVER, capacity_per_s, null_server
 from pytest_embedbench.load.clients.http import ConnectionLostError, HttpClient
 from pytest_embedbench.load.clients.null_server import answer as null_answer
 from tests.load.conftest import answer
@@ -152,3 +155,14 @@ def test_what_the_client_can_do_is_measured() -> None:
         rate = asyncio.run(capacity_per_s(url, BODY, lambda answer: seen.append(len(answer.content)), 4))
     assert rate > 0
     assert set(seen) == {len(null_answer(2, 5).partition(b"\r\n\r\n")[2])}
+
+
+def test_the_null_server_leaves_interrupts_to_pytest_and_ends_with_it() -> None:
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-I", str(NULL_SERVER), "1", "1"]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdout
+        assert int(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)  # closes its standard input
+    assert (process.returncode, errors) == (0, b"")

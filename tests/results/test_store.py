@@ -96,7 +96,7 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path: Path) -> None:
     code = f"""
 import os, signal
 from pathlib import Path
-from pytest_embedbench.results.store import write_atomically
+from pytest_embedbench.core.files import write_atomically
 os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
 write_atomically(Path({str(path)!r}), "new" * 100_000)
 """
@@ -168,6 +168,14 @@ def test_a_file_that_is_no_result_is_named(tmp_path: Path, content: bytes) -> No
         Store(tmp_path).load(path)
 
 
+def test_a_result_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "facts.json").mkdir()
+    with pytest.raises(ResultError, match="cannot be read: ") as raised:
+        Store(tmp_path).load(tmp_path / "facts.json")
+    assert raised.value.where == str(tmp_path / "facts.json")
+    assert "--embed-results" in raised.value.fix
+
+
 def test_no_file_is_no_result(tmp_path: Path) -> None:
     assert Store(tmp_path).load(tmp_path / "facts.json") is None
     assert list(Store(tmp_path / "nowhere").results()) == []
@@ -187,6 +195,27 @@ def test_a_run_is_only_loaded_if_it_is_the_one_meant(tmp_path: Path, result: Pai
     assert store.load_run(path, known) is None, "not even text"
     (tmp_path / "facts.run.trec").unlink()
     assert store.load_run(path, known) is None, "gone"
+
+
+def test_a_result_never_stands_beside_the_run_of_another(
+    tmp_path: Path, result: PairResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, path = Store(tmp_path), tmp_path / "facts.json"
+    run, scores = Run({"q": [("d", 0.1)]}), {"ndcg@10": {"q": 0.5}}
+    evidence = msgspec.structs.replace(result.embedbench.evidence, **store.save_ranking(path, run, scores, "org/model"))
+    store.save(
+        path, msgspec.structs.replace(result, embedbench=msgspec.structs.replace(result.embedbench, evidence=evidence))
+    )
+    store.save_ranking(path, run, scores, "org/model")
+    assert store.load(path), "the same run leaves it as it is"
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.save_ranking(path, Run({"q": [("e", 0.2)]}), scores, "org/model")
+    assert store.load(path) is None, "withdrawn before its run is replaced"
 
 
 @given(

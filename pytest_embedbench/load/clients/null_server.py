@@ -7,6 +7,7 @@ ends. It imports nothing of the package, so that it starts at once.
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 
 HEAD_END = b"\r\n\r\n"
@@ -45,6 +46,7 @@ def answer(texts: int, size: int) -> bytes:
 
 async def serve(texts: int, size: int) -> None:
     """Serve until standard input ends, which happens at the latest when the process that reads the port ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it too; a traceback would stand in pytest's output
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: NullProtocol(answer(texts, size)), "127.0.0.1", 0)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")

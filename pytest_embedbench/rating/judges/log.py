@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from io import FileIO
@@ -14,7 +13,7 @@ import msgspec
 
 from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.core.files import path_digest
-from pytest_embedbench.core.locks import LockTimeoutError, file_locked
+from pytest_embedbench.core.locks import LockTimeoutError, machine_locked
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.rating.files import read_judgments
 from pytest_embedbench.rating.judgments import Judgment
@@ -61,12 +60,13 @@ def open_log(path: Path, judge: str) -> Iterator[JudgmentLog]:
 
     Raises:
         ConfigurationError: the file holds judgments of another judge, cannot be read, or is in use.
+        LockError: it cannot be locked.
     """
     # In the temporary folder, so that no lock file is left beside the judgments.
-    lock = Path(tempfile.gettempdir()) / f"embedbench-judge-{path_digest(path)}.lock"
+    lock = f"judge-{path_digest(path)}.lock"
     with ExitStack() as held:
         try:
-            held.enter_context(file_locked(lock, "another judge", seconds=0))
+            held.enter_context(machine_locked(lock, "another judge", seconds=0))
         except LockTimeoutError:
             raise ConfigurationError(str(path), "another process is writing to it", "wait until it has ended") from None
         judgments = _read_log(path, judge)
