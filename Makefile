@@ -27,7 +27,7 @@ other_venv = .venv-py$(version)$(patsubst pytest==%,-pytest%,$(subst .*,,$(PYTES
 # pytest 8 does not read [tool.pytest] in pyproject.toml.
 settings = $(if $(findstring pytest==8,$(PYTEST)),-c tests/pytest8.ini --rootdir=.)
 
-.PHONY: help demo catch leaderboard install test test-fast test-python mteb peers lint format types docs wheel clean distclean
+.PHONY: help demo catch leaderboard install test test-fast test-python torture mteb peers lint format types docs wheel clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -38,6 +38,7 @@ help:
 	@echo "make test         run all tests"
 	@echo "make test-fast    run the tests of single modules and one whole run: two minutes"
 	@echo "make test-python  run all tests with PYTHON=python3.12, or PYTEST='pytest==8.4.*', in an environment of their own"
+	@echo "make torture      damage every kind of file and kill sessions, for tens of minutes (docs/reliability.md)"
 	@echo "make mteb         let the real mteb package read our results, in an environment of its own (.venv-mteb)"
 	@echo "make peers        create the environment that benchmarks/encode.py compares with (.venv-peers)"
 	@echo "make lint         ruff: check the rules and the format (make format corrects the format)"
@@ -85,6 +86,13 @@ test-python:
 	$(MAKE) install VENV=$(other_venv)
 	$(if $(PYTEST),$(other_venv)/bin/$(QUIET_PIP) '$(PYTEST)')
 	$(MAKE) test VENV=$(other_venv) ARGS='$(settings) $(ARGS)'
+
+# Both run to their end, so that one's findings do not hide the other's.
+torture: $(DEV)
+	status=0; \
+	$(BIN)/python -m tests.torture.fuzz --count 10000 || status=1; \
+	$(BIN)/python -m tests.torture.kills || status=1; \
+	exit $$status
 
 $(VENV)-mteb/.installed: | $(BIN)/python
 	$(PYTHON) -m venv $(VENV)-mteb
