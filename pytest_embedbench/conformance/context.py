@@ -24,6 +24,12 @@ TEXT_PARTS = 20
 MIN_MOVE = 10
 """Multiple of the distance between two encodings of one text; a change counts if it moves the vector farther."""
 
+MAX_NOISE = 2
+"""Multiple of the same distance that a change without any effect stays below; between the two nothing can be said."""
+
+ROUNDING = 1e-6
+"""Share of a vector's length that rounding in float32 moves it."""
+
 
 def _context(subject: Subject) -> ProbeOutcome:
     spec, facts, known = subject.spec, subject.facts, subject.declared
@@ -38,6 +44,8 @@ def _context(subject: Subject) -> ProbeOutcome:
     wanted = min(declared, MAX_TOKENS.get(device, DEFAULT_MAX_TOKENS))
     words = _words(subject, wanted)
     seen = _words_seen(subject, words)
+    if seen is None:
+        return unchecked("whether texts are cut early, since one text gets vectors as far apart as other texts do")
     tokens = _tokens(subject, words[:seen])
     whole = _tokens(subject, words)
     problems = [] if seen == len(words) else [
@@ -55,30 +63,35 @@ def _context(subject: Subject) -> ProbeOutcome:
     )
 
 
-def _words_seen(subject: Subject, words: Sequence[str]) -> int:
-    """Return the number of words from the start that the model sees, to the nearest part, by bisection."""
+def _words_seen(subject: Subject, words: Sequence[str]) -> int | None:
+    """Return the number of words from the start that the model sees, to the nearest part, by bisection.
+
+    None if the vectors of one text differ so much that the effect of a change cannot be told from it.
+    """
     import numpy as np
 
     part = max(len(OTHER_WORDS), len(words) // TEXT_PARTS)
     original, again = (subject.together([" ".join(words)], "document")[0] for _ in range(2))
-    # Behind a server even the same text may not give the same vector twice.
-    noise = float(np.linalg.norm(original - again))
-    # A local model often has no noise at all; a millionth of the length then allows for rounding in float32.
-    floor = max(1e-6 * float(np.linalg.norm(original)), MIN_MOVE * noise)
+    # Behind a server even the same text may not give the same vector twice. A local model often has no noise at all.
+    noise, rounding = float(np.linalg.norm(original - again)), ROUNDING * float(np.linalg.norm(original))
+    floor = max(rounding, MIN_MOVE * noise)
 
-    def moves(end: int) -> bool:
-        """Whether a change of the part that ends before this word moves the vector."""
+    def move(end: int) -> float:
+        """Return how far a change of the part that ends before this word moves the vector."""
         changed = [*words[: end - part], *itertools.islice(itertools.cycle(OTHER_WORDS), part), *words[end:]]
-        return float(np.linalg.norm(subject.together([" ".join(changed)], "document")[0] - original)) > floor
+        return float(np.linalg.norm(subject.together([" ".join(changed)], "document")[0] - original))
 
-    if moves(len(words)):
+    last = move(len(words))
+    if last > floor:
         return len(words)
+    if last > max(rounding, MAX_NOISE * noise):
+        return None
     low, high = 0, len(words)  # a change before ``low`` moves the vector, one before ``high`` does not
     while high - low > part:
         middle = (low + high) // 2
-        low, high = (middle, high) if middle >= part and moves(middle) else (low, middle)
+        low, high = (middle, high) if middle >= part and move(middle) > floor else (low, middle)
     if low > 2 * part or part <= len(OTHER_WORDS):
-        return low
+        return None if not low and noise > rounding else low
     # Near the start smaller parts tell more, where a server cuts at 64 tokens of 8,192; the text is short enough there.
     return _words_seen(subject, words[: low + part])
 

@@ -53,7 +53,7 @@ def _parity(subject: Subject) -> ProbeOutcome:
         cause="another prompt, pooling, padding side, end-of-text token, length cap or checkpoint than the reference's",
         fix="where only queries differ, the prompt; where all do, pooling and padding; where long texts do, the length",
         # By rounding, 1 - cosine may be slightly below zero.
-        measured=f"{max(worst, 0):.1e} apart",
+        measured=f"{max(worst, 0):.2g} apart",
         limit=f"<= {limit:g}",
         value=worst,
         values=apart,

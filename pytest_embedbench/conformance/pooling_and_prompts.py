@@ -129,7 +129,7 @@ def _roles(subject: Subject) -> ProbeOutcome:
         [] if nearest > limit else [f"{text!r} has the same vector as a query and as a document"],
         cause="the prompt is dropped on the way to the model, or the server does not know the field with the role",
         fix="look at what the server or function does with the text before the query, or with that field",
-        measured=f"{nearest:.1e} apart",
+        measured=f"{nearest:.2g} apart",
         limit=f"> {limit:g}",
         value=nearest,
         values=dict(zip(ROLE_TEXTS, apart.tolist(), strict=True)),

@@ -78,7 +78,7 @@ def judge_distances(subject: Subject, apart: dict[str, float], what: str, *, cau
         [] if worst <= limit else [f"{what}: vectors are {worst:.2g} apart (1 - cosine); worst: {text!r}"],
         cause=cause,
         fix=fix,
-        measured=f"{max(worst, 0):.1e} apart",
+        measured=f"{max(worst, 0):.2g} apart",
         limit=f"<= {limit:g} in {subject.format}",
         value=worst,
         values=apart,

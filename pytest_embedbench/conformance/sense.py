@@ -40,7 +40,8 @@ def _matryoshka(subject: Subject) -> ProbeOutcome:
     if too_many := [size for size in sizes if size > queries.shape[1]]:
         return judged(
             [f"{too_many[0]} dimensions are declared, vectors have {queries.shape[1]}"],
-            fix="correct matryoshka in the model's definition",
+            fix="give the sizes that this model was trained for, matryoshka = [...] in its definition; where there are "
+            'none, skip_probes = ["matryoshka"]',
             measured=str(queries.shape[1]),
             limit=f">= {too_many[0]}",
         )

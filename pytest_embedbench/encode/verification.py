@@ -149,14 +149,17 @@ class Verifier:
                 "see to it that all replicas serve one model, in eval mode",
                 "let the function give a text one vector: put the model into eval mode, fix the seed",
             )
-            raise _unusable(problem, texts[int(call_noise.argmax())], call_noise.max(), fix)
+            row = int(call_noise.argmax())
+            raise _unusable(problem, texts[row], (alone[row], repeated[row]), fix)
         if noise.max() > LARGEST_NOISE or (noise.max() > COARSE_ROUNDING and not self._is_coarse(texts, alone)):
             problem = "alone and beside other texts, with nothing else in flight, it gives a text vectors that are"
             fix = self._advice(
                 "mask the padding, and put vectors back in the order of the texts; batch_texts = 1 avoids it",
                 FUNCTION_FIX,
             )
-            raise _unusable(problem, texts[int(noise.argmax())], noise.max(), fix)
+            row = int(noise.argmax())
+            furthest = max(((first[row], second[row]) for first, second in pairs), key=lambda two: _distance(*two))
+            raise _unusable(problem, texts[row], furthest, fix)
         self.limit = max(self.limit, largest_difference(float(max(noise.max(), call_noise.max()))))
 
     def _is_coarse(self, texts: Sequence[Received], alone: Vectors) -> bool:
@@ -216,8 +219,7 @@ class Verifier:
         row = int(distances.argmax())
         worst, wrong = sample[row], int((distances > self.limit).sum())
         alone = self._alone([worst])
-        before, now = float(np.linalg.norm(worst.vector)), float(np.linalg.norm(alone[0]))
-        length = "" if math.isclose(before, now, rel_tol=0.01) else f", length {before:.3g} and not {now:.3g}"
+        length = _lengths(worst.vector, alone[0])
         busy, unkept, mixed_up = self._setting
         problem = (
             f"a {self._role}'s vector that came {busy} is {distances[row]:.2g} apart (1 - cosine{length}) from the one "
@@ -249,8 +251,19 @@ def _reordered(text: str) -> str:
     return joined[0] + joined[:0:-1] if len(joined) >= PARTS_TO_REORDER else ""
 
 
-def _unusable(problem: str, received: Received, distance: float, fix: str) -> DifferentVectorsError:
-    return DifferentVectorsError(f"{problem} {distance:.2g} apart (1 - cosine): {received.text[:200]!r}", fix=fix)
+def _unusable(problem: str, received: Received, vectors: tuple[Vectors, Vectors], fix: str) -> DifferentVectorsError:
+    distance = f"{_distance(*vectors):.2g} apart (1 - cosine{_lengths(*vectors)})"
+    return DifferentVectorsError(f"{problem} {distance}: {received.text[:200]!r}", fix=fix)
+
+
+def _distance(first: Vectors, second: Vectors) -> float:
+    return float(apart(first[None], second[None])[0])
+
+
+def _lengths(first: Vectors, second: Vectors) -> str:
+    """Return words for the lengths of two vectors, if they differ: ``apart`` counts that too."""
+    before, now = float(np.linalg.norm(first)), float(np.linalg.norm(second))
+    return "" if math.isclose(before, now, rel_tol=0.01) else f", length {before:.3g} and not {now:.3g}"
 
 
 def largest_difference(noise: float) -> float:

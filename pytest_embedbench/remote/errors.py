@@ -92,4 +92,5 @@ class CountError(AnswerError):
     def __init__(self, came: int, texts: int) -> None:
         self.came = came
         fix = "try batch_texts = 1 in the model's definition, and look at the server's log: a text must get one vector"
-        super().__init__(f"{came} vectors came for {texts} texts", fix=fix)
+        vectors, of = "vector" if came == 1 else "vectors", "text" if texts == 1 else "texts"
+        super().__init__(f"{came} {vectors} came for {texts} {of}", fix=fix)

@@ -46,10 +46,9 @@ def _key_fix(settings: EndpointSettings) -> str:
         return f"the server refuses {' and '.join(sent)}: is it a key of this server, and may it use this model?"
     if name:
         return f"set the environment variable {name} to the key: it is not set, so no key was sent"
-    return (
-        'name the environment variable that holds the key, api_key_env = "NAME" in the model\'s definition '
-        "(no API key was sent)"
-    )
+    # Gateways that want a version want the key in a header of their own.
+    key = 'headers = { api-key = "$NAME" }' if "api-version" in settings.parameter_names else 'api_key_env = "NAME"'
+    return f"name the environment variable that holds the key, {key} in the model's definition (no API key was sent)"
 
 
 def _address_fix(settings: EndpointSettings, message: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pytest_embedbench.remote.errors import EndpointError, NotReadyError, PassingError
 from pytest_embedbench.remote.fixes import status_fix
 from pytest_embedbench.remote.servers import MAX_BACKOFF_SECONDS, server_of
-from pytest_embedbench.remote.statuses import NOT_READY_STATUSES, TIMEOUT_STATUSES
+from pytest_embedbench.remote.statuses import NOT_READY_STATUSES, TIMEOUT_STATUSES, status_problem
 from pytest_embedbench.remote.waiting_time import asked_wait
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class RetryPolicy:
             message: the server's message, without secrets.
             url: the address of the request, without secrets.
         """
-        status, problem = answer.status, f"HTTP {answer.status}: {message}"
+        status, problem = answer.status, status_problem(answer.status, message)
         if status in TIMEOUT_STATUSES and self._server.successes:  # before, it may be loading
             return PassingError(problem, where=url, status=status, timed_out=True)
         no_credit = status == HTTPStatus.TOO_MANY_REQUESTS and _NO_CREDIT.search(message)

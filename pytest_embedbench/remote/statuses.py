@@ -21,3 +21,8 @@ NOT_READY_STATUSES = CLOUDFLARE_NO_ORIGIN | {
 
 TIMEOUT_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT, 524})
 """Statuses of a gateway whose server did not answer in time (524 is Cloudflare's)."""
+
+
+def status_problem(status: int, message: str) -> str:
+    """Return a status and the server's message as errors show them."""
+    return f"HTTP {status}: {message}" if message else f"HTTP {status}, without a message"

@@ -132,7 +132,8 @@ class VerdictItem(pytest.Item):
         if isinstance(excinfo.value, (CheckFailed, EmbedbenchError)):
             # With --tb=line a message stands alone; the short summary has the node id before it, and little room.
             alone = self.config.getoption("tbstyle", "") == "line"
-            return without_traceback(excinfo, self.path, one_line=f"{self.about}: " if alone else "")
+            own = f"model {self.model.alias!r}: "  # the node id says it already
+            return without_traceback(excinfo, self.path, one_line=f"{self.about}: " if alone else "", own=own)
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:

@@ -58,20 +58,24 @@ def root_folder(config: pytest.Config, paths: Sequence[str]) -> RootFolder | Non
         return None
 
 
-def without_traceback(excinfo: pytest.ExceptionInfo[BaseException], path: Path, *, one_line: str = "") -> Any:
+def without_traceback(
+    excinfo: pytest.ExceptionInfo[BaseException], path: Path, *, one_line: str = "", own: str = ""
+) -> Any:
     """Return what pytest shows of an error: its text, and where it "crashed", as the short summary and junit want it.
 
     Args:
         excinfo: the error.
         path: the file that the error is about.
         one_line: the start of the line where pytest shows only one (``--tb=line``); "" where it shows the whole text.
+        own: a start of the text that the short summary, which has little room, leaves out.
     """
     text = str(excinfo.value)
     shown: Any = excinfo.getrepr(style="value")
     try:
         # pytest's own place is the line that raised the error, with the name of its class.
         place = shown.reprcrash
-        place.path, place.lineno, place.message = str(path), 1, f"{one_line}{text}"
+        message = f"{one_line}{text}" if one_line else text.removeprefix(own)
+        place.path, place.lineno, place.message = str(path), 1, message
         if one_line:
             shown.reprtraceback.reprentries[-1].lines = []
     except (AttributeError, IndexError):

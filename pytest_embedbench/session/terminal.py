@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_embedbench.conformance.outcome import UNCHECKED
 from pytest_embedbench.errors import EmbedbenchError
 from pytest_embedbench.session.causes import NOT_RUN
+from pytest_embedbench.session.definition_lines import definition_lines
 from pytest_embedbench.session.outputs import write_cards, write_leaderboard, write_summary
 from pytest_embedbench.session.paths import display_path
 from pytest_embedbench.session.properties import ItemRecord, read_record
@@ -106,6 +107,7 @@ def summarize(reporter: pytest.TerminalReporter, session: EmbedSession, reports:
         *truncation_notes(results),
         *plausibility_notes(stored),
         *work_notes(reports),
+        *definition_lines(session.suites, reports),
     ]
     files = [
         *_result_lines(stored, records),
@@ -191,6 +193,9 @@ def _table_row(record: ItemRecord) -> list[str]:
     cells = [record.model, record.dataset, record.check, record.measured, record.limit]
     reason = " ".join(record.explanation.split())
     if reason.startswith(NOT_RUN):
+        # The row has the names of its model and dataset already; again, they would make the table wider.
+        for own in filter(None, (record.model, record.dataset)):
+            reason = reason.replace(f"{NOT_RUN}{own}::", NOT_RUN, 1)
         return [*cells, reason]
     return [*cells, VERDICT_CELLS[record.verdict] + (f": {reason}" if record.verdict == "skipped" else "")]
 

@@ -48,7 +48,7 @@ def test_a_model_that_does_not_load_costs_only_its_own_items(project: Project) -
         [
             "*broken on facts: quality?ndcg@10?*",
             "model 'broken': */broken does not load: *",
-            "FAILED embedbench-default.toml::broken::facts::quality?ndcg@10? - model 'broken': *",
+            "FAILED embedbench-default.toml::broken::facts::quality?ndcg@10? - */broken does not load: *",
         ]
     )
     assert "Traceback" not in project.text(result)

@@ -76,6 +76,28 @@ def test_small_batches_and_blank_texts(project: Project) -> None:
     assert project.result(model="served").embedbench.means["recall@1"] == 0.75
 
 
+@pytest.mark.parametrize("suite", ["embedbench.toml", "pyproject.toml"])
+def test_a_key_for_a_model_named_by_its_address_comes_with_the_definition(project: Project, suite: str) -> None:
+    project.data()
+    begins = "[tool.embedbench]\n" if suite == "pyproject.toml" else ""
+    if begins:
+        project.write(suite, begins)
+    options = ("--embed-dataset=facts", "-k", "quality", f"--embed-cache={project.folder / 'vectors'}")
+    with ToyEndpoint(takes_two) as server:
+        noted = project.run(f"--embed-model={server.url}#toy", *options)
+        start = next(index for index, line in enumerate(noted.outlines) if "has no definition yet" in line)
+        assert noted.outlines[start].endswith(
+            f"{suite}, add what the fix or note above says, and use --embed-model=served"
+        )
+        definition = [line.strip() for line in noted.outlines[start + 1 : start + 5]]
+        assert definition[1:] == ['kind = "endpoint"', f'url = "{server.url}"', 'model = "toy"']
+        project.write(suite, "\n".join([begins, *definition, "batch_texts = 2"]))
+        followed = project.run("--embed-model=served", *options)
+    assert followed.ret == 0
+    assert "note: served: the server refuses" not in project.text(followed)
+    assert "has no definition yet" not in project.text(followed)
+
+
 def test_a_text_that_breaks_the_server(project: Project) -> None:
     project.data()
     result = run(project, breaks_on_violins)

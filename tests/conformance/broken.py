@@ -23,7 +23,7 @@ Change = Callable[["Broken", np.ndarray, Sequence[PreparedText], Role], np.ndarr
 class Broken:
     """A sound model whose vectors or facts are changed on the way out."""
 
-    def __init__(self, model: SentenceTransformerModel, change: Change | None = None, **facts: object) -> None:
+    def __init__(self, model: SentenceTransformerModel | Broken, change: Change | None = None, **facts: object) -> None:
         self.sound, self._change = model, change
         self.facts: ModelFacts = msgspec.structs.replace(model.facts, **facts)
         self.calls = itertools.count()
@@ -63,6 +63,18 @@ def in_training_mode(model: SentenceTransformerModel) -> Broken:
         return (vectors + noise).astype(np.float32)
 
     return Broken(model, change)
+
+
+def noisy(model: SentenceTransformerModel | Broken, size: float) -> Broken:
+    """A server whose vectors of one text are about 1.4 times ``size`` from each other."""
+
+    def change(broken: Broken, vectors: np.ndarray, _: Sequence[PreparedText], __: Role) -> np.ndarray:
+        noise = np.random.default_rng(next(broken.calls)).normal(size=vectors.shape)
+        moved: np.ndarray = vectors + size * noise / np.linalg.norm(noise, axis=1, keepdims=True)
+        moved /= np.linalg.norm(moved, axis=1, keepdims=True)
+        return moved.astype(np.float32)
+
+    return Broken(model, change, device=SERVED_DEVICE, dtype="")
 
 
 class WithoutMask(Broken):
@@ -132,7 +144,7 @@ class ExchangesRequests(Broken, ServedFake):
         Broken.__init__(self, model, device=SERVED_DEVICE, dtype="")
         ServedFake.__init__(self, Limits(texts=8, tokens=4096, requests=4))
 
-    def submit(self, batch: Sequence[PreparedText], role: Role) -> Future[AnsweredBatch]:
+    def submit(self, batch: Sequence[PreparedText], role: Role, *, tries: int | None = None) -> Future[AnsweredBatch]:
         vectors = self.forward(batch, role)
         # Only one in three requests is hit.
         if next(self.calls) % 3 == 0:

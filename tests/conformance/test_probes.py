@@ -147,6 +147,15 @@ def test_a_server_that_sees_next_to_nothing_is_told_to_the_token(
     assert 0 < found.value <= 16 + 8 + 2
 
 
+def test_noise_that_hides_a_change_is_not_taken_for_a_cut(broken: ModuleType, minilm: SentenceTransformerModel) -> None:
+    spec = ModelSpec(kind="endpoint", model="unknown", max_tokens=256)
+    found = ask("context", broken.noisy(minilm, 0.1), spec)
+    assert found.explanation.startswith("not checked: whether texts are cut early, since one text gets vectors as far")
+    assert ask("context", broken.noisy(minilm, 0.001), spec).status == "passed"
+    cut = broken.noisy(broken.Cut(minilm, 64), 0.001)
+    assert ask("context", cut, spec).status == "failed"
+
+
 def test_a_checkpoint_that_lost_its_length_is_short_of_what_is_declared(minilm: SentenceTransformerModel) -> None:
     declared = ModelSpec(hub="someone/unknown", max_tokens=512)
     assert ask("context", minilm, declared).status == "failed"  # MiniLM sees 256

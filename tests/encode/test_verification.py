@@ -216,6 +216,17 @@ def test_rounding_is_no_error(kind: str, requests: int) -> None:
     assert apart(encoded.vectors, right(TEXTS)).max() < 0.05
 
 
+def test_lengths_that_change_from_call_to_call_are_called_that() -> None:
+    def any_length(server: Server, texts: list[str], _: bool) -> Vectors:
+        return right(texts) * (1 + server.requests % 5)
+
+    with pytest.raises(
+        DifferentVectorsError, match=r"apart \(1 - cosine, length [1-5] and not [1-5]\): 'text"
+    ) as found:
+        run(Server(any_length))
+    assert "one text twice" in str(found.value)
+
+
 def test_few_texts_are_asked_again() -> None:
     server = Server(NOISE["float32"])
     run(server)

@@ -147,7 +147,7 @@ def test_the_clients_own_cost_is_measured(server: Server, model: VariantEncoder)
         (answer(b'{"error": {"message": "slow down"}}', status="429 No"), "HTTP 429: slow down"),
         (answer(b"", "Location: http://elsewhere/", status="307 No"), "HTTP 307: "),
         (answer(b"<html>", kind="text/html"), "the answer is 'text/html', not JSON: <html>"),
-        (answer(b'{"data": []}'), "0 vectors came for 1 texts"),
+        (answer(b'{"data": []}'), "0 vectors came for 1 text"),
         (answer(b'{"data": [{"embedding": [1, 2]}]}'), "an answer has 2 dimensions, the first one had 3"),
         (answer(b'{"data": [{"embedding": [1, 2, 1e400]}]}'), "the vector of a text is NaN or infinite"),
         (b"", "the server closed the connection"),
@@ -281,7 +281,7 @@ def test_the_highest_rate_of_an_endpoint(server: Server, model: VariantEncoder) 
             "HTTP 200, but the answer is an error: no",
             "such as b1",
         ),
-        (answer(b'{"data": [{"index": 0, "embedding": [1, 2, 3]}]}'), "1 vectors came for 4 texts", "such as b1"),
+        (answer(b'{"data": [{"index": 0, "embedding": [1, 2, 3]}]}'), "1 vector came for 4 texts", "such as b1"),
     ],
     ids=["batch", "no words", "length", "under 200", "one vector"],
 )

@@ -33,6 +33,7 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     ("status", "keys", "message", "fix"),
     [
         (401, {}, "", 'api_key_env = "NAME" in the model\'s definition (no API key was sent)'),
+        (401, {"query": {"api-version": "1"}}, "", 'headers = { api-key = "$NAME" } in the model\'s definition'),
         (403, {"api_key_env": "UNSET_KEY"}, "", "set the environment variable UNSET_KEY to the key"),
         (401, {"api_key_env": "SET_KEY"}, "", "the server refuses SET_KEY: is it a key of this server"),
         (401, {"headers": {"api-key": "$SET_KEY"}}, "", "the server refuses SET_KEY"),

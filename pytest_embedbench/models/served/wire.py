@@ -17,7 +17,7 @@ from pytest_embedbench.remote.answers import HttpAnswer, decode_answer, server_m
 from pytest_embedbench.remote.embeddings import EMBEDDINGS_PATH, Embeddings, request_body, server_times
 from pytest_embedbench.remote.errors import EndpointError
 from pytest_embedbench.remote.settings import EndpointSettings
-from pytest_embedbench.remote.statuses import NOT_READY_STATUSES
+from pytest_embedbench.remote.statuses import NOT_READY_STATUSES, status_problem
 from pytest_embedbench.remote.usage import server_count
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Wire:
         """
         try:
             if answer.status not in SUCCESS:
-                problem = f"HTTP {answer.status}: {server_message(answer, self._key)}"
+                problem = status_problem(answer.status, server_message(answer, self._key))
                 raise EndpointError(problem, status=answer.status)  # noqa: TRY301 - refusals under 200 end here too
             embeddings = decode_answer(self.url, answer, Embeddings, self._key)
             vectors = embeddings.vectors(len(batch), self._dimensions, in_order=self._pace.in_order)

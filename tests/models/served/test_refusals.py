@@ -7,6 +7,7 @@ import pytest
 from pytest_embedbench.models.served.refusals import is_refusal, says_too_long, says_too_many, too_long_fix
 from pytest_embedbench.models.spec import ModelSpec
 from pytest_embedbench.remote.errors import EndpointError, ReportedError
+from pytest_embedbench.remote.statuses import status_problem
 
 SPEC = ModelSpec(kind="endpoint", url="http://host/v1", model="BAAI/bge-m3")
 
@@ -39,6 +40,11 @@ def test_words_for_a_text_that_is_too_long(message: str, limit: int | None) -> N
     assert 'tokenizer = "BAAI/bge-m3"' in fix
     assert "--auto-truncate" in fix
     assert "truncate_prompt_tokens" in fix
+
+
+def test_a_status_without_a_message() -> None:
+    assert status_problem(400, "") == "HTTP 400, without a message"
+    assert status_problem(400, "bad") == "HTTP 400: bad"
 
 
 def test_status_413_needs_no_words() -> None:
