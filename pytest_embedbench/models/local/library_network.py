@@ -58,8 +58,9 @@ class LibraryNetwork:
             self._modules = {role: _modules(self.model, role) for role in ROLES}
         except ValueError as error:
             raise ModelError(f"{folder}: {error}", where=f"model {model.alias!r}") from None
-        # One for each module: without a router both roles have the same.
-        by_module = {modules[0]: first_module(modules[0], spec.max_seq_length) for modules in self._modules.values()}
+        # One for each module: without a router both roles have the same, whose tokenizer is set up once.
+        distinct = dict.fromkeys(modules[0] for modules in self._modules.values())
+        by_module = {module: first_module(module, spec.max_seq_length) for module in distinct}
         firsts = {role: by_module[modules[0]] for role, modules in self._modules.items()}
         self._firsts: dict[Role, FirstModule] = {role: first for role, first in firsts.items() if first}
         if len(self._firsts) < len(ROLES):
