@@ -98,6 +98,9 @@ def exists(path: Path) -> bool:
         return False
 
 
+LFS_POINTER = "version https://git-lfs.github.com/spec/"
+"""Beginning of the text file that stands for a large file in a repository whose large files were not fetched."""
+
 MAX_NAME_BYTES = 120
 """Bytes of a file name's beginning; endings are added to it, and file systems allow 255 bytes."""
 

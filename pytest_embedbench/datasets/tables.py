@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pytest_embedbench.core.decoding import DECODE_ERRORS
+from pytest_embedbench.core.files import LFS_POINTER
 from pytest_embedbench.datasets.files import lines, opened
 from pytest_embedbench.errors import DatasetError, needs_extra
 
@@ -164,6 +165,8 @@ def malformed_line(file: Traversable, number: int, line: str, error: Exception) 
         problem = "JSON over several lines or in one list, not JSON lines: a line must hold one whole object"
         command = f"jq -c '.[]' {file.name}" if line.lstrip().startswith("[") else f"jq -c . {file.name}"
         return DatasetError(problem, where=str(file), fix=f"write each object on a line of its own: {command}")
+    if number == 1 and line.startswith(LFS_POINTER):
+        return DatasetError("a pointer of Git LFS stands in its place", where=str(file), fix="git lfs pull")
     return DatasetError(str(error), where=f"{file}:{number}")
 
 

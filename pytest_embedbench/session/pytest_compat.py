@@ -70,7 +70,7 @@ def without_traceback(
         own: a start of the text that the short summary, which has little room, leaves out.
     """
     text = str(excinfo.value)
-    shown: Any = excinfo.getrepr(style="value")
+    shown: Any = excinfo.getrepr(style="value", chain=False)  # the text says what the causes say
     try:
         # pytest's own place is the line that raised the error, with the name of its class.
         place = shown.reprcrash

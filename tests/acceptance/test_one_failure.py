@@ -59,6 +59,9 @@ def test_a_model_that_does_not_load(probed: Project, processes: tuple[str, ...])
     assert counts["failed"] == 2, "one for each model"
     assert "passed" not in counts
     assert len(failed(result)) == 2
+    for text in ("cut off or damaged", "fix: copy or download it again"):
+        assert sum(text in line for line in result.outlines if not line.startswith("FAILED ")) == 2, "in one message"
+    assert "direct cause" not in result.stdout.str()
     assert {name.partition("::")[0] for name in failed(result)} == {"broken", "also-broken"}
     for name in failed(result):
         assert f"not run: see {name}" in probed.text(result)

@@ -95,6 +95,14 @@ def test_a_corpus_in_a_json_file_is_named(make_beir: MakeBeir) -> None:
         check_dataset(DatasetSpec(path=str(folder)))
 
 
+def test_a_pointer_of_git_lfs_is_named(make_beir: MakeBeir) -> None:
+    folder = make_beir()
+    (folder / "corpus.jsonl").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n")
+    error = error_of(folder)
+    assert error.problem == "a pointer of Git LFS stands in its place"
+    assert (error.where, error.fix) == (str(folder / "corpus.jsonl"), "git lfs pull")
+
+
 @pytest.mark.parametrize("name", ["dataset_dict.json", "corpus/state.json", "corpus/data-00000-of-00001.arrow"])
 def test_a_folder_of_save_to_disk(tmp_path: Path, name: str) -> None:
     folder = put(tmp_path, {name: b"{}"})

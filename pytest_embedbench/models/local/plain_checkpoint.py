@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from pytest_embedbench.core.decoding import DecodingError, decode_json
@@ -157,7 +158,7 @@ def plain_checkpoint(folder: Path) -> PlainCheckpoint | None:
     """Return the settings of a checkpoint; None if it is not plain, or its files cannot be read."""
     try:
         return _checkpoint(folder)
-    except (NotPlainError, DecodingError, OSError):
+    except (NotPlainError, DecodingError, OSError, SafetensorError):
         return None  # then sentence-transformers loads it, and reports what is wrong
 
 

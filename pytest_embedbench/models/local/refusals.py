@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_embedbench.core.decoding import DecodingError, decode_json
+from pytest_embedbench.core.files import LFS_POINTER
 from pytest_embedbench.errors import ModelError
 from pytest_embedbench.models.references import CodeReference, code_references
 
@@ -47,7 +48,25 @@ def load_error(model: NamedModel, folder: Path, error: Exception) -> ModelError:
         if not model.spec.path:
             fix = f"if the repository has pytorch_model.bin: {_conversion(model, folder)}"
         return ModelError(f"{folder} has no weights in safetensors", where=where, fix=fix)
+    for path in sorted(folder.rglob(SAFE)):
+        if damage := _damage(path):
+            return ModelError(f"{path}: {damage[0]}", where=where, fix=damage[1])
     return ModelError(f"{folder} does not load: {error}", where=where)
+
+
+def _damage(path: Path) -> tuple[str, str] | None:
+    """Return what is wrong with a file of weights, and the fix; None if it can be read."""
+    from safetensors import SafetensorError, safe_open
+
+    with path.open("rb") as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER.encode():
+            return "a pointer of Git LFS stands in its place", f"git -C {shlex.quote(str(path.parent))} lfs pull"
+    try:
+        with safe_open(path, framework="numpy"):
+            return None
+    except SafetensorError as error:
+        size = path.stat().st_size
+        return f"the file ({size:,} bytes) is cut off or damaged: {error}", "copy or download it again"
 
 
 def _module_folders(folder: Path, *, transformer: bool) -> Iterator[Path]:

@@ -53,6 +53,25 @@ def pickle(place: Path, name: str = "pytorch_model.bin") -> None:
     (place / "model.safetensors").unlink()
 
 
+@pytest.mark.parametrize(
+    ("content", "problem", "fix"),
+    [
+        (None, r"the file \(2,000 bytes\) is cut off or damaged: ", "copy or download it again"),
+        (b"", r"the file \(0 bytes\) is cut off or damaged: ", "copy or download it again"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 9\n", "a pointer of Git LFS", "lfs pull"),
+    ],
+    ids=["cut", "empty", "pointer"],
+)
+@pytest.mark.parametrize("place", ["", "2_Dense"])
+def test_damaged_weights_are_named(folder: Path, place: str, content: bytes | None, problem: str, fix: str) -> None:
+    weights = folder / place / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:2000] if content is None else content)
+    with pytest.raises(ModelError, match=problem) as caught:
+        load(folder)
+    assert str(weights) in caught.value.problem
+    assert caught.value.fix.endswith(fix)
+
+
 @pytest.mark.parametrize("place", ["", "2_Dense"])
 def test_pickled_weights_are_refused_with_a_command_that_converts_them(folder: Path, saved: Path, place: str) -> None:
     pickle(folder / place)
