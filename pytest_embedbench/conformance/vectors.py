@@ -66,7 +66,7 @@ def _unit_norm(subject: Subject) -> ProbeOutcome:
         [] if worst <= limit else [f"a vector has length {lengths[off.argmax()]:.4f}"],
         cause="the Normalize module is missing from modules.json, or the server runs without normalization",
         fix=f"add it; or say normalized = false in the model's definition{_consequence(subject)}",
-        measured=f"{worst:.1e} off",
+        measured=f"{worst:.2g} off",
         limit=f"<= {limit:g} in {subject.format}",
         value=worst,
         values={"shortest": float(lengths.min()), "longest": float(lengths.max())},

@@ -56,7 +56,8 @@ def _address_fix(settings: EndpointSettings, message: str) -> str:
     look = f"curl {base}/models lists the models' names"
     # Azure's words where the version is missing from the query.
     if "resource not found" in message.casefold() and "api-version" not in settings.parameter_names:
-        return 'give the version that the gateway wants, query = { api-version = "..." }, and check the address'
+        key = 'query = { api-version = "..." } in the model\'s definition'
+        return f"give the version that the gateway wants, {key}, and check the address"
     if "model" in message.casefold():
         return f"give the model's name as this server has it: {look}"
     for path in OWN_PATHS:

@@ -42,7 +42,7 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         (404, {"url": "http://h/v1?a=b"}, "Not Found", "curl http://h/v1/models lists the models' names"),
         (405, {"url": "http://h/v2/"}, "", "check the address and the model's name: curl http://h/v2/models"),
         (404, {"url": "http://h/v1/embeddings"}, "", "without /embeddings, which is added to it: http://h/v1"),
-        (404, {"url": "http://h/v1"}, "Resource not found", 'query = { api-version = "..." }'),
+        (404, {"url": "http://h/v1"}, "Resource not found", 'query = { api-version = "..." } in the model\'s'),
         (404, {"url": "http://h/v1?api-version=1"}, "Resource not found", "curl http://h/v1/models"),
         (402, {}, "", "look at the account's credit"),
         (407, {}, "", "look at HTTP_PROXY"),
