@@ -40,4 +40,8 @@ class ScopeScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has n
         if hasattr(queue, "move_to_end"):  # an OrderedDict, by scope
             for scope in [scope for scope in queue if self.comes_last(scope)]:
                 queue.move_to_end(scope)
+        # When several workers have crashed, xdist gives work to each new one as soon as the first of them is ready, and
+        # fails; a worker that is not ready yet gets its share when it is.
+        if node not in getattr(self, "registered_collections", (node,)):
+            return
         super()._assign_work_unit(node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ class Worker:
     """A worker that keeps what it is asked to run."""
 
     shutting_down = False
+    gateway = SimpleNamespace(id="gw")
 
     def __init__(self) -> None:
         self.asked: list[list[int]] = []
@@ -76,3 +78,28 @@ def test_where_xdist_does_not_call_a_method_all_items_still_run(
     monkeypatch.delattr(ScopeScheduling, method)  # as if it had another name in xdist
     asked = scheduled(pytestconfig, FirstLetter, monkeypatch)
     assert sorted(index for indices in asked for index in indices) == [0, 1, 2, 3, 4, 5]
+
+
+def test_workers_that_replace_crashed_ones_get_work_when_they_are_ready(
+    pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pytestconfig.option, "loadscopereorder", True, raising=False)
+    monkeypatch.setattr(pytestconfig.option, "tx", ["popen"] * 2, raising=False)
+    scheduling, collection = FirstLetter(pytestconfig), ["a1", "b1", "c1", "d1"]
+    crashed = [Worker(), Worker()]
+    for worker in crashed:
+        scheduling.add_node(worker)
+        scheduling.add_node_collection(worker, collection)
+    scheduling.schedule()
+    for worker in crashed:
+        scheduling.remove_node(worker)
+    first, second = Worker(), Worker()
+    scheduling.add_node(first)
+    scheduling.add_node(second)
+    scheduling.add_node_collection(first, collection)
+    scheduling.schedule()
+    assert first.asked
+    assert not second.asked
+    scheduling.add_node_collection(second, collection)
+    scheduling.schedule()
+    assert second.asked or not scheduling.workqueue

@@ -263,6 +263,19 @@ class Torture:
                     self._look(what, trial, [trial.run(UPDATE, plan=kill_at(step, number))])
                     self._again(what, trial, expected, UPDATE)
 
+    def workers(self) -> None:
+        """Kill the controller of xdist's workers, or one of them, while it works."""
+        arguments, kinds = ("-n", "2", SHORT_LOAD, UPDATE), {"models": ("one", "two"), "load": True}
+        expected, _, _ = self._undisturbed(*arguments, **kinds)
+        for parent in (True, False):
+            for number in (signal.SIGTERM, signal.SIGKILL) if parent else (signal.SIGKILL,):
+                for place in ("encoding", "profile"):
+                    with self._trial(**kinds) as trial:
+                        plan = kill_in(place, number, parent=parent)
+                        what = f"{number.name} for {'the controller' if parent else 'a worker'} in {place}"
+                        self._look(what, trial, [trial.run(*arguments, plan=plan)])
+                        self._again(what, trial, expected, *arguments)
+
     def _stopped(self, what: str, trial: Trial, ended: Ended, number: int) -> None:
         self._look(what, trial, [ended])
         # Pytest turns SIGINT into an exit code of its own.
@@ -273,7 +286,7 @@ class Torture:
 SCENARIOS: dict[str, Callable[[Torture], None]] = {
     name: getattr(Torture, name.replace("-", "_"))
     for name in (
-        "steps", "replacement", "moments", "cluster", "baselines", "full-at-steps", "small-disks", "others-files", "signals"
+        "steps", "replacement", "moments", "cluster", "baselines", "full-at-steps", "small-disks", "others-files", "signals", "workers"
     )
 }  # fmt: skip
 

@@ -46,7 +46,7 @@ WATCH = """
     def act():
         global armed
         armed = False
-        os.kill(os.getpid(), plan["signal"])
+        os.kill(os.getppid() if plan.get("parent") else os.getpid(), plan["signal"])
 
     def step(folder=None):
         global count
@@ -295,6 +295,9 @@ def kill_at(step: int, number: int = signal.SIGKILL) -> dict[str, object]:
     return {"step": step, "signal": int(number)}
 
 
-def kill_in(place: str, number: int) -> dict[str, object]:
-    """Return the plan that sends a signal in a place: ``encoding``, ``profile`` or ``wait``."""
-    return {"place": place, "signal": int(number)}
+def kill_in(place: str, number: int, *, parent: bool = False) -> dict[str, object]:
+    """Return the plan that sends a signal in a place: ``encoding``, ``profile`` or ``wait``.
+
+    With ``parent`` it goes to the process that has started this one: from a worker of xdist to its controller.
+    """
+    return {"place": place, "signal": int(number), "parent": parent}

@@ -109,6 +109,8 @@ def _processes(mark: str) -> list[str]:
 
 def _locks(trial: Trial) -> Iterator[str]:
     for path in [*trial.temporary.iterdir(), *(trial.cache.glob("*.lock") if trial.cache.exists() else ())]:
+        if path.name.startswith("pytest-of-"):  # pytest's own, in xdist's workers
+            continue
         if path.suffix not in {".lock", ".gate", ".room"}:
             yield f"left in the temporary folder: {path}"
             continue
