@@ -18,6 +18,7 @@ import msgspec
 
 from pytest_embedbench.core.decoding import DECODE_ERRORS
 from pytest_embedbench.core.files import LFS_POINTER
+from pytest_embedbench.core.unpacking import TooLargeError, check_unpacked
 from pytest_embedbench.datasets.files import lines, opened
 from pytest_embedbench.errors import DatasetError, needs_extra
 
@@ -191,17 +192,41 @@ def _read_parquet(file: Traversable, choose: ChooseColumns) -> Iterator[TableRow
         raise needs_extra("parquet", "pyarrow", DatasetError, where=str(file)) from None
     with opened(file) as content:
         try:
-            table = parquet.ParquetFile(content)
-            chosen = choose(table.schema_arrow.names)
-            number = 1
-            for batch in table.iter_batches(BATCH_ROWS, columns=[name for name in chosen if name is not None]):
+            packed = content.seek(0, io.SEEK_END)
+            content.seek(0)
+            schema = parquet.ParquetFile(content).schema_arrow
+            chosen = choose(schema.names)
+            columns = [name for name in chosen if name is not None]
+            texts = [field.name for field in schema if field.name in columns and pa.types.is_string(field.type)]
+            # As dictionaries: in a batch of plain values, one long text that repeats would stand in memory each time.
+            table = parquet.ParquetFile(content, read_dictionary=texts)
+            check_unpacked(sum(_unpacked_sizes(table.metadata)), packed)
+            number, length = 1, 0
+            for batch in table.iter_batches(BATCH_ROWS, columns=columns):
                 # Whole columns are converted at once: cell by cell takes minutes for a corpus of millions.
                 absent = [None] * batch.num_rows
-                values = [absent if name is None else batch.column(name).to_pylist() for name in chosen]
+                values = [absent if name is None else _values(batch.column(name)) for name in chosen]
+                length += sum(len(value) for column in values for value in column if isinstance(value, str | bytes))
+                check_unpacked(length, packed)
                 yield from enumerate(zip(*values, strict=True), number)
                 number += batch.num_rows
-        except pa.ArrowException as error:
+        except TooLargeError as error:
+            raise DatasetError(str(error), where=str(file), fix=error.FIX) from None
+        except (pa.ArrowException, OSError, MemoryError) as error:
             raise DatasetError(f"cannot be read as Parquet: {error}", where=str(file)) from None
+
+
+def _unpacked_sizes(metadata: Any) -> Iterator[int]:
+    """Yield the bytes that each group of rows unpacks to, by a file's own account."""
+    return (max(0, metadata.row_group(number).total_byte_size) for number in range(metadata.num_row_groups))
+
+
+def _values(column: Any) -> list[Any]:
+    """Return a column's values; equal ones of a dictionary are one object."""
+    if not hasattr(column, "dictionary"):
+        return list(column.to_pylist())
+    words = column.dictionary.to_pylist()
+    return [None if index is None else words[index] for index in column.indices.to_pylist()]
 
 
 _READERS: dict[str, Callable[[Traversable, ChooseColumns], Iterator[TableRow]]] = {

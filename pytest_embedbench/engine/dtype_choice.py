@@ -64,6 +64,10 @@ class DtypeChoice(msgspec.Struct, frozen=True, kw_only=True):
     failed: dict[str, str] = {}
     """Reasons why formats did not run, by format."""
 
+    def __post_init__(self) -> None:
+        if not self.trials.keys() >= {self.dtype, self.reference}:  # msgspec makes it an error of decoding
+            raise ValueError("a format without a trial")
+
     def __str__(self) -> str:
         """Return one line, e.g. ``bf16: 12,210 tok/s, fp32 6,381; cosine to fp32 >= 0.99983 (128 texts)``."""
         chosen, exact = self.trials[self.dtype], self.trials[self.reference]

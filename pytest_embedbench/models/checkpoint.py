@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+import msgspec
+
 from pytest_embedbench.core.decoding import DecodingError, decode_json
 from pytest_embedbench.core.similarity import SIMILARITIES, Similarity
 from pytest_embedbench.datasets.types import Role
@@ -37,6 +39,18 @@ SINGLE_VECTOR = "SentenceTransformer"
 
 MULTI_VECTOR_SIMILARITIES = {"maxsim", "meanmaxsim"}
 """sentence-transformers' names of similarities between texts that have a vector for each token."""
+
+
+class _Declared(msgspec.Struct):
+    prompts: dict[str, str | None] | None = None
+
+
+class _Limits(msgspec.Struct):
+    """Numbers of tokens, each in a file of its own; some files write whole numbers with a fraction (1e30)."""
+
+    max_seq_length: int | float | None = None
+    model_max_length: int | float | None = None
+    max_position_embeddings: int | float | None = None
 
 
 class TokenCounter(NamedTuple):
@@ -80,7 +94,7 @@ def checkpoint_token_counter(model: NamedModel) -> TokenCounter:
     tokenizer = _load(model, file)
     static = str(modules[0].get("type", "")).endswith("StaticEmbedding")
     own = (tokenizer.truncation or {}).get("max_length") if static else _limit(inner)
-    prompts = _read(folder / MODEL_SETTINGS, dict[str, Any]).get("prompts") or {}
+    prompts = _read(folder / MODEL_SETTINGS, _Declared).prompts or {}
     # Only now: a static model's limit, read above, is the truncation that this removes.
     tokenizer.no_truncation()
     return TokenCounter(
@@ -139,7 +153,7 @@ def declared_similarity(folder: Path | None) -> Similarity | None:
     for similarity in SIMILARITIES:
         if name == similarity:
             return similarity
-    if not name or name in MULTI_VECTOR_SIMILARITIES:
+    if not name or str(name) in MULTI_VECTOR_SIMILARITIES:
         return None
     problem = f"similarity_fn_name {name!r} is none of {', '.join(SIMILARITIES)}"
     fix = 'say how to rank: similarity = "cosine" in the model\'s definition'
@@ -151,12 +165,12 @@ def _limit(folder: Path) -> int:
 
     The files are looked up in sentence-transformers' order.
     """
-    own_limit = _read(folder / "sentence_bert_config.json", dict[str, Any]).get("max_seq_length")
-    tokenizer_limit = _read(folder / "tokenizer_config.json", dict[str, Any]).get("model_max_length")
-    positions = _read(folder / "config.json", dict[str, Any]).get("max_position_embeddings")
+    own_limit = _read(folder / "sentence_bert_config.json", _Limits).max_seq_length
+    tokenizer_limit = _read(folder / "tokenizer_config.json", _Limits).model_max_length
+    positions = _read(folder / "config.json", _Limits).max_position_embeddings
     limits = [own_limit] if own_limit else [tokenizer_limit, positions]
     # Files write "no limit" in two ways: -1 positions (XLNet), and a maximal length of 1e30.
-    return min([DEFAULT_CUT_TOKENS, *(int(limit) for limit in limits if limit and limit > 0)])
+    return min([DEFAULT_CUT_TOKENS, *(int(limit) for limit in limits if limit and limit >= 1)])
 
 
 def _read(file: Path, kind: type[T]) -> T:
@@ -165,5 +179,5 @@ def _read(file: Path, kind: type[T]) -> T:
         return decode_json(file.read_bytes(), kind)
     except FileNotFoundError:
         return kind()
-    except DecodingError as error:
+    except (DecodingError, OSError) as error:
         raise ModelError(str(error), where=str(file)) from None

@@ -164,9 +164,10 @@ def _mentions(file: Path) -> Iterator[tuple[str, str, str]]:
         if file.stat().st_size > MAX_SETTINGS_BYTES:
             return
         content: object = decode_json(file.read_bytes(), object)
-    except (OSError, DecodingError):
+        found = list(_texts("", content, ""))
+    except (OSError, DecodingError, RecursionError):
         return  # whatever loads it reports what is wrong
-    yield from _texts("", content, "")
+    yield from found
 
 
 def _texts(key: str, value: Any, revision: str) -> Iterator[tuple[str, str, str]]:

@@ -14,6 +14,7 @@ from pytest_embedbench.core.bounds import (
     MAX_RETRIES,
     MAX_WAIT_SECONDS,
 )
+from pytest_embedbench.core.parsing import shortened
 from pytest_embedbench.errors import ConfigurationError
 from pytest_embedbench.remote.secret import Secret
 from pytest_embedbench.remote.variables import (
@@ -30,6 +31,9 @@ DEFAULT_PATIENCE_SECONDS = 300.0
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """RFC 9110, 5.6.2."""
+
+MAX_CHARACTERS = 4_000
+"""Characters of an address, and of a header or parameter with its name."""
 
 OWN_HEADERS = frozenset(
     {"host", "content-length", "content-type", "transfer-encoding", "connection", "accept-encoding"}
@@ -86,6 +90,7 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds; a retry waits about as long as this, doubled with each further retry."""
 
     def __post_init__(self) -> None:
+        self._refuse_long()
         parts = urlsplit(self.url)
         # These parts may hold a secret, so the message does not show the address.
         if "@" in parts.netloc or parts.fragment:
@@ -112,6 +117,14 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
         for name, most in {"retries": MAX_RETRIES, "patience": MAX_WAIT_SECONDS}.items():
             if not 0 <= (limit := getattr(self, name)) <= most:
                 raise ConfigurationError(f"endpoint: {name}", f"{limit} is below 0 or above {most:,}")
+
+    def _refuse_long(self) -> None:
+        """Refuse long texts before they are searched for secrets, which takes the square of their length."""
+        for where, table in (("query", self.query), ("headers", self.headers), ("endpoint", {"address": self.url})):
+            for name, value in table.items():
+                if len(name) + len(value) > MAX_CHARACTERS:
+                    problem = f"{shortened(name)} has {len(name) + len(value):,} characters"
+                    raise ConfigurationError(where, problem, f"servers take at most {MAX_CHARACTERS:,}")
 
     def _check_tables(self) -> None:
         in_address = dict(self._address_parameters())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_embedbench.errors import ModelError
-from pytest_embedbench.models.checkpoint import DEFAULT_CUT_TOKENS
+from pytest_embedbench.models.checkpoint import DEFAULT_CUT_TOKENS, checkpoint_token_counter, declared_similarity
 from pytest_embedbench.models.registry import token_counter
 from pytest_embedbench.models.spec import ModelSpec, NamedModel
 
@@ -162,3 +162,34 @@ def test_of_a_model_on_the_hub_no_weights_are_fetched(checkpoint: Path, monkeypa
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
     assert token_counter(NamedModel(alias="m", spec=ModelSpec(hub="org/model"))).limit == 256
     assert asked == [["*.json", "*.txt", "*.model"]]
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("tokenizer_config.json", '{"model_max_length": "64"}'),
+        ("config.json", '{"max_position_embeddings": [64]}'),
+        ("sentence_bert_config.json", '{"max_seq_length": {}}'),
+        ("config_sentence_transformers.json", '{"prompts": ["q: "]}'),
+        ("config_sentence_transformers.json", '{"prompts": {"query": 7}}'),
+        ("modules.json", "{}"),
+    ],
+)
+def test_settings_of_another_form_are_an_error_that_names_the_file(tmp_path: Path, file: str, content: str) -> None:
+    from tokenizers import Tokenizer, models
+
+    Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]")).save(str(tmp_path / "tokenizer.json"))  # noqa: S106
+    (tmp_path / file).write_text(content)
+    with pytest.raises(ModelError, match=file.replace(".", r"\.")):
+        checkpoint_token_counter(NamedModel(alias="m", spec=ModelSpec(path=str(tmp_path))))
+
+
+@pytest.mark.parametrize("name", ['["cosine"]', "{}", "7", '"x"'])
+def test_an_odd_similarity_is_an_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "modules.json").write_text("[]")
+    (tmp_path / "config_sentence_transformers.json").write_text(f'{{"similarity_fn_name": {name}}}')
+    if name == "{}":
+        assert declared_similarity(tmp_path) is None
+    else:
+        with pytest.raises(ModelError, match="similarity_fn_name"):
+            declared_similarity(tmp_path)

@@ -228,3 +228,12 @@ def test_a_message_deep_inside_an_error_is_looked_for_within_bounds() -> None:
 
     assert server_message(nested(5), Secret("")) == "why"
     assert len(server_message(nested(900), Secret(""))) < 400
+
+
+@pytest.mark.parametrize("place", ["query", "headers"])
+def test_long_headers_and_addresses_are_refused_before_they_are_searched(place: str) -> None:
+    tables: dict[str, Any] = {place: {"a": "a" * 1_000_000}}
+    with pytest.raises(ConfigurationError, match=f"{place}: a has 1,000,001 characters"):
+        EndpointSettings(url="http://h/v1", **tables)
+    with pytest.raises(ConfigurationError, match="address has"):
+        EndpointSettings(url="http://h/v1?" + "a" * 1_000_000)

@@ -23,6 +23,7 @@ from pytest_embedbench.load.samples import Sample
 from pytest_embedbench.load.statistics import summarize
 from pytest_embedbench.results.schema import MTEB_VERSION, PairResult
 from pytest_embedbench.results.store import NO_REVISION, Store, dump_per_query, parse_per_query
+from tests.results.conftest import full_result
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -330,3 +331,19 @@ def test_names_that_are_too_long_stay_apart() -> None:
 def test_names_that_become_one_file_have_one_key(one: str, two: str) -> None:
     assert file_key(one) == file_key(two)
     assert distinct_file_name(one) != distinct_file_name(two)
+
+
+@pytest.mark.parametrize("change", [("ndcg@10", "ndcg@NaN"), ("0.75", "1e308"), ("0.75", "9" * 400)])
+def test_a_result_with_impossible_numbers_is_an_error_that_names_the_file(
+    tmp_path: Path, change: tuple[str, str]
+) -> None:
+    result = full_result()
+    means = {"ndcg@10": 0.75}
+    text = msgspec.json.encode(
+        msgspec.structs.replace(result, embedbench=msgspec.structs.replace(result.embedbench, means=means))
+    ).decode()
+    path = tmp_path / "result.json"
+    path.write_text(text.replace('"means":{"ndcg@10":0.75}', '"means":{"ndcg@10":0.75}'.replace(*change)))
+    with pytest.raises(ResultError, match="not a pytest-embedbench result") as caught:
+        Store(tmp_path).load(path)
+    assert caught.value.where == str(path)

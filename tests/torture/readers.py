@@ -7,12 +7,18 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pytest_embedbench.errors import EmbedbenchError
 from pytest_embedbench.rating.judgments import Judgment
+
+if TYPE_CHECKING:
+    from pytest_embedbench.encode.cache import Space, VectorCache
 
 Files = dict[str, bytes]
 
@@ -328,6 +334,228 @@ def _read_chat(folder: Path) -> object:
     return read_verdict((folder / "chat.txt").read_text("utf-8", "replace"))
 
 
+SETTINGS = {
+    "modules.json": b'[{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}, '
+    b'{"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}, '
+    b'{"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.models.Dense"}, '
+    b'{"idx": 3, "name": "3", "path": "3_Normalize", "type": "sentence_transformers.models.Normalize"}]',
+    "config.json": b'{"model_type": "bert", "architectures": ["BertModel"], "hidden_size": 8, "num_hidden_layers": 1, '
+    b'"num_attention_heads": 2, "max_position_embeddings": 64, "torch_dtype": "float32", "vocab_size": 9}',
+    "config_sentence_transformers.json": b'{"__version__": {"sentence_transformers": "5.0.0"}, "prompts": '
+    b'{"query": "q: ", "document": ""}, "default_prompt_name": null, "similarity_fn_name": "cosine"}',
+    "sentence_bert_config.json": b'{"max_seq_length": 64, "do_lower_case": false}',
+    "tokenizer_config.json": b'{"model_max_length": 64, "tokenizer_class": "BertTokenizer", "do_lower_case": true}',
+    "1_Pooling/config.json": b'{"word_embedding_dimension": 8, "pooling_mode_mean_tokens": true}',
+    "2_Dense/config.json": b'{"in_features": 8, "out_features": 4, "bias": true, '
+    b'"activation_function": "torch.nn.modules.activation.Tanh"}',
+}
+
+
+def _checkpoint() -> Files:
+    import torch
+    from safetensors.torch import save
+    from tokenizers import Tokenizer, models
+
+    words = {word: number for number, word in enumerate(("[UNK]", "a", "b", "c"))}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))  # noqa: S106 - a word
+    dense = {"linear.weight": torch.zeros(4, 8), "linear.bias": torch.zeros(4)}
+    return SETTINGS | {"tokenizer.json": tokenizer.to_str().encode(), "2_Dense/model.safetensors": save(dense)}
+
+
+def _read_checkpoint(folder: Path) -> object:
+    """Read all that is read of a checkpoint before sentence-transformers gets it."""
+    from pytest_embedbench.models.checkpoint import checkpoint_token_counter, declared_similarity
+    from pytest_embedbench.models.libraries import checkpoint_software
+    from pytest_embedbench.models.local.adapters import adapter_base
+    from pytest_embedbench.models.local.plain_checkpoint import plain_checkpoint
+    from pytest_embedbench.models.local.refusals import load_error, refuse_pickles
+    from pytest_embedbench.models.references import module_code, needed_repositories
+    from pytest_embedbench.models.source import checkpoint_dtype, fingerprint_checkpoint
+    from pytest_embedbench.models.spec import ModelSpec, NamedModel
+
+    model = NamedModel(alias="m", spec=ModelSpec(path=str(folder)))
+    for step in (
+        lambda: plain_checkpoint(folder),
+        lambda: checkpoint_token_counter(model).lengths(["a b"], "query"),
+        lambda: declared_similarity(folder),
+        lambda: checkpoint_dtype(folder),
+        lambda: fingerprint_checkpoint(folder),
+        lambda: refuse_pickles(model, folder),
+        lambda: load_error(model, folder, ValueError("x")),
+        lambda: (module_code(folder), needed_repositories(folder, ["*.json"], code=True)),
+        lambda: checkpoint_software(model.spec, folder),
+        lambda: adapter_base(model, folder),
+    ):
+        with suppress(EmbedbenchError):
+            step()
+    return model
+
+
+def _adapter() -> Files:
+    return {
+        "adapter_config.json": b'{"base_model_name_or_path": "org/base", "peft_type": "LORA", "revision": null, "r": 8, '
+        b'"target_modules": ["query", "value"], "lora_alpha": 16, "task_type": "FEATURE_EXTRACTION"}',
+    }
+
+
+def _kept() -> Files:
+    """Return the files of the cache's folder that hold what was found about this machine."""
+    return {
+        "tuning-1.json": b'{"batch_tokens": {"k": 4096}, "dtypes": {"k": {"model": "m", "dataset": "d", "dtype": "bf16", '
+        b'"reference": "fp32", "trials": {"fp32": {"tokens_per_second": 9.5, "cosine": 1.0}, '
+        b'"bf16": {"tokens_per_second": 9.5, "cosine": 0.999}}, "texts": 9}}}',
+        "ready-1/m.json": b'{"origin": "o", "sizes": {"model_type": "bert", "hidden_size": 8, "num_attention_heads": 2, '
+        b'"num_hidden_layers": 1, "vocab_size": 9, "max_position_embeddings": 64, "layer_norm_eps": 1e-12, '
+        b'"pad_token_id": 0}, "tokenizer": {"rust": "{}", "max_length": 64, "padding_side": "right", '
+        b'"truncation_side": "right", "special_ids": [0, 1]}}',
+    }
+
+
+def _read_kept(folder: Path) -> object:
+    from pytest_embedbench.engine.tuning import Tuning
+
+    tuning = Tuning(folder)
+    found = tuning.batch_tokens("k"), [str(choice) for choice in tuning.dtypes], tuning.ready("m")
+    assert found[0] is None or found[0] >= 1
+    tuning.keep_batch_tokens("k", 8)
+    assert tuning.batch_tokens("k") == 8
+    return found
+
+
+TEXTS = [f"text {number}" for number in range(40)]
+
+
+def _space(folder: Path) -> tuple[VectorCache, Space]:
+    from pytest_embedbench.encode.cache import Space, SpaceKey, VectorCache
+
+    key = SpaceKey(
+        fingerprint="f", role="query", prompt="", max_tokens=64, dtype="fp32", device="cpu", attention="sdpa",
+        pooling="mean", backend="", libraries={},
+    )  # fmt: skip
+    cache = VectorCache(folder)
+    return cache, Space(cache, "m", key)
+
+
+def _vectors() -> Files:
+    import tempfile
+
+    import numpy as np
+
+    from pytest_embedbench.models.protocol import PreparedText
+
+    with tempfile.TemporaryDirectory() as name:
+        cache, space = _space(Path(name))
+        tokens = [PreparedText({}, 3, 1)] * len(TEXTS)
+        space.write(TEXTS, tokens, np.ones((len(TEXTS), 64), np.float32))
+        cache.close()
+        return {"vectors-1-0001.sqlite": (Path(name) / "vectors-1-0001.sqlite").read_bytes()}
+
+
+def _read_vectors(folder: Path) -> object:
+    """Whatever the file holds, the cache gives right vectors or none, and works on."""
+    import numpy as np
+    from click.testing import CliRunner
+
+    from pytest_embedbench.cli import main
+
+    ran = CliRunner().invoke(main, ["cache", "--folder", str(folder)])
+    if ran.exception and not isinstance(ran.exception, SystemExit):
+        raise ran.exception
+    cache, space = _space(folder)
+    found = space.read(TEXTS)
+    missing = set(found.missing)
+    assert found.vectors is None or all(
+        np.array_equal(vector, np.ones(64)) for row, vector in enumerate(found.vectors) if row not in missing
+    )
+    cache.close()
+    return cache.notes
+
+
+TEMPLATE = (
+    b"# {{ card.title }}\n{% for part in card.parts if part %}- {{ part | string | upper }}\n{% else %}none\n{% endfor %}"
+    b"{% include 'model_card.md.j2' %}\n{% for n in range(3) %}{{ n }}{{ 'x' * n }}{% endfor %}\n"
+)
+
+
+def _read_template(folder: Path) -> object:
+    from pytest_embedbench.reports.cards.build import build_card
+    from pytest_embedbench.reports.cards.rendering import fill
+    from tests.results.conftest import full_result
+
+    return fill(_CARD.setdefault("card", build_card([full_result()])), folder / "card.j2")
+
+
+_CARD: dict[str, Any] = {}
+
+
+def _texts_of_options() -> Files:
+    texts = (
+        "ndcg@10 >= 0.31", "query p50 <= 160 ms", "max rate >= 5 /s at p99 <= 500 ms", "b1 c16", "b1 r50", "5 min",
+        "5GB", "ndcg@10", "org/m@dim=128@int8", "http://localhost:1/v1#m", "irds:beir/x", "set@test", "NAME=$VALUE",
+    )  # fmt: skip
+    return {"texts.txt": "\n".join(texts).encode()}
+
+
+def _read_option_texts(folder: Path) -> object:
+    """Give each line to every parser of texts; these raise ParseError, which callers turn into an error with a place."""
+    from pytest_embedbench.core.measures import parse_measure
+    from pytest_embedbench.core.parsing import ParseError
+    from pytest_embedbench.core.thresholds import parse_budget, parse_duration, parse_quality, parse_size
+    from pytest_embedbench.load.shape import parse_shape
+    from pytest_embedbench.models.variants import Variant, parse_variant
+    from pytest_embedbench.remote.settings import EndpointSettings
+    from pytest_embedbench.suite.endpoints import named_endpoint
+
+    parsers: tuple[Callable[[str], object], ...] = (
+        parse_measure, parse_budget, parse_duration, parse_quality, parse_size, parse_shape,
+        lambda text: parse_variant(text.split("@")[1:], Variant()),
+        lambda text: named_endpoint(text, "--embed-model") if "://" in text else None,
+        lambda text: EndpointSettings(url="http://h/v1", headers={text: text}, query={text: text}),
+    )  # fmt: skip
+    for line in (folder / "texts.txt").read_text("utf-8", "surrogateescape").split("\n"):
+        for parse in parsers:
+            with suppress(ParseError, EmbedbenchError):
+                parse(line)
+    return None
+
+
+PYPROJECT = (
+    b'[project]\nname = "x"\n[tool.embedbench]\nmodels = ["bm25"]\nprofiles = ["b1 c1"]\nbatch_tokens = 9\n'
+    b'[tool.embedbench.define.models.m]\npath = "."\n[[tool.embedbench.checks]]\nquality = ["ndcg@10 >= 0.3"]\n'
+)
+
+
+def _read_pyproject(folder: Path) -> object:
+    from pytest_embedbench.suite.find import is_suite
+    from pytest_embedbench.suite.model_names import Overrides
+    from pytest_embedbench.suite.plan import read_suite
+
+    is_suite(folder / "pyproject.toml")
+    return read_suite(folder / "pyproject.toml", Overrides(folder=folder))
+
+
+HEADERS = (
+    b"retry-after: 20\nretry-after-ms: 1500\nx-ratelimit-remaining-requests: 0\nx-ratelimit-reset-requests: 6m0s\n"
+    b'server-timing: queue;dur=2.5, model;dur="7";desc="x"\nopenai-processing-ms: 7\nx-total-time: 12\n'
+    b"content-encoding: gzip\nx-usage-source: estimated\n"
+)
+
+
+def _read_headers(folder: Path) -> object:
+    from pytest_embedbench.remote.bodies import unpacked_body
+    from pytest_embedbench.remote.embeddings import server_times
+    from pytest_embedbench.remote.usage import server_count
+    from pytest_embedbench.remote.waiting_time import asked_wait
+
+    lines = (folder / "headers.txt").read_text("latin-1").split("\n")
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    wait = asked_wait(headers, lines[0])
+    assert wait is None or 0 <= wait < float("inf")
+    assert all(0 <= time < float("inf") for time in server_times(headers).values())
+    server_count({"prompt_tokens": 3}, headers)
+    return unpacked_body(gzip.compress(ANSWER), headers, 10**6, succeeded=True)
+
+
 def _one_of(files: Callable[[], Files], name: str) -> Callable[[], Files]:
     return lambda: {name: files()[name]}
 
@@ -366,6 +594,21 @@ READERS = (
     FuzzedReader("mteb.old", lambda: {"SciFact.json": MTEB_OLD}, _read_mteb, ("SciFact.json",)),
     FuzzedReader("mteb.rows", lambda: {"rows.json": MTEB_ROWS}, _read_mteb, ("rows.json",)),
     FuzzedReader("answer", lambda: {"answer.json": ANSWER}, _read_answer, ("answer.json",)),
+    FuzzedReader(
+        "checkpoint", _checkpoint, _read_checkpoint, (*SETTINGS, "tokenizer.json", "2_Dense/model.safetensors")
+    ),
+    FuzzedReader("adapter", _adapter, _read_checkpoint, ("adapter_config.json",)),
+    FuzzedReader("kept", _kept, _read_kept, ("tuning-1.json", "ready-1/m.json")),
+    FuzzedReader("vectors", _vectors, _read_vectors, ("vectors-1-0001.sqlite",)),
+    FuzzedReader("template", lambda: {"card.j2": TEMPLATE}, _read_template, ("card.j2",)),
+    FuzzedReader("options", _texts_of_options, _read_option_texts, ("texts.txt",)),
+    FuzzedReader(
+        "pyproject",
+        lambda: {"pyproject.toml": PYPROJECT, "config.json": b'{"model_type": "bert"}'} | _beir(),
+        _read_pyproject,
+        ("pyproject.toml",),
+    ),
+    FuzzedReader("headers", lambda: {"headers.txt": HEADERS}, _read_headers, ("headers.txt",)),
     FuzzedReader("verdict", lambda: {"chat.txt": b'{"reason": "r", "verdict": "first"}'}, _read_chat, ("chat.txt",)),
 )
 """A new reader of files is one more entry."""

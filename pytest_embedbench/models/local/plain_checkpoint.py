@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from pytest_embedbench.core.decoding import DecodingError, decode_json
+from pytest_embedbench.core.decoding import decode_json
 from pytest_embedbench.models.local.pooling import Mode, Pooling
 
 SettingsT = TypeVar("SettingsT")
@@ -158,7 +158,7 @@ def plain_checkpoint(folder: Path) -> PlainCheckpoint | None:
     """Return the settings of a checkpoint; None if it is not plain, or its files cannot be read."""
     try:
         return _checkpoint(folder)
-    except (NotPlainError, DecodingError, OSError, SafetensorError):
+    except (NotPlainError, SafetensorError, OSError, ValueError):
         return None  # then sentence-transformers loads it, and reports what is wrong
 
 
@@ -166,6 +166,7 @@ def _checkpoint(folder: Path) -> PlainCheckpoint:
     model = _settings(folder / "config_sentence_transformers.json", _Model)
     # sentence-transformers raises an error for a default prompt that does not exist.
     _require(model.default_prompt_name in {None, *model.prompts})
+    _require(model.truncate_dim is None or model.truncate_dim > 0)
     modules = decode_json((folder / "modules.json").read_bytes(), list[_Module])
     kinds, folders = [_kind(module) for module in modules], [_subfolder(folder, module.path) for module in modules]
     _require(kinds[:2] == ["Transformer", "Pooling"] and not {"Transformer", "Pooling"} & set(kinds[2:]))
@@ -234,8 +235,11 @@ def _dense(folder: Path) -> Dense:
     activation = getattr(torch.nn, name, None) if module in ACTIVATION_MODULES else None
     if not (isinstance(activation, type) and issubclass(activation, torch.nn.Module)):
         raise NotPlainError
-    layer = torch.nn.Linear(settings.in_features, settings.out_features, bias=settings.bias)
     weights = load_file(folder / "model.safetensors")
+    # Before the layer is made: the settings may ask for one that fits into no memory.
+    shape = (settings.out_features, settings.in_features)
+    _require("linear.weight" in weights and tuple(weights["linear.weight"].shape) == shape)
+    layer = torch.nn.Linear(settings.in_features, settings.out_features, bias=settings.bias)
     _require(weights.keys() == {f"linear.{key}" for key in layer.state_dict()})
     try:
         layer.load_state_dict({key.removeprefix("linear."): weight for key, weight in weights.items()})

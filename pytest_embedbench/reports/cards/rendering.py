@@ -51,6 +51,8 @@ def fill(card: Card, template: str | os.PathLike[str] | None = None) -> str:
     if template is None:
         return _packaged().render(card=card)
     source = str(template)
+    from pytest_embedbench.reports.template_bounds import run_within_bounds
+
     try:
         code = Path(template).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -58,7 +60,7 @@ def fill(card: Card, template: str | os.PathLike[str] | None = None) -> str:
         raise CardError(problem, source=source) from error
     # A template may raise any exception, in the sandbox too, and all of them are faults of that template.
     try:
-        return _compile(_environment(), code, source).render(card=card)
+        return run_within_bounds(_compile(_environment(), code, source), {source}, card=card)
     except Exception as error:
         raise template_error(error, source) from error
 
@@ -81,9 +83,10 @@ def _check_reads_back(card: Card, page: str) -> None:
 @functools.cache
 def _environment() -> SandboxedEnvironment:
     from jinja2 import FunctionLoader, StrictUndefined
-    from jinja2.sandbox import SandboxedEnvironment
 
-    return SandboxedEnvironment(
+    from pytest_embedbench.reports.template_bounds import BoundedEnvironment
+
+    return BoundedEnvironment(
         loader=FunctionLoader(_packaged_source),
         undefined=StrictUndefined,  # a misspelt name is an error, not an empty text
         autoescape=False,  # Markdown, not HTML; texts are made safe where a card is built

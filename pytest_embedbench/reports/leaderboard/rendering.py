@@ -57,8 +57,13 @@ class Pages:
             CardError: a template of the user's folder does not work; ``where`` has the template and the line.
         """
         environment = self._environments[name.rpartition(".")[2]]
+        template = f"{name}.j2"
         try:
-            return environment.get_template(f"{name}.j2").render(**self._parts, **facts)
+            if not self._own:
+                return environment.get_template(template).render(**self._parts, **facts)
+            from pytest_embedbench.reports.template_bounds import run_within_bounds
+
+            return run_within_bounds(environment.get_template(template), self._own, **self._parts, **facts)
         except Exception as error:  # whatever a user's template raises is a fault of that template
             if not self._own:
                 raise
@@ -116,10 +121,11 @@ def _loader(folder: Path | None) -> BaseLoader:
 
 def _environment(loader: BaseLoader, kind: str, *, sandbox: bool) -> Environment:
     from jinja2 import Environment, StrictUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    from pytest_embedbench.reports.template_bounds import ImmutableBoundedEnvironment
 
     # The packaged templates need no sandbox, and large boards are written twice as fast without one.
-    environment = (ImmutableSandboxedEnvironment if sandbox else Environment)(
+    environment = (ImmutableBoundedEnvironment if sandbox else Environment)(
         loader=loader,
         undefined=StrictUndefined,  # a misspelt name is an error, not an empty text
         autoescape=True,
