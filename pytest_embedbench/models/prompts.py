@@ -85,7 +85,9 @@ def declared_prompt(prompts: Mapping[str, str | None], role: Role) -> str:
 def declaration_notice(
     declared: Mapping[str, str | None], default_name: str | None, definition: Mapping[Role, str | None]
 ) -> str:
-    """Return a note on which of a checkpoint's prompts are used, and which are not; empty where it declares none.
+    """Return a note where some of a checkpoint's prompts are not used, or not as they look; empty otherwise.
+
+    Prompts that are used as declared are among the model's facts.
 
     Args:
         declared: the checkpoint's prompts by name.
@@ -97,19 +99,21 @@ def declaration_notice(
     if not left or not declares:
         return ""
     chosen = [f"a {role} gets {declares[role]!r}" if role in declares else f"a {role} gets none" for role in left]
-    note = f"prompts that its checkpoint declares: {', '.join(chosen)}"
-    unused = [f"{name!r} ({prompt!r})" for name, prompt in declares.items() if name not in left]
+    surprises = ""
+    unused = [f"{name!r} ({prompt!r})" for name, prompt in declares.items() if name not in definition]
     silent = [role for role in left if role not in declares]
     if silent and unused:
         keys = " and ".join(f"{role}_prompt" for role in silent)
         methods = " and ".join(f"encode_{role}" for role in silent)
-        note += f"; sentence-transformers' {methods} does not use {', '.join(unused)}: {keys} in its definition can"
-    if default_name and default_name not in left:
-        note += f"; its default prompt {default_name!r} is for encode() alone"
+        surprises += (
+            f"; sentence-transformers' {methods} does not use {', '.join(unused)}: {keys} in its definition can"
+        )
+    if default_name and default_name not in definition:
+        surprises += f"; its default prompt {default_name!r} is for encode() alone"
     braces = [declares[role] for role in left if _BRACES.search(declares.get(role, "") or "")]
     if braces:
-        note += f"; the braces in {', '.join(map(repr, braces))} stay as they are: only a definition's are filled"
-    return note
+        surprises += f"; the braces in {', '.join(map(repr, braces))} stay as they are: only a definition's are filled"
+    return f"prompts that its checkpoint declares: {', '.join(chosen)}{surprises}" if surprises else ""
 
 
 def has_place(prompt: str | None, role: Role, name: Name) -> bool:

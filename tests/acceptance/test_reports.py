@@ -118,7 +118,7 @@ def test_junit_properties(project: Project) -> None:
 
 OPTIONS = (
     "model", "dataset", "suite", "profile", "profile-seconds", "energy", "fail-fast", "no-conformance", "only", "results", "card",
-    "card-template", "leaderboard", "summary", "baseline", "update-baseline", "device", "dtype", "batch-tokens",
+    "card-template", "leaderboard", "summary", "baseline", "update-baseline", "device", "dtype", "patience", "batch-tokens",
     "offline", "fresh", "cache", "no-cache",
 )  # fmt: skip
 

@@ -175,3 +175,7 @@ def test_what_a_checkpoint_declares_and_nobody_uses_is_said() -> None:
     assert "query_prompt" not in braces, "the document's own prompt is no other one for queries"
     assert not declaration_notice({"query": "", "document": ""}, None, both)
     assert not declaration_notice({"query": "ask: "}, None, {"query": "other: ", "document": ""})
+    assert not declaration_notice({"query": "ask: "}, None, {"query": "other: ", "document": None})
+    assert not declaration_notice({"query": "ask: ", "document": "tell: "}, "query", both), (
+        "they are facts, no surprise"
+    )
