@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     import pytest
 
     Add = Callable[..., None]
+
+_NAME = re.compile(r"(?:\s*https?://(?:(?!,\s*https?://)[^#])*#)?[^,]+")
+"""A name up to the next comma; in the address of a server, up to the comma after its ``#MODEL``."""
 
 
 def option(config: pytest.Config, name: str) -> Any:
@@ -25,8 +29,11 @@ def takes_value(config: pytest.Config, argument: str) -> bool:
 
 
 def split_names(values: Iterable[str]) -> tuple[str, ...]:
-    """Return the single names of an option that may be repeated or have commas."""
-    return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
+    """Return the single names of an option that may be repeated or have commas.
+
+    A comma in the address of a server does not end it: ``http://host/v1?tags=a,b#model`` is one name.
+    """
+    return tuple(name.strip() for value in values for name in _NAME.findall(value) if name.strip())
 
 
 def add_options(parser: pytest.Parser) -> None:
