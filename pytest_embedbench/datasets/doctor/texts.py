@@ -101,7 +101,9 @@ def _leaked(dataset: Dataset, ids: Sequence[str], texts: Sequence[str]) -> list[
     if dataset.drop_self or any(query != doc for query, doc, _ in leaked):
         fix += "; if each has its query's id, drop_self = true does that"
     else:
-        fix += f", or set drop_self = true in [datasets.{dataset.name}]: each of them has its query's id"
+        key = f"drop_self = true in [datasets.{dataset.name}]"
+        fix += f", or set {key}: each of them has its query's id"
+        detail += f"; {key} leaves them out"
     return [
         Finding(
             code="leaked-queries",
@@ -135,7 +137,10 @@ def _own_documents(dataset: Dataset) -> list[Finding]:
     return [
         Finding(
             code="documents-of-queries",
-            message="queries have a document with their own id that ends in their text: models rank it first",
+            message=(
+                "queries have a document with their own id that ends in their text: models rank it first; "
+                f"drop_self = true in [datasets.{dataset.name}] leaves it out"
+            ),
             count=len(own),
             first=own[0],
             level="error",

@@ -114,6 +114,7 @@ def test_a_document_with_the_query_id_is_no_leak_where_it_is_dropped(make_datase
 def test_documents_that_all_have_their_query_s_id_name_the_key_to_set(make_dataset: MakeDataset) -> None:
     finding = only(make_dataset(docs={**DOCS, "q1": "which is first"}, queries=QUERIES))
     assert finding.fix.endswith("set drop_self = true in [datasets.facts]: each of them has its query's id")
+    assert finding.message.endswith("; drop_self = true in [datasets.facts] leaves them out")
 
 
 def test_a_title_does_not_hide_a_query_s_own_document(make_dataset: MakeDataset) -> None:
@@ -122,6 +123,7 @@ def test_a_title_does_not_hide_a_query_s_own_document(make_dataset: MakeDataset)
     finding = only(make_dataset(docs=docs, queries=queries))
     assert seen(finding) == ("documents-of-queries", 1, "q1", "error")
     assert "set drop_self = true" in finding.fix
+    assert finding.message.endswith("; drop_self = true in [datasets.facts] leaves it out")
     assert with_findings(make_dataset(docs=docs, queries=queries, drop_self=True)).findings == ()
 
 
