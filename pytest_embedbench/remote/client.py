@@ -163,8 +163,9 @@ class Endpoint:
                 return EndpointError(problem, where=url, fix=fix, fatal=True)
             return NotReadyError(problem, where=url)
         if isinstance(error, self._transport_error):
-            fix = "" if self._policy.worked else broken_connection_fix(self.settings)
-            return PassingError(problem, where=url, fix=fix)
+            worked = self._policy.worked
+            fix = "" if worked else broken_connection_fix(self.settings)
+            return PassingError(problem, where=url, fix=fix, dropped=worked)
         return EndpointError(problem, where=url, fatal=True)
 
     def _redirected(self, request: httpx2.Request, target: httpx2.Request) -> httpx2.Request:

@@ -23,6 +23,8 @@ class EndpointError(EmbedbenchError):
             run should stop. Otherwise only this request failed, and one with fewer or other texts may succeed.
         timed_out: whether the server, or a gateway before it, did not answer in time, so that a smaller request may
             succeed.
+        dropped: whether a server that has answered before broke the connection instead of answering, as one that
+            crashes does.
     """
 
     def __init__(
@@ -34,8 +36,9 @@ class EndpointError(EmbedbenchError):
         status: int | None = None,
         fatal: bool = False,
         timed_out: bool = False,
+        dropped: bool = False,
     ) -> None:
-        self.status, self.fatal, self.timed_out = status, fatal, timed_out
+        self.status, self.fatal, self.timed_out, self.dropped = status, fatal, timed_out, dropped
         super().__init__(problem, where=where, fix=fix)
 
 

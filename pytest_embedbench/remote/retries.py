@@ -70,8 +70,8 @@ class RetryPolicy:
         Args:
             attempt: sends the request once.
             divisible: whether the caller can send less at a time: then a request that timed out is not sent again.
-            tries: how often a request that the server fails on (HTTP 500, 424) is sent, at most; None for the settings'
-                ``attempts``.
+            tries: how often a request that the server fails on (HTTP 500, 424, a broken connection) is sent, at most;
+                None for the settings' ``attempts``.
 
         Raises:
             EndpointError: an attempt failed for good, or no retries or no patience are left.
@@ -94,7 +94,7 @@ class RetryPolicy:
             except PassingError as error:
                 self._server.left(turn)
                 failed += 1
-                breaks = error.status is not None and failed >= (tries or math.inf)
+                breaks = (error.status is not None or error.dropped) and failed >= (tries or math.inf)
                 if breaks or (divisible and error.timed_out):
                     raise _final(error) from None
                 await self._before_next(failed, error)
@@ -157,4 +157,11 @@ class RetryPolicy:
 def _final(error: EndpointError, ending: str = "") -> EndpointError:
     """Return the error of a request that is not tried again; other requests may succeed."""
     problem = f"{error.problem} {ending}".rstrip()
-    return EndpointError(problem, where=error.where, fix=error.fix, status=error.status, timed_out=error.timed_out)
+    return EndpointError(
+        problem,
+        where=error.where,
+        fix=error.fix,
+        status=error.status,
+        timed_out=error.timed_out,
+        dropped=error.dropped,
+    )

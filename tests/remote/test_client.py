@@ -151,7 +151,8 @@ def test_other_faults_of_the_client_are_not_tried_again(server: FakeServer, stat
 @pytest.mark.parametrize("body", ["[1]", '{"error": "plain"}', '{"error": null}', "<html>no</html>", "", '"text"'])
 def test_any_error_body_can_be_shown(server: FakeServer, body: str) -> None:
     server.behave({"kind": "status", "status": 400, "body": body})
-    assert f"{server.url}/things: HTTP 400: " in str(failure(settings(server)))
+    said = ": " if body else ", without a message"
+    assert f"{server.url}/things: HTTP 400{said}" in str(failure(settings(server)))
 
 
 def test_long_messages_are_cut(server: FakeServer) -> None:

@@ -50,7 +50,8 @@ def is_refusal(error: EndpointError) -> bool:
 
 def is_server_failure(error: EndpointError) -> bool:
     """Whether the server failed on a request, rather than refused it; the client has tried it again already."""
-    return error.status is not None and (error.status in FAILURES or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR)
+    status = error.status
+    return error.dropped or (status is not None and (status in FAILURES or status >= HTTPStatus.INTERNAL_SERVER_ERROR))
 
 
 def says_too_long(error: EndpointError) -> bool:

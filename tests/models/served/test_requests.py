@@ -129,6 +129,11 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str]] = {
         "model 'served': this document breaks the server: HTTP 424: CUDA error",
         "16 bits",
     ),
+    "a crash": (
+        {"kind": "reset", "only": "castle number 7"},
+        "model 'served': this document breaks the server: ",
+        "look at the text",
+    ),
     "too long": (
         {"kind": "status", "status": 413, "message": "at most 5 tokens", "only": "castle number 7"},
         "model 'served': this document is too long for the server: HTTP 413: at most 5 tokens",
