@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,8 @@ class BM25Model:
             raise needs_extra("bm25", "bm25s", ModelError, where="model 'bm25'") from error
         if not query_ids:
             return Run({})
+        # It sets its own logger to DEBUG, so that its lines would stand in the report of every failed test.
+        logging.getLogger("bm25s").setLevel(logging.WARNING)
         stemmer = Stemmer.Stemmer("english")
         # Its defaults are the method and parameters that the docstring names.
         index = bm25s.BM25()

@@ -101,6 +101,15 @@ def test_a_broken_model_fails_its_probe(case: str, broken: ModuleType, minilm: S
     assert found.limit
 
 
+@pytest.mark.parametrize("probe", ["batch-invariance", "equal-length", "state"])
+def test_vectors_that_are_others_each_time_are_reported_once(
+    probe: str, broken: ModuleType, minilm: SentenceTransformerModel
+) -> None:
+    found = ask(probe, broken.in_training_mode(minilm))
+    assert found.status == "skipped"
+    assert "apart each time, see conformance[determinism]" in found.explanation
+
+
 def test_lengths_are_compared_where_they_decide_a_ranking(broken: ModuleType, minilm: SentenceTransformerModel) -> None:
     longer = broken.without_normalization(minilm)
     assert ask("parity", longer, reference=minilm).status == "passed"
