@@ -22,6 +22,6 @@ def find_datasets(names: Sequence[str]) -> list[NamedDataset]:
     try:
         return resolver.datasets()
     except ConfigurationError as error:
-        # The error may name --embed-dataset and tables of a suite, which these commands do not have.
+        # The error may name an option of pytest and tables of a suite, which these commands do not have.
         fix = "give its BEIR folder: --data PATH" if "[datasets." in error.fix else error.fix
         raise ConfigurationError("--data", error.problem, fix.replace("--embed-dataset", "--data")) from None

@@ -308,7 +308,7 @@ def test_one_broken_pair_does_not_spoil_the_others(project: Project) -> None:
     result = project.run()
     result.assert_outcomes(passed=2, failed=1, skipped=1)
     assert [(row["dataset"], row["verdict"]) for row in regressions(project, result)] == [
-        ("one", "not run: see mine::one::quality[ndcg@10]"),
+        ("one", "not run: see quality[ndcg@10]"),
         ("two", "pass"),
     ]
 

@@ -47,8 +47,8 @@ def test_a_model_that_does_not_load_costs_only_its_own_items(project: Project) -
     result.stdout.fnmatch_lines(
         [
             "*broken on facts: quality?ndcg@10?*",
-            "model 'broken': */broken does not load: *",
-            "FAILED embedbench-default.toml::broken::facts::quality?ndcg@10? - */broken does not load: *",
+            "model 'broken': */broken/model.safetensors: the file * is cut off or damaged: *",
+            "FAILED embedbench-default.toml::broken::facts::quality?ndcg@10? - */broken/model.safetensors: *",
         ]
     )
     assert "Traceback" not in project.text(result)

@@ -29,8 +29,12 @@ def test_a_model_that_does_not_load(project: Project) -> None:
     project.data()
     (project.model("broken") / "model.safetensors").write_bytes(b"no weights")
     line = project.run("--tb=line", "--embed-model=broken", "--embed-dataset=facts", "-k", "ndcg")
-    line.stdout.fnmatch_lines(["*embedbench.toml:1: broken on facts: model 'broken': */broken does not load: *"])
+    line.stdout.fnmatch_lines(
+        [
+            "*embedbench.toml:1: broken on facts: model 'broken': */broken/model.safetensors: the file * is cut off or damaged: *"
+        ]
+    )
     line.stdout.fnmatch_lines(["FAILED embedbench-default.toml::broken::facts::quality?ndcg@10? - broken on facts: *"])
     whole = project.run("--embed-model=broken", "--embed-dataset=facts", "-k", "ndcg")
-    whole.stdout.fnmatch_lines(["model 'broken': */broken does not load: *"])
-    whole.stdout.fnmatch_lines(["FAILED *::broken::facts::quality?ndcg@10? - */broken does not load*"])
+    whole.stdout.fnmatch_lines(["model 'broken': */broken/model.safetensors: the file * is cut off or damaged: *"])
+    whole.stdout.fnmatch_lines(["FAILED *::broken::facts::quality?ndcg@10? - */broken/model.safetensors: *"])

@@ -43,6 +43,9 @@ def test_nothing_heavy_is_imported(project: Project, arguments: tuple[str, ...])
     ours = {name for name in modules if name.startswith("pytest_embedbench")}
     assert ours == {
         "pytest_embedbench",
+        "pytest_embedbench.core",
+        "pytest_embedbench.core.bounds",
+        "pytest_embedbench.core.parsing",
         "pytest_embedbench.errors",
         "pytest_embedbench.session.arguments",
         "pytest_embedbench.session.causes",
