@@ -26,8 +26,6 @@ from pytest_embedbench.results.record import UNKNOWN_LANGUAGE
 from pytest_embedbench.results.schema import UNSEEN, DatasetRecord, Details, ModelRecord, PairResult
 from pytest_embedbench.results.store import META_FILE, NO_REVISION
 
-MAX_FACT = 10**15
-"""Largest number of parameters, dimensions or tokens that is taken from ``META_FILE``."""
 ONLY_SUBSET = "default"
 """MTEB's name for the subset of a task that has only one."""
 
@@ -255,6 +253,16 @@ def _spec(name: str, meta: Mapping[str, Any]) -> ModelSpec:
         "source": meta.get("reference"),
     }
     numbers = {key: value for key, value in facts.items() if isinstance(value, int | float)}
-    whole = {key: int(value) for key, value in numbers.items() if 0 < _float(value) < MAX_FACT}
+    whole = {key: int(value) for key, value in numbers.items() if 0 < _float(value) < math.inf}
     texts = {key: value for key, value in facts.items() if isinstance(value, str) and key in {"licence", "source"}}
-    return msgspec.convert({"name": name, **whole, **texts}, ModelSpec)
+    fitting = {key: value for key, value in {**whole, **texts}.items() if _fits(key, value)}
+    return msgspec.convert({"name": name, **fitting}, ModelSpec)
+
+
+def _fits(key: str, value: object) -> bool:
+    """Whether a definition may have this value, e.g. as many dimensions."""
+    try:
+        msgspec.convert({key: value}, ModelSpec)
+    except msgspec.ValidationError:
+        return False
+    return True
