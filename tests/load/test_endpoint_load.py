@@ -145,7 +145,7 @@ def test_the_clients_own_cost_is_measured(server: Server, model: VariantEncoder)
     ("reply", "said"),
     [
         (answer(b'{"error": {"message": "slow down"}}', status="429 No"), "HTTP 429: slow down"),
-        (answer(b"", "Location: http://elsewhere/", status="307 No"), "HTTP 307: "),
+        (answer(b"", "Location: http://elsewhere/", status="307 No"), "HTTP 307, without a message"),
         (answer(b"<html>", kind="text/html"), "the answer is 'text/html', not JSON: <html>"),
         (answer(b'{"data": []}'), "0 vectors came for 1 text"),
         (answer(b'{"data": [{"embedding": [1, 2]}]}'), "an answer has 2 dimensions, the first one had 3"),
