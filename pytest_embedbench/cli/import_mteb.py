@@ -84,7 +84,8 @@ def _convert(
 ) -> tuple[dict[Path, PairResult], int]:
     """Return results by their paths, and the number of those without a retrieval measure.
 
-    What is malformed is added to ``broken``, unless its file was named on the command line.
+    What is malformed, or is the second one of a model and task, is added to ``broken``, unless its file was named on
+    the command line.
 
     Raises:
         ResultError: a result has no model, two have the same path, or a measured one is there.
@@ -113,8 +114,13 @@ def _convert(
         target = store.path(record, result_name(dataset.name, dataset.split, "" if own_name else scores.task))
         key = str(target).casefold()  # some file systems ignore case
         if key in taken:
-            fix = "import them into different folders"
-            raise ResultError(f"a second result for {target}", where=str(file), fix=fix)
+            second = ResultError(
+                f"a second result for {target}", where=str(file), fix="import it alone, into another folder"
+            )
+            if file in named:
+                raise second
+            broken.append(second)
+            continue
         # Raises if the target was measured here: an import must not overwrite it.
         earlier = keep_measured(store, target, record.name, dataset.name)
         if earlier and earlier.means != result.embedbench.means:
@@ -131,7 +137,7 @@ def _echo_notes(broken: Sequence[ResultError], without_retrieval: int) -> None:
     for problem in broken[:MAX_SHOWN]:
         click.echo(f"note: left out: {problem.where}: {problem.problem}")
     if broken:
-        click.echo(f"note: {len(broken)} {'is' if len(broken) == 1 else 'are'} broken: left out")
+        click.echo(f"note: {len(broken)} could not be imported")
     click.echo("note: means only, without values per query: differences from them cannot be tested for significance")
 
 
@@ -167,18 +173,17 @@ def _read_file(file: Path, *, named: bool) -> list[MtebScores]:
     Raises:
         ResultError: the file cannot be read, is not JSON or malformed, or was named and has another format.
     """
-    import json
-
+    from pytest_embedbench.core.decoding import DecodingError, decode_loose_json
     from pytest_embedbench.results.mteb import read_scores
 
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))  # nauc values may be NaN
+        data = decode_loose_json(file.read_bytes())  # nauc values may be NaN
         # Results of pytest-embedbench have the fields of MTEB's too.
         ours = isinstance(data, dict) and "embedbench" in data
         scores = None if ours else read_scores(data, file)
     except OSError as error:
         raise ResultError(f"cannot be read: {error.strerror}", where=str(file)) from None
-    except ValueError as error:
+    except DecodingError as error:
         raise ResultError(f"is not JSON: {error}", where=str(file)) from None
     except ResultError as error:
         where = ": ".join(filter(None, (str(file), error.where)))

@@ -236,12 +236,26 @@ def test_broken_files_below_a_folder_are_left_out_and_counted(tmp_path: Path) ->
         "SciFact": ": test: ndcg_at_10 is 66.1, not between 0 and 1",
     }.items():
         assert [line for line in lines if line.startswith(f"note: left out: {home / file}.json{problem}")], file
-    assert "note: 4 are broken: left out" in lines
+    assert "note: 4 could not be imported" in lines
     (home / "NFCorpus.json").unlink()
     nothing = embedbench("import-mteb", tmp_path / "mteb", "--out", tmp_path / "none")
     assert nothing.exit_code == 1, "an import of nothing is an error"
     assert f"{home / 'ArguAna'}.json: is not JSON" in nothing.output
     assert not (tmp_path / "none").exists()
+
+
+def test_a_second_result_and_deep_nesting_below_a_folder_do_not_end_the_import(tmp_path: Path) -> None:
+    home = tmp_path / "mteb" / "org__x" / "abc"
+    write(home / "NFCorpus.json", task(test=[entry(ndcg_at_10=0.3)]))
+    write(home / "again.json", task(test=[entry(ndcg_at_10=0.4)]))
+    write(home / "other.json", task("SciFact", test=[entry(ndcg_at_10=0.5)]))
+    (home / "deep.json").write_text("[" * 100_000, encoding="utf-8")
+    done = embedbench("import-mteb", tmp_path / "mteb", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert sorted(result.task_name for result in results(tmp_path / "out").values()) == ["NFCorpus", "SciFact"]
+    assert f"note: left out: {home / 'again'}.json: a second result for" in done.output
+    assert f"note: left out: {home / 'deep'}.json: is not JSON: nested too deeply" in done.output
+    assert "note: 2 could not be imported" in done.output.splitlines()
 
 
 def test_bad_arguments(tmp_path: Path) -> None:
