@@ -91,7 +91,7 @@ def _verdict(
 
 def _judge_queries(pair: PairNames, check: RegressionCheck, comparison: QueriesCompared) -> Verdict:
     tested, paired = comparison.tested, comparison.tested.paired
-    # A drop that is no number compares as false with every limit.
+    # NaN compares as false with every limit.
     failed = tested.is_regression(check.max_drop, check.confidence) or not math.isfinite(paired.drop)
     p = f", p = {tested.p:.2g}" if paired.changed else ""
     lines = [explain(str(check.measure), check, tested, comparison.baseline)]

@@ -1,4 +1,4 @@
-"""What is left of earlier requests: a short text right after a long one."""
+"""Traces of earlier requests: a short text right after a long one."""
 
 from __future__ import annotations
 

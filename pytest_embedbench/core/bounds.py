@@ -26,6 +26,8 @@ MAX_RETRIES = 1_000_000
 """Retries of a session."""
 MIN_REQUESTS_PER_MINUTE, MAX_REQUESTS_PER_MINUTE = 0.01, 100_000_000.0
 """Pace of requests: one in 100 minutes, and more than any process sends."""
+MAX_REQUESTS_PER_SECOND = 1_000_000
+"""Rate of an open loop; far above what one process can send."""
 MAX_PRICE = 1_000_000.0
 """US dollars of a million tokens."""
 MAX_SLOWDOWN = 1_000.0
@@ -39,7 +41,7 @@ MAX_SEED = 2**32 - 1
 MAX_SHOWN_QUERIES = 100_000
 """Queries that a page shows, or that a judge is asked about."""
 MAX_DEPTH = 100_000
-"""Documents of a ranking, as of the cut-offs of metrics."""
+"""Documents of a ranking, and so the largest cut-off of a metric; no collection is judged so deep."""
 MAX_CHARACTERS = 10_000_000
 """Characters of a text that a prompt quotes."""
 MAX_DAYS = 36_500.0

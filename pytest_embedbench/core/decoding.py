@@ -16,7 +16,7 @@ from pytest_embedbench.core.parsing import shortened
 T = TypeVar("T")
 
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeError, RecursionError)
-"""What a msgspec decoder for JSON raises; for loops that use one decoder for many lines."""
+"""Errors of a msgspec decoder for JSON; for loops that use one decoder for many lines."""
 
 MAX_MESSAGE = 300
 """Characters of a parser's own message that are kept."""

@@ -10,6 +10,10 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 PART_PREFIX, PART_SUFFIX = ".embedbench-", ".part"
 """Beginning and end of a temporary file's name. The target's own name in between could make it too long."""
@@ -82,18 +86,24 @@ def user_path(text: str, folder: Path) -> Path:
         return Path(path)
 
 
-def is_folder(path: Path) -> bool:
+def is_folder(path: Traversable) -> bool:
     """Whether there is such a folder; False too where no file can have this name, e.g. one of 5,000 characters."""
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
+    return _holds(path.is_dir)
+
+
+def is_file(path: Traversable) -> bool:
+    """Whether there is such a file; False too where no file can have this name."""
+    return _holds(path.is_file)
 
 
 def exists(path: Path) -> bool:
     """Whether there is such a file or folder; False too where no file can have this name."""
+    return _holds(path.exists)
+
+
+def _holds(question: Callable[[], bool]) -> bool:
     try:
-        return path.exists()
+        return question()
     except (OSError, ValueError):
         return False
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from pytest_embedbench.core.bounds import MAX_DEPTH
 from pytest_embedbench.core.parsing import ParseError, bounded_int, refuse_long, shortened
 from pytest_embedbench.errors import closest
 
@@ -24,9 +25,6 @@ ALIASES = {
     "p": "precision",
 }
 """The known metrics: spellings of the field (nDCG, AP, RR, R, P), and the family that each one means."""
-
-MAX_CUTOFF = 100_000
-"""Largest cut-off of a measure. So many documents are kept for each query, and no collection is judged so deep."""
 
 _MEASURE = re.compile(r"\s*([A-Za-z]+)\s*@\s*(\d+)\s*")
 
@@ -63,7 +61,7 @@ def parse_measure(text: str) -> Measure:
     """Read ``ndcg@10``, ``nDCG@10``, ``MAP@100``, ``P@5``.
 
     Raises:
-        ParseError: the family is unknown, or the cut-off is missing or not a number from 1 to ``MAX_CUTOFF``.
+        ParseError: the family is unknown, or the cut-off is missing or not a number from 1 to ``MAX_DEPTH``.
     """
     refuse_long(text)
     match = _MEASURE.fullmatch(text)
@@ -78,11 +76,11 @@ def parse_measure(text: str) -> Measure:
     if family not in ALIASES:
         raise ParseError(f"unknown metric {match.group(1)!r}", closest(family, ALIASES))
     if k is None:
-        raise ParseError(f"the cut-off of {shortened(text.strip())!r} must be a number from 1 to {MAX_CUTOFF:,}")
+        raise ParseError(f"the cut-off of {shortened(text.strip())!r} must be a number from 1 to {MAX_DEPTH:,}")
     return Measure(ALIASES[family], k)
 
 
 def cutoff(digits: str) -> int | None:
-    """Return the cut-off that these decimal digits write; None if it is not from 1 to ``MAX_CUTOFF``."""
-    k = bounded_int(digits, MAX_CUTOFF)
+    """Return the cut-off that these decimal digits write; None if it is not from 1 to ``MAX_DEPTH``."""
+    k = bounded_int(digits, MAX_DEPTH)
     return k or None

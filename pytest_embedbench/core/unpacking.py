@@ -25,8 +25,10 @@ ALWAYS_ALLOWED = 256_000_000
 MAX_RATIO = 100
 """Bytes that one packed byte may unpack to, where that is more."""
 
+GZIP_MAGIC = b"\x1f\x8b"
+"""First bytes of a gzip stream."""
 UNPACK_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile)
-"""What reading a damaged gzip stream raises, beside ``TooLargeError``."""
+"""Errors of reading a damaged gzip stream, beside ``TooLargeError``."""
 
 
 class TooLargeError(ValueError):

@@ -16,7 +16,7 @@ from pytest_embedbench.core.unpacking import UNPACK_ERRORS, TooLargeError, check
 from pytest_embedbench.errors import DatasetError
 
 ZIP_ERRORS = (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, UnicodeError, struct.error, LZMAError)
-"""What reading a damaged archive raises: NotImplementedError for versions and methods that zipfile does not know."""
+"""Errors of reading a damaged archive: NotImplementedError for versions and methods that zipfile does not know."""
 
 MAX_DEPTH = 3
 """Levels of folders below a dataset's own that its files may lie in: ``data/corpus/part.parquet`` is two deep."""

@@ -138,7 +138,7 @@ def whole_grade(value: object, where: str) -> int:
             problem = f"the grade {value!r:.40} is beyond {MAX_GRADE:,}, the largest that can be scored"
             fix = "give whole numbers such as 0 to 3; is this column really the grade, not an id or a score?"
             raise DatasetError(problem, where=where, fix=fix)
-        # Metrics take integers as gains: a fraction would be cut off in silence. NaN is no integer.
+        # Metrics take integers as gains: a fraction would be cut off in silence, and NaN fits no integer.
         if number.is_integer():
             return int(number)
     fix = "give whole numbers such as 0 to 3: metrics would cut a fraction off"

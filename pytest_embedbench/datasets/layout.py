@@ -16,7 +16,7 @@ else the only one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from importlib.resources.abc import Traversable
 from pathlib import PurePosixPath
@@ -25,6 +25,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from pytest_embedbench.core.decoding import DecodingError, decode_yaml
+from pytest_embedbench.core.files import is_file, is_folder
 from pytest_embedbench.core.parsing import ParseError, refuse_long
 from pytest_embedbench.datasets.files import opened, walk
 from pytest_embedbench.datasets.tables import SUFFIXES, is_table, json_lines_fix
@@ -193,13 +194,13 @@ def find_splits(root: Traversable, subset: str = "") -> list[str]:
 
 
 def _no_such_file(root: Traversable, name: str) -> DatasetError:
-    if _is(root.is_file):
+    if is_file(root):
         if root.name.endswith(".json"):
             fix = json_lines_fix(root.name, f"{root.name}l")
             return DatasetError("JSON, but not JSON lines (.jsonl)", where=str(root), fix=fix)
         fix = f"give a table ({', '.join(SUFFIXES[:4])}), a .zip or a folder: {BEIR_FIX}"
         return DatasetError("neither a table of a known format nor a folder", where=str(root), fix=fix)
-    files = [path for path, _ in walk(root)] if _is(root.is_dir) else []
+    files = [path for path, _ in walk(root)] if is_folder(root) else []
     if any(PurePosixPath(path).name in SAVE_TO_DISK or path.endswith(".arrow") for path in files):
         problem = "a folder that save_to_disk of the datasets library wrote, whose .arrow files are not read"
         return DatasetError(problem, where=str(root), fix=SAVE_TO_DISK_FIX)
@@ -209,17 +210,9 @@ def _no_such_file(root: Traversable, name: str) -> DatasetError:
     return DatasetError(problem, where=str(root.joinpath(name)), fix=json_lines_fix(json, name) if json else BEIR_FIX)
 
 
-def _is(kind: Callable[[], bool]) -> bool:
-    """Whether a path is of a kind; False too where no file can have its name."""
-    try:
-        return kind()
-    except (OSError, ValueError):
-        return False
-
-
 def _configs(root: Traversable) -> dict[str, SplitFiles]:
     """Return the folder's configurations and their files: those of the README, else those that file names show."""
-    if not _is(root.is_dir):
+    if not is_folder(root):
         raise _no_such_file(root, "corpus.jsonl")
     files = [(name, file) for name, file in walk(root) if is_table(name)]
     configs = _matching_files(declared_patterns(root), files)

@@ -25,7 +25,7 @@ OUT_OF_MEMORY_PHRASES = (
 """Parts of the messages in which libraries say that memory did not suffice, in lower case."""
 
 AMBIGUOUS_PHRASES = ("could not create a primitive",)
-"""What oneDNN says where memory does not suffice for a kernel, but also where it has no kernel for a shape."""
+"""Words of oneDNN where memory does not suffice for a kernel, but also where it has no kernel for a shape."""
 
 
 class DoesNotFitError(Exception):

@@ -73,8 +73,6 @@ class Evaluator:
                 run = self._store.load_run(path, stored)
                 if run is not None and stored.embedbench.depth >= depth_for(measures):
                     return reuse(self._store, path, stored, run, record=now.record, dataset=dataset, measures=measures)
-            if stored and stored.embedbench.key != now.key:
-                self._replace(path, stored, now)
             # Facts first: they refuse a variant with too many dimensions before anything is encoded.
             facts, model = self._materials.facts(pair), self._materials.model(pair)
             with self._materials.encoding(pair.model, model) as encoding:
@@ -98,8 +96,6 @@ class Evaluator:
         path = self._path(pair, dataset)
         with self._store.locked(path):
             now, stored = self._stored(pair, dataset, path)
-            if stored and stored.embedbench.key != now.key:
-                self._replace(path, stored, now)
         record = msgspec.structs.replace(now.record, facts=self._materials.facts(pair))
         return unranked(self._loader, Destination(path, record, now.key, now.software), dataset, stored)
 
@@ -107,12 +103,15 @@ class Evaluator:
         """Return what decides the pair's ranking now, and the result that is stored; the caller holds its lock.
 
         Raises:
-            ResultError: the file is of another model, or no result.
+            ResultError: the file is of another model or definition, or no result.
         """
         now = self._conditions(pair, dataset)
         self._store.refuse_other_model(path, now.record.name)
         take_over(self._store, path, dataset.name)
-        return now, self._store.load(path)
+        stored = self._store.load(path)
+        if stored and stored.embedbench.key != now.key:
+            self._replace(path, stored, now)
+        return now, stored
 
     def _path(self, pair: Pair, dataset: Dataset) -> Path:
         """Return the path of the pair's result."""

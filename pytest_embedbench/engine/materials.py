@@ -1,4 +1,4 @@
-"""What the work on pairs is made of: datasets, models, and vectors in the form of a variant; each is kept once made."""
+"""Datasets and models of pairs, and vectors in the form of a variant; each is made once and kept."""
 
 from __future__ import annotations
 

@@ -55,9 +55,9 @@ class ReceivedSample:
             place = self._chance.randrange(self._requests)
             row = self._chance.randrange(len(raw))
             if len(self._sample) < SAMPLE_TEXTS:
-                self._sample.append(Received(raw[row], texts[row], vectors[row].copy(), texts))
-            elif place < SAMPLE_TEXTS:
-                self._sample[place] = Received(raw[row], texts[row], vectors[row].copy(), texts)
+                place = len(self._sample)
+            if place < SAMPLE_TEXTS:
+                self._sample[place : place + 1] = [Received(raw[row], texts[row], vectors[row].copy(), texts)]
 
     def verify(self) -> None:
         """Ask for the sample again; nothing else may be in flight.

@@ -9,14 +9,8 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
+from pytest_embedbench.core.bounds import MAX_REQUEST_TEXTS, MAX_REQUESTS_IN_FLIGHT, MAX_REQUESTS_PER_SECOND
 from pytest_embedbench.core.parsing import ParseError, bounded_int, refuse_long, shortened
-
-MAX_BATCH = 10_000
-"""Most texts in a request of a load profile."""
-MAX_CONCURRENCY = 10_000
-"""Most requests in flight at once; each is a thread or a connection of this process."""
-MAX_RATE = 1_000_000
-"""Highest rate of an open loop, in requests a second; far above what one process can send."""
 
 _PATTERN = re.compile(r"b(\d+)[\s_-]+(?:c(\d+)|r(\d+(?:\.\d+)?))", re.IGNORECASE)
 
@@ -72,10 +66,11 @@ def parse_shape(text: str) -> Shape:
     """
     refuse_long(text)
     if match := _PATTERN.fullmatch(text.strip()):
-        batch = bounded_int(match[1], MAX_BATCH)
-        concurrency, rate = bounded_int(match[2] or "0", MAX_CONCURRENCY), float(match[3] or 0)
-        if batch is None or concurrency is None or rate > MAX_RATE:
-            most = f"{MAX_BATCH:,} texts a request, {MAX_CONCURRENCY:,} requests in flight and {MAX_RATE:,} a second"
+        batch = bounded_int(match[1], MAX_REQUEST_TEXTS)
+        concurrency, rate = bounded_int(match[2] or "0", MAX_REQUESTS_IN_FLIGHT), float(match[3] or 0)
+        if batch is None or concurrency is None or rate > MAX_REQUESTS_PER_SECOND:
+            most = f"{MAX_REQUEST_TEXTS:,} texts a request, {MAX_REQUESTS_IN_FLIGHT:,} requests in flight"
+            most += f" and {MAX_REQUESTS_PER_SECOND:,} a second"
             raise ParseError(f"{shortened(text)!r} is too large a load", f"at most {most} are possible")
         if batch and concurrency:
             return LoadShape(batch, concurrency)

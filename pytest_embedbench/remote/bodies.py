@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import AsyncIterator, Mapping
 
 from pytest_embedbench.core.unpacking import (
+    GZIP_MAGIC,
     SETTING,
     UNPACK_ERRORS,
     TooLargeError,
@@ -28,7 +28,6 @@ UNASKED = frozenset({"br", "zstd", "compress", "x-compress"})
 """Ways of packing that no request asks for."""
 MAX_PACKINGS = 4
 """Packings over each other that are undone."""
-GZIP_START = b"\x1f\x8b"
 
 TOO_LARGE_FIX = (
     f"ask for fewer texts in a request, or, if answers may be so large, set the environment variable {SETTING}, "
@@ -86,7 +85,6 @@ def unpacked_body(content: bytes, headers: Mapping[str, str], most: int, *, succ
         EndpointError: it unpacks to more.
         AnswerError: it is damaged, or packed in a way that was not asked for.
     """
-    # Names of no packing, such as "utf-8", are passed over: servers write all kinds of things there.
     try:
         return _unpacked(content, headers.get("content-encoding", ""), most if succeeded else min(most, MAX_ERROR))
     except (TooLargeError, AnswerError, *UNPACK_ERRORS) as error:
@@ -102,7 +100,7 @@ def unpacked_body(content: bytes, headers: Mapping[str, str], most: int, *, succ
 def _unpacked(content: bytes, encodings: str, most: int) -> bytes:
     # Names of no packing, such as "utf-8", are passed over: servers write all kinds of things there.
     for name in reversed([name.strip().casefold() for name in encodings.split(",")][:MAX_PACKINGS]):
-        if name in {"gzip", "x-gzip"} and content.startswith(GZIP_START):
+        if name in {"gzip", "x-gzip"} and content.startswith(GZIP_MAGIC):
             content = gunzip(content, most)
         elif name == "deflate":
             content = inflate(content, most)
@@ -118,11 +116,11 @@ def unpacked_unasked(content: bytes, most: int) -> bytes:
     Raises:
         AnswerError: it unpacks to more than ``most`` bytes.
     """
-    if not content.startswith(GZIP_START):
+    if not content.startswith(GZIP_MAGIC):
         return content
     try:
         return gunzip(content, most)
     except TooLargeError as error:
         raise AnswerError(f"the answer is too large: {error}", fix=TOO_LARGE_FIX) from None
-    except (OSError, EOFError, zlib.error):
+    except UNPACK_ERRORS:
         return content

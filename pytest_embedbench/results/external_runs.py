@@ -15,7 +15,7 @@ from typing import NamedTuple
 from pytest_embedbench import catalog
 from pytest_embedbench.core.measures import Measure
 from pytest_embedbench.core.runs import Run
-from pytest_embedbench.core.unpacking import UNPACK_ERRORS, TooLargeError, gunzip
+from pytest_embedbench.core.unpacking import GZIP_MAGIC, UNPACK_ERRORS, TooLargeError, gunzip
 from pytest_embedbench.datasets.types import Dataset, Finding
 from pytest_embedbench.errors import ResultError
 from pytest_embedbench.evaluate.metrics import Scores, score
@@ -28,9 +28,6 @@ from pytest_embedbench.results.trec import COLUMNS
 
 MAX_RANK_DIGITS = 20
 """Digits of a rank; Python refuses to read thousands of them."""
-
-GZIP_MAGIC = b"\x1f\x8b"
-"""First bytes of a gzipped file."""
 
 FORM = "query Q0 document rank score tag"
 """Columns of a line."""

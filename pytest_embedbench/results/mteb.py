@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pytest_embedbench import catalog
+from pytest_embedbench.core.bounds import MAX_DEPTH
 from pytest_embedbench.core.decoding import DecodingError, decode_loose_json
-from pytest_embedbench.core.measures import MAX_CUTOFF, Measure, cutoff
+from pytest_embedbench.core.measures import Measure, cutoff
 from pytest_embedbench.core.parsing import shortened
 from pytest_embedbench.datasets.types import DatasetFacts
 from pytest_embedbench.errors import ResultError
@@ -80,14 +81,14 @@ def measure_values(scores: Mapping[str, Any]) -> dict[Measure, float]:
     """Return the retrieval measures among the scores; none for a task of another kind.
 
     Raises:
-        ResultError: a cut-off is above ``MAX_CUTOFF``.
+        ResultError: a cut-off is above ``MAX_DEPTH``.
     """
     values = {}
     for name, value in scores.items():
         if (match := _MEASURE.fullmatch(name)) and isinstance(value, int | float):
             k = cutoff(match[2])
             if k is None:
-                raise ResultError(f"the cut-off of {shortened(name)!r} is above {MAX_CUTOFF:,}")
+                raise ResultError(f"the cut-off of {shortened(name)!r} is above {MAX_DEPTH:,}")
             values[Measure(match[1], k)] = _float(value)
     return values
 

@@ -279,17 +279,17 @@ def put_data_errors_first(session: pytest.Session) -> None:
     if not probes:
         return
     state = session.config.stash[KEY]
-    failing = []
+    failing: set[pytest.Item] = set()
     for item in session.items[probes[0] :]:
         if isinstance(item, CheckItem):
             try:
                 decided = item.verdict_without_model(state)
             except EmbedbenchError:
-                failing.append(item)
+                failing.add(item)
             else:
-                failing += [item] if decided and decided.verdict.status == "failed" else []
-    others = [item for item in session.items[probes[0] :] if item not in failing]
-    session.items[probes[0] :] = [*failing, *others]
+                if decided and decided.verdict.status == "failed":
+                    failing.add(item)
+    session.items[probes[0] :] = sorted(session.items[probes[0] :], key=lambda item: item not in failing)  # stable
 
 
 def keep_selected_checks(items: Sequence[pytest.Item]) -> None:

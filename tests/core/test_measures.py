@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_embedbench.core.measures import ALIASES, DEFAULT_MEASURES, MAX_CUTOFF, Measure, parse_measure
+from pytest_embedbench.core.bounds import MAX_DEPTH
+from pytest_embedbench.core.measures import ALIASES, DEFAULT_MEASURES, Measure, parse_measure
 
-measures = st.builds(Measure, st.sampled_from(sorted(set(ALIASES.values()))), st.integers(1, MAX_CUTOFF))
+measures = st.builds(Measure, st.sampled_from(sorted(set(ALIASES.values()))), st.integers(1, MAX_DEPTH))
 
 
 @given(measures)

@@ -12,15 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_embedbench.core.bounds import MAX_REQUEST_TEXTS, MAX_REQUESTS_IN_FLIGHT, MAX_REQUESTS_PER_SECOND
 from pytest_embedbench.core.parsing import ParseError
 from pytest_embedbench.encode.progress import SilentProgress
 from pytest_embedbench.load.closed_loop import WARM_UP_ROUNDS, WARM_UP_WINDOW, SideProfile, profile_side
 from pytest_embedbench.load.quantiles import percentile
 from pytest_embedbench.load.server import MicroBatcher, ServedBatch
 from pytest_embedbench.load.shape import (
-    MAX_BATCH,
-    MAX_CONCURRENCY,
-    MAX_RATE,
     LoadShape,
     OpenShape,
     Shape,
@@ -42,7 +40,7 @@ PATIENCE_S = 30
 # Shapes
 
 
-@given(st.integers(1, MAX_BATCH), st.integers(1, MAX_CONCURRENCY))
+@given(st.integers(1, MAX_REQUEST_TEXTS), st.integers(1, MAX_REQUESTS_IN_FLIGHT))
 def test_a_shape_prints_as_it_parses(batch: int, concurrency: int) -> None:
     shape = LoadShape(batch, concurrency)
     assert parse_shape(str(shape)) == shape
@@ -55,7 +53,7 @@ def test_spellings_of_a_shape(text: str) -> None:
     assert parse_shape(text) == LoadShape(batch=1, concurrency=16)
 
 
-@given(st.integers(1, MAX_BATCH), st.floats(0, MAX_RATE, exclude_min=True))
+@given(st.integers(1, MAX_REQUEST_TEXTS), st.floats(0, MAX_REQUESTS_PER_SECOND, exclude_min=True))
 def test_a_shape_with_a_rate_prints_as_it_parses(batch: int, rate: float) -> None:
     shape = OpenShape(batch, rate)
     assert parse_shape(str(shape)) == shape

@@ -142,9 +142,7 @@ class EndpointModel:
         fields = request_fields(self._spec, [text.payload for text in batch], role)
         body = {field: value for field, value in fields.items() if field not in unsent}
         sending = self.pace.sending()
-        request = self._endpoint.submit(
-            EMBEDDINGS_PATH, body, Embeddings, divisible=several, tries=tries or (2 if several else None)
-        )
+        request = self._endpoint.submit(EMBEDDINGS_PATH, body, Embeddings, divisible=several, tries=tries)
 
         def finish(done: Future[Reply[Embeddings]]) -> None:
             in_flight = self.pace.ended(sending)
